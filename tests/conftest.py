@@ -1,0 +1,84 @@
+"""What every test shares: optional system tools that are either used, or reported as absent, never skipped in silence."""
+import os, shutil
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault('OMP_NUM_THREADS', '1')
+os.environ.setdefault('MPLBACKEND', 'agg')
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# name in a test -> (program that must be on the PATH, how to get it)
+TOOLS = {'gcc':      (('arm-none-eabi-gcc',), 'apt install gcc-arm-none-eabi libnewlib-arm-none-eabi'),
+         'qemu':     (('qemu-system-arm',), 'apt install qemu-system-arm'),
+         'cc':       (('gcc',), 'apt install gcc libc6-dev'),
+         'make':     (('make',), 'apt install make'),
+         'git':      (('git',), 'apt install git'),
+         'chromium': (('chromium', 'chromium-browser', 'google-chrome'), 'apt install chromium')}
+
+
+def find_tool(name):
+    "Path of the system tool `name`, or None."
+    return next((p for p in map(shutil.which, TOOLS[name][0]) if p), None)
+
+
+def required_tools():
+    "Tools whose absence is a failure: those named in TINYFORMER_REQUIRE, separated by commas."
+    names = [o.strip() for o in os.environ.get('TINYFORMER_REQUIRE', '').split(',') if o.strip()]
+    unknown = sorted(set(names) - set(TOOLS))
+    if unknown: raise pytest.UsageError(f"TINYFORMER_REQUIRE names {', '.join(unknown)}; known tools: {', '.join(TOOLS)}")
+    return set(names)
+
+
+def pytest_configure(config):
+    config.addinivalue_line('markers', 'needs(*tools): uses these system tools (see tests/README.md)')
+    config.left_out = []
+
+
+def pytest_collection_modifyitems(config, items):
+    "Leave out tests whose tools are absent and not required; the closing section says which and why."
+    required, keep = required_tools(), []
+    for item in items:
+        tools = [t for m in item.iter_markers('needs') for t in m.args]
+        unknown = sorted(set(tools) - set(TOOLS))
+        if unknown: raise pytest.UsageError(f"{item.nodeid} needs {', '.join(unknown)}; known tools: {', '.join(TOOLS)}")
+        absent = [t for t in tools if not find_tool(t)]
+        if absent and not set(absent) & required: config.left_out.append((item, absent))
+        else: keep.append(item)
+    if config.left_out:
+        config.hook.pytest_deselected(items=[i for i, _ in config.left_out])
+        items[:] = keep
+
+
+def pytest_runtest_setup(item):
+    "A required tool that is absent fails the test with the install hint."
+    for t in (t for m in item.iter_markers('needs') for t in m.args):
+        if not find_tool(t): pytest.fail(f"{TOOLS[t][0][0]} is required here and is not on the PATH: {TOOLS[t][1]}", pytrace=False)
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if not config.left_out: return
+    terminalreporter.section('left out for want of a system tool')
+    for name in TOOLS:
+        ids = [i.nodeid for i, absent in config.left_out if name in absent]
+        if not ids: continue
+        terminalreporter.line(f"{len(ids)} test(s) need {TOOLS[name][0][0]} ({TOOLS[name][1]}):")
+        for o in ids: terminalreporter.line(f"  {o}")
+    terminalreporter.line('Set TINYFORMER_REQUIRE to a list of tools (as .ci/run does) to turn their absence into a failure.')
+
+
+@pytest.fixture(scope='session')
+def require_tool():
+    "`require_tool('qemu')` gives the program's path, or fails with the install command."
+    def _find(name):
+        path = find_tool(name)
+        if not path: pytest.fail(f"{TOOLS[name][0][0]} is not on the PATH: {TOOLS[name][1]}", pytrace=False)
+        return path
+    return _find
+
+
+@pytest.fixture(scope='session')
+def root():
+    "The repository's folder."
+    return ROOT
