@@ -1,0 +1,224 @@
+"""Find a C compiler, build host libraries and Cortex-M images with it, and read what the linker made."""
+import functools, hashlib, os, platform, re, shutil, subprocess, sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinyformer.errors import BadInput, BuildFailed, MissingTool
+from tinyformer.files import atomic_path
+
+WARNINGS = ('-Wall', '-Wextra', '-Wconversion', '-Werror')
+"Flags that all firmware sources compile under, with both compilers."
+
+CORES = ('cortex-m0plus', 'cortex-m3', 'cortex-m4', 'cortex-m7', 'cortex-m33', 'cortex-m55')
+"Cores that `compile_image` knows how to ask both compilers for."
+
+_INSTALL = {
+    'zig': 'pip install ziglang',
+    'gcc-host': {'Linux': 'sudo apt-get install gcc  (or your distribution\'s package of gcc)', 'Darwin': 'xcode-select --install',
+                 'Windows': 'winget install -e --id MSYS2.MSYS2'},
+    'gcc-arm': {'Linux': 'sudo apt-get install gcc-arm-none-eabi', 'Darwin': 'brew install --cask gcc-arm-embedded',
+                'Windows': 'winget install -e --id Arm.GnuArmEmbeddedToolchain'},
+    'qemu': {'Linux': 'sudo apt-get install qemu-system-arm', 'Darwin': 'brew install qemu',
+             'Windows': 'winget install -e --id SoftwareFreedomConservancy.QEMU'},
+}
+
+
+def install_hint(
+    tool:str, # 'zig', 'gcc-host', 'gcc-arm' or 'qemu'
+)->str:       # the command that installs it on this system
+    "How to install `tool` on this system."
+    hint = _INSTALL[tool]
+    return hint if isinstance(hint, str) else hint.get(platform.system(), hint['Linux'])
+
+
+def firmware_dir()->Path: # folder with include/, kernels/ and ports/
+    "The C sources: `firmware/` of a checkout, else the copy inside the installed package."
+    here = Path(__file__).resolve().parent
+    for folder in (here.parent/'firmware', here/'firmware'):
+        if (folder/'include').is_dir(): return folder
+    raise MissingTool("the C sources (firmware/) are missing from this installation. Reinstall: pip install --force-reinstall tinyformer")
+
+
+def cache_dir()->Path: # folder for compiled files, created
+    "Where compiled files are kept: $TINYFORMER_CACHE, else ~/.cache/tinyformer."
+    folder = Path(os.environ.get('TINYFORMER_CACHE') or Path.home()/'.cache'/'tinyformer')
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@dataclass(frozen=True)
+class Compiler:
+    "A C compiler that was found on this machine."
+    name: str      # 'zig' or 'gcc'
+    command: tuple # the words that start it
+    version: str   # what it says about itself
+
+    def __str__(self): return f'{self.name} {self.version}'
+
+
+@functools.lru_cache(None)
+def _version(command):
+    try: r = subprocess.run([*command, '--version'], capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired): return None
+    return r.stdout.strip().splitlines()[0] if r.returncode == 0 and r.stdout.strip() else None
+
+
+def _zig():
+    try: import ziglang
+    except ImportError: return None
+    command = (sys.executable, '-m', 'ziglang', 'cc')
+    version = _version(command)
+    if version is None: return None
+    try:
+        from importlib.metadata import version as dist_version
+        zig = dist_version('ziglang')
+    except Exception: zig = '?'
+    return Compiler('zig', command, f'{zig} ({re.sub(r" *[(]http.*", "", version)})')
+
+
+def _gcc(kind):
+    name = 'gcc' if kind == 'host' else 'arm-none-eabi-gcc'
+    path = shutil.which(name)
+    version = path and _version((path,))
+    return Compiler('gcc', (path,), version) if version else None
+
+
+def find_compiler(
+    cc:str='auto',   # 'auto', 'zig' or 'gcc'
+    kind:str='host', # 'host', or the core, such as 'cortex-m7'
+)->Compiler:
+    "The compiler asked for; 'auto' is zig on the host, and arm-none-eabi-gcc if it is on the PATH, else zig, for a core."
+    if cc not in ('auto', 'zig', 'gcc'): raise BadInput(f"no compiler {cc!r}; choose 'auto', 'zig' or 'gcc'")
+    if kind != 'host' and kind not in CORES: raise BadInput(f"no compiler flags for core {kind!r}; known: {', '.join(CORES)}")
+    order = [cc] if cc != 'auto' else ['zig', 'gcc'] if kind == 'host' else ['gcc', 'zig']
+    for name in order:
+        found = _zig() if name == 'zig' else _gcc(kind)
+        if found: return found
+    want = order[0] if cc != 'auto' else 'zig'
+    hint = install_hint('zig' if want == 'zig' else 'gcc-host' if kind == 'host' else 'gcc-arm')
+    raise MissingTool(f"no {'C compiler' if cc == 'auto' else want} for {kind} found. Install it: {hint}")
+
+
+def find_qemu()->Path: # the program
+    "`qemu-system-arm`, needed only for the second opinion on instruction counts."
+    path = shutil.which('qemu-system-arm')
+    if path is None: raise MissingTool(f"qemu-system-arm not found. Install it: {install_hint('qemu')}")
+    return Path(path)
+
+
+def core_flags(
+    name:str,              # 'zig' or 'gcc'
+    core:str='cortex-m7',  # one of CORES
+)->list: # flags
+    "Flags that make compiler `name` emit code for `core`: no floating-point unit is used, memcpy is inlined."
+    if name == 'zig':
+        return ['-target', 'thumb-freestanding-eabi', f"-mcpu={core.replace('-', '_')}", '-mfloat-abi=soft', '-fhosted', '-fbuiltin']
+    return [f'-mcpu={core}', '-mthumb', '-mfloat-abi=soft']
+
+
+def first_error(
+    text:str, # what the compiler wrote
+)->str:
+    "The first line of `text` that reports an error."
+    lines = [l.strip() for l in text.splitlines() if l.strip()]
+    marks = ('error:', 'undefined symbol', 'undefined reference', 'overflowed', 'will not fit', 'FAILED')
+    return next((l for l in lines if any(m in l for m in marks)), lines[0] if lines else 'no message')
+
+
+def _digest(compiler, words, sources, include, extra=()):
+    "Hash of all that decides the output: compiler, flags, and the bytes of sources and headers."
+    h = hashlib.sha256(repr((compiler.name, compiler.version, words, [Path(s).name for s in sources])).encode())
+    headers = {p for d in [*include, *{Path(s).parent for s in sources}] for p in Path(d).glob('*.h')}
+    for p in [*sources, *sorted(headers), *extra]:
+        h.update(Path(p).name.encode()); h.update(Path(p).read_bytes())
+    return h.hexdigest()[:24]
+
+
+def _compile(compiler, words, sources, include, cached):
+    "Run the compiler and put the output in the cache, whole or not at all."
+    includes = [w for d in include for w in ('-I', str(d))]
+    with atomic_path(cached) as tmp:
+        r = subprocess.run([*compiler.command, *words, *includes, *map(str, sources), '-o', str(tmp)], capture_output=True, text=True)
+        if r.returncode:
+            e = BuildFailed(f'{compiler.name}: {first_error(r.stderr)}')
+            e.log = r.stderr
+            raise e
+    os.chmod(cached, 0o755)
+    return cached
+
+
+def _deliver(cached, out):
+    if out is None: return cached
+    with atomic_path(out) as tmp: shutil.copyfile(cached, tmp)
+    os.chmod(out, 0o755)
+    return Path(out)
+
+
+def _check_sources(sources):
+    sources = [Path(s) for s in sources]
+    if not sources: raise BadInput('no C sources to compile')
+    for s in sources:
+        if not s.is_file(): raise BadInput(f'no such C source: {s.name} in {s.parent}')
+    return sources
+
+
+def compile_host(
+    sources,          # paths of .c files
+    out=None,         # path of the library or program; None keeps it in the cache only
+    include=(),       # folders with headers
+    flags=(),         # more compiler flags, such as ('-O1', '-fsanitize=address')
+    shared:bool=True, # a shared library, else a program
+    cc:str='auto',    # 'auto', 'zig' or 'gcc'
+)->Path: # `out`, or its place in the cache
+    "Compile for this machine; the same sources, headers, flags and compiler are compiled once. Raises `BuildFailed`."
+    compiler, sources = find_compiler(cc, 'host'), _check_sources(sources)
+    words = ['-std=gnu11', '-O2', *(['-shared', '-fPIC'] if shared else []), *flags]
+    suffix = ('.dll' if os.name == 'nt' else '.so') if shared else '.exe' if os.name == 'nt' else ''
+    cached = cache_dir()/f'host-{_digest(compiler, words, sources, include)}{suffix}'
+    if not cached.is_file(): _compile(compiler, words, sources, include, cached)
+    return _deliver(cached, out)
+
+
+def compile_image(
+    sources,               # paths of .c files
+    linker_script,         # path of the linker script
+    out=None,              # path of the ELF file; None keeps it in the cache only
+    include=(),            # folders with headers
+    flags=(),              # more compiler flags
+    cc:str='auto',         # 'auto', 'zig' or 'gcc'
+    optimize:str='-O2',    # optimisation level
+    core:str='cortex-m7',  # one of CORES
+)->Path: # `out`, or its place in the cache
+    "Compile and link a bare-metal image; nothing but the sources is linked. Raises `BuildFailed` with the first error."
+    compiler, sources = find_compiler(cc, core), _check_sources(sources)
+    folder = firmware_dir()/'ports'/'cortex_m'
+    include = [*include, *([folder] if folder not in include else [])]
+    words = [*core_flags(compiler.name, core), '-std=gnu11', optimize, '-g', '-ffunction-sections', '-fdata-sections', '-nostdlib', *flags]
+    extra = ['-Wl,--gc-sections', *(['-lgcc'] if compiler.name == 'gcc' else [])]
+    cached = cache_dir()/f'image-{_digest(compiler, words + extra, sources, include, [linker_script])}.elf'
+    # paths in debug information would make the image differ from machine to machine
+    words += [f'-ffile-prefix-map={p.parent}=.' for p in sources[:1]]
+    if not cached.is_file(): _compile(compiler, [*words, '-T', str(linker_script), *extra], sources, include, cached)
+    return _deliver(cached, out)
+
+
+def sections(
+    elf, # path of an ELF file
+)->dict: # flash, data and bss bytes, section sizes by name, symbols: name -> (address, bytes)
+    "What the linker placed: bytes of flash (text, constants and initial data), of data, of zeroed memory, and every symbol."
+    from elftools.elf.elffile import ELFFile
+    sizes, symbols = {}, {}
+    flash = data = bss = 0
+    with open(elf, 'rb') as f:
+        e = ELFFile(f)
+        for s in e.iter_sections():
+            if not s['sh_flags'] & 2 or not s['sh_size']: continue    # 2 = SHF_ALLOC: takes memory on the device
+            sizes[s.name] = s['sh_size']
+            if s['sh_type'] == 'SHT_NOBITS': bss += s['sh_size']; continue
+            flash += s['sh_size']
+            if s['sh_flags'] & 1: data += s['sh_size']                # 1 = SHF_WRITE: copied to RAM at reset
+        table = e.get_section_by_name('.symtab')
+        for s in (table.iter_symbols() if table else ()):
+            if s.name and s['st_info']['type'] in ('STT_FUNC', 'STT_OBJECT', 'STT_NOTYPE') and not s.name.startswith('$'):
+                symbols[s.name] = (s['st_value'] & ~1 if s['st_info']['type'] == 'STT_FUNC' else s['st_value'], s['st_size'])
+    return dict(flash=flash, data=data, bss=bss, sizes=sizes, symbols=symbols)
