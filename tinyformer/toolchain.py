@@ -9,6 +9,10 @@ from tinyformer.files import atomic_path
 WARNINGS = ('-Wall', '-Wextra', '-Wconversion', '-Werror')
 "Flags that all firmware sources compile under, with both compilers."
 
+IMAGE_FLAGS = ('-g', '-fomit-frame-pointer', '-fno-unwind-tables', '-fno-asynchronous-unwind-tables', '-ffunction-sections',
+               '-fdata-sections', '-nostdlib', '-Wl,--gc-sections')
+"Flags of every bare-metal image, with both compilers."
+
 CORES = ('cortex-m0plus', 'cortex-m3', 'cortex-m4', 'cortex-m7', 'cortex-m33', 'cortex-m55')
 "Cores that `compile_image` knows how to ask both compilers for."
 
@@ -193,8 +197,8 @@ def compile_image(
     compiler, sources = find_compiler(cc, core), _check_sources(sources)
     folder = firmware_dir()/'ports'/'cortex_m'
     include = [*include, *([folder] if folder not in include else [])]
-    words = [*core_flags(compiler.name, core), '-std=gnu11', optimize, '-g', '-ffunction-sections', '-fdata-sections', '-nostdlib', *flags]
-    extra = ['-Wl,--gc-sections', *(['-lgcc'] if compiler.name == 'gcc' else [])]
+    words = [*core_flags(compiler.name, core), '-std=gnu11', optimize, *IMAGE_FLAGS, *flags]
+    extra = ['-lgcc'] if compiler.name == 'gcc' else []
     cached = cache_dir()/f'image-{_digest(compiler, words + extra, sources, include, [linker_script])}.elf'
     # paths in debug information would make the image differ from machine to machine
     words += [f'-ffile-prefix-map={p.parent}=.' for p in sources[:1]]
