@@ -1,0 +1,63 @@
+# `make` alone lists what can be made. Nothing here needs more than python3 (3.10 or later) and the package index.
+PYTHON  ?= python3
+VENV    := .venv
+BIN     := $(VENV)/bin
+STAMP   := $(VENV)/.installed
+WORKERS ?= 2
+
+export OMP_NUM_THREADS ?= 1
+export MPLBACKEND ?= agg
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test nb-test py-test style docs nb readme prepare clean distclean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: $(STAMP) ## create .venv and install the package with its development tools
+
+$(STAMP): settings.ini setup.py pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || \
+	  { echo "TinyFormer needs Python 3.10 or later as $(PYTHON): install one (Debian, Ubuntu: apt install python3), or name it: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+	  { echo "Python's venv module is missing: install it (Debian, Ubuntu: apt install python3-venv)." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+demo: $(STAMP) ## the whole road on real digits: search, compress, compile, run on an emulated Cortex-M7 (runs/demo)
+	$(BIN)/tinyformer demo
+
+test: $(STAMP) ## every notebook, then every test
+	$(BIN)/python tests/run_notebooks.py --workers $(WORKERS)
+	$(BIN)/python -m pytest -q tests
+
+nb-test: $(STAMP) ## every notebook
+	$(BIN)/python tests/run_notebooks.py --workers $(WORKERS)
+
+py-test: $(STAMP) ## every test in tests/
+	$(BIN)/python -m pytest -q tests
+
+style: $(STAMP) ## what each notebook still lacks, as a table
+	$(BIN)/python tests/style.py
+
+docs: $(STAMP) ## the site, into _docs/index.html
+	$(BIN)/python docs/build.py
+
+nb: $(STAMP) ## run every notebook and store its outputs
+	$(BIN)/python tests/run_notebooks.py --workers $(WORKERS) --store
+
+readme: $(STAMP) ## write README.md from nbs/index.ipynb
+	$(BIN)/python docs/readme.py
+
+prepare: $(STAMP) ## before a commit: export the notebooks, clean them, write README.md
+	$(BIN)/nbdev_export
+	$(BIN)/nbdev_clean
+	$(BIN)/python docs/readme.py
+
+clean: ## remove what was built, keep .venv and runs/
+	rm -rf _docs _proc _build build dist *.egg-info .pytest_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+distclean: clean ## remove .venv and runs/ as well
+	rm -rf $(VENV) runs

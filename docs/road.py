@@ -1,0 +1,57 @@
+"""Draw the map of the course, `nbs/images/road.svg`, from the list of its parts. The site shows the same drawing with links."""
+import sys
+from pathlib import Path
+
+import course
+
+FILE = course.NBS/'images'/'road.svg'
+COLOURS = ['#0f766e', '#2563eb', '#9333ea', '#b45309']
+TAKES_GIVES = {'I': ('a data sheet', 'bytes, budgets, a plan'), 'II': ('images', 'sparse int8 layers'),
+               'III': ('a budget', 'one model that fits'), 'IV': ('that model', 'C on a Cortex-M7')}
+WIDE, GAP, EDGE, ROW = 196, 24, 12, 31
+
+
+def text(x, y, words, size=12.5, fill='var(--road-soft, #4b5563)', extra=''):
+    return f'<text x="{x}" y="{y}" font-size="{size}" style="fill:{fill}" {extra}>{words}</text>'
+
+
+def box(x, y, name, colour, link):
+    "One notebook: its number and its module's name."
+    num, word = course.number(name), course.page(name)
+    out = (f'<rect class="nb" x="{x}" y="{y}" width="{WIDE - 24}" height="25" rx="5" style="fill:var(--road-box, #ffffff)" stroke="{colour}" stroke-opacity="0.45"/>'
+           + text(x + 10, y + 17, f'<tspan style="fill:{colour}">{num}</tspan> {word}', fill='var(--road-ink, #111827)',
+                  extra='font-family="Menlo, Consolas, monospace"'))
+    return f'<a href="{word}.html">{out}</a>' if link else out
+
+
+def column(x, part, colour, high, link):
+    takes, gives = TAKES_GIVES.get(part.numeral, ('', ''))
+    out = [f'<rect x="{x}" y="{EDGE}" width="{WIDE}" height="{high - 2*EDGE}" rx="8" fill="{colour}" fill-opacity="0.07" stroke="{colour}" stroke-opacity="0.5"/>',
+           text(x + 14, EDGE + 28, part.numeral, 13, colour, 'font-weight="bold"'),
+           text(x + 22 + 7*len(part.numeral), EDGE + 28, part.name, 16, 'var(--road-ink, #111827)', 'font-weight="bold"'),
+           text(x + 14, EDGE + 52, f'takes {takes}')]
+    out += [box(x + 12, EDGE + 64 + ROW*j, o, colour, link) for j, o in enumerate(part.notebooks)]
+    return out + [text(x + 14, high - EDGE - 18, f'gives <tspan font-weight="bold" style="fill:{colour}">{gives}</tspan>')]
+
+
+def draw(link=False):
+    "The map as SVG text; with `link`, every notebook's box leads to its page."
+    parts = [p for p in course.parts() if p.numeral in TAKES_GIVES]
+    high = 2*EDGE + 64 + ROW*max(len(p.notebooks) for p in parts) + 47
+    wide = 2*EDGE + len(parts)*(WIDE + GAP) - GAP
+    label = 'The road in four parts: ' + ', '.join(p.name.lower() for p in parts)
+    out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {high}" width="{wide}" height="{high}" role="img" '
+           f'aria-label="{label}" font-family="Helvetica, Arial, sans-serif">',
+           f'<rect width="{wide}" height="{high}" rx="10" style="fill:var(--road-ground, #ffffff)"/>']
+    for i, (part, colour) in enumerate(zip(parts, COLOURS)):
+        x = EDGE + i*(WIDE + GAP)
+        out += column(x, part, colour, high, link)
+        if i + 1 < len(parts):
+            out.append(f'<path d="M{x + WIDE + 4} {high/2} h12 m-6 -6 l7 6 l-7 6" fill="none" stroke="#6b7280" stroke-width="2" '
+                       'stroke-linecap="round" stroke-linejoin="round"/>')
+    return '\n'.join(out + ['</svg>']) + '\n'
+
+
+if __name__ == '__main__':
+    FILE.parent.mkdir(exist_ok=True)
+    if not FILE.exists() or FILE.read_text(encoding='utf-8') != draw(): FILE.write_text(draw(), encoding='utf-8')
