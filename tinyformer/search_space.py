@@ -890,10 +890,10 @@ def _slice(p, shape):
     "The leading corner of `p` with the given shape, as a view."
     return p[tuple(slice(0, n) for n in shape)]
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=64)
 def _skeleton(arch):
-    "The path's modules without storage: only shapes and the order of calls."
-    with torch.device('meta'): return build(arch)
+    "The path's modules, for their shapes and the order of calls; drawing its unused weights leaves torch's generator alone."
+    with torch.random.fork_rng(devices=[]): return build(arch)
 
 # %% ../nbs/05_search_space.ipynb #c081
 class SuperNet(nn.Module):
