@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from tqdm import tqdm
-from .data import augment, to_float
+from .data import augment, augmentation, to_float
 from .errors import BadInput, CorruptModel, RunFolderError, TinyFormerError
 from .files import atomic_path
 
@@ -230,7 +230,7 @@ def train_epoch(
         gen = torch.Generator().manual_seed(torch.initial_seed())
         for i, idx in enumerate(batches(len(self.x), self.cfg, epoch)):
             x = to_float(self.x[idx].numpy())
-            if self.cfg.augment: x = augment(x, gen)
+            if self.cfg.augment: x = augment(x, gen, **augmentation(self.data))
             total += self.train_step(epoch * self.per_epoch + i, x, self.y[idx]) * len(idx)
             tick()
     return total / len(self.x)
