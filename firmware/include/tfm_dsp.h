@@ -1,0 +1,136 @@
+/* The DSP extension's instructions as functions; portable C where the core lacks them, so that the
+ * same kernel source runs (and is tested) on any host. Not part of the public contract. */
+#ifndef TFM_DSP_H
+#define TFM_DSP_H
+
+#include <string.h>
+#include "tfm_math.h"
+
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "the dsp kernels read four weights as one little-endian word"
+#endif
+
+#if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP && defined(__thumb2__)
+#define TFM_HAS_DSP 1
+#else
+#define TFM_HAS_DSP 0
+#endif
+
+/* Four bytes at any address as one word. */
+static inline uint32_t tfm_load4(const void *p) {
+    uint32_t x;
+    memcpy(&x, p, 4);
+    return x;
+}
+
+/* Bytes 0..n-1 at p as the low bytes of a word, the rest 0 (n < 4). */
+static inline uint32_t tfm_load_tail(const void *p, int32_t n) {
+    const uint8_t *b = p;
+    uint32_t x = n > 0 ? b[0] : 0;
+    if (n > 1) x |= (uint32_t)b[1] << 8;
+    if (n > 2) x |= (uint32_t)b[2] << 16;
+    return x;
+}
+
+#if TFM_HAS_DSP
+
+static inline uint32_t tfm_sxtb16(uint32_t x) {
+    uint32_t r;
+    __asm("sxtb16 %0, %1" : "=r"(r) : "r"(x));
+    return r;
+}
+
+static inline uint32_t tfm_sxtb16_ror8(uint32_t x) {
+    uint32_t r;
+    __asm("sxtb16 %0, %1, ror #8" : "=r"(r) : "r"(x));
+    return r;
+}
+
+static inline int32_t tfm_smlad(uint32_t x, uint32_t y, int32_t acc) {
+    int32_t r;
+    __asm("smlad %0, %1, %2, %3" : "=r"(r) : "r"(x), "r"(y), "r"(acc));
+    return r;
+}
+
+/* acc + low half of x times low half of y */
+static inline int32_t tfm_smlabb(uint32_t x, uint32_t y, int32_t acc) {
+    int32_t r;
+    __asm("smlabb %0, %1, %2, %3" : "=r"(r) : "r"(x), "r"(y), "r"(acc));
+    return r;
+}
+
+/* acc + high half of x times high half of y */
+static inline int32_t tfm_smlatt(uint32_t x, uint32_t y, int32_t acc) {
+    int32_t r;
+    __asm("smlatt %0, %1, %2, %3" : "=r"(r) : "r"(x), "r"(y), "r"(acc));
+    return r;
+}
+
+/* low half of x, low half of y above it */
+static inline uint32_t tfm_pkhbt(uint32_t x, uint32_t y) {
+    uint32_t r;
+    __asm("pkhbt %0, %1, %2, lsl #16" : "=r"(r) : "r"(x), "r"(y));
+    return r;
+}
+
+/* high half of x below, high half of y above */
+static inline uint32_t tfm_pkhtb(uint32_t x, uint32_t y) {
+    uint32_t r;
+    __asm("pkhtb %0, %1, %2, asr #16" : "=r"(r) : "r"(y), "r"(x));
+    return r;
+}
+
+/* requant without the left shift: one SMMLAR and one SSAT */
+static inline int32_t tfm_requant0(int32_t acc, int32_t mult, int32_t zp) {
+    int32_t r;
+    __asm("smmlar %0, %1, %2, %3" : "=r"(r) : "r"(acc), "r"(mult), "r"(zp));
+    __asm("ssat %0, #8, %1" : "=r"(r) : "r"(r));
+    return r;
+}
+
+static inline int32_t tfm_ssat8(int32_t x) {
+    int32_t r;
+    __asm("ssat %0, #8, %1" : "=r"(r) : "r"(x));
+    return r;
+}
+
+#else
+
+static inline uint32_t tfm_pack16(int32_t low, int32_t high) {
+    return ((uint32_t)low & 0xFFFFu) | (uint32_t)high << 16;
+}
+
+static inline int32_t tfm_low16(uint32_t x) { return (int16_t)(x & 0xFFFFu); }
+
+static inline int32_t tfm_high16(uint32_t x) { return (int16_t)(x >> 16); }
+
+static inline uint32_t tfm_sxtb16(uint32_t x) {
+    return tfm_pack16((int8_t)(x & 0xFFu), (int8_t)(x >> 16 & 0xFFu));
+}
+
+static inline uint32_t tfm_sxtb16_ror8(uint32_t x) { return tfm_sxtb16(x >> 8); }
+
+static inline int32_t tfm_smlad(uint32_t x, uint32_t y, int32_t acc) {
+    return acc + tfm_low16(x) * tfm_low16(y) + tfm_high16(x) * tfm_high16(y);
+}
+
+static inline int32_t tfm_smlabb(uint32_t x, uint32_t y, int32_t acc) {
+    return acc + tfm_low16(x) * tfm_low16(y);
+}
+
+static inline int32_t tfm_smlatt(uint32_t x, uint32_t y, int32_t acc) {
+    return acc + tfm_high16(x) * tfm_high16(y);
+}
+
+static inline uint32_t tfm_pkhbt(uint32_t x, uint32_t y) { return (x & 0xFFFFu) | y << 16; }
+
+static inline uint32_t tfm_pkhtb(uint32_t x, uint32_t y) { return x >> 16 | (y & 0xFFFF0000u); }
+
+static inline int32_t tfm_requant0(int32_t acc, int32_t mult, int32_t zp) {
+    return tfm_requant(acc, mult, 0, zp);
+}
+
+static inline int32_t tfm_ssat8(int32_t x) { return tfm_sat8(x); }
+
+#endif
+#endif

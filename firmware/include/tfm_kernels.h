@@ -1,0 +1,151 @@
+/* TinyFormer kernels: the public contract of every integer operator.
+ *
+ * Letters: P pixels or tokens, K input channels (times taps for a convolution), N output channels,
+ * T tokens, D embedding width, C channels. All tensors are int8, channels last, contiguous.
+ *
+ * requant(acc, mult, shift, zp) = sat8((((acc << shift) * mult + 2^31) >> 32) + zp), halves round up.
+ * The compiler promises 0 <= mult < 2^31 and |acc << shift| < 2^31; a kernel does not check it.
+ *
+ * Every kernel checks its arguments before it writes and returns TFM_OK or the first status that
+ * applies, in the order of the enumeration. It keeps no state, allocates nothing, uses no float and
+ * touches exactly the bytes named here. Tensors do not overlap unless a line says they may.
+ * Names end in _ref (plain C, the definition) or _dsp (same bytes; SIMD instructions of the DSP
+ * extension when the core has them, portable C otherwise). Sizes are 1 to TFM_MAX_DIM.
+ * Scratch is memory of the caller: at least ..._scratch_bytes(dims) bytes, 4-byte aligned, contents
+ * do not matter before or after; may be NULL when that function gives 0. It gives -1 for bad dims. */
+#ifndef TFM_KERNELS_H
+#define TFM_KERNELS_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define TFM_MAX_DIM 32767
+#define TFM_MAX_TAPS 225
+#define TFM_MAX_TOKENS 1024
+
+typedef enum {
+    TFM_OK = 0,
+    TFM_ERR_NULL = 1,     /* a pointer that must not be NULL is */
+    TFM_ERR_DIMS = 2,     /* a size, shift or block is out of range, or two of them disagree */
+    TFM_ERR_SCRATCH = 3,  /* scratch is smaller than ..._scratch_bytes() */
+    TFM_ERR_ALIGN = 4,    /* scratch is not 4-byte aligned */
+    TFM_ERR_STREAM = 5    /* a weight stream is damaged (only where a contract says it is checked) */
+} tfm_status;
+
+/* bias[N], mult[N]: per output channel. bias has -zp_in * sum(w) folded in; NULL stands for zeros.
+ * shift 0..31, one for the layer. zp_in is read by padding only. */
+typedef struct { const int32_t *bias, *mult; int32_t shift, zp_in, zp_out; } tfm_quant;
+
+typedef struct { int32_t pixels, cin, cout; } tfm_linear_dims;
+
+/* h, w: input size. Output is (h + 2*pad - kh) / stride + 1 by (w + 2*pad - kw) / stride + 1.
+ * kh * kw <= TFM_MAX_TAPS, 0 <= pad. */
+typedef struct { int32_t h, w, cin, cout, kh, kw, stride, pad; } tfm_conv_dims;
+
+/* stream: rows (output channels) one after the other; a row is a list of items. An item is a header
+ * byte and, unless its low seven bits are 127, `block` int8 weights (block is 1, 2 or 4).
+ * Low seven bits: blocks skipped before this one; 127 skips 127 blocks and carries no weights.
+ * High bit: last item of the row. 0xFF alone is an empty row. Each tap's input channels are padded
+ * with zeros to a multiple of `block`. `bytes` is the length of the stream. */
+typedef struct { const uint8_t *stream; int32_t bytes, block; } tfm_rle;
+
+/* Reads the whole stream once: TFM_OK when it describes exactly `rows` rows of `row_blocks` blocks,
+ * TFM_ERR_STREAM when it is truncated, runs past a row, or has bytes left over. */
+int tfm_rle_check(const tfm_rle *w, int32_t rows, int32_t row_blocks);
+
+/* out[p][n] = requant(bias[n] + sum_k in[p][k] * weight[n][k])
+ * out int8[P][N], in int8[P][K], weight int8[N][K] in [-127, 127].
+ * Serves 1x1 convolution (P = h*w), token-wise linear (P = T) and fully connected (P = 1).
+ * The rle forms take the same matrix as a stream; _rle_ref checks the stream (TFM_ERR_STREAM),
+ * _rle_dsp trusts it: check it once with tfm_rle_check. An undersized tfm_rle is TFM_ERR_DIMS. */
+int tfm_linear_s8_ref(int8_t *out, const int8_t *in, const int8_t *weight, const tfm_linear_dims *dims,
+                      const tfm_quant *quant, void *scratch, int32_t scratch_bytes);
+int tfm_linear_s8_dsp(int8_t *out, const int8_t *in, const int8_t *weight, const tfm_linear_dims *dims,
+                      const tfm_quant *quant, void *scratch, int32_t scratch_bytes);
+int tfm_linear_s8_rle_ref(int8_t *out, const int8_t *in, const tfm_rle *weight, const tfm_linear_dims *dims,
+                          const tfm_quant *quant, void *scratch, int32_t scratch_bytes);
+int tfm_linear_s8_rle_dsp(int8_t *out, const int8_t *in, const tfm_rle *weight, const tfm_linear_dims *dims,
+                          const tfm_quant *quant, void *scratch, int32_t scratch_bytes);
+int32_t tfm_linear_s8_ref_scratch_bytes(const tfm_linear_dims *dims);
+int32_t tfm_linear_s8_dsp_scratch_bytes(const tfm_linear_dims *dims);
+int32_t tfm_linear_s8_rle_ref_scratch_bytes(const tfm_linear_dims *dims);
+int32_t tfm_linear_s8_rle_dsp_scratch_bytes(const tfm_linear_dims *dims);
+
+/* out[y][x][n] = requant(bias[n] + sum over ky, kx, k of in[y*s+ky-pad][x*s+kx-pad][k] * weight[n][ky][kx][k])
+ * out int8[oh][ow][N], in int8[h][w][K], weight int8[N][kh][kw][K]. Outside the input stands zp_in.
+ * Streams and statuses as for linear. */
+int tfm_conv_s8_ref(int8_t *out, const int8_t *in, const int8_t *weight, const tfm_conv_dims *dims,
+                    const tfm_quant *quant, void *scratch, int32_t scratch_bytes);
+int tfm_conv_s8_dsp(int8_t *out, const int8_t *in, const int8_t *weight, const tfm_conv_dims *dims,
+                    const tfm_quant *quant, void *scratch, int32_t scratch_bytes);
+int tfm_conv_s8_rle_ref(int8_t *out, const int8_t *in, const tfm_rle *weight, const tfm_conv_dims *dims,
+                        const tfm_quant *quant, void *scratch, int32_t scratch_bytes);
+int tfm_conv_s8_rle_dsp(int8_t *out, const int8_t *in, const tfm_rle *weight, const tfm_conv_dims *dims,
+                        const tfm_quant *quant, void *scratch, int32_t scratch_bytes);
+int32_t tfm_conv_s8_ref_scratch_bytes(const tfm_conv_dims *dims);
+int32_t tfm_conv_s8_dsp_scratch_bytes(const tfm_conv_dims *dims);
+int32_t tfm_conv_s8_rle_ref_scratch_bytes(const tfm_conv_dims *dims);
+int32_t tfm_conv_s8_rle_dsp_scratch_bytes(const tfm_conv_dims *dims);
+
+/* out[y][x][c] = requant(bias[c] + sum over ky, kx of in[y*s+ky-pad][x*s+kx-pad][c] * weight[ky][kx][c])
+ * cin == cout == C. out int8[oh][ow][C], in int8[h][w][C], weight int8[kh][kw][C]. Padding is zp_in. */
+int tfm_depthwise_s8_ref(int8_t *out, const int8_t *in, const int8_t *weight, const tfm_conv_dims *dims,
+                         const tfm_quant *quant, void *scratch, int32_t scratch_bytes);
+int tfm_depthwise_s8_dsp(int8_t *out, const int8_t *in, const int8_t *weight, const tfm_conv_dims *dims,
+                         const tfm_quant *quant, void *scratch, int32_t scratch_bytes);
+int32_t tfm_depthwise_s8_ref_scratch_bytes(const tfm_conv_dims *dims);
+int32_t tfm_depthwise_s8_dsp_scratch_bytes(const tfm_conv_dims *dims);
+
+/* out[i] = sat8((a[i] * mult_a + b[i] * mult_b + bias) >> shift), i < n. |mult_a|, |mult_b| <= 32767,
+ * shift 0..20, the sum stays inside int32. out may be a or b. n is 1 to 2^30. */
+typedef struct { int32_t n, mult_a, mult_b, bias, shift; } tfm_add;
+int tfm_add_s8_ref(int8_t *out, const int8_t *a, const int8_t *b, const tfm_add *add);
+int tfm_add_s8_dsp(int8_t *out, const int8_t *a, const int8_t *b, const tfm_add *add);
+
+/* out[c] = requant(bias + sum over y, x of in[y][x][c], mult, shift, zp_out). out int8[C], in int8[h][w][C]. */
+typedef struct { int32_t h, w, c, bias, mult, shift, zp_out; } tfm_pool;
+int tfm_avgpool_s8_ref(int8_t *out, const int8_t *in, const tfm_pool *pool);
+
+/* out[y][x][c] = the largest of the four in[2y..2y+1][2x..2x+1][c]. h and w are even. out int8[h/2][w/2][C]. */
+int tfm_maxpool2x2_s8_ref(int8_t *out, const int8_t *in, int32_t h, int32_t w, int32_t c);
+
+/* out[t][c] = requant(norm[t][c] * gamma[c] + beta[c], mult, shift, zp_out) over rows of C channels;
+ * norm is (x - mean) / sqrt(var + eps) in units of 2^-10, integers only. C <= 1024, 0 <= eps_q < 2^62.
+ * out, in int8[T][C]; gamma int16[C], beta int32[C], neither NULL. out may be in. */
+typedef struct {
+    int32_t tokens, c;
+    const int16_t *gamma;
+    const int32_t *beta;
+    int32_t mult, shift, zp_out;
+    int64_t eps_q;
+} tfm_layernorm;
+int tfm_layernorm_s8_ref(int8_t *out, const int8_t *in, const tfm_layernorm *norm);
+
+/* Row-wise softmax: out = min(255, round(256 * e / sum e)) - 128 with e = table[max - in].
+ * out, in int8[rows][n], n <= TFM_MAX_TOKENS; table uint16[256], table[0] > 0. out may be in. */
+int tfm_softmax_s8_ref(int8_t *out, const int8_t *in, int32_t rows, int32_t n, const uint16_t *table);
+
+/* Multi-head attention, head width d = D / heads, zero points of q, k and v are 0:
+ * score[i][j] = requant(sum_c q[i][c] * k[j][c], mult_qk, shift_qk, 0); prob = softmax(score[i]) + 128;
+ * out[i][c] = requant(sum_j prob[i][j] * v[j][c], mult_av, shift_av, zp_out), per head.
+ * out, q, k, v int8[T][D]; one query row at a time, so the score matrix never exists.
+ * T <= TFM_MAX_TOKENS, heads divides D. out may be q. */
+typedef struct {
+    int32_t tokens, dim, heads, mult_qk, shift_qk;
+    const uint16_t *table;
+    int32_t mult_av, shift_av, zp_out;
+} tfm_attention;
+int tfm_attention_s8_ref(int8_t *out, const int8_t *q, const int8_t *k, const int8_t *v,
+                         const tfm_attention *attention, void *scratch, int32_t scratch_bytes);
+int tfm_attention_s8_dsp(int8_t *out, const int8_t *q, const int8_t *k, const int8_t *v,
+                         const tfm_attention *attention, void *scratch, int32_t scratch_bytes);
+int32_t tfm_attention_s8_ref_scratch_bytes(const tfm_attention *attention);
+int32_t tfm_attention_s8_dsp_scratch_bytes(const tfm_attention *attention);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

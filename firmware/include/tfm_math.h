@@ -1,0 +1,103 @@
+/* Integer arithmetic and argument checks shared by the kernels. Not part of the public contract. */
+#ifndef TFM_MATH_H
+#define TFM_MATH_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "tfm_kernels.h"
+
+static inline int8_t tfm_sat8(int32_t x) {
+    return (int8_t)(x < -128 ? -128 : x > 127 ? 127 : x);
+}
+
+/* A left shift of a negative int is undefined, of an unsigned one it is not. */
+static inline int32_t tfm_shl(int32_t x, int32_t shift) {
+    return (int32_t)((uint32_t)x << shift);
+}
+
+static inline int8_t tfm_requant(int32_t acc, int32_t mult, int32_t shift, int32_t zp) {
+    const int64_t wide = (int64_t)tfm_shl(acc, shift) * mult + ((int64_t)1 << 31);
+    return tfm_sat8((int32_t)(wide >> 32) + zp);
+}
+
+static inline int32_t tfm_bias(const tfm_quant *quant, int32_t n) {
+    return quant->bias ? quant->bias[n] : 0;
+}
+
+static inline int32_t tfm_round4(int32_t x) {
+    return (x + 3) & ~3;
+}
+
+/* Channels of one tap in a stream: padded to whole blocks. */
+static inline int32_t tfm_padded(int32_t cin, int32_t block) {
+    return (cin + block - 1) & ~(block - 1);
+}
+
+static inline int tfm_dim_ok(int32_t x) {
+    return x >= 1 && x <= TFM_MAX_DIM;
+}
+
+static inline int tfm_linear_dims_ok(const tfm_linear_dims *d) {
+    return tfm_dim_ok(d->pixels) && tfm_dim_ok(d->cin) && tfm_dim_ok(d->cout);
+}
+
+static inline int32_t tfm_conv_oh(const tfm_conv_dims *d) {
+    return (d->h + 2 * d->pad - d->kh) / d->stride + 1;
+}
+
+static inline int32_t tfm_conv_ow(const tfm_conv_dims *d) {
+    return (d->w + 2 * d->pad - d->kw) / d->stride + 1;
+}
+
+static inline int tfm_conv_dims_ok(const tfm_conv_dims *d) {
+    return tfm_dim_ok(d->h) && tfm_dim_ok(d->w) && tfm_dim_ok(d->cin) && tfm_dim_ok(d->cout)
+        && d->kh >= 1 && d->kw >= 1 && d->kh <= TFM_MAX_TAPS && d->kw <= TFM_MAX_TAPS
+        && d->kh * d->kw <= TFM_MAX_TAPS && tfm_dim_ok(d->stride) && d->pad >= 0 && d->pad < TFM_MAX_DIM
+        && d->h + 2 * d->pad >= d->kh && d->w + 2 * d->pad >= d->kw;
+}
+
+static inline int tfm_shift_ok(int32_t shift) {
+    return shift >= 0 && shift <= 31;
+}
+
+static inline int tfm_block_ok(int32_t block) {
+    return block == 1 || block == 2 || block == 4;
+}
+
+/* Status of a scratch argument against what the kernel needs. */
+static inline int tfm_scratch_status(const void *scratch, int32_t have, int32_t need) {
+    if (need == 0) return TFM_OK;
+    if (scratch == NULL) return TFM_ERR_NULL;
+    if (have < need) return TFM_ERR_SCRATCH;
+    return (uintptr_t)scratch % 4 ? TFM_ERR_ALIGN : TFM_OK;
+}
+
+/* Status of the arguments that all linear and convolution kernels share. */
+static inline int tfm_args_status(const void *out, const void *in, const void *weight, const void *dims,
+                                  const tfm_quant *quant) {
+    if (!out || !in || !weight || !dims || !quant || !quant->mult) return TFM_ERR_NULL;
+    return tfm_shift_ok(quant->shift) ? TFM_OK : TFM_ERR_DIMS;
+}
+
+
+static inline int tfm_rle_status(const tfm_rle *w) {
+    if (!w->stream) return TFM_ERR_NULL;
+    return tfm_block_ok(w->block) ? TFM_OK : TFM_ERR_DIMS;
+}
+
+/* One item of a stream. Gives the index of the block whose weights follow, or -1 at the end of an
+ * empty row; moves *stream past the header and *next past the block; *last tells the row's end. */
+static inline int32_t tfm_rle_next(const uint8_t **stream, int32_t *next, int *last) {
+    int32_t header = *(*stream)++;
+    while (header == 127) {
+        *next += 127;
+        header = *(*stream)++;
+    }
+    *last = header >> 7;
+    if (header == 255) return -1;
+    const int32_t at = *next + (header & 127);
+    *next = at + 1;
+    return at;
+}
+
+#endif

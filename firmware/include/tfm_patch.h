@@ -1,0 +1,15 @@
+/* Position of an output pixel's patch in the input of a convolution. Not part of the public contract. */
+#ifndef TFM_PATCH_H
+#define TFM_PATCH_H
+
+#include "tfm_math.h"
+
+/* Input channels under tap (ky, kx) of the patch at (y0, x0); NULL where only padding is. */
+static inline const int8_t *tfm_patch_tap(const int8_t *in, const tfm_conv_dims *d, int32_t y0, int32_t x0,
+                                          int32_t ky, int32_t kx) {
+    const int32_t y = y0 + ky, x = x0 + kx;
+    const int inside = y >= 0 && y < d->h && x >= 0 && x < d->w;
+    return inside ? in + (y * d->w + x) * d->cin : NULL;
+}
+
+#endif

@@ -1,0 +1,39 @@
+#include "tfm_patch.h"
+#include "tfm_tile.h"
+
+int32_t tfm_conv_s8_rle_dsp_scratch_bytes(const tfm_conv_dims *dims) {
+    return dims && tfm_conv_dims_ok(dims) ? 16 * dims->kh * dims->kw * tfm_round4(dims->cin) : -1;
+}
+
+/* Gather the patch of output pixel number `pixel` into column p. */
+static void gather(uint32_t *tile, int32_t p, const int8_t *in, const tfm_conv_dims *d, int32_t pixel,
+                   int32_t zp, int32_t block) {
+    const int32_t ow = tfm_conv_ow(d), oy = pixel / ow, ox = pixel - oy * ow;
+    const int32_t y0 = oy * d->stride - d->pad, x0 = ox * d->stride - d->pad;
+    int32_t k0 = 0;
+    for (int32_t ky = 0; ky < d->kh; ky++) {
+        for (int32_t kx = 0; kx < d->kw; kx++, k0 += tfm_padded(d->cin, block)) {
+            const int8_t *in_k = tfm_patch_tap(in, d, y0, x0, ky, kx);
+            if (in_k) tfm_tile_expand(tile, p, k0, in_k, d->cin, block);
+            else tfm_tile_fill(tile, p, k0, zp, d->cin, block);
+        }
+    }
+}
+
+int tfm_conv_s8_rle_dsp(int8_t *out, const int8_t *in, const tfm_rle *weight, const tfm_conv_dims *dims,
+                        const tfm_quant *quant, void *scratch, int32_t scratch_bytes) {
+    int status = tfm_args_status(out, in, weight, dims, quant);
+    if (!status) status = tfm_rle_status(weight);
+    if (status) return status;
+    if (!tfm_conv_dims_ok(dims) || weight->bytes < dims->cout) return TFM_ERR_DIMS;
+    status = tfm_scratch_status(scratch, scratch_bytes, tfm_conv_s8_rle_dsp_scratch_bytes(dims));
+    if (status) return status;
+    const int32_t pixels = tfm_conv_oh(dims) * tfm_conv_ow(dims);
+    for (int32_t at = 0; at < pixels; at += TFM_TILE, out += TFM_TILE * dims->cout) {
+        const tfm_tile_out to = {out, pixels - at < TFM_TILE ? pixels - at : TFM_TILE, dims->cout};
+        for (int32_t p = 0; p < TFM_TILE; p++) /* a pixel past the end repeats the last one */
+            gather(scratch, p, in, dims, p < to.n ? at + p : pixels - 1, quant->zp_in, weight->block);
+        tfm_tile_rows_rle(&to, scratch, weight, dims->cout, quant);
+    }
+    return TFM_OK;
+}

@@ -1,0 +1,38 @@
+#include "tfm_math.h"
+
+int32_t tfm_depthwise_s8_ref_scratch_bytes(const tfm_conv_dims *dims) {
+    return dims && tfm_conv_dims_ok(dims) && dims->cin == dims->cout ? 0 : -1;
+}
+
+/* acc + the taps of channel c at input position (y0, x0) */
+static int32_t taps_dot(const int8_t *in, const int8_t *weight, const tfm_conv_dims *d, int32_t c, int32_t y0,
+                        int32_t x0, int32_t zp, int32_t acc) {
+    for (int32_t ky = 0; ky < d->kh; ky++) {
+        for (int32_t kx = 0; kx < d->kw; kx++) {
+            const int32_t y = y0 + ky, x = x0 + kx;
+            const int inside = y >= 0 && y < d->h && x >= 0 && x < d->w;
+            const int32_t v = inside ? in[(y * d->w + x) * d->cin + c] : zp;
+            acc += v * weight[(ky * d->kw + kx) * d->cin + c];
+        }
+    }
+    return acc;
+}
+
+int tfm_depthwise_s8_ref(int8_t *out, const int8_t *in, const int8_t *weight, const tfm_conv_dims *dims,
+                         const tfm_quant *quant, void *scratch, int32_t scratch_bytes) {
+    const int status = tfm_args_status(out, in, weight, dims, quant);
+    if (status) return status;
+    if (!tfm_conv_dims_ok(dims) || dims->cin != dims->cout) return TFM_ERR_DIMS;
+    (void)scratch, (void)scratch_bytes;
+    const int32_t oh = tfm_conv_oh(dims), ow = tfm_conv_ow(dims);
+    for (int32_t y = 0; y < oh; y++) {
+        for (int32_t x = 0; x < ow; x++) {
+            const int32_t y0 = y * dims->stride - dims->pad, x0 = x * dims->stride - dims->pad;
+            for (int32_t c = 0; c < dims->cin; c++) {
+                const int32_t acc = taps_dot(in, weight, dims, c, y0, x0, quant->zp_in, tfm_bias(quant, c));
+                *out++ = tfm_requant(acc, quant->mult[c], quant->shift, quant->zp_out);
+            }
+        }
+    }
+    return TFM_OK;
+}

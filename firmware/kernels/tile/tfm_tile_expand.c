@@ -1,0 +1,45 @@
+#include "tfm_tile.h"
+
+static void put1(int16_t *t, const int8_t *in, int32_t c) {
+    for (int32_t i = 0; i < c; i++, t += 8) *t = in[i];
+}
+
+/* one word of four channels to two pair words */
+static inline void put2(uint32_t *t, uint32_t x) {
+    const uint32_t even = tfm_sxtb16(x), odd = tfm_sxtb16_ror8(x);
+    t[0] = tfm_pkhbt(even, odd);
+    t[8] = tfm_pkhtb(even, odd);
+}
+
+static inline void put4(uint32_t *t, uint32_t x) {
+    t[0] = tfm_sxtb16(x);
+    t[8] = tfm_sxtb16_ror8(x);
+}
+
+void tfm_tile_expand(uint32_t *tile, int32_t p, int32_t k0, const int8_t *in, int32_t c, int32_t block) {
+    if (block == 1) {
+        put1((int16_t *)(void *)tile + k0 * 8 + p, in, c);
+        return;
+    }
+    uint32_t *t = tile + k0 * 4 + p; /* 4 words of 8 pixels for every 8 channels: 4 per channel */
+    const int32_t tail = c & 3;
+    if (block == 2) {
+        for (const int8_t *end = in + (c - tail); in < end; in += 4, t += 16) put2(t, tfm_load4(in));
+        if (tail == 3) put2(t, tfm_load_tail(in, 3));
+        else if (tail) t[0] = tfm_pkhbt((uint32_t)in[0], tail == 2 ? (uint32_t)in[1] : 0);
+    } else {
+        for (const int8_t *end = in + (c - tail); in < end; in += 4, t += 16) put4(t, tfm_load4(in));
+        if (tail) put4(t, tfm_load_tail(in, tail));
+    }
+}
+
+void tfm_tile_fill(uint32_t *tile, int32_t p, int32_t k0, int32_t value, int32_t c, int32_t block) {
+    if (block == 1) {
+        int16_t *t = (int16_t *)(void *)tile + k0 * 8 + p;
+        for (int32_t i = 0; i < c; i++, t += 8) *t = (int16_t)value;
+        return;
+    }
+    uint32_t *t = tile + k0 * 4 + p;
+    const uint32_t pair = tfm_pkhbt((uint32_t)value, (uint32_t)value);
+    for (int32_t i = 0; i < tfm_padded(c, block); i += 2, t += 8) *t = pair; /* padded weights are 0 */
+}
