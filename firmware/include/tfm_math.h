@@ -85,6 +85,7 @@ static inline int tfm_rle_status(const tfm_rle *w) {
     return tfm_block_ok(w->block) ? TFM_OK : TFM_ERR_DIMS;
 }
 
+/* [item] */
 /* One item of a stream. Gives the index of the block whose weights follow, or -1 at the end of an
  * empty row; moves *stream past the header and *next past the block; *last tells the row's end. */
 static inline int32_t tfm_rle_next(const uint8_t **stream, int32_t *next, int *last) {
@@ -99,5 +100,6 @@ static inline int32_t tfm_rle_next(const uint8_t **stream, int32_t *next, int *l
     *next = at + 1;
     return at;
 }
+/* [/item] */
 
 #endif
