@@ -209,14 +209,14 @@ def compile_image(
 def sections(
     elf, # path of an ELF file
 )->dict: # flash, data and bss bytes, section sizes by name, symbols: name -> (address, bytes)
-    "What the linker placed: bytes of flash (text, constants and initial data), of data, of zeroed memory, and every symbol."
+    "What the linker placed: bytes of flash (text, constants and initial data), of data, of zeroed memory, and every symbol. The room kept for the stack is not counted."
     from elftools.elf.elffile import ELFFile
     sizes, symbols = {}, {}
     flash = data = bss = 0
     with open(elf, 'rb') as f:
         e = ELFFile(f)
         for s in e.iter_sections():
-            if not s['sh_flags'] & 2 or not s['sh_size']: continue    # 2 = SHF_ALLOC: takes memory on the device
+            if not s['sh_flags'] & 2 or not s['sh_size'] or s.name == '.stack': continue    # 2 = SHF_ALLOC: takes memory on the device
             sizes[s.name] = s['sh_size']
             if s['sh_type'] == 'SHT_NOBITS': bss += s['sh_size']; continue
             flash += s['sh_size']

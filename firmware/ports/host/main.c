@@ -1,0 +1,27 @@
+/* Reads inputs from standard input, writes outputs to standard output: TFM_INPUT_BYTES in, TFM_OUTPUT_BYTES out, until the end.
+   Without input bytes it runs the built-in example. Exit status: 0 all went well, 1 something differs, 2 an operator failed. */
+#include <stdio.h>
+#include <string.h>
+
+#include "model.h"
+#include "example.h"
+
+static int8_t input[TFM_INPUT_BYTES], output[TFM_OUTPUT_BYTES];
+
+static int example(void) {
+    if (tfm_invoke(tfm_example_input, output) != 0) return 2;
+    int different = 0;
+    for (int i = 0; i < TFM_OUTPUT_BYTES; i++) different += output[i] != tfm_example_output[i];
+    printf("%d bytes compared with the expected output, %d different\n", TFM_OUTPUT_BYTES, different);
+    return different != 0;
+}
+
+int main(void) {
+    int images = 0;
+    while (fread(input, 1, sizeof input, stdin) == sizeof input) {
+        if (tfm_invoke(input, output) != 0) return 2;
+        if (fwrite(output, 1, sizeof output, stdout) != sizeof output) return 1;
+        images++;
+    }
+    return images > 0 ? 0 : example();
+}
