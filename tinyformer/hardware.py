@@ -80,23 +80,23 @@ def has(self: Target,
 # %% ../nbs/01_hardware.ipynb #c024
 _BOARDS = [
     Target('stm32f746', 'STM32F746G-DISCO', 'cortex-m7', ('dsp', 'fpu_sp', 'dual_issue', 'cache'), 1 * MB, 320 * KB, 216_000_000,
-           'ST DS10916 and RM0385: SRAM is DTCM 64 KB + SRAM1 240 KB + SRAM2 16 KB, side by side; 16 KB ITCM not counted'),
+           'ST STM32F746 data sheet (DS10916) and RM0385: SRAM is DTCM 64 KB + SRAM1 240 KB + SRAM2 16 KB, side by side; 16 KB ITCM not counted'),
     Target('stm32h743', 'NUCLEO-H743ZI', 'cortex-m7', ('dsp', 'fpu_sp', 'fpu_dp', 'dual_issue', 'cache'), 2 * MB, 512 * KB, 480_000_000,
-           'ST DS12110 and RM0433: SRAM is the AXI SRAM; of 1 MB in all, the rest lies elsewhere'),
+           'ST STM32H743 data sheet and RM0433: SRAM is the AXI SRAM; of 1 MB in all, the rest lies elsewhere'),
     Target('nrf52840', 'nRF52840-DK', 'cortex-m4', ('dsp', 'fpu_sp'), 1 * MB, 256 * KB, 64_000_000,
            'Nordic nRF52840 product specification'),
     Target('stm32u575', 'NUCLEO-U575ZI-Q', 'cortex-m33', ('dsp', 'fpu_sp'), 2 * MB, 768 * KB, 160_000_000,
-           'ST DS13737 and RM0456: SRAM1 192 KB + SRAM2 64 KB + SRAM3 512 KB, side by side; SRAM4 not counted'),
+           'ST STM32U575 data sheet and RM0456: SRAM1 192 KB + SRAM2 64 KB + SRAM3 512 KB, side by side; SRAM4 not counted'),
     Target('rp2350', 'Raspberry Pi Pico 2', 'cortex-m33', ('dsp', 'fpu_sp'), 4 * MB, 520 * KB, 150_000_000,
            'Raspberry Pi RP2350 and Pico 2 data sheets: flash is the QSPI chip on the board; one of two cores used')]
 
 # %% ../nbs/01_hardware.ipynb #c025
 _BOARDS += [
     Target('stm32n657', 'NUCLEO-N657X0-Q', 'cortex-m55', ('dsp', 'mve', 'fpu_sp', 'fpu_dp', 'cache'), 64 * MB, 4224 * KB, 800_000_000,
-           'ST DS14791: no flash on the chip, 512 Mbit octo-SPI flash on the board; NPU not used'),
+           'ST STM32N657 data sheet: no flash on the chip, 512 Mbit octo-SPI flash on the board; NPU not used'),
     Target('rp2040', 'Raspberry Pi Pico', 'cortex-m0plus', (), 2 * MB, 264 * KB, 133_000_000,
            'Raspberry Pi RP2040 and Pico data sheets: flash is the QSPI chip on the board; one of two cores used'),
-    Target('samd21', 'Arduino Zero', 'cortex-m0plus', (), 256 * KB, 32 * KB, 48_000_000, 'Microchip SAM D21 data sheet DS40001882'),
+    Target('samd21', 'Arduino Zero', 'cortex-m0plus', (), 256 * KB, 32 * KB, 48_000_000, 'Microchip SAM D21/DA1 data sheet (DS40001882)'),
     Target('mps2_an500', 'QEMU mps2-an500', 'cortex-m7', ('dsp', 'fpu_sp', 'dual_issue'), 4 * MB, 4 * MB, 25_000_000,
            'Arm application note AN500 as emulated by QEMU: SSRAM1 at 0 serves as flash, SSRAM2 and 3 as SRAM')]
 
@@ -152,15 +152,15 @@ def plot_memory(
     regions=F746_MEMORY, # of `Region`
     ax=None              # matplotlib Axes, or None for a new one
 ):                       # the Axes
-    "Draw regions as boxes in address order, area by size; returns the Axes (pure function)."
+    "Draw regions as boxes in address order; returns the Axes (pure function)."
     ax = ax or plt.subplots(figsize=(7, 2.2))[1]
     x = 0
     for i, r in enumerate(regions):
-        w = (r.size / KB) ** .5
+        w = max(6, (r.size / KB) ** .5)
         ax.barh(0, w, 1, x, color=f'C{i}', alpha=.55, edgecolor='k')
-        ax.text(x + w / 2, 0, f'{r.name}\n{format_bytes(r.size)}\n{r.start:#010x}', ha='center', va='center', fontsize=7, rotation=0 if w > 8 else 90)
+        ax.text(x + w / 2, 0, f'{r.name}\n{format_bytes(r.size)}\n{r.start:#010x}', ha='center', va='center', fontsize=7, rotation=0 if w > 9 else 90)
         x += w
-    ax.set(yticks=[], xticks=[], xlim=(0, x), title='STM32F746 (width: square root of the size)')
+    ax.set(yticks=[], xticks=[], xlim=(0, x), ylim=(-.5, .5), title='Memories of the STM32F746, not to scale')
     return ax
 
 # %% ../nbs/01_hardware.ipynb #c042
@@ -234,7 +234,7 @@ def plot_fit(
     for t, ok in zip(targets(), fits):
         x, y = t.flash_bytes / KB, t.sram_bytes / KB
         ax.scatter(x, y, color='tab:green' if ok else 'lightgrey', edgecolor='k', zorder=3)
-        ax.annotate(t.name, (x, y), xytext=(4, 4), textcoords='offset points', fontsize=8)
+        ax.annotate(t.name, (x, y), xytext=(4, -10 if t.name in ('nrf52840', 'rp2040', 'stm32h743') else 4), textcoords='offset points', fontsize=8)
     ax.axvspan(flash_kb, 2e5, color='tab:green', alpha=.08)
     ax.axhspan(sram_kb, 1e4, color='tab:green', alpha=.08)
     ax.set(xscale='log', yscale='log', xlim=(64, 2e5), ylim=(8, 1e4), xlabel='flash (KB)', ylabel='SRAM (KB)',
