@@ -1,0 +1,223 @@
+"""The style probe: what the notebooks promise a reader, checked one notebook at a time.
+
+Run it to see a table of measures and the list of offences; `tests/test_repo.py` asserts that the list is empty."""
+import ast, io, json, re, statistics, sys, tokenize
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+NBS = ROOT/'nbs'
+EXPORTED_LINES, HIDDEN_SHARE, HIDDEN_FREE, MAX_BYTES = 25, .06, 2, 500_000
+RUN_SHARE, ASSERTED_SHARE = .80, .60
+ASSERTION = re.compile(r'^\s*(assert\b|test_\w+\(|with (expect_fail|ExceptionExpected)|expect_fail\()|\b(test_eq|test_close|test_fail|validate)\(', re.M)
+MACHINE_PATH = re.compile(r'(?<![\w.:/])/(?:work|root|home/\w+|Users/\w+|tmp|var/folders)/[\w.@-]+')
+DEFS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+
+class Cell:
+    "One cell: its directives, its code without them, its syntax tree."
+    def __init__(self, i, raw):
+        self.i, self.kind, self.outputs, self.raw = i, raw['cell_type'], raw.get('outputs', []), raw
+        self.source = ''.join(raw['source'])
+        self.dirs = {d.rstrip(':') for d in re.findall(r'^#\|\s*(\S+)', self.source, flags=re.M)} if self.kind == 'code' else set()
+        self.code = re.sub(r'^#\|.*\n?', '', self.source, flags=re.M) if self.kind == 'code' else ''
+        self.lines = [o for o in self.code.splitlines() if o.strip()]
+        self.tree = self._parse()
+        self.exported = bool(self.dirs & {'export', 'exports', 'exporti'})
+        self.hidden = bool(self.dirs & {'hide'})
+
+    def _parse(self):
+        try: return ast.parse(re.sub(r'^(\s*)[%!].*$', r'\1pass', self.code, flags=re.M)).body
+        except SyntaxError: return []
+
+    @property
+    def defs(self): return [o for o in self.tree if isinstance(o, DEFS)]
+
+
+def cells(path): return [Cell(i, c) for i, c in enumerate(json.loads(path.read_text(encoding='utf-8'))['cells'])]
+
+
+# ---- single checks: each gives sentences -----------------------------------------------------------------------------
+
+def title(cs):
+    "The first cell holds the title and the claim, and nothing else (the site shows nothing else of it)."
+    if not cs or cs[0].kind != 'markdown': return ['the first cell is not markdown']
+    lines = [o for o in cs[0].source.splitlines() if o.strip()]
+    out = []
+    if not lines[0].startswith('# '): out.append('the first line is not `# title`')
+    if sum(o.startswith('> ') for o in lines) != 1: out.append('the first cell needs one `> subtitle` line')
+    odd = [o for o in lines[1:] if not re.match(r'> |- [\w-]+: ', o)]
+    if odd: out.append(f'the first cell has more than title and subtitle, which the site drops: "{odd[0][:50]}"')
+    more = [c.i for c in cs[1:] if c.kind == 'markdown' and re.search(r'^# ', strip_fences(c.source), flags=re.M)]
+    if more: out.append(f'a second `# title` in cell {more[0]}')
+    return out
+
+
+def strip_fences(md): return re.sub(r'^(```|~~~).*?^\1', '', md, flags=re.M | re.S)
+
+
+def sizes(cs, path):
+    "Exported cells stay short; the file stays small."
+    out = [f'cell {c.i}: exported cell of {len(c.lines)} lines (limit {EXPORTED_LINES}): {first_name(c)}'
+           for c in cs if c.exported and len(c.lines) > EXPORTED_LINES]
+    n = path.stat().st_size
+    return out + ([f'{n:,} bytes (limit {MAX_BYTES:,})'] if n >= MAX_BYTES else [])
+
+
+def first_name(c): return c.defs[0].name if c.defs else (c.lines[0][:40] if c.lines else '')
+
+
+def stored(cs):
+    "Outputs are clean: no counts, no errors, no warnings or progress bars, no path of one machine."
+    out = []
+    for c in cs:
+        if c.raw.get('execution_count') or any(o.get('execution_count') for o in c.outputs): out.append(f'cell {c.i}: execution count')
+        for o in c.outputs:
+            if o['output_type'] == 'error': out.append(f"cell {c.i}: stored error {o.get('ename')}")
+            if o.get('name') == 'stderr': out.append(f"cell {c.i}: stderr output: {''.join(o['text'])[:60]!r}")
+            if any('widget' in k for k in o.get('data', {})): out.append(f'cell {c.i}: stored widget')
+        text = c.source + json.dumps([{k: v for k, v in o.get('data', {}).items() if k.startswith('text')} or o.get('text', '') for o in c.outputs])
+        if m := MACHINE_PATH.search(text): out.append(f'cell {c.i}: path of one machine: {m.group(0)}')
+    if not any(c.outputs for c in cs) and any(c.kind == 'code' and not c.exported for c in cs[2:]): out.append('no stored output at all')
+    return out
+
+
+def imports(cs):
+    "A cell with imports holds nothing else: the site runs such cells when it collects signatures."
+    out = []
+    for c in cs:
+        if c.exported or c.kind != 'code' or 'hide' in c.dirs and not c.tree: continue
+        has = any(isinstance(n, (ast.Import, ast.ImportFrom)) for t in c.tree for n in ast.walk(t))
+        if has and any(not isinstance(t, (ast.Import, ast.ImportFrom)) for t in c.tree):
+            out.append(f'cell {c.i}: imports beside other code (the docs build runs this cell alone and fails): {c.lines[0][:50]}')
+    return out
+
+
+def hidden(cs):
+    "Few cells are hidden from the page."
+    n = sum(c.hidden for c in cs if 'default_exp' not in c.dirs)
+    return [f'{n} of {len(cs)} cells hidden (limit {HIDDEN_SHARE:.0%}, {HIDDEN_FREE} are free)'] if n > max(HIDDEN_FREE, HIDDEN_SHARE*len(cs)) else []
+
+
+def comments(code):
+    "Line number -> column of its comment."
+    try: return {t.start[0]: t.start[1] for t in tokenize.generate_tokens(io.StringIO(code).readline) if t.type == tokenize.COMMENT}
+    except (tokenize.TokenError, IndentationError): return {}
+
+
+def documented(cs):
+    "Public functions and classes: a docstring, and a comment (a docment) and a type for every argument or field."
+    out = []
+    for c in cs:
+        if not (c.dirs & {'export', 'exports'}): continue
+        marks = comments(c.code)
+        for d in c.defs:
+            if not d.name.startswith('_'): out += [f'cell {c.i}: {o}' for o in undocumented(d, marks)]
+    return out
+
+
+def undocumented(d, marks, owner=''):
+    name = owner + d.name
+    out = [] if ast.get_docstring(d) or d.name.startswith('__') or is_property(d) else [f'{name} has no docstring']
+    if isinstance(d, ast.ClassDef):
+        if any('dataclass' in ast.dump(o) for o in d.decorator_list):
+            fields = [o for o in d.body if isinstance(o, ast.AnnAssign)]
+            bad = [o.target.id for o in fields if o.end_lineno not in marks and o.lineno not in marks]
+            if bad: out.append(f"{name}: fields without a comment: {', '.join(bad)}")
+        for m in d.body:
+            if isinstance(m, DEFS[:2]) and (not m.name.startswith('_') or m.name == '__init__'): out += undocumented(m, marks, d.name + '.')
+        return out
+    a = d.args
+    args = a.posonlyargs + a.args + a.kwonlyargs + [o for o in [a.vararg] if o]
+    if args and (args[0].arg in ('self', 'cls') or any(isinstance(o, ast.Name) and o.id == 'patch' for o in d.decorator_list)): args = args[1:]
+    ends = {o: max(o.end_lineno, 0) for o in args}
+    last = {}
+    for o in args: last[ends[o]] = o                 # the comment of a line belongs to its last argument
+    bad = [o.arg for o in args if ends[o] not in marks or last[ends[o]] is not o]
+    opt = a.args[len(a.args) - len(a.defaults):] + [o for o, v in zip(a.kwonlyargs, a.kw_defaults) if v is not None]
+    bare = [o.arg for o in args if not o.annotation and o not in opt]      # a default shows the type
+    if bad: out.append(f"{name}: arguments without a comment of their own: {', '.join(bad)}")
+    if bare: out.append(f"{name}: arguments without a type: {', '.join(bare)}")
+    return out
+
+
+def is_property(d): return any('property' in ast.dump(o) for o in getattr(d, 'decorator_list', []))
+
+
+def names(c):
+    "What an exported cell defines, as words to look for in the cells below it."
+    return [d.name for d in c.defs]
+
+
+def proof(cs):
+    "(definitions, run before the next one, asserted before the next one, names not run, names not asserted)"
+    at = [c.i for c in cs if c.exported and c.defs]
+    n, idle, bare = 0, [], []
+    for j, i in enumerate(at):
+        stop = at[j+1] if j + 1 < len(at) else len(cs)
+        below = [c for c in cs[i+1:stop] if c.kind == 'code' and not c.exported]
+        for name in names(cs[i]):
+            n += 1
+            word = re.compile(rf'\b{re.escape(name)}\b')
+            # a dunder or a method is run by using its object, which the text cannot show: any code below counts
+            hits = below if name.startswith('__') or name.startswith('_repr') else [c for c in below if word.search(c.code)]
+            if not hits: idle.append(name)
+            if not hits or not any(ASSERTION.search(c.code) for c in below): bare.append(name)
+    return n, n - len(idle), n - len(bare), idle, bare
+
+
+def proven(cs):
+    n, run, asserted, idle, bare = proof(cs)
+    out = []
+    if n and run < RUN_SHARE*n: out.append(f"{run} of {n} exported definitions are run before the next one (at least {RUN_SHARE:.0%}); not: {', '.join(idle)}")
+    if n and asserted < ASSERTED_SHARE*n: out.append(f"{asserted} of {n} exported definitions are asserted before the next one (at least {ASSERTED_SHARE:.0%}); not: {', '.join(bare)}")
+    return out
+
+
+def shape(cs, index):
+    "A lesson has exercises; nothing is left unrun without a word."
+    if index: return []
+    out = [] if any(c.kind == 'markdown' and re.search(r'^#+ .*exercise', c.source, flags=re.M | re.I) for c in cs) else ['no exercises']
+    if not any('default_exp' in c.dirs for c in cs[1:2]): out.append('the second cell is not `#| default_exp`')
+    out += [f'cell {c.i}: `eval: false`' for c in cs if re.search(r'^#\|\s*eval:\s*false', c.source, flags=re.M)]
+    return out
+
+
+def offences(path):
+    "Every offence of one notebook, as sentences."
+    cs, index = cells(path), path.name == 'index.ipynb'
+    return (title(cs) + shape(cs, index) + sizes(cs, path) + documented(cs) + proven(cs) + hidden(cs) + imports(cs) + stored(cs))
+
+
+def measures(path):
+    "A row of figures for the table."
+    cs = cells(path)
+    code, md = [c for c in cs if c.kind == 'code'], [c for c in cs if c.kind == 'markdown']
+    exp = [len(c.lines) for c in cs if c.exported and c.defs] or [0]
+    n, run, asserted, *_ = proof(cs)
+    words, lines = sum(len(c.source.split()) for c in md), sum(len(c.lines) for c in code)
+    pics = sum('image/png' in o.get('data', {}) for c in cs for o in c.outputs)
+    return (len(cs), f'{len(md)/max(len(cs), 1):.0%}', f'{words/max(lines, 1):.1f}', f'{statistics.median(exp):.0f}/{max(exp)}', f'{run}/{n}', f'{asserted}/{n}',
+            sum(len(ASSERTION.findall(c.code)) for c in cs), pics, sum('interact(' in c.code for c in cs), f'{path.stat().st_size/1000:.0f}')
+
+
+def notebooks():
+    return sorted(o for o in NBS.rglob('*.ipynb') if not any(p[0] in '._' for p in o.relative_to(NBS).parts))
+
+
+def report():
+    "The table and the offences, as text."
+    head = ('notebook', 'cells', 'prose', 'words/line', 'def lines', 'run', 'asserted', 'checks', 'pictures', 'widgets', 'KB', 'offences')
+    found = {o: offences(o) for o in notebooks()}
+    rows = [(o.relative_to(NBS).as_posix(), *measures(o), len(v)) for o, v in found.items()]
+    wide = [max(len(str(r[i])) for r in [head] + rows) for i in range(len(head))]
+    out = ['  '.join(str(v).ljust(w) for v, w in zip(r, wide)).rstrip() for r in [head] + rows]
+    for o, v in found.items():
+        if v: out += ['', o.relative_to(NBS).as_posix()] + [f'  {s}' for s in v]
+    return '\n'.join(out) + '\n', sum(map(len, found.values()))
+
+
+if __name__ == '__main__':
+    text, n = report()
+    print(text)
+    print(f'{n} offences in {len(notebooks())} notebooks')
+    sys.exit(bool(n))
