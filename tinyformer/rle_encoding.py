@@ -181,7 +181,7 @@ def decode(
         data.append(weights)
     w = np.zeros((rows * m, b), np.int8)
     w[where] = np.frombuffer(b''.join(data), np.int8).reshape(-1, b)
-    w = w.reshape(rows, taps, -1)[:, :, :cin]
+    w = np.ascontiguousarray(w.reshape(rows, taps, -1)[:, :, :cin])
     return w[:, 0] if taps == 1 else w
 
 # %% ../nbs/02_rle_encoding.ipynb #c053

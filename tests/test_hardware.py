@@ -1,0 +1,135 @@
+"Targets and budgets: every name, every refusal, and the DSP instructions against plain arithmetic."
+import dataclasses
+import matplotlib
+matplotlib.use('agg')
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from tinyformer.errors import BadInput, UnknownTarget
+from tinyformer.hardware import (FEATURES, F746_MEMORY, KB, MB, Target, format_bytes, milliseconds, pack16, parse_bytes, plot_boards, plot_fit,
+                                 plot_memory, signed, smlad, sxtb16, target, targets)
+
+quick = settings(deadline=None, derandomize=True, max_examples=200)
+word, half, byte = st.integers(0, 2**32 - 1), st.integers(-2**15, 2**15 - 1), st.integers(-128, 127)
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close('all')
+
+
+def test_main_target_has_the_paper_figures():
+    t = target('stm32f746')
+    assert (t.flash_bytes, t.sram_bytes, t.clock_hz, t.core) == (1 * MB, 320 * KB, 216_000_000, 'cortex-m7')
+    assert t.has('dsp') and not t.has('mve') and targets()[0] == t
+
+
+def test_every_target_is_complete_and_found_by_its_name():
+    assert len(targets()) >= 8
+    for t in targets():
+        assert target(t.name) is t and t.board and len(t.note) > 20
+        assert set(t.features) <= set(FEATURES) and t.flash_bytes >= t.sram_bytes > 0
+        assert t.name in t._repr_markdown_() and hash(t)
+    assert {t.core for t in targets()} >= {'cortex-m0plus', 'cortex-m4', 'cortex-m7', 'cortex-m33', 'cortex-m55'}
+
+
+def test_cores_without_dsp_do_not_claim_it():
+    for t in targets(): assert t.has('dsp') == (t.core != 'cortex-m0plus')
+
+
+def test_the_list_cannot_be_changed_by_its_reader():
+    targets().clear()
+    assert targets()
+    with pytest.raises(dataclasses.FrozenInstanceError): target('rp2040').sram_bytes = 1
+
+
+@pytest.mark.parametrize('name, near', [('stm32f764', 'stm32f746'), ('STM32F746 ', 'stm32f746'), ('rp2041', 'rp2040'), ('mps2-an500', 'mps2_an500')])
+def test_unknown_target_names_the_nearest_and_all(name, near):
+    with pytest.raises(UnknownTarget) as e: target(name)
+    assert f'Did you mean {near}?' in str(e.value)
+    for t in targets(): assert t.name in str(e.value)
+
+
+@pytest.mark.parametrize('name', ['', 'zzz', None, 3])
+def test_unknown_target_without_a_near_one(name):
+    with pytest.raises(UnknownTarget, match='Known targets: stm32f746'): target(name)
+
+
+def test_sram_of_the_f746_is_one_piece():
+    sram = [r for r in F746_MEMORY if r.start >= 0x2000_0000]
+    assert all(a.start + a.size == b.start for a, b in zip(sram, sram[1:]))
+    assert sum(r.size for r in sram) == target('stm32f746').sram_bytes
+
+
+@pytest.mark.parametrize('text, size', [('32KB', 32768), ('32kb', 32768), (' 32 KB ', 32768), ('1MB', MB), ('0.5 MiB', MB // 2), ('17', 17), ('17B', 17), (17, 17), ('2k', 2048)])
+def test_parse_bytes(text, size): assert parse_bytes(text) == size
+
+
+@pytest.mark.parametrize('text', ['', 'KB', '1 GB', '1.0001KB', 'nan', 'inf', '-inf', 'ten', None, True, 2.5, [], '1 2 KB', 'K1'])
+def test_parse_bytes_refuses(text):
+    with pytest.raises(BadInput, match='write it like'): parse_bytes(text)
+
+
+@quick
+@given(st.integers(0, MB // 256))
+def test_quarter_kilobytes_survive_text(n): assert parse_bytes(format_bytes(n * 256)) == n * 256
+
+
+def test_budget():
+    t = target('stm32f746')
+    tight = t.with_budget(flash_bytes='32KB', sram_bytes=16384)
+    assert (tight.flash_bytes, tight.sram_bytes) == (32768, 16384)
+    assert dataclasses.replace(tight, flash_bytes=t.flash_bytes, sram_bytes=t.sram_bytes) == t
+    assert tight.with_budget('1MB', '320KB') == t and t.with_budget(sram_bytes=1).sram_bytes == 1
+
+
+@pytest.mark.parametrize('budget', [dict(flash_bytes=0), dict(sram_bytes=-1), dict(sram_bytes='321KB'), dict(flash_bytes=MB + 1), dict(flash_bytes='x')])
+def test_budget_refuses(budget):
+    t = target('stm32f746').with_budget('32KB', '16KB')
+    with pytest.raises(BadInput): t.with_budget(**budget)
+
+
+def test_a_target_of_ones_own_is_its_own_limit():
+    mine = Target('mine', 'b', 'cortex-m4', (), 64 * KB, 8 * KB, 10**6, 'n')
+    assert mine.with_budget('64KB').flash_bytes == 64 * KB
+    with pytest.raises(BadInput, match='choose 1 B to 64 KB'): mine.with_budget('65KB')
+
+
+def test_feature_must_exist():
+    with pytest.raises(BadInput, match='known are dsp'): target('rp2040').has('simd')
+
+
+def test_milliseconds():
+    t = target('stm32f746')
+    assert milliseconds(216_000_000, t) == pytest.approx(1000) and milliseconds(432, t, 2) == pytest.approx(.001)
+
+
+@quick
+@given(half, half, half, half, st.integers(-2**31, 2**31 - 1))
+def test_smlad_is_two_products(x0, x1, w0, w1, acc):
+    exact = acc + x0 * w0 + x1 * w1
+    assert smlad(pack16(x0, x1), pack16(w0, w1), acc) == (exact + 2**31) % 2**32 - 2**31
+
+
+@quick
+@given(st.lists(byte, min_size=4, max_size=4), st.lists(byte, min_size=4, max_size=4))
+def test_four_products_from_bytes(w, x):
+    reg = int(np.array(w, np.int8).view('<u4')[0])
+    acc = smlad(pack16(x[0], x[2]), sxtb16(reg), 0)
+    assert smlad(pack16(x[1], x[3]), sxtb16(reg, 8), acc) == sum(a * b for a, b in zip(w, x))
+
+
+@quick
+@given(word, st.sampled_from([8, 16, 32]))
+def test_signed_is_twos_complement(v, bits):
+    assert signed(v, bits) == int(np.array(v % 2**bits, f'u{bits // 8}').view(f'i{bits // 8}'))
+
+
+def test_pictures_are_pure():
+    assert len(plot_boards().patches) == 2 * len(targets()) and len(plot_memory().patches) == len(F746_MEMORY)
+    before = plt.rcParams.copy()
+    counts = [int(plot_fit(f, s).get_title().split()[0]) for f, s in ((1, 1), (1024, 320), (10**6, 1))]
+    assert counts[0] == len(targets()) > counts[1] > counts[2] == 0 and plt.rcParams == before

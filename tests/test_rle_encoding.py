@@ -1,0 +1,269 @@
+"Weight streams: round trips, exact and expected sizes, every truncation and every single-byte change."
+import time
+import matplotlib
+matplotlib.use('agg')
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from tinyformer.errors import BadInput, CorruptModel
+from tinyformer.rle_encoding import (BLOCKS, RleTensor, block_size, blocks_per_row, bound_bytes, crossover, decode, dense_bytes, encode,
+                                     expected_bytes, kept_blocks, layer_bytes, plot_sizes, plot_stream, stream_bytes, to_blocks, walk)
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close('all')
+
+
+def layer(seed, rows, taps, cin, b, sparsity):
+    "Random int8 weights, both extremes included, about `sparsity` of whose blocks are zero."
+    rng = np.random.default_rng(seed)
+    w = rng.choice([-127, -1, 0, 1, 127, *range(-127, 128)], (rows, taps, cin)).astype(np.int8)
+    keep = rng.random((rows, taps, -(-cin // b))) >= sparsity
+    return np.ascontiguousarray(w * keep.repeat(b, 2)[:, :, :cin])
+
+
+def slow_encode(w, b):
+    "The format, a second time and byte by byte: what the table says, in the order in which it says it."
+    out = []
+    for row in w:
+        blocks = [tap[i:i + b].tolist() + [0] * (b - len(tap[i:i + b])) for tap in row for i in range(0, len(tap), b)]
+        kept = [i for i, block in enumerate(blocks) if any(block)]
+        if not kept: out.append(0xFF)
+        previous = -1
+        for i in kept:
+            gap, previous = i - previous - 1, i
+            while gap > 126:
+                out.append(0x7F)
+                gap -= 127
+            out += [gap + 128 * (i == kept[-1])] + [v % 256 for v in blocks[i]]
+    return bytes(out)
+
+
+layers = st.builds(layer, st.integers(0, 9999), st.integers(1, 5), st.sampled_from([1, 2, 9]), st.integers(1, 40), st.just(2), st.sampled_from([0, .5, .9, 1]))
+
+
+@settings(deadline=None, derandomize=True, max_examples=150)
+@given(layers, st.sampled_from(['1x1', '1x2', '1x4']))
+def test_round_trip(w, block):
+    stream = encode(w, block)
+    back = decode(stream, w.shape[0], w.shape[2], w.shape[1], block)
+    assert back.dtype == np.int8 and (back.reshape(w.shape) == w).all()
+    assert len(stream) == stream_bytes(w, block) == stream_bytes(w != 0, block)
+    assert stream == slow_encode(w, block_size(block))
+
+
+def test_long_rows_agree_with_the_slow_encoder():
+    cases = 0
+    for gap in [*range(124, 131), *range(251, 257), 380, 381, 382, 1000]:
+        for b in (1, 2, 4):
+            for before in (0, 1, 127):
+                blocks = np.zeros((3, before + gap + 2, b), np.int8)
+                blocks[0, [before, before + gap + 1], -1] = 7, -127
+                blocks[2, before + gap + 1, 0] = 1                    # row 1 stays empty
+                w = blocks.reshape(3, 1, -1)
+                stream = encode(w, b)
+                assert stream == slow_encode(w, b) and len(stream) == stream_bytes(w, b)
+                assert (decode(stream, 3, w.shape[2], 1, b) == w[:, 0]).all()
+                cases += 1
+    print(f'{cases} long rows')
+    assert cases > 0
+
+
+def test_two_dimensional_weights_come_back_two_dimensional():
+    w = layer(1, 4, 1, 10, 4, .5)
+    assert encode(w[:, 0]) == encode(w) and decode(encode(w), 4, 10).shape == (4, 10)
+    assert decode(encode(w), 4, 10).flags.c_contiguous
+
+
+def test_not_contiguous_weights():
+    w = layer(2, 8, 3, 12, 4, .5).transpose(1, 0, 2)
+    assert encode(w) == encode(w.copy()) and encode(w[:, ::2]) == encode(w[:, ::2].copy())
+
+
+def test_a_million_weights_in_less_than_a_second():
+    rng = np.random.default_rng(0)
+    w = (rng.integers(-127, 128, (1000, 250, 4)) * (rng.random((1000, 250, 1)) < .3)).astype(np.int8).reshape(1000, 1000)
+    seconds = []
+    for b in (1, 2, 4):
+        start = time.perf_counter()
+        encode(w, b)
+        seconds.append(time.perf_counter() - start)
+    print('seconds for 1x1, 1x2, 1x4:', seconds)
+    assert max(seconds) < 1
+
+
+def test_blocks_do_not_cross_a_tap():
+    w = np.zeros((1, 2, 3), np.int8)
+    w[0, 0, 2] = w[0, 1, 0] = 5
+    assert encode(w, 2) == bytes([1, 5, 0, 128, 5, 0]) and blocks_per_row(3, 2, 2) == 4
+
+
+SMALL = [(2, 1, 6, 2, .5), (2, 2, 5, 4, .5), (1, 1, 300, 1, .98), (1, 9, 3, 4, .6), (3, 1, 4, 4, .7), (1, 1, 700, 4, .98)]
+
+
+def test_every_truncation_and_every_tail_is_refused():
+    cases = 0
+    for seed, (rows, taps, cin, b, s) in enumerate(SMALL):
+        stream = encode(layer(seed, rows, taps, cin, b, s), b)
+        for damaged in [stream[:i] for i in range(len(stream))] + [stream + bytes([v]) for v in range(256)]:
+            with pytest.raises(CorruptModel, match=r'weight stream, byte \d+: '): decode(damaged, rows, cin, taps, b)
+            cases += 1
+    print(f'{cases} truncated or lengthened streams')
+    assert cases > 0
+
+
+def test_a_changed_byte_is_refused_or_is_the_stream_of_another_layer():
+    refused = other = 0
+    for seed, (rows, taps, cin, b, s) in enumerate(SMALL):
+        stream = encode(layer(seed, rows, taps, cin, b, s), b)
+        for i in range(len(stream)):
+            for v in set(range(256)) - {stream[i]}:
+                damaged = stream[:i] + bytes([v]) + stream[i + 1:]
+                try: w = decode(damaged, rows, cin, taps, b)
+                except CorruptModel: refused += 1
+                else:
+                    assert encode(w, b) == damaged
+                    other += 1
+    print(f'{refused + other} changed bytes: {refused} refused, {other} other layers')
+    assert refused > 0 and other > 0
+
+
+@settings(deadline=None, derandomize=True, max_examples=400)
+@given(st.binary(max_size=24), st.integers(1, 3), st.integers(1, 9), st.integers(1, 2), st.sampled_from([1, 2, 4]))
+def test_any_bytes_are_refused_or_canonical(stream, rows, cin, taps, b):
+    try: w = decode(stream, rows, cin, taps, b)
+    except CorruptModel: return
+    assert encode(w, b) == stream
+
+
+@pytest.mark.parametrize('stream, rows, cin, taps, b, what', [
+    (b'', 1, 4, 1, 4, 'byte 0: truncated, 1 more'),
+    (b'\x80\x01\x00', 1, 4, 1, 4, 'byte 3: truncated, 2 more'),
+    (b'\x00\x01\x01\x01\x01', 1, 4, 1, 4, 'byte 5: truncated'),
+    (b'\x81\x01\x01\x01\x01', 1, 4, 1, 4, 'byte 0: gap 1 leads to block 1 of a row with 1'),
+    (b'\x00\x01\x80\x01\x80\x01', 1, 2, 1, 1, 'byte 4: 2 bytes after the last row'),
+    (b'\xff\xff', 1, 4, 1, 4, 'byte 1: 1 bytes after the last row'),
+    (b'\x80\x00\x00\x00\x00', 1, 4, 1, 4, 'byte 1: a kept block is all zero'),
+    (b'\x80\x01\x00\x00\x02', 1, 3, 1, 4, 'byte 4: a weight in the padding'),
+    (b'\x81\x01\x02', 1, 1, 2, 2, 'byte 2: a weight in the padding'),
+    (b'\x80\x80', 1, 1, 1, 1, 'byte 1: weight -128'),
+    (b'\x00\x01\xff', 1, 2, 1, 1, 'byte 2: empty-row marker inside a row'),
+    (b'\x7f\xff', 1, 400, 1, 1, 'byte 1: empty-row marker inside a row'),
+    (b'\x7f\x80\x01', 1, 127, 1, 1, 'byte 0: gap 127 leads to block 127 of a row with 127'),
+    (b'\xff', 2, 4, 1, 4, 'byte 1: truncated'),
+])
+def test_the_decoder_names_the_byte(stream, rows, cin, taps, b, what):
+    with pytest.raises(CorruptModel) as e: decode(stream, rows, cin, taps, b)
+    assert what in str(e.value) and 'write it again' in str(e.value)
+
+
+def test_a_huge_shape_with_a_short_stream_is_refused_without_memory():
+    with pytest.raises(CorruptModel, match='truncated'): decode(b'\xff' * 10, 10**12, 10**12)
+
+
+@pytest.mark.parametrize('weights', [np.zeros((2, 2)), np.zeros((2, 2), np.uint8), np.zeros(4, np.int8), np.zeros((0, 4), np.int8), np.zeros((2, 0), np.int8),
+                                     np.zeros((1, 1, 1, 1), np.int8), np.full((1, 1), -128, np.int8), [[1, 2]]])
+def test_encode_refuses(weights):
+    with pytest.raises(BadInput): encode(weights)
+
+
+@pytest.mark.parametrize('block', ['2x2', '4x1', 3, 0, True, None, 4.5, '4'])
+def test_unknown_block(block):
+    for f in (lambda: block_size(block), lambda: encode(np.zeros((1, 4), np.int8), block), lambda: expected_bytes(4, 4, 1, block)):
+        with pytest.raises(BadInput, match='1x1, 1x2, 1x4'): f()
+
+
+@pytest.mark.parametrize('shape', [(0, 4, 1), (4, 0, 1), (4, 4, 0), (-1, 4, 1)])
+def test_decode_refuses_empty_shapes(shape):
+    with pytest.raises(BadInput): decode(b'\xff', *shape)
+
+
+def masks(rng, n, k, draws):
+    for _ in range(draws):
+        kept = np.zeros(n, bool)
+        kept[rng.permutation(n)[:k]] = True
+        yield kept
+
+
+def test_expected_bytes_is_the_mean_over_all_masks():
+    "Exact on layers small enough to list every mask."
+    from itertools import combinations
+    cases = 0
+    for rows, m in ((1, 1), (1, 6), (2, 4), (3, 3), (5, 2)):
+        for k in range(rows * m + 1):
+            sizes = []
+            for chosen in combinations(range(rows * m), k):
+                kept = np.zeros(rows * m, bool)
+                kept[list(chosen)] = True
+                sizes.append(stream_bytes(kept.reshape(rows, m), 1))
+            assert expected_bytes(rows, m, 1, 1, 1 - k / (rows * m)) == pytest.approx(np.mean(sizes), rel=1e-9)
+            cases += 1
+    print(f'{cases} small layers, all masks')
+    assert cases > 0
+
+
+def test_expected_bytes_within_two_percent_of_drawn_masks():
+    rng, worst, cases = np.random.default_rng(3), 0, 0
+    for rows, cin, taps in ((16, 64, 1), (96, 24, 1), (24, 16, 9), (40, 30, 9), (6, 2000, 1), (10, 500, 9)):
+        for block, b in BLOCKS.items():
+            m = blocks_per_row(cin, taps, block)
+            for s in (0, .25, .5, .75, .9, .95, .99, 1):
+                k = kept_blocks(rows * m, s)
+                sizes = [stream_bytes(kept.reshape(rows, taps, -1).repeat(b, 2)[:, :, :cin], block) for kept in masks(rng, rows * m, k, 40)]
+                worst, cases = max(worst, abs(expected_bytes(rows, cin, taps, block, s) / np.mean(sizes) - 1)), cases + 1
+    print(f'{cases} layers, worst difference {worst:.2%}')
+    assert cases > 0 and worst < .02
+
+
+def test_sizes_are_ordered():
+    for block in BLOCKS:
+        for s in np.arange(0, 1.01, .1):
+            args = 48, 40, 9, block, s
+            assert bound_bytes(*args) <= expected_bytes(*args) + 1e-9
+            assert layer_bytes(*args) == min(dense_bytes(48, 40, 9), expected_bytes(*args))
+    assert expected_bytes(7, 5, 1, '1x4', 1) == pytest.approx(7) and expected_bytes(7, 5, 1, '1x4', 0) == 7 * 2 * 5
+
+
+def test_expected_bytes_is_fast_enough_for_a_search():
+    start = time.perf_counter()
+    for i in range(1000): expected_bytes(64, 64, 9, '1x4', i / 1000)
+    assert time.perf_counter() - start < .5
+
+
+@pytest.mark.parametrize('sparsity', [-.1, 1.1, 75, float('nan')])
+def test_sparsity_is_a_share(sparsity):
+    with pytest.raises(BadInput, match='between 0 and 1'): expected_bytes(8, 8, 1, '1x4', sparsity)
+
+
+def test_crossover():
+    for block, b in BLOCKS.items():
+        s = crossover(64, 64, 1, block)
+        assert s == pytest.approx(1 / (b + 1), abs=.01)
+        assert expected_bytes(64, 64, 1, block, s) <= 4096 < expected_bytes(64, 64, 1, block, s - .01)
+
+
+def test_walk_visits_kept_blocks_in_order():
+    w = layer(9, 5, 3, 7, 2, .6)
+    kept = to_blocks(w, 2).any(2)
+    assert [(r, p) for r, p, *_ in walk(encode(w, 2), 5, kept.shape[1], 2)] == list(zip(*map(list, np.nonzero(kept))))
+
+
+def test_rle_tensor():
+    for w in (layer(3, 6, 1, 10, 4, .7)[:, 0], layer(4, 6, 9, 10, 4, .7), layer(5, 6, 1, 10, 4, .7)):
+        t = RleTensor.from_dense(w, '1x4')
+        assert t.shape == w.shape and t.dense().shape == w.shape and (t.dense() == w).all()
+        assert t.nbytes == stream_bytes(w) and t.ratio == w.size / t.nbytes and t.block == '1x4'
+        assert hash(t) == hash(RleTensor.from_dense(w, 4)) and str(t.nbytes) in t._repr_markdown_()
+        for row in range(6): assert len(t.plot(row).patches) == to_blocks(w, 4)[0].size + stream_bytes(w[row:row + 1], 4)
+
+
+def test_pictures_are_pure():
+    row = np.array([0, 0, 1, 2], np.int8)
+    ax = plot_stream(row, 2, encode(row[None], 2))
+    assert len(ax.patches) == 4 + 3 and len(ax.lines) == 1
+    title = plot_sizes('1x2', .5, 32, 16, 9).get_title()
+    assert title == f'1x2 at 50%: {layer_bytes(32, 16, 9, "1x2", .5):.0f} of 4608 bytes'
