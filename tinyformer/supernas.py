@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['STACK_BYTES', 'LAMBDA_LO', 'LAMBDA_HI', 'BUDGETS', 'ADVICE', 'ratios', 'misses', 'wilson', 'Acceptance', 'acceptance',
-           'require_accepted', 'SuperNasResult', 'acceptance_table', 'supernas', 'plot_window', 'plot_acceptances']
+           'require_accepted', 'widths', 'sample_supernets', 'sample_supernet', 'SuperNasResult', 'acceptance_table',
+           'supernas', 'plot_window', 'plot_acceptances']
 
 # %% ../nbs/09_supernas.ipynb #c002
 import math
@@ -20,7 +21,7 @@ from .training import rng_at
 
 # %% ../nbs/09_supernas.ipynb #c003
 STACK_BYTES = 1024  # SRAM beside the arena: call stack and the state of the program
-LAMBDA_LO, LAMBDA_HI = 0.3, 1.0  # window for storage as a share of the flash limit
+LAMBDA_LO, LAMBDA_HI = 0.35, 1.0  # window for storage as a share of the flash limit
 BUDGETS = dict(flash_low='flash under λ_lo', flash_high='flash over λ_hi', sram='SRAM over the limit')
 
 # %% ../nbs/09_supernas.ipynb #c004
@@ -156,6 +157,38 @@ def require_accepted(
                               f'{acc.threshold:.0%} is needed. Most often it fails by {BUDGETS[worst]}: {ADVICE[worst]}.')
 
 # %% ../nbs/09_supernas.ipynb #c014
+def widths(
+    scale: float,  # above 0
+    *base: int,  # channels at scale 1
+) -> tuple:  # multiples of 4, at least 4, rising
+    "Channel counts at another scale."
+    return tuple(sorted({max(4, 4 * round(b * scale / 4)) for b in base}))
+
+# %% ../nbs/09_supernas.ipynb #c015
+def sample_supernets(
+    n: int = 6,  # how many, 1 or more
+    seed: int = 0,  # of the draw
+) -> list:  # of `SearchSpace`
+    "Draw supernets of the digits family; the scales of the early and the late layers are each spread evenly over half to three times."
+    rng = rng_at(seed)
+    early, late = (0.5 * 6 ** ((rng.permutation(n) + rng.random(n)) / n) for _ in range(2))
+    return [sample_supernet(f'S{i+1}', e, l, rng) for i, (e, l) in enumerate(zip(early, late))]
+
+# %% ../nbs/09_supernas.ipynb #c016
+def sample_supernet(
+    label: str,  # start of the name
+    early: float,  # scale of the layers at 8x8
+    late: float,  # scale of the layers at 4x4
+    rng: np.random.Generator,  # draws depth and expansion
+) -> SearchSpace:
+    "One supernet of the digits family; its name says stem and late widths, and the most encoder layers."
+    depth = ((1,), (1, 2), (2, 3))[rng.integers(3)]
+    expand = ((2, 3, 4), (3, 4, 6))[rng.integers(2)]
+    stem, wide = widths(early, 8, 12, 16), widths(late, 16, 24, 32)
+    return digits_space(f'{label} {stem[0]}-{stem[-1]}/{wide[0]}-{wide[-1]}/x{depth[-1]}', stem=stem, width=wide, dim=wide,
+                        ffn=widths(late, 32, 64, 96), head=widths(late, 32, 48, 64), depth=depth, expand=expand)
+
+# %% ../nbs/09_supernas.ipynb #c017
 @dataclass(frozen=True)
 class SuperNasResult:
     "The supernet to search in, and the verdict on each one sampled."
@@ -166,7 +199,7 @@ class SuperNasResult:
     def _repr_markdown_(self):
         return acceptance_table(self.acceptances, self.space.name)
 
-# %% ../nbs/09_supernas.ipynb #c015
+# %% ../nbs/09_supernas.ipynb #c018
 def acceptance_table(
     accs: list,  # of `Acceptance`
     chosen: str = '',  # name of the supernet to mark
@@ -179,7 +212,7 @@ def acceptance_table(
                     f'{a.samples} | ' + ' | '.join(str(n) for n in a.failures.values()) + f' | {a.verdict} |')
     return '\n'.join(rows)
 
-# %% ../nbs/09_supernas.ipynb #c016
+# %% ../nbs/09_supernas.ipynb #c019
 def supernas(
     spaces: list,  # of `SearchSpace`, at least one
     target: Target,  # limits in bytes
@@ -199,7 +232,7 @@ def supernas(
     best = max(ok, key=lambda a: a.capacity) if ok else require_accepted(max(accs, key=lambda a: a.probability))
     return SuperNasResult(best.space, best, tuple(accs))
 
-# %% ../nbs/09_supernas.ipynb #c017
+# %% ../nbs/09_supernas.ipynb #c020
 def plot_window(
     acc: Acceptance,  # its samples are judged again, not drawn again
     lo: float = LAMBDA_LO,  # λ_lo
@@ -221,7 +254,7 @@ def plot_window(
     ax.legend(fontsize=8)
     return ax
 
-# %% ../nbs/09_supernas.ipynb #c018
+# %% ../nbs/09_supernas.ipynb #c021
 def plot_acceptances(
     accs: list,  # of `Acceptance`
     ax: object = None,  # a matplotlib Axes, or a new one
