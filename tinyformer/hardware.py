@@ -143,9 +143,9 @@ class Region:
 # %% ../nbs/01_hardware.ipynb #c037
 F746_MEMORY = (Region('ITCM', 0x0000_0000, 16 * KB, 'free: hot code could go here'),
                Region('Flash', 0x0800_0000, 1 * MB, 'code, weights, tables'),
-               Region('DTCM', 0x2000_0000, 64 * KB, 'data, arena, stack'),
+               Region('DTCM', 0x2000_0000, 64 * KB, 'data and arena first; a small budget lies here whole'),
                Region('SRAM1', 0x2001_0000, 240 * KB, 'the rest of a large arena'),
-               Region('SRAM2', 0x2004_C000, 16 * KB, 'the rest of a large arena'))
+               Region('SRAM2', 0x2004_C000, 16 * KB, 'the stack, when all of the SRAM is used'))
 
 # %% ../nbs/01_hardware.ipynb #c039
 def plot_memory(
