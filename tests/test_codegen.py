@@ -1,0 +1,171 @@
+"""A generated folder builds by itself, is whole or absent, and says why when it cannot be made."""
+import ctypes, json, re, subprocess, sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tinyformer import codegen as cg, toolchain as tc
+from tinyformer.errors import BadInput, CorruptModel, DoesNotFit, RunFolderError, UnsupportedOp
+from tinyformer.graph import Op, random_graph, run
+from tinyformer.hardware import target
+from tinyformer.memory_alloc import validate
+from tinyformer.simulator import run_host
+
+BOARD = target('stm32f746')
+
+
+@pytest.fixture(scope='module')
+def graph(): return random_graph(seed=3, shape=(4, 8, 3), width=8, heads=2)
+
+
+def images(graph, n, seed=0):
+    return np.random.default_rng(seed).integers(-128, 128, (n, *graph.tensors[graph.input].shape), dtype=np.int8)
+
+
+def tree(folder): return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob('*')) if p.is_file()}
+
+
+@pytest.mark.parametrize('seed', range(4))
+def test_host_returns_the_reference_bytes(tmp_path, seed):
+    rng = np.random.default_rng(seed)
+    g = random_graph(seed=seed, shape=(4, 4 * int(rng.integers(1, 3)), int(rng.integers(1, 4))), width=6, heads=int(rng.choice([1, 2, 3])),
+                     classes=int(rng.integers(2, 9)), sparsity=float(rng.choice([0, .5, .9, 1])))
+    x = images(g, 16, seed)
+    out = run_host(cg.generate(g, BOARD, tmp_path/'fw'), x)
+    print(f'{out.size} bytes compared')
+    assert out.size > 0 and (out == run(g, x)).all()
+
+
+def test_same_input_same_folder_and_replaced_whole(tmp_path, graph):
+    cg.generate(graph, BOARD, tmp_path/'a')
+    first = tree(tmp_path/'a')
+    (tmp_path/'a'/'stale.txt').write_text('old')
+    cg.generate(graph, BOARD, tmp_path/'a')
+    assert tree(tmp_path/'a') == first
+    assert [p.name for p in tmp_path.iterdir()] == ['a']
+
+
+def test_foreign_folder_is_left_alone(tmp_path, graph):
+    (tmp_path/'mine').mkdir()
+    (tmp_path/'mine'/'thesis.txt').write_text('precious')
+    with pytest.raises(BadInput, match='not empty'): cg.generate(graph, BOARD, tmp_path/'mine')
+    assert tree(tmp_path/'mine') == {'thesis.txt': b'precious'}
+
+
+def test_unwritable_place(tmp_path, graph):
+    (tmp_path/'file').write_text('x')
+    with pytest.raises(RunFolderError, match='choose a folder'): cg.generate(graph, BOARD, tmp_path/'file'/'fw')
+
+
+def test_interrupted_write_leaves_nothing(tmp_path, graph, monkeypatch):
+    def full(*_): raise OSError(28, 'No space left on device')
+    monkeypatch.setattr(cg.shutil, 'copyfile', full)
+    with pytest.raises(RunFolderError, match='No space left'): cg.generate(graph, BOARD, tmp_path/'fw')
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_over_flash_names_the_largest_layers(tmp_path, graph):
+    with pytest.raises(DoesNotFit, match=r'flash, \d+ more than the 1024 .* Largest: \w+') as e:
+        cg.generate(graph, BOARD.with_budget(flash_bytes=1024), tmp_path/'fw')
+    need, over = map(int, re.search(r'need (\d+) bytes of flash, (\d+) more', str(e.value)).groups())
+    assert need - over == 1024 and list(tmp_path.iterdir()) == []
+
+
+def test_over_sram_names_the_live_tensors(tmp_path, graph):
+    fw = cg.generate(graph, BOARD, tmp_path/'fw')
+    with pytest.raises(DoesNotFit, match=r'live: \w+'):
+        cg.generate(graph, BOARD.with_budget(sram_bytes=fw.arena_bytes - 1), tmp_path/'small')
+    cg.generate(graph, BOARD.with_budget(sram_bytes=fw.arena_bytes), tmp_path/'exact')
+    assert sorted(p.name for p in tmp_path.iterdir()) == ['exact', 'fw']
+
+
+def test_operator_without_kernel(graph):
+    strange = replace(graph, ops=[Op('gelu', 'block.act', [graph.input], graph.output, {})])
+    with pytest.raises(UnsupportedOp, match='block.act.*gelu'): cg.choose_kernels(strange, BOARD)
+
+
+def test_names_cannot_smuggle_code(tmp_path, graph):
+    evil = replace(graph, ops=[replace(graph.ops[0], name='*/ int x; /*'), *graph.ops[1:]])
+    with pytest.raises(CorruptModel): cg.generate(evil, BOARD, tmp_path/'fw')
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_plan_is_sound_and_written_down(tmp_path, graph):
+    fw = cg.generate(graph, BOARD, tmp_path/'fw')
+    validate(fw.plan)
+    told = json.loads((fw.folder/'plan.json').read_text())
+    assert told['arena_bytes'] == fw.arena_bytes >= fw.arena_lower_bound_bytes > 0
+    assert {t['name']: t['offset'] for t in told['tensors']} == fw.plan.offsets
+    assert graph.input not in fw.plan.offsets and graph.output not in fw.plan.offsets
+    code = (fw.folder/'model.c').read_text()
+    for op in told['operators']:
+        comment = re.search(rf"/\* \d\d {re.escape(op['name'])}: (.*) \*/\nstatic TFM_NOINLINE int {op['function']}\(", code)
+        assert comment, op
+        assert f"@{fw.plan.offsets.get(graph.ops[told['operators'].index(op)].output, '')}" in comment[1] or 'output' in comment[1]
+    assert 0 < fw.weights_bytes < fw.weights_bytes_dense
+
+
+def test_weights_bytes_are_what_is_linked(tmp_path, graph):
+    fw = cg.generate(graph, BOARD, tmp_path/'fw')
+    text = (fw.folder/'weights.h').read_text()
+    size = {'int8_t': 1, 'uint8_t': 1, 'int16_t': 2, 'uint16_t': 2, 'int32_t': 4}
+    assert sum(size[t] * int(n) for t, n in re.findall(r'extern const (\w+) \w+\[(\d+)\];', text)) == fw.weights_bytes
+
+
+@pytest.mark.parametrize('dtype', cg.C_TYPES)
+def test_arrays_keep_every_value(tmp_path, dtype):
+    info = np.iinfo(dtype)
+    v = np.array([info.min, info.min + 1, 0, 1, info.max - 1, info.max] * 9, dtype)
+    (tmp_path/'a.c').write_text('#include <stdint.h>\n' + cg.ALIGNED + cg.c_array('values', v))
+    lib = ctypes.CDLL(str(tc.compile_host([tmp_path/'a.c'], flags=tc.WARNINGS)))
+    got = np.ctypeslib.as_array((np.ctypeslib.as_ctypes_type(v.dtype) * v.size).in_dll(lib, 'values'))
+    assert (got == v).all()
+
+
+def test_example_must_fit_the_model(tmp_path, graph):
+    for bad in (np.zeros((4, 8, 3), np.uint8), np.zeros((4, 8), np.int8)):
+        with pytest.raises(BadInput, match='int8 of shape'): cg.generate(graph, BOARD, tmp_path/'fw', example=bad)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unknown_port_lists_the_known_ones(tmp_path, graph):
+    with pytest.raises(BadInput, match='mps2_an500.*stm32f746.*host'): cg.generate(graph, BOARD, tmp_path/'fw', port='toaster')
+
+
+def test_board_without_port_gets_portable_c(tmp_path, graph):
+    fw = cg.generate(graph, target('rp2040'), tmp_path/'fw')
+    assert fw.port == 'host' and not (fw.folder/'port').exists()
+    assert (run_host(fw, images(graph, 2)) == run(graph, images(graph, 2))).all()
+
+
+@pytest.mark.needs('make')
+def test_folder_builds_by_itself(tmp_path, graph):
+    fw = cg.generate(graph, BOARD, tmp_path/'fw', example=images(graph, 1)[0])
+    zig = f'{sys.executable} -m ziglang cc'
+    done = subprocess.run(['make', '-C', str(fw.folder), f'CC={zig}', f'HOSTCC={zig}', 'all', 'host'], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert '10 bytes compared with the expected output, 0 different' in done.stdout
+    assert tc.sections(fw.folder/'build'/'model.elf')['symbols']['tfm_arena'][1] == fw.arena_bytes
+
+
+@pytest.mark.needs('cc')
+def test_no_memory_error_under_sanitizers(tmp_path, graph):
+    fw, x = cg.generate(graph, BOARD, tmp_path/'fw'), images(graph, 8)
+    f = fw.folder
+    program = tc.compile_host([f/'model.c', f/'weights.c', *sorted((f/'kernels').glob('*.c')), f/'host'/'main.c'], None, [f/'include', f],
+                              ('-O1', '-g', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'), shared=False, cc='gcc')
+    done = subprocess.run([program], input=x.tobytes(), capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stdout == run(graph, x).tobytes() and len(done.stdout) == 80
+
+
+def test_host_program_reports_a_wrong_byte(tmp_path, graph):
+    fw = cg.generate(graph, BOARD, tmp_path/'fw')
+    f, h = fw.folder, fw.folder/'example.h'
+    head, tail = h.read_text().split('tfm_example_output[10] TFM_ALIGNED = {\n    ')
+    first, rest = tail.split(',', 1)
+    h.write_text(f'{head}tfm_example_output[10] TFM_ALIGNED = {{\n    {int(first) ^ 1},{rest}')
+    program = tc.compile_host([f/'model.c', f/'weights.c', *sorted((f/'kernels').glob('*.c')), f/'host'/'main.c'], None, [f/'include', f], shared=False)
+    done = subprocess.run([program], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert done.returncode == 1 and '1 different' in done.stdout

@@ -1,0 +1,115 @@
+"""Compilers are found or asked for by name, results are cached by content, and failures say what to do."""
+import ctypes, subprocess, sys
+
+import pytest
+
+from tinyformer import toolchain as tc
+from tinyformer.errors import BadInput, BuildFailed, MissingTool
+
+CODE = '#include <stdint.h>\nint32_t twice(int32_t x) { return 2 * x; }\n'
+
+
+@pytest.fixture
+def source(tmp_path):
+    path = tmp_path/'twice.c'
+    path.write_text(CODE)
+    return path
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv('TINYFORMER_CACHE', str(tmp_path/'cache'))
+    return tmp_path/'cache'
+
+
+def test_host_library_runs_and_is_cached(source, cache, tmp_path):
+    lib = ctypes.CDLL(str(tc.compile_host([source], tmp_path/'out'/'a.so')))
+    assert lib.twice(21) == 42
+    made = list(cache.iterdir())
+    assert len(made) == 1
+    stamp = made[0].stat().st_mtime_ns
+    assert tc.compile_host([source]) == made[0] and made[0].stat().st_mtime_ns == stamp
+
+
+@pytest.mark.parametrize('change', ['source', 'flags', 'header'])
+def test_any_change_compiles_again(source, cache, change):
+    head = source.parent/'factor.h'
+    head.write_text('#define FACTOR 2\n')
+    source.write_text('#include <stdint.h>\n#include "factor.h"\n#ifndef EXTRA\n#define EXTRA 0\n#endif\n'
+                      'int32_t twice(int32_t x) { return FACTOR * x + EXTRA; }\n')
+    first = ctypes.CDLL(str(tc.compile_host([source]))).twice(10)
+    flags = ()
+    if change == 'source': source.write_text(source.read_text().replace('FACTOR *', '3 *'))
+    if change == 'header': head.write_text('#define FACTOR 3\n')
+    if change == 'flags': flags = ('-DEXTRA=10',)
+    assert first == 20
+    assert ctypes.CDLL(str(tc.compile_host([source], flags=flags))).twice(10) == 30
+    assert len(list(cache.iterdir())) == 2
+
+
+def test_program(tmp_path, cache):
+    path = tmp_path/'main.c'
+    path.write_text('int main(void) { return 7; }\n')
+    assert subprocess.run([tc.compile_host([path], shared=False)]).returncode == 7
+
+
+def test_first_error_and_nothing_left(tmp_path, cache):
+    path = tmp_path/'bad.c'
+    path.write_text('int f(void) { return nothing; }\nint g(void) { return neither; }\n')
+    with pytest.raises(BuildFailed, match="zig: .*bad.c:1:.*nothing") as e: tc.compile_host([path], tmp_path/'bad.so')
+    assert 'neither' in e.value.log and 'neither' not in str(e.value)
+    assert not (tmp_path/'bad.so').exists() and list(cache.iterdir()) == []
+
+
+def test_linker_error_is_reported(tmp_path, cache):
+    path = tmp_path/'open.c'
+    path.write_text('int missing(void);\nint main(void) { return missing(); }\n')
+    with pytest.raises(BuildFailed, match='missing'): tc.compile_host([path], shared=False)
+
+
+def test_bad_requests(tmp_path, source):
+    with pytest.raises(BadInput, match="'auto', 'zig' or 'gcc'"): tc.find_compiler('tcc')
+    with pytest.raises(BadInput, match='cortex-m7'): tc.find_compiler('zig', 'avr')
+    with pytest.raises(BadInput, match='no C sources'): tc.compile_host([])
+    with pytest.raises(BadInput, match='none.c'): tc.compile_host([tmp_path/'none.c'])
+
+
+@pytest.mark.parametrize('cc, kind, hint', [('gcc', 'cortex-m7', 'gcc-arm|arm-gcc|Gnu'), ('gcc', 'host', 'gcc|xcode|MSYS2')])
+def test_missing_gcc_says_how_to_install(monkeypatch, cc, kind, hint):
+    monkeypatch.setenv('PATH', '')
+    with pytest.raises(MissingTool, match=hint): tc.find_compiler(cc, kind)
+
+
+def test_missing_zig_says_how_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'ziglang', None)
+    monkeypatch.setenv('PATH', '')
+    for cc in ('zig', 'auto'):
+        with pytest.raises(MissingTool, match='pip install ziglang'): tc.find_compiler(cc)
+
+
+def test_missing_qemu_says_how_to_install(monkeypatch):
+    monkeypatch.setenv('PATH', '')
+    with pytest.raises(MissingTool, match='qemu'): tc.find_qemu()
+
+
+def test_auto_prefers_zig_on_the_host_and_falls_back_to_it_for_a_core(monkeypatch):
+    assert tc.find_compiler().name == 'zig'
+    monkeypatch.setenv('PATH', '')
+    assert tc.find_compiler('auto', 'cortex-m7').name == 'zig'
+
+
+@pytest.mark.parametrize('cc', ['zig', pytest.param('gcc', marks=pytest.mark.needs('gcc'))])
+def test_sections_of_a_bare_image(tmp_path, cc):
+    path = tmp_path/'parts.c'
+    path.write_text('#include <stdint.h>\nint32_t zeros[25];\nint32_t start[3] = {1, 2, 3};\nconst int32_t fixed[5] = {9, 8, 7, 6, 5};\n'
+                    'int32_t sum(void) { int32_t s = 0; for (int i = 0; i < 3; i++) s += start[i] + zeros[i] + fixed[i]; return s; }\n')
+    info = tc.sections(tc.compile_image([path], tc.firmware_dir()/'ports'/'cortex_m'/'bare.ld', cc=cc))
+    assert (info['data'], info['bss']) == (12, 100)
+    assert info['flash'] >= info['symbols']['sum'][1] + 20 + 12
+    assert info['symbols']['zeros'][1] == 100 and info['symbols']['fixed'][0] // 0x01000000 == 8
+
+
+@pytest.mark.parametrize('cc', ['zig', pytest.param('gcc', marks=pytest.mark.needs('gcc'))])
+@pytest.mark.parametrize('core', tc.CORES)
+def test_every_core_has_flags(source, core, cc):
+    assert tc.compile_image([source], tc.firmware_dir()/'ports'/'cortex_m'/'bare.ld', cc=cc, core=core).is_file()
