@@ -29,13 +29,24 @@ def not_run():
 
 
 def strict_widgets():
-    "Let an exception of an `interact` function reach the cell that shows the widget."
+    "Let an exception of an `interact` function reach the cell that shows the widget; turn every slider to both of its ends."
+    import matplotlib.pyplot as plt
     from ipywidgets.widgets import interaction
+    cls, init = interaction.interactive, interaction.interactive.__init__
     def update(self, *args):
         self.kwargs = {w._kwarg: w.get_interact_value() for w in self.kwargs_widgets}
         self.result = self.f(**self.kwargs)
         interaction.show_inline_matplotlib_plots()
-    interaction.interactive.update = update
+    def turn(self, *args, **kwargs):
+        init(self, *args, **kwargs)
+        if self.manual: self.update()
+        for w in self.kwargs_widgets:
+            start = w.value
+            for end in ('min', 'max'):
+                if not isinstance(start, tuple) and hasattr(w, end): w.value = getattr(w, end)
+            w.value = start
+        plt.close('all')
+    cls.update, cls.__init__ = update, turn
 
 
 def run_one(job):
