@@ -162,24 +162,34 @@ def run_op(
     return qz.attention_s8(*xs, **_params(op, 'heads', 'mult_qk', 'shift_qk', 'table', 'mult_av', 'shift_av', 'zp_out'))
 
 # %% ../nbs/11_graph.ipynb #c015
-def run(
-    graph:Graph, # the model
-    x:np.ndarray, # int8 [n, h, w, c]
-    keep:bool=False, # return every tensor instead of the output
-): # int8 [n, classes], or dict name -> int8 [n, ...]
-    "Run a model with the NumPy operators: the bytes that every other implementation must return."
-    t = graph.tensors[graph.input]
-    x = np.asarray(x)
-    if x.dtype != np.int8: raise BadInput(f'{graph.name} takes int8, got {x.dtype}; for uint8 images use predict, or (x - 128) as int8')
-    if x.ndim != len(t.shape) + 1 or x.shape[1:] != tuple(t.shape):
-        raise BadInput(f'{graph.name} takes a batch of shape (n, {", ".join(map(str, t.shape))}), got {x.shape}')
+def _run(graph, x):
+    "Every tensor of the model for one batch."
     live = {graph.input: x}
     for op in graph.ops:
         y = run_op(op, *(live[n] for n in op.inputs))
         live[op.output] = y.reshape(len(x), *graph.tensors[op.output].shape)
-    return live if keep else live[graph.output]
+    return live
 
 # %% ../nbs/11_graph.ipynb #c016
+def run(
+    graph:Graph, # the model
+    x:np.ndarray, # int8 [n, h, w, c]
+    keep:bool=False, # return every tensor instead of the output
+    batch_size:int=64, # images at a time; the bytes do not depend on it
+): # int8 [n, classes], or dict name -> int8 [n, ...]
+    "Run a model with the NumPy operators: the bytes that every other implementation must return."
+    t, x = graph.tensors[graph.input], np.asarray(x)
+    if x.dtype != np.int8: raise BadInput(f'{graph.name} takes int8, got {x.dtype}; for uint8 images use predict, or data.to_int8 first')
+    if x.shape[1:] != tuple(t.shape): raise BadInput(f'{graph.name} takes a batch of shape (n, {", ".join(map(str, t.shape))}), got {x.shape}')
+    names = list(graph.tensors) if keep else [graph.output]
+    parts = []
+    for i in range(0, max(1, len(x)), batch_size):
+        live = _run(graph, x[i:i+batch_size] if len(x) else np.zeros((1, *t.shape), np.int8))
+        parts.append([live[n][:len(x)] for n in names])
+    res = [np.concatenate(p) for p in zip(*parts)]
+    return dict(zip(names, res)) if keep else res[0]
+
+# %% ../nbs/11_graph.ipynb #c017
 def predict(
     graph:Graph, # the model
     x:np.ndarray, # uint8 [n, h, w, c]
@@ -189,7 +199,7 @@ def predict(
     if x.dtype != np.uint8: raise BadInput(f'predict takes uint8 images, got {x.dtype}')
     return run(graph, (x.astype(np.int16) - 128).astype(np.int8)).reshape(len(x), -1).argmax(1)
 
-# %% ../nbs/11_graph.ipynb #c017
+# %% ../nbs/11_graph.ipynb #c018
 class _Draw:
     "Draws a random graph, op by op, with scales that keep values in the middle of int8."
     def __init__(self, seed, shape, sparsity):
@@ -205,7 +215,7 @@ class _Draw:
 
     def zp(self): return int(self.rng.choice([-128, 127, 0, int(self.rng.integers(-128, 128))]))
 
-# %% ../nbs/11_graph.ipynb #c018
+# %% ../nbs/11_graph.ipynb #c019
 @patch
 def weights(self:_Draw, rows, taps, cin, zp_in):
     "Random weights with 1x4 blocks cleared, a folded bias, and multipliers for a spread of about 40 steps."
@@ -234,7 +244,7 @@ def conv(self:_Draw, kind, x, k, stride, cout=None):
                  shift=shift, zp_in=zp_in, zp_out=self.zp())
     return self.put(kind, [x], (*out_hw(attrs), c if deep else cout), attrs, params)
 
-# %% ../nbs/11_graph.ipynb #c019
+# %% ../nbs/11_graph.ipynb #c020
 @patch
 def add(self:_Draw, a, b):
     ta, tb, zp = self.tensors[a], self.tensors[b], self.zp()
@@ -263,7 +273,7 @@ def encoder(self:_Draw, x, heads, ffn):
     x = self.add(x, lin('linear', a, dim, dim))
     return self.add(x, lin('linear', lin('linear', self.norm(x), dim, ffn), ffn, dim))
 
-# %% ../nbs/11_graph.ipynb #c020
+# %% ../nbs/11_graph.ipynb #c021
 def random_graph(
     seed:int=0, # same seed, same graph
     shape:tuple=(8, 12, 3), # (h, w, c) of the input; h and w divisible by 4
@@ -289,14 +299,14 @@ def random_graph(
     x = g.linear('fully_connected', x, 1, width, classes, (classes,))
     return Graph(g.tensors, g.ops, 'input', x, f'random_{seed}')
 
-# %% ../nbs/11_graph.ipynb #c022
+# %% ../nbs/11_graph.ipynb #c023
 FORMAT, VERSION = 'tinyformer-graph', 1
 _NAME = re.compile(r'[A-Za-z0-9_][A-Za-z0-9_.\-]{0,99}')
 _RANGE = dict(zp_in=(-128, 127), zp_out=(-128, 127), shift=(0, 31), shift_qk=(0, 31), shift_av=(0, 31), pad=(0, 64),
               mult=(0, 2**31 - 1), mult_qk=(0, 2**31 - 1), mult_av=(0, 2**31 - 1), mult_a=(0, 32767), mult_b=(0, 32767),
               bias=(-2**31, 2**31 - 1), eps_q=(0, 2**62 - 1), tokens=(1, 1024))
 
-# %% ../nbs/11_graph.ipynb #c023
+# %% ../nbs/11_graph.ipynb #c024
 def _need(ok, where, what):
     if not ok: raise CorruptModel(f'{where}: {what}')
 
@@ -306,7 +316,7 @@ def _int(v, lo, hi, where):
 def _name(v, where):
     _need(isinstance(v, str) and _NAME.fullmatch(v), where, f'must be a name of letters, digits and _ . -, is {v!r}'[:200])
 
-# %% ../nbs/11_graph.ipynb #c024
+# %% ../nbs/11_graph.ipynb #c025
 def _check_tensor(name, t):
     w = f'tensor {name}'
     _name(t.name, f'{w}.name')
@@ -316,7 +326,7 @@ def _check_tensor(name, t):
     _need(type(t.scale) is float and 0 < t.scale < math.inf, f'{w}.scale', f'must be a positive number, is {t.scale!r}')
     _int(t.zero_point, -128, 127, f'{w}.zero_point')
 
-# %% ../nbs/11_graph.ipynb #c025
+# %% ../nbs/11_graph.ipynb #c026
 def _check_fields(op):
     "Every attribute and parameter of the operator's kind is there, alone, in range and of the right type."
     w = f'op {op.name}'
@@ -334,7 +344,7 @@ def _check_fields(op):
         t = op.params['table']
         _need(t[0] == 65535 and (t[1:] <= t[:-1]).all(), f'{w}.table', 'must fall from 65535')
 
-# %% ../nbs/11_graph.ipynb #c026
+# %% ../nbs/11_graph.ipynb #c027
 def acc_bound(
     op:Op, # any operator
 )->int: # |accumulator << shift| never exceeds this, whatever the input
@@ -352,7 +362,7 @@ def acc_bound(
         return max(128 * 128 * (a['dim'] // a['heads']) << a['shift_qk'], 128 * (256 + a['tokens']) << a['shift_av'])
     return 0
 
-# %% ../nbs/11_graph.ipynb #c027
+# %% ../nbs/11_graph.ipynb #c028
 def _check_op(op, tensors):
     "An operator agrees with its tensors, and its accumulator with int32."
     w, a = f'op {op.name}', op.attrs
@@ -371,7 +381,7 @@ def _check_op(op, tensors):
     if op.kind == 'add': _need(1 <= a['shift'] <= 20, f'{w}.shift', 'must be 1 to 20')
     _need(acc_bound(op) < 2**31, w, f'its accumulator can reach {acc_bound(op)}, over int32; lower the range of its weights or bias')
 
-# %% ../nbs/11_graph.ipynb #c028
+# %% ../nbs/11_graph.ipynb #c029
 def check(
     graph:Graph, # any graph
 )->None: # returns when all is well
@@ -391,7 +401,7 @@ def check(
     _need(graph.output in seen, 'output', f'{graph.output!r} is not computed')
     _need(seen == set(graph.tensors), 'tensors', f'never computed: {sorted(set(graph.tensors) - seen)}')
 
-# %% ../nbs/11_graph.ipynb #c030
+# %% ../nbs/11_graph.ipynb #c031
 def _pack(graph):
     "The graph's JSON head: everything but the arrays."
     return dict(format=FORMAT, version=VERSION, name=graph.name, input=graph.input, output=graph.output, meta=graph.meta,
@@ -413,11 +423,12 @@ def save(
             z.writestr(zipfile.ZipInfo(f'{name}.npy'), buf.getvalue())
     return Path(path)
 
-# %% ../nbs/11_graph.ipynb #c031
+# %% ../nbs/11_graph.ipynb #c032
 def _read_arrays(path):
     "Every array of the zip, read without pickle and with its CRC checked."
-    res = {}
-    with zipfile.ZipFile(path) as z:
+    res, raw = {}, Path(path).read_bytes()
+    _need(raw[:4] == b'PK\3\4' and raw[-22:-18] == b'PK\5\6', f'byte {len(raw)}', 'not a whole zip file')
+    with zipfile.ZipFile(io.BytesIO(raw)) as z:
         for info in z.infolist():
             _need(info.compress_type == zipfile.ZIP_STORED and info.filename.endswith('.npy') and info.filename not in res,
                   info.filename[:100], 'not an entry of a model file')
@@ -429,7 +440,7 @@ def _read_arrays(path):
             res[info.filename[:-4]] = np.frombuffer(data, dtype).reshape(shape).copy()
     return res
 
-# %% ../nbs/11_graph.ipynb #c032
+# %% ../nbs/11_graph.ipynb #c033
 def _keys(d, keys, where):
     _need(isinstance(d, dict) and list(d) == keys.split(), where, f'must have the fields {keys}')
 
@@ -449,7 +460,7 @@ def _unpack(arrays):
     _need(not arrays, 'arrays', f'unknown: {sorted(arrays)[:3]}')
     return Graph(tensors, ops, head['input'], head['output'], head['name'], head['meta'])
 
-# %% ../nbs/11_graph.ipynb #c033
+# %% ../nbs/11_graph.ipynb #c034
 def load(
     path, # a file that `save` wrote
 )->Graph: # checked
@@ -460,7 +471,7 @@ def load(
     except Exception as e: raise CorruptModel(f'{Path(path).name} is not a sound model: {type(e).__name__}: {e}'[:300]) from None
     return graph
 
-# %% ../nbs/11_graph.ipynb #c034
+# %% ../nbs/11_graph.ipynb #c035
 def _weighted(node, layer, shapes, q_in, q_out):
     "Integer weights, folded bias and multipliers of a linear layer or convolution."
     (s_in, zp_in), (s_out, zp_out) = q_in, q_out
@@ -474,7 +485,7 @@ def _weighted(node, layer, shapes, q_in, q_out):
 
 _COOL = 'its weights are too large beside its output range: calibrate with images like the real ones, or train with batch norm'
 
-# %% ../nbs/11_graph.ipynb #c035
+# %% ../nbs/11_graph.ipynb #c036
 def _lower_weighted(node, layer, shapes, q_in, q_out):
     params, attrs = _weighted(node, layer, shapes, q_in, q_out)
     w, x = params['weight'], shapes[node.inputs[0]]
@@ -495,7 +506,7 @@ def _lower_avgpool(node, layer, shapes, q_in, q_out):
     mult, shift = qz.requant_params(q_in[0] / (q_out[0] * h * w))
     return dict(h=h, w=w, c=c, bias=-h*w*q_in[1], mult=int(mult), shift=shift, zp_out=q_out[1]), {}
 
-# %% ../nbs/11_graph.ipynb #c036
+# %% ../nbs/11_graph.ipynb #c037
 def _lower_layernorm(node, layer, shapes, q_in, q_out):
     *t, c = shapes[node.inputs[0]]
     gamma, beta = (p.detach().double().numpy() for p in (layer.gamma, layer.beta))
@@ -510,7 +521,7 @@ def _lower_attention(node, layer, shapes, q, k, v, q_out):
 LOWER = dict.fromkeys(('pointwise', 'linear', 'fully_connected', 'conv3x3', 'depthwise3x3'), _lower_weighted) | dict(
     add=_lower_add, maxpool2x2=_lower_maxpool, avgpool=_lower_avgpool, layernorm=_lower_layernorm, attention=_lower_attention)
 
-# %% ../nbs/11_graph.ipynb #c037
+# %% ../nbs/11_graph.ipynb #c038
 def lower(
     qnet, # QuantNet, its ranges set
     name:str='model', # letters, digits, _ . -
@@ -532,7 +543,7 @@ def lower(
     check(graph)
     return graph
 
-# %% ../nbs/11_graph.ipynb #c038
+# %% ../nbs/11_graph.ipynb #c039
 def random_model(
     arch, # search_space.Arch
     seed:int=0, # same seed, same graph

@@ -477,7 +477,8 @@ def unsupported(
     hint:str, # the nearest supported form
 )->UnsupportedOp: # to be raised
     "The error for a layer that has no integer form."
-    return UnsupportedOp(f'layer {name!r} ({what}) has no integer form; nearest supported: {hint}')
+    what = ' '.join(str(what).split())
+    return UnsupportedOp(f'layer {name!r} ({what[:120]}) has no integer form; nearest supported: {hint}')
 
 # %% ../nbs/08_quantization.ipynb #c034
 class _Tracer(fx.Tracer):

@@ -1,0 +1,218 @@
+"The graph as data: its checks, its file, its interpreter."
+import copy, io, json, os, pickle, zipfile
+
+import numpy as np, pytest
+
+from tinyformer import graph as gr
+from tinyformer.errors import BadInput, CorruptModel, RunFolderError
+from tinyformer.memory_alloc import plan, validate
+from tinyformer.search_space import Arch, Downsample, InvertedResidual, Transformer, layers
+
+
+def small(seed=0): return gr.random_graph(seed, (4, 4, 1), 4, 2, 3)
+
+def same(a, b):
+    "Whether two graphs are equal in everything but the order of nothing."
+    return gr._pack(a) == gr._pack(b) and all(np.array_equal(v, q.params[k]) for p, q in zip(a.ops, b.ops) for k, v in p.params.items())
+
+def done(n):
+    print(f'{n} cases')
+    assert n > 0
+
+def inputs(graph, n=3, seed=0): return np.random.default_rng(seed).integers(-128, 128, (n, *graph.tensors[graph.input].shape), dtype=np.int8)
+
+
+def test_random_graphs_hold_every_kind_and_pass_the_check():
+    for seed in range(12):
+        graph = gr.random_graph(seed, (8, 4*(seed % 3 + 1), seed % 4 + 1), 4*(seed % 3 + 1), 2)
+        gr.check(graph)
+        assert {op.kind for op in graph.ops} == set(gr.KINDS)
+        y = gr.run(graph, inputs(graph))
+        assert y.shape == (3, 10) and y.dtype == np.int8
+    assert same(gr.random_graph(5), gr.random_graph(5)) and not same(gr.random_graph(5), gr.random_graph(6))
+
+def test_the_batch_size_does_not_change_a_byte():
+    graph = small()
+    x = inputs(graph, 9)
+    whole = gr.run(graph, x)
+    for size in (1, 2, 9, 100): assert np.array_equal(gr.run(graph, x, batch_size=size), whole)
+    kept = gr.run(graph, x, keep=True, batch_size=4)
+    assert set(kept) == set(graph.tensors) and np.array_equal(kept[graph.output], whole)
+    assert all(kept[n].shape == (9, *t.shape) for n, t in graph.tensors.items())
+    assert gr.run(graph, x[:0]).shape == (0, 3)
+
+def test_wrong_inputs_are_refused_with_the_right_ones_named():
+    graph = small()
+    for x, words in ((np.zeros((1, 4, 4, 1)), 'takes int8, got float64'), (np.zeros((1, 4, 4, 1), np.uint8), 'predict'),
+                     (np.zeros((1, 4, 5, 1), np.int8), r'\(n, 4, 4, 1\), got \(1, 4, 5, 1\)'), (np.zeros((4, 4, 1), np.int8), 'batch of shape')):
+        with pytest.raises(BadInput, match=words): gr.run(graph, x)
+    with pytest.raises(BadInput, match='uint8'): gr.predict(graph, np.zeros((1, 4, 4, 1), np.int8))
+
+def test_predict_is_the_argmax_of_run():
+    graph = small()
+    x = np.random.default_rng(1).integers(0, 256, (7, 4, 4, 1), dtype=np.uint8)
+    assert np.array_equal(gr.predict(graph, x), gr.run(graph, (x.astype(int) - 128).astype(np.int8)).argmax(1))
+
+def test_lifetimes_can_be_planned():
+    graph = gr.random_graph(3)
+    work = {op.name: 40 + i for i, op in enumerate(graph.ops) if 'weight' in op.params}
+    its = graph.intervals(work)
+    assert len(its) == len(graph.tensors) + len(work)
+    last = {n: t for t, op in enumerate(graph.ops) for n in op.inputs}
+    for it in its:
+        if it.name in graph.tensors and it.name != graph.output: assert it.stop == last[it.name] + 1
+    p = plan(its)
+    validate(p)
+    assert p.peak >= p.lower_bound > 0
+    names = {it.name for it in graph.intervals(io=False)}
+    assert names == set(graph.tensors) - {graph.input, graph.output}
+
+ARCH = Arch((8, 8, 1), 10, (Downsample(8, 'conv_pool', 4, '1x2', .5), InvertedResidual(8, 3, 1, '1x4', .7), Transformer(12, 3, 20, 1, 16, True, '1x4', .9),
+                            Downsample(16, 'ir', 2), Transformer(16, 2, 24, convs=False)), 20)
+
+def test_a_random_model_has_the_names_and_shapes_of_its_architecture():
+    graph = gr.random_model(ARCH, seed=1)
+    specs = {l.name: l for l in layers(ARCH)}
+    assert [op.name for op in graph.ops] == list(specs)
+    for op in graph.ops:
+        l = specs[op.name]
+        assert op.kind == l.kind and graph.tensors[op.output].nbytes == l.out_bytes and op.inputs == list(l.inputs), op.name
+        assert gr.prunable(op) == l.prunable and gr.op_macs(op) == l.macs, op.name
+    assert same(graph, gr.random_model(ARCH, seed=1))
+    for s in (0., .5, .9): assert abs(gr.random_model(ARCH, sparsity=s).weight_sparsity() - s) < .03
+
+
+# --- the file ---------------------------------------------------------------------------------------------------------
+@pytest.fixture()
+def saved(tmp_path):
+    graph = small()
+    path = gr.save(graph, tmp_path / 'model.tfm')
+    return graph, path, path.read_bytes()
+
+def test_save_and_load_give_the_same_graph_and_the_same_file(saved, tmp_path):
+    graph, path, data = saved
+    graph.meta = dict(note='x', accuracy=.5)
+    gr.save(graph, path)
+    back = gr.load(path)
+    assert same(graph, back) and back.meta == graph.meta
+    assert np.array_equal(gr.run(back, inputs(graph)), gr.run(graph, inputs(graph)))
+    assert gr.save(back, tmp_path / 'again.tfm').read_bytes() == path.read_bytes()
+    big = gr.random_model(ARCH)
+    assert same(big, gr.load(gr.save(big, tmp_path / 'big.tfm')))
+
+def test_every_truncation_is_refused(saved, tmp_path):
+    _, path, data = saved
+    cut = tmp_path / 'cut.tfm'
+    cut.write_bytes(data)
+    for n in reversed(range(len(data))):
+        os.truncate(cut, n)
+        with pytest.raises(CorruptModel, match='cut.tfm'): gr.load(cut)
+    done(len(data))
+
+def test_a_flipped_byte_is_refused_or_changes_nothing(saved, tmp_path):
+    graph, path, data = saved
+    rng, refused, bad = np.random.default_rng(0), 0, tmp_path / 'bad.tfm'
+    cases = [(int(i), int(b)) for i, b in zip(rng.integers(0, len(data), 1500), rng.integers(1, 256, 1500))]
+    for i, b in cases:
+        bad.write_bytes(data[:i] + bytes([data[i] ^ b]) + data[i+1:])
+        try: back = gr.load(bad)
+        except CorruptModel: refused += 1
+        else: assert same(graph, back), f'byte {i}'
+    print(f'{refused} refused')
+    assert refused > len(cases) / 2
+    done(len(cases))
+
+def test_foreign_files_are_refused(tmp_path):
+    class Evil:
+        def __reduce__(self): return (open, (str(tmp_path / 'pwned'), 'w'))
+    p = tmp_path / 'x.tfm'
+    with zipfile.ZipFile(p, 'w') as z: z.writestr('hello.txt', 'hi')
+    zipped = p.read_bytes()
+    buf = io.BytesIO(); np.savez(buf, **{'graph.json': np.array([Evil()], dtype=object)}); objects = buf.getvalue()
+    buf = io.BytesIO(); np.savez(buf, a=np.zeros(3)); foreign = buf.getvalue()
+    buf = io.BytesIO(); np.savez_compressed(buf, a=np.zeros(3)); packed = buf.getvalue()
+    for data in (b'', b'hello', pickle.dumps(Evil()), zipped, objects, foreign, packed):
+        p.write_bytes(data)
+        with pytest.raises(CorruptModel, match='x.tfm is not a sound model'): gr.load(p)
+    assert not (tmp_path / 'pwned').exists()
+    with pytest.raises(BadInput, match='no model file'): gr.load(tmp_path / 'absent.tfm')
+    with pytest.raises(BadInput, match='no model file'): gr.load(tmp_path)
+
+def test_nothing_half_written_is_left(tmp_path):
+    bad = small()
+    bad.ops[0].attrs['shift'] = 99
+    with pytest.raises(CorruptModel): gr.save(bad, tmp_path / 'a.tfm')
+    with pytest.raises(RunFolderError): gr.save(small(), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- the check: one wrong field at a time -----------------------------------------------------------------------------
+def op_of(graph, kind): return next(op for op in graph.ops if op.kind == kind)
+
+WRONG = {
+    'op .*kind': lambda g: setattr(g.ops[0], 'kind', 'gelu'),
+    'is unsafe|name': lambda g: setattr(g, 'name', 'a */ b'),
+    'op name': lambda g: setattr(g.ops[3], 'name', 'a\nb'),
+    'used twice': lambda g: setattr(g.ops[3], 'name', g.ops[4].name),
+    'not computed yet': lambda g: g.ops.reverse(),
+    'never computed': lambda g: g.tensors.update(extra=gr.Tensor('extra', (2,), .1, 0)),
+    'scale: must be a positive': lambda g: setattr(g.tensors['input'], 'scale', float('nan')),
+    'zero_point: must be an integer': lambda g: setattr(g.tensors['input'], 'zero_point', 128),
+    'shape: must': lambda g: setattr(g.tensors['input'], 'shape', (4, 4, True)),
+    'zp_in: is': lambda g: g.ops[0].attrs.update(zp_in=3),
+    'zp_out: is': lambda g: g.tensors[g.ops[0].output].__setattr__('zero_point', 77),
+    'stride: must be an integer': lambda g: g.ops[0].attrs.update(stride=0),
+    'attrs: must be': lambda g: g.ops[0].attrs.update(colour=1),
+    'pad: must be an integer': lambda g: g.ops[0].attrs.update(pad=1.0),
+    'weight: must be int8': lambda g: g.ops[0].params.update(weight=g.ops[0].params['weight'][:, 1:]),
+    'weight: holds -128': lambda g: g.ops[0].params['weight'].__setitem__(0, -128),
+    'negative multiplier': lambda g: g.ops[0].params['mult'].__setitem__(0, -1),
+    'bias: must be int32': lambda g: g.ops[0].params.update(bias=g.ops[0].params['bias'].astype(np.int64)),
+    'accumulator can reach': lambda g: g.ops[0].params['bias'].__setitem__(0, 2**31 - 1),
+    'table: must fall': lambda g: op_of(g, 'attention').params['table'].__setitem__(0, 0),
+    'heads divide': lambda g: op_of(g, 'attention').attrs.update(heads=3),
+    'mult_a: must be': lambda g: op_of(g, 'add').attrs.update(mult_a=40000),
+    'shift: must be 1 to 20': lambda g: op_of(g, 'add').attrs.update(shift=0),
+    'eps_q: must be': lambda g: op_of(g, 'layernorm').attrs.update(eps_q=-1),
+    'holds .* values, not': lambda g: op_of(g, 'avgpool').attrs.update(h=3),
+    'output: ': lambda g: setattr(g, 'output', 'nothing'),
+    'input: ': lambda g: setattr(g, 'input', 'nothing'),
+    'meta': lambda g: setattr(g, 'meta', [])}
+
+@pytest.mark.parametrize('words', WRONG)
+def test_one_wrong_field_is_named(words):
+    graph = copy.deepcopy(small())
+    gr.check(graph)
+    WRONG[words](graph)
+    with pytest.raises(CorruptModel, match=words): gr.check(graph)
+
+def test_a_wrong_head_is_named(saved, tmp_path):
+    graph, path, data = saved
+    arrays = gr._read_arrays(path)
+    head = json.loads(arrays['graph.json'].tobytes())
+    p, n = tmp_path / 'head.tfm', 0
+    for change, words in ((dict(format='other'), 'format'), (dict(version=2), 'version'), (dict(ops=3), 'ops'), (dict(extra=1), 'fields'),
+                          (dict(tensors=head['tensors'][:1]*2), 'used twice'), (dict(name=3), 'name'), (dict(input=['a']), 'not a sound model')):
+        body = dict(arrays, **{'graph.json': np.frombuffer(json.dumps(head | change).encode(), np.uint8)})
+        with open(p, 'wb') as f: np.savez(f, **body)
+        with pytest.raises(CorruptModel, match=words): gr.load(p)
+        n += 1
+    with open(p, 'wb') as f: np.savez(f, **arrays)
+    assert same(gr.load(p), graph)
+    with open(p, 'wb') as f: np.savez(f, stranger=np.zeros(1), **arrays)
+    with pytest.raises(CorruptModel, match='unknown.*stranger'): gr.load(p)
+    done(n)
+
+def test_the_accumulator_bound_is_never_passed():
+    n = 0
+    for seed in range(6):
+        graph = gr.random_graph(seed)
+        for op in graph.ops:
+            if 'weight' not in op.params or op.kind == 'depthwise3x3': continue
+            w = op.params['weight'].reshape(len(op.params['weight']), -1).astype(int)
+            ends = np.where(w > 0, 127, -128)
+            for x in (ends, -1 - ends):
+                acc = (op.params['bias'] + (w * x).sum(1)) << op.attrs['shift']
+                assert np.abs(acc).max() <= gr.acc_bound(op)
+                n += 1
+    done(n)
