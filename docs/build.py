@@ -1,0 +1,269 @@
+"""Build the site into `_docs/`: nbdev adds the reference entries, this script turns its pages into MyST notebooks, Sphinx renders them.
+
+No notebook is run (stored outputs are shown), nothing is fetched, and a warning is an error."""
+import argparse, ast, json, os, re, shutil, subprocess, sys
+from pathlib import Path
+
+import yaml
+
+import course, road
+
+ROOT = course.ROOT
+SRC, OUT = ROOT/'_build'/'docs', ROOT/'_docs'
+SITE_FILES = {'CONTRIBUTING.md': 'contributing', 'CHANGELOG.md': 'changelog', 'tests/README.md': 'tests'}
+
+
+def settings():
+    from nbdev.config import get_config
+    return get_config()
+
+
+# ---- what the notebooks define -------------------------------------------------------------------------------------
+
+def defined(code):
+    "Names of the functions and classes that a cell defines, methods by `@patch` as `Class.method`."
+    from nbdev.doclinks import patch_name
+    try: tree = ast.parse(re.sub(r'^\s*[%!].*$', '', code, flags=re.M))
+    except SyntaxError: return []
+    names = (patch_name(o) for o in tree.body if isinstance(o, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)))
+    return [n for o in names for n in (o if isinstance(o, list) else [o])]
+
+
+def directives(code): return dict(re.findall(r'^#\|\s*([\w-]+):?[ \t]*(.*?)\s*$', code, flags=re.M))
+
+
+def bare(code): return re.sub(r'^#\|.*\n?', '', code, flags=re.M).strip('\n')
+
+
+def sources(notebook):
+    "Name -> source of the exported cell that defines it."
+    out = {}
+    for c in course.read(notebook):
+        if c['cell_type'] != 'code' or not directives(c['source']).keys() & {'export', 'exports'}: continue
+        for n in defined(c['source']): out[n] = bare(c['source'])
+    return out
+
+
+def target(page, name):
+    "Anchor of a reference entry; `Plan` and `plan` are two."
+    return f"{page}-{'class-' if name[:1].isupper() else ''}{name.lower()}"
+
+
+# ---- one page ------------------------------------------------------------------------------------------------------
+
+class Page:
+    "A notebook as nbdev processed it, turned into a MyST notebook."
+    def __init__(self, notebook, entries):
+        self.notebook, self.name, self.entries = notebook, course.page(notebook), entries
+        self.sources, self.level, self.cells, self.last_heading = sources(notebook), 1, [], 1
+
+    def build(self):
+        raw = json.loads((ROOT/'_proc'/self.notebook).read_text(encoding='utf-8'))
+        cells = raw['cells']
+        for c in cells: c['source'] = ''.join(c['source'])
+        for i, c in enumerate(cells):
+            if c['cell_type'] == 'raw': self.front(yaml.safe_load(c['source'].strip().strip('-')) or {})
+            elif c['cell_type'] == 'markdown': self.markdown(c['source'])
+            elif c['source'].lstrip().startswith('show_doc') or 'show_doc(' in c['source'].split('\n')[-1]: self.entry(c, cells[i+1:i+2])
+            else: self.code(c)
+        nb = dict(cells=self.cells, metadata=dict(kernelspec=dict(display_name='python3', language='python', name='python3'),
+                                                  language_info=dict(name='python')), nbformat=4, nbformat_minor=5)
+        dst = SRC/f'{self.name}.ipynb'
+        dst.parent.mkdir(parents=True, exist_ok=True)
+        dst.write_text(json.dumps(nb), encoding='utf-8')
+
+    def add(self, kind, text, tags=(), outputs=None):
+        c = dict(cell_type=kind, id=f'c{len(self.cells)}', metadata=dict(tags=list(tags)) if tags else {}, source=text)
+        if kind == 'code': c.update(execution_count=None, outputs=outputs or [])
+        self.cells.append(c)
+
+    def front(self, meta):
+        title, lead = meta.get('title', self.name), meta.get('description')
+        num = course.number(self.notebook)
+        self.add('markdown', f'# {title}' + (f'\n\n:::{{container}} lead\n{lead}\n:::' if lead else ''))
+
+    def markdown(self, text):
+        if text.startswith('<!-- WARNING'): return
+        if self.name == 'index' and 'images/road.svg' in text:
+            text = re.sub(r'!\[[^\]]*\]\([^)]*road\.svg\)', lambda m: f'<div class="road">\n{road.draw(link=True)}</div>\n', text)
+        self.add('markdown', self.links(self.headings(callouts(text))))
+
+    def headings(self, text):
+        "Keep heading levels without gaps, which Sphinx asks for."
+        out, fence = [], False
+        for line in text.split('\n'):
+            if line.lstrip().startswith(('```', '~~~')): fence = not fence
+            m = None if fence else re.match(r'(#{1,6})\s', line)
+            if m:
+                self.level = min(max(2, len(m.group(1))), self.level + 1)
+                line = '#'*self.level + line[len(m.group(1)):]
+            out.append(line)
+        return '\n'.join(out)
+
+    def entry(self, c, after):
+        "A reference entry: heading, signature with its comments, docstring, then the source, folded."
+        name = re.search(r'show_doc\(([\w.]+)', c['source']).group(1)
+        md = ''.join(t for o in c.get('outputs', []) for t in o.get('data', {}).get('text/markdown', ''))
+        md = re.sub(r'^---\s*', '', md)
+        md = re.sub(r'\[source\]\([^)]*\)\{[^}]*\}\s*', '', md)
+        md = re.sub(r'^#+ .*$', '', md, count=1, flags=re.M).strip()
+        lvl = '#'*min(self.level + 1, 5)
+        self.add('markdown', f'({target(self.name, name)})=\n{lvl} `{name}`\n\n::::{{container}} api\n{self.links(md)}\n::::')
+        shown = after and name in defined(after[0].get('source', ''))
+        if not shown and name in self.sources: self.add('code', self.sources[name], ['hide-input', 'source'])
+
+    def code(self, c):
+        d, tags = directives(c['source']), []
+        if d.get('include') == 'false' or not bare(c['source']): return
+        if d.get('echo') == 'false': tags.append('remove-input')
+        if d.get('output') == 'false': tags.append('remove-output')
+        if d.get('code-fold') == 'true': tags.append('hide-input')
+        outs = [self.output(o) for o in c.get('outputs', [])]
+        self.add('code', bare(c['source']), tags, [o for o in outs if o])
+
+    def output(self, o):
+        "A stored output, without widgets and with one form where the notebook stored several."
+        if o['output_type'] == 'stream': return o
+        data = o.get('data', {})
+        if any('widget' in k for k in data): return None
+        for k in ('text/markdown', 'image/svg+xml', 'image/png', 'text/html', 'text/plain'):
+            if k in data:
+                v = data[k]
+                if k == 'text/markdown': v = self.links(''.join(v))
+                return dict(o, data={k: v})
+        return None
+
+    def links(self, text):
+        "Symbols and notebooks in backticks lead to their reference entries and pages; links between notebooks lead to pages."
+        base = re.escape(settings().doc_host + settings().doc_baseurl)
+        text = re.sub(rf'\[(`[^`]+`)\]\({base}/[^)]*\)', r'\1', text)      # nbdev's own: made again below, checked by Sphinx
+        out, fence = [], False
+        for line in text.split('\n'):
+            if line.lstrip().startswith(('```', '~~~')): fence = not fence
+            if not fence and not line.startswith(('    ', '(', '#')):
+                line = re.sub(r'(?<![\[`])`([^`\s]+?)`(?![`\]])', self.symbol, line)
+                line = re.sub(r'\]\(([^)\s]+?)(#[^)]*)?\)', self.link, line)
+            out.append(line)
+        return '\n'.join(out)
+
+    def symbol(self, m):
+        "A link for one backticked word, or the word as it was."
+        word = m.group(1).removesuffix('()')
+        key = course.page(word) if word in {Path(o).stem for o in course.present()} else word
+        if key in self.entries and key != self.name: return f'[`{m.group(1)}`]({key}.ipynb)'
+        mod, _, name = word.removeprefix('tinyformer.').partition('.')
+        if name and mod in self.entries and name in self.entries[mod]: return f'[`{m.group(1)}`](#{target(mod, name)})'
+        for page in [self.name] + [o for o in self.entries if o != self.name]:
+            if word in self.entries.get(page, ()): return f'[`{m.group(1)}`](#{target(page, word)})'
+        return m.group(0)
+
+    def link(self, m):
+        where, anchor = m.group(1), m.group(2) or ''
+        if '://' in where or where.startswith(('#', 'mailto:')): return m.group(0)
+        path = os.path.normpath(os.path.join('nbs', os.path.dirname(self.notebook), where))
+        return f"]({site_link(path)}{anchor if path.endswith('.ipynb') else ''})"
+
+
+def site_link(path):
+    "Where a file of the repository is on the site, or in the repository's own pages when it has no page."
+    if path.startswith('nbs/') and path.endswith('.ipynb'): return course.page(path[4:]) + '.ipynb'
+    if path in SITE_FILES: return SITE_FILES[path] + '.md'
+    if path.startswith('nbs/images/'): return path[4:]
+    return f"{settings().git_url}/blob/{settings().branch}/{path}"
+
+
+def callouts(text):
+    "Quarto's folded callouts as HTML details; its other divs as plain text."
+    def fold(m):
+        attrs, body = m.group(1), m.group(2).strip('\n')
+        head = re.match(r'#+\s*(.*)\n', body)
+        title = head.group(1) if head else (re.search(r'title="([^"]*)"', attrs) or [None, 'Note'])[1]
+        body = body[head.end():] if head else body
+        if 'collapse' in attrs: return f'<details><summary>{title}</summary>\n\n{body}\n\n</details>'
+        kind = (re.search(r'callout-(\w+)', attrs) or [None, 'note'])[1]
+        return f":::{{{ {'caution': 'caution', 'warning': 'warning', 'tip': 'tip', 'important': 'important'}.get(kind, 'note') }}}\n{body}\n:::"
+    return re.sub(r'^:::+\s*\{(\.callout[^}]*)\}\s*\n(.*?)^:::+\s*$', fold, text, flags=re.M | re.S)
+
+
+# ---- the whole site ------------------------------------------------------------------------------------------------
+
+def toctrees(listed):
+    "The sidebar: one group of pages per part of the course, then the project's own."
+    out = []
+    for p in course.parts():
+        rows = [f"{course.number(o)} {titles(o)} <{course.page(o)}>".strip() for o in p.notebooks if o in listed]
+        if rows: out.append(f"```{{toctree}}\n:hidden:\n:caption: {(p.numeral + '. ' if p.numeral else '') + p.name}\n\n" + '\n'.join(rows) + '\n```')
+    rows = [page for f, page in SITE_FILES.items() if (ROOT/f).exists()]
+    out.append('```{toctree}\n:hidden:\n:caption: The project\n\n' + '\n'.join(rows) + '\n```')
+    return '\n\n'.join(out)
+
+
+def titles(notebook):
+    "A notebook's title, from its first cell."
+    m = re.search(r'^#\s+(.*)$', course.read(notebook)[0]['source'], flags=re.M)
+    return m.group(1).strip() if m else course.page(notebook)
+
+
+def plain_page(file, name):
+    "A markdown file of the repository as a page."
+    here = os.path.dirname(file)
+    def sub(m):
+        where = m.group(1)
+        if '://' in where or where.startswith(('#', 'mailto:')): return m.group(0)
+        return f"]({site_link(os.path.normpath(os.path.join(here, where)))})"
+    text = re.sub(r'\]\(([^)\s]+)\)', sub, (ROOT/file).read_text(encoding='utf-8'))
+    (SRC/f'{name}.md').write_text(text, encoding='utf-8')
+
+
+def remote(html):
+    "Scripts, styles and pictures that a page would fetch from elsewhere."
+    return [t for t in re.findall(r'<(?:script|link|img|iframe)\b[^>]*>', html)
+            if re.search(r'(?:src|href)="(?:https?:)?//', t) and 'rel="canonical"' not in t]
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p.add_argument('--partial', action='store_true', help='build with the notebooks that exist, and let warnings pass')
+    p.add_argument('--workers', type=int, default=2, help='processes that prepare pages (default: 2)')
+    a = p.parse_args()
+    os.chdir(ROOT)
+    present, listed = course.present(), ['index.ipynb'] + [o for p in course.parts() for o in p.notebooks]
+    odd = [f'{o} is not in nbs/sidebar.yml' for o in present if o not in listed]
+    odd += [f'nbs/sidebar.yml lists {o}, which does not exist' for o in listed if o not in present]
+    if odd and not a.partial: sys.exit('\n'.join(odd))
+    listed = [o for o in listed if o in present]
+
+    from nbdev.serve import proc_nbs
+    try: proc_nbs(str(ROOT/'nbs'), n_workers=a.workers, force=True)
+    except Exception as e:
+        sys.exit(f'{e}\n\n{type(e.__cause__ or e).__name__}: nbdev runs cells that import or export when it collects signatures. '
+                 'Keep imports in cells of their own.')
+    shutil.rmtree(SRC, ignore_errors=True)
+    SRC.mkdir(parents=True)
+    if (course.NBS/'images').is_dir(): shutil.copytree(course.NBS/'images', SRC/'images')
+    pages = {course.page(o): shown_entries(o) for o in listed}
+    for o in listed: Page(o, pages).build()
+    index = json.loads((SRC/'index.ipynb').read_text(encoding='utf-8'))
+    index['cells'].append(dict(cell_type='markdown', id='toc', metadata={}, source=toctrees(listed)))
+    (SRC/'index.ipynb').write_text(json.dumps(index), encoding='utf-8')
+    for f, name in SITE_FILES.items():
+        if (ROOT/f).exists(): plain_page(f, name)
+
+    shutil.rmtree(OUT, ignore_errors=True)
+    strict = [] if a.partial else ['-W', '--keep-going']
+    cmd = [sys.executable, '-m', 'sphinx', '-q', *strict, '-b', 'html', '-c', str(ROOT/'docs'),
+           '-d', str(ROOT/'_build'/'doctrees'), str(SRC), str(OUT)]
+    if subprocess.run(cmd).returncode: sys.exit('the site was not built: see the warnings above')
+    fetched = {o.name: remote(o.read_text(encoding='utf-8')) for o in OUT.glob('*.html')}
+    fetched = {k: v for k, v in fetched.items() if v}
+    if fetched: sys.exit('pages that would fetch something: ' + '; '.join(f'{k}: {v[0]}' for k, v in fetched.items()))
+    print(f"site: {len(listed)} notebooks, {sum(map(len, pages.values()))} reference entries{'' if a.partial else ', no warnings'}: {OUT.name}/index.html")
+
+
+def shown_entries(notebook):
+    "Symbols that have a reference entry on a notebook's page."
+    raw = json.loads((ROOT/'_proc'/notebook).read_text(encoding='utf-8'))
+    return {m for c in raw['cells'] if c['cell_type'] == 'code' for m in re.findall(r'^show_doc\(([\w.]+)', ''.join(c['source']), flags=re.M)}
+
+
+if __name__ == '__main__': main()
