@@ -60,12 +60,12 @@ def _weighted(folder, kinds, args):
 
 CATALOGUE = (*_weighted('linear', 'pointwise linear fully_connected', _LINEAR),
     *_weighted('conv', 'conv3x3', _CONV),
-    _kernel('depthwise', 'depthwise', 'depthwise3x3', 'c', _CONV),
-    _kernel('add', 'add', 'add', 'c', 'out in0 in1 &tfm_add', scratch=False),
+    *(_kernel('depthwise', 'depthwise', 'depthwise3x3', isa, _CONV) for isa in ('c', 'dsp')),
+    *(_kernel('add', 'add', 'add', isa, 'out in0 in1 &tfm_add', scratch=False) for isa in ('c', 'dsp')),
     _kernel('pool', 'avgpool', 'avgpool', 'c', 'out in0 &tfm_pool', scratch=False),
     _kernel('pool', 'maxpool2x2', 'maxpool2x2', 'c', 'out in0 h w c', scratch=False),
     _kernel('layernorm', 'layernorm', 'layernorm', 'c', 'out in0 &tfm_layernorm', scratch=False),
-    _kernel('attention', 'attention', 'attention', 'c', 'out in0 in1 in2 &tfm_attention scratch'))
+    *(_kernel('attention', 'attention', 'attention', isa, 'out in0 in1 in2 &tfm_attention scratch') for isa in ('c', 'dsp')))
 
 # %% ../nbs/12_kernels.ipynb #c007
 def kernel(

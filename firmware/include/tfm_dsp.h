@@ -10,7 +10,8 @@
 #error "the dsp kernels read four weights as one little-endian word"
 #endif
 
-#if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP && defined(__thumb2__)
+/* -DTFM_NO_DSP builds the portable form for a core that has the extension: to measure what it gives. */
+#if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP && defined(__thumb2__) && !defined(TFM_NO_DSP)
 #define TFM_HAS_DSP 1
 #else
 #define TFM_HAS_DSP 0
@@ -46,6 +47,19 @@ static inline uint32_t tfm_sxtb16_ror8(uint32_t x) {
     return r;
 }
 
+/* sxtb16 and an addition per half */
+static inline uint32_t tfm_sxtab16(uint32_t a, uint32_t x) {
+    uint32_t r;
+    __asm("sxtab16 %0, %1, %2" : "=r"(r) : "r"(a), "r"(x));
+    return r;
+}
+
+static inline uint32_t tfm_sxtab16_ror8(uint32_t a, uint32_t x) {
+    uint32_t r;
+    __asm("sxtab16 %0, %1, %2, ror #8" : "=r"(r) : "r"(a), "r"(x));
+    return r;
+}
+
 static inline int32_t tfm_smlad(uint32_t x, uint32_t y, int32_t acc) {
     int32_t r;
     __asm("smlad %0, %1, %2, %3" : "=r"(r) : "r"(x), "r"(y), "r"(acc));
@@ -56,6 +70,13 @@ static inline int32_t tfm_smlad(uint32_t x, uint32_t y, int32_t acc) {
 static inline int32_t tfm_smlabb(uint32_t x, uint32_t y, int32_t acc) {
     int32_t r;
     __asm("smlabb %0, %1, %2, %3" : "=r"(r) : "r"(x), "r"(y), "r"(acc));
+    return r;
+}
+
+/* acc + high half of x times low half of y */
+static inline int32_t tfm_smlatb(uint32_t x, uint32_t y, int32_t acc) {
+    int32_t r;
+    __asm("smlatb %0, %1, %2, %3" : "=r"(r) : "r"(x), "r"(y), "r"(acc));
     return r;
 }
 
@@ -110,12 +131,23 @@ static inline uint32_t tfm_sxtb16(uint32_t x) {
 
 static inline uint32_t tfm_sxtb16_ror8(uint32_t x) { return tfm_sxtb16(x >> 8); }
 
+static inline uint32_t tfm_sxtab16(uint32_t a, uint32_t x) {
+    const uint32_t b = tfm_sxtb16(x);
+    return tfm_pack16(tfm_low16(a) + tfm_low16(b), tfm_high16(a) + tfm_high16(b));
+}
+
+static inline uint32_t tfm_sxtab16_ror8(uint32_t a, uint32_t x) { return tfm_sxtab16(a, x >> 8); }
+
 static inline int32_t tfm_smlad(uint32_t x, uint32_t y, int32_t acc) {
     return acc + tfm_low16(x) * tfm_low16(y) + tfm_high16(x) * tfm_high16(y);
 }
 
 static inline int32_t tfm_smlabb(uint32_t x, uint32_t y, int32_t acc) {
     return acc + tfm_low16(x) * tfm_low16(y);
+}
+
+static inline int32_t tfm_smlatb(uint32_t x, uint32_t y, int32_t acc) {
+    return acc + tfm_high16(x) * tfm_low16(y);
 }
 
 static inline int32_t tfm_smlatt(uint32_t x, uint32_t y, int32_t acc) {

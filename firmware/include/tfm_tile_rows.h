@@ -202,10 +202,10 @@ TFM_INLINE const uint8_t *tfm_walk1(const uint8_t *s, const uint32_t *t, int32_t
     for (int last = 0; !last; s += 1) {
         const int32_t at = tfm_rle_next(&s, &next, &last);
         if (at < 0) break;
-        const uint32_t w = tfm_pkhbt((uint32_t)(int8_t)s[0], (uint32_t)(int8_t)s[0]);
+        const uint32_t w = (uint32_t)(int8_t)s[0];
         for (int p = 0; p < 8; p += 2) {
             acc[p] = tfm_smlabb(t[4 * at + p / 2], w, acc[p]);
-            acc[p + 1] = tfm_smlatt(t[4 * at + p / 2], w, acc[p + 1]);
+            acc[p + 1] = tfm_smlatb(t[4 * at + p / 2], w, acc[p + 1]);
         }
     }
     return s;

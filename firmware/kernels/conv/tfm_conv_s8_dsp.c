@@ -6,6 +6,12 @@ int32_t tfm_conv_s8_dsp_scratch_bytes(const tfm_conv_dims *dims) {
     return dims && tfm_conv_dims_ok(dims) ? 17 * dims->kh * dims->kw * tfm_round4(dims->cin) : -1;
 }
 
+/* Inline: a call of memcpy costs more than the few channels of a first layer. */
+static inline void copy(int8_t *to, const int8_t *from, int32_t n) {
+    for (; n >= 4; n -= 4, to += 4, from += 4) memcpy(to, from, 4);
+    for (; n > 0; n--) *to++ = *from++;
+}
+
 /* The patch of output pixel number `pixel` as bytes [kh][kw][cin], the order of a row of weights. */
 static void gather(int8_t *patch, const int8_t *in, const tfm_conv_dims *d, int32_t pixel, int32_t zp) {
     const int32_t ow = tfm_conv_ow(d), oy = pixel / ow, ox = pixel - oy * ow;
@@ -13,8 +19,8 @@ static void gather(int8_t *patch, const int8_t *in, const tfm_conv_dims *d, int3
     for (int32_t ky = 0; ky < d->kh; ky++) {
         for (int32_t kx = 0; kx < d->kw; kx++, patch += d->cin) {
             const int8_t *in_k = tfm_patch_tap(in, d, y0, x0, ky, kx);
-            if (in_k) memcpy(patch, in_k, (size_t)d->cin);
-            else memset(patch, zp, (size_t)d->cin);
+            if (in_k) copy(patch, in_k, d->cin);
+            else for (int32_t i = 0; i < d->cin; i++) patch[i] = (int8_t)zp;
         }
     }
 }

@@ -16,10 +16,9 @@ static int32_t row_dot(const uint8_t **stream, int32_t block, const int8_t *in, 
         const int32_t y = y0 + tap / d->kw, x = x0 + tap % d->kw;
         const int inside = y >= 0 && y < d->h && x >= 0 && x < d->w;
         const int8_t *in_yx = inside ? in + (y * d->w + x) * d->cin : in;
-        for (int32_t i = 0; i < block; i++) {
-            const int32_t w = (int8_t)*(*stream)++;
-            if (k0 + i < d->cin) acc += (inside ? in_yx[k0 + i] : zp) * w;
-        }
+        const int32_t n = d->cin - k0 < block ? d->cin - k0 : block; /* the rest is padding */
+        for (int32_t i = 0; i < n; i++) acc += (inside ? in_yx[k0 + i] : zp) * (int8_t)(*stream)[i];
+        *stream += block;
     }
     return acc;
 }

@@ -19,16 +19,14 @@ static uint32_t sqrt_q8(int32_t c) {
     return (isqrt32((uint32_t)c << 18) + 1) >> 1;
 }
 
-/* One row: d = C*x - sum(x) is exact, so no precision is lost before the division by the deviation. */
+/* One row: d = C*x - sum(x) is exact, so no precision is lost before the division by the deviation.
+ * The sum of d^2 is C * (C * sum(x^2) - sum(x)^2). */
 static void row(int8_t *out, const int8_t *in, const tfm_layernorm *norm, uint32_t rc) {
-    const int32_t c = norm->c;
-    int32_t sum = 0;
-    for (int32_t i = 0; i < c; i++) sum += in[i];
-    uint64_t var = (uint64_t)norm->eps_q;
-    for (int32_t i = 0; i < c; i++) {
-        const int64_t d = c * in[i] - sum;
-        var += (uint64_t)(d * d);
-    }
+    const int32_t c = norm->c, mult = norm->mult, shift = norm->shift, zp = norm->zp_out;
+    int32_t sum = 0, squares = 0;
+    for (int32_t i = 0; i < c; i++) sum += in[i], squares += in[i] * in[i];
+    const int64_t spread = (int64_t)c * squares - (int64_t)sum * sum; /* >= 0 */
+    uint64_t var = (uint64_t)spread * (uint64_t)c + (uint64_t)norm->eps_q;
     if (var == 0) var = 1;
     /* scale by an even power of two: the top 32 bits give the 16 root bits that are used */
     const int32_t k = __builtin_clzll(var) & ~1;
@@ -38,7 +36,7 @@ static void row(int8_t *out, const int8_t *in, const tfm_layernorm *norm, uint32
     for (int32_t i = 0; i < c; i++) {
         const int32_t d = c * in[i] - sum;
         const int32_t n = (int32_t)(((int64_t)d * m + half) >> sh);
-        out[i] = tfm_requant(n * norm->gamma[i] + norm->beta[i], norm->mult, norm->shift, norm->zp_out);
+        out[i] = tfm_requant(n * norm->gamma[i] + norm->beta[i], mult, shift, zp);
     }
 }
 

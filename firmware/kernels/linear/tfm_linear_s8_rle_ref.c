@@ -11,10 +11,9 @@ static int32_t row_dot(const uint8_t **stream, int32_t block, const int8_t *in_p
     for (int last = 0; !last;) {
         const int32_t at = tfm_rle_next(stream, &next, &last);
         if (at < 0) break; /* empty row */
-        for (int32_t i = 0; i < block; i++) {
-            const int32_t k = at * block + i, w = (int8_t)*(*stream)++;
-            if (k < cin) acc += in_p[k] * w; /* the rest is padding */
-        }
+        const int32_t k = at * block, n = cin - k < block ? cin - k : block; /* the rest is padding */
+        for (int32_t i = 0; i < n; i++) acc += in_p[k + i] * (int8_t)(*stream)[i];
+        *stream += block;
     }
     return acc;
 }

@@ -1,0 +1,85 @@
+#include "tfm_dsp.h"
+#include "tfm_softmax.h"
+
+static int dims_ok(const tfm_attention *a) {
+    return a->tokens >= 1 && a->tokens <= TFM_MAX_TOKENS && tfm_dim_ok(a->dim) && a->heads >= 1
+        && a->heads <= a->dim && a->dim % a->heads == 0 && tfm_shift_ok(a->shift_qk) && tfm_shift_ok(a->shift_av);
+}
+
+int32_t tfm_attention_s8_dsp_scratch_bytes(const tfm_attention *attention) {
+    return attention && dims_ok(attention) ? tfm_round4(attention->tokens) : -1;
+}
+
+/* acc += q . k over `width` channels for two keys: the query is widened once for both */
+static inline void dot2(const int8_t *q, const int8_t *k0, const int8_t *k1, int32_t width, int32_t acc[2]) {
+    int32_t a0 = 0, a1 = 0;
+    const int8_t *end4 = q + (width & ~3), *end = q + width;
+    for (; q < end4; q += 4, k0 += 4, k1 += 4) {
+        const uint32_t x = tfm_load4(q), even = tfm_sxtb16(x), odd = tfm_sxtb16_ror8(x);
+        const uint32_t y = tfm_load4(k0), z = tfm_load4(k1);
+        a0 = tfm_smlad(odd, tfm_sxtb16_ror8(y), tfm_smlad(even, tfm_sxtb16(y), a0));
+        a1 = tfm_smlad(odd, tfm_sxtb16_ror8(z), tfm_smlad(even, tfm_sxtb16(z), a1));
+    }
+    for (; q < end; q++, k0++, k1++) a0 += *q * *k0, a1 += *q * *k1;
+    acc[0] = a0, acc[1] = a1;
+}
+
+/* probabilities 0..255 of one query row against all keys of one head */
+static void row_probs(uint8_t *prob, const int8_t *q_i, const int8_t *k, const tfm_attention *a, int32_t width) {
+    int8_t *score = (int8_t *)prob; /* the row is rewritten in place */
+    const int32_t tokens = a->tokens, dim = a->dim, mult = a->mult_qk, shift = a->shift_qk;
+    int32_t max = -128;
+    for (int32_t j = 0; j < tokens; j += 2, k += 2 * dim) {
+        const int pair = j + 1 < tokens;
+        int32_t acc[2];
+        dot2(q_i, k, pair ? k + dim : k, width, acc);
+        const int32_t s0 = tfm_requant0(tfm_shl(acc[0], shift), mult, 0);
+        const int32_t s1 = tfm_requant0(tfm_shl(acc[1], shift), mult, 0);
+        score[j] = (int8_t)s0;
+        if (pair) score[j + 1] = (int8_t)s1; /* an odd last key was done twice */
+        max = s0 > max ? s0 : max;
+        max = s1 > max ? s1 : max;
+    }
+    tfm_softmax_row(prob, score, tokens, max, a->table);
+}
+
+/* out[0..3] = requant(sum over j of prob[j] * v[j][0..3]) */
+static void mix4(int8_t *out, const uint8_t *prob, const int8_t *v, const tfm_attention *a) {
+    int32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0;
+    const int32_t dim = a->dim, shift = a->shift_av, mult = a->mult_av, zp = a->zp_out;
+    for (const uint8_t *end = prob + a->tokens; prob < end; prob++, v += dim) {
+        const uint32_t p = *prob, x = tfm_load4(v), even = tfm_sxtb16(x), odd = tfm_sxtb16_ror8(x);
+        a0 = tfm_smlabb(even, p, a0), a2 = tfm_smlatb(even, p, a2);
+        a1 = tfm_smlabb(odd, p, a1), a3 = tfm_smlatb(odd, p, a3);
+    }
+    out[0] = (int8_t)tfm_requant0(tfm_shl(a0, shift), mult, zp);
+    out[1] = (int8_t)tfm_requant0(tfm_shl(a1, shift), mult, zp);
+    out[2] = (int8_t)tfm_requant0(tfm_shl(a2, shift), mult, zp);
+    out[3] = (int8_t)tfm_requant0(tfm_shl(a3, shift), mult, zp);
+}
+
+static void mix1(int8_t *out, const uint8_t *prob, const int8_t *v, const tfm_attention *a) {
+    int32_t acc = 0;
+    for (int32_t j = 0; j < a->tokens; j++, v += a->dim) acc += prob[j] * *v;
+    *out = tfm_requant(acc, a->mult_av, a->shift_av, a->zp_out);
+}
+
+int tfm_attention_s8_dsp(int8_t *out, const int8_t *q, const int8_t *k, const int8_t *v,
+                         const tfm_attention *attention, void *scratch, int32_t scratch_bytes) {
+    const tfm_attention *a = attention;
+    if (!out || !q || !k || !v || !a || !a->table) return TFM_ERR_NULL;
+    if (!dims_ok(a) || a->table[0] == 0) return TFM_ERR_DIMS;
+    const int status = tfm_scratch_status(scratch, scratch_bytes, tfm_attention_s8_dsp_scratch_bytes(a));
+    if (status) return status;
+    const int32_t width = a->dim / a->heads;
+    uint8_t *prob = scratch; /* [tokens] */
+    for (int32_t i = 0; i < a->tokens; i++, q += a->dim, out += a->dim) {
+        for (int32_t h = 0; h < a->dim; h += width) {
+            row_probs(prob, q + h, k + h, a, width);
+            int32_t c = h;
+            for (; c + 4 <= h + width; c += 4) mix4(out + c, prob, v + c, a);
+            for (; c < h + width; c++) mix1(out + c, prob, v + c, a);
+        }
+    }
+    return TFM_OK;
+}
