@@ -321,7 +321,7 @@ def weight_scales(
     "One scale per output channel, none below 1/1024 of the layer's largest."
     s = weight.detach().abs().flatten(1).amax(1) / 127
     top = s.max()
-    return s.clamp(min=float(top) / 1024) if top > 0 else torch.ones_like(s)
+    return torch.ones_like(s) if top == 0 else s.clamp(min=float(top) / 1024)
 
 # %% ../nbs/08_quantization.ipynb #c028
 class QLayer(nn.Module):
@@ -700,6 +700,7 @@ def quantize(
     "Fold batch norms, round weights and activations as the integer operators do, and set the ranges by some images."
     x = to_float(calibration) if isinstance(calibration, np.ndarray) else calibration
     if x.ndim != 4 or not len(x): raise BadInput(f'calibration needs images [n, c, h, w], got {tuple(x.shape)}')
+    if not all(v.isfinite().all() for v in net.state_dict().values()): raise BadInput('the network holds weights that are not finite')
     gm = _trace(copy.deepcopy(net).eval(), x[:2])
     n, c, h, w = x.shape
     qnet = _Builder(gm, (h, w, c)).run()
