@@ -31,11 +31,17 @@ def plot_images(
     columns: int = 10,  # images in a row
 ):  # matplotlib Figure
     "Draw (a pure function) images in a grid."
-    x, rows = np.asarray(x), -(-len(x) // columns)
-    fig, axes = plt.subplots(rows, columns, figsize=(.55 * columns, .7 * rows), squeeze=False)
-    for ax in axes.flat: ax.axis('off')
-    for ax, image in zip(axes.flat, x): ax.imshow(image, cmap='gray', vmin=0, vmax=255 if x.dtype == np.uint8 else 1)
-    for ax, title in zip(axes.flat, titles): ax.set_title(title, fontsize=8)
+    x = np.asarray(x) / 255. if np.asarray(x).dtype == np.uint8 else np.asarray(x)
+    n, h, w, c = (*x.shape, 1)[:4]
+    rows, gap, top = -(-n // columns), max(1, w // 8), h // 2 if len(titles) else max(1, h // 8)
+    sheet = np.ones((rows * columns, h + top, w + gap, c))
+    sheet[:n, top:, :w] = x.reshape(n, h, w, c)
+    sheet = sheet.reshape(rows, columns, h + top, w + gap, c).swapaxes(1, 2).reshape(rows * (h + top), -1, c)
+    fig, ax = plt.subplots(figsize=(.55 * columns, .55 * columns * sheet.shape[0] / sheet.shape[1]), layout='constrained')
+    ax.imshow(sheet.squeeze(), cmap='gray', vmin=0, vmax=1)
+    for k, title in enumerate(titles):
+        ax.text(k % columns * (w + gap) + w / 2, k // columns * (h + top) + top / 2, title, ha='center', va='center', fontsize=8)
+    ax.axis('off')
     return fig
 
 # %% ../nbs/04_data.ipynb #c010

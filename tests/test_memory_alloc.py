@@ -1,0 +1,174 @@
+"Property sweeps of the arena planner against oracles that share no code with it."
+import random
+from dataclasses import replace
+from itertools import count
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from tinyformer.errors import BadInput, DoesNotFit
+from tinyformer.memory_alloc import BranchAndBound, Interval, Plan, aligned, lifetimes, live_bytes, lower_bound, plan, plot_plan, validate
+
+SWEEP = settings(deadline=None, max_examples=150, derandomize=True)
+
+
+@st.composite
+def intervals(draw, n=14, steps=9, size=40):
+    "Up to `n` intervals of any life and size."
+    lives = st.tuples(st.integers(0, steps), st.integers(1, steps), st.integers(0, size))
+    return [Interval(f't{k}', a, a + length, s) for k, (a, length, s) in enumerate(draw(st.lists(lives, max_size=n)))]
+
+
+def owners(plan):
+    "Oracle: mark every byte at every step with its owner; the first byte with two owners, or None."
+    taken = {}
+    for i in plan.intervals:
+        for t in range(i.start, i.stop):
+            for byte in range(plan.offsets[i.name], plan.offsets[i.name] + i.size):
+                if taken.setdefault((t, byte), i.name) != i.name: return i.name, taken[t, byte]
+    return None
+
+
+def optimum(todo):
+    "Oracle: the lowest height at which some choice of offsets works, by trying all of them."
+    def fits(todo, height, placed):
+        if not todo: return True
+        i, *rest = todo
+        return any(fits(rest, height, placed + [(i, at)]) for at in range(height - i.size + 1)
+                   if all(i.stop <= j.start or j.stop <= i.start or at + i.size <= b or b + j.size <= at for j, b in placed))
+    return next(h for h in count() if fits(todo, h, []))
+
+
+def crowded(scale=1, gap=1):
+    "Eight intervals that fill 4 units at each step, but fit only into 5."
+    rows = [('a', 0, 1, 2), ('b', 0, 2, 2), ('c', 1, 5, 1), ('d', 1, 3, 1), ('e', 2, 3, 1), ('f', 2, 5, 1), ('g', 3, 6, 2), ('h', 5, 6, 2)]
+    return [Interval(n, a * gap, b * gap, s * scale) for n, a, b, s in rows]
+
+
+@SWEEP
+@given(intervals(), st.sampled_from([1, 4, 8, 32]))
+def test_plans_are_valid_and_bounded(todo, align):
+    p = plan(todo, align)
+    validate(p)
+    assert owners(p) is None
+    assert all(p.offsets[i.name] % align == 0 for i in todo)
+    assert p.lower_bound <= p.peak <= sum(aligned(i.size, align) for i in todo)
+    assert p.proven or p.peak > p.lower_bound
+
+
+@SWEEP
+@given(intervals())
+def test_lower_bound_is_the_fullest_step(todo):
+    steps = range(max((i.stop for i in todo), default=0))
+    live = [sum(aligned(i.size) for i in todo if i.start <= t < i.stop) for t in steps]
+    assert lower_bound(todo) == max(live, default=0)
+    changes = live_bytes(todo)
+    assert all(live[t] == changes[max(c for c in changes if c <= t)] for t in steps if t >= min(changes))
+
+
+@SWEEP
+@given(intervals(n=6, steps=5, size=3), st.sampled_from([0, 2, 1000]))
+def test_proven_means_optimal(todo, nodes):
+    p, best = plan(todo, align=1, nodes=nodes), optimum(todo)
+    assert p.peak == best if p.proven else p.peak >= best
+
+
+def test_search_alone_finds_the_optimum_of_tight_instances():
+    "Branch and bound without a greedy start, where every step is full: its rules may never cut the optimum off."
+    rng, cases, above = random.Random(0), 0, 0
+    while cases < 150:
+        height, live, out = rng.randint(3, 5), [], []
+        for t in range(rng.randint(3, 6)):
+            live = [i for i in live if rng.random() > .4]
+            for i in live: i[2] = t + 1
+            while (free := height - sum(i[3] for i in live)) > 0:
+                live.append([f't{len(out)}', t, t + 1, min(free, rng.randint(1, 3))])
+                out.append(live[-1])
+        if len(out) > 9: continue
+        todo = [Interval(*i) for i in out]
+        tree = BranchAndBound(todo, 1, best=99, goal=0, nodes=10**6)
+        assert tree.complete and tree.best == optimum(todo)
+        p = Plan(tuple(todo), tree.found, tree.best, lower_bound(todo, 1), True, 'tree', 0., 1)
+        validate(p)
+        cases += 1
+    for scale in (1, 3):
+        for gap in (1, 4):
+            todo = crowded(scale, gap)
+            assert (plan(todo, align=1).peak, plan(todo, align=1).proven) == (5 * scale, True)
+            above += lower_bound(todo, 1) < 5 * scale
+    print(f'{cases} tight instances, {above} with an optimum above the bound')
+    assert cases == 150 and above == 4
+
+
+@SWEEP
+@given(intervals(n=8), st.data())
+def test_validate_agrees_with_the_byte_map(todo, data):
+    "Random offsets, mostly wrong: the quadratic check and the byte map must agree on each."
+    offsets = {i.name: data.draw(st.integers(0, 60)) for i in todo}
+    p = Plan(tuple(todo), offsets, 10**6, 0, False, 'random', 0., 1)
+    clash = owners(p)
+    if clash is None: validate(p)
+    else:
+        with pytest.raises(BadInput, match='overlap at step'): validate(p)
+
+
+def test_validate_names_each_fault():
+    p = plan([Interval('x', 0, 2, 8), Interval('y', 1, 3, 8)])
+    for offsets, text in [(dict(x=0), "'y' has no offset"), (dict(x=0, y=4), 'not at a multiple of 8'), (dict(x=-8, y=0), 'multiple'),
+                          (dict(x=0, y=16), 'above the peak'), (dict(x=0, y=0), "'x' at 0..8 and 'y' at 0..8 overlap at step 1")]:
+        with pytest.raises(BadInput, match=text): validate(replace(p, offsets=offsets))
+
+
+@SWEEP
+@given(st.lists(st.tuples(st.integers(0, 50), st.sets(st.integers(1, 6), max_size=3)), min_size=1, max_size=25))
+def test_no_operator_finds_its_inputs_overwritten(shape):
+    "Replay a random network in a real arena: each output is filled, each input must still hold its pattern."
+    steps = [(f't{k}', size, [f't{k - d}' for d in sorted(back) if d <= k]) for k, (size, back) in enumerate(shape)]
+    p, sizes = plan(lifetimes(steps)), {name: size for name, size, _ in steps}
+    arena = bytearray(p.peak)
+    for k, (name, size, inputs) in enumerate(steps):
+        arena[p.offsets[name]:p.offsets[name] + size] = bytes([k + 1]) * size
+        for i in inputs: assert arena[p.offsets[i]:p.offsets[i] + sizes[i]] == bytes([int(i[1:]) + 1]) * sizes[i]
+
+
+def test_lifetimes_refuse_broken_networks():
+    with pytest.raises(BadInput, match="reads 'b', which no earlier step writes"): lifetimes([('a', 8, []), ('c', 8, ['b'])])
+    with pytest.raises(BadInput, match="'a' is written twice"): lifetimes([('a', 8, []), ('a', 8, ['a'])])
+    with pytest.raises(BadInput, match='start < stop'): Interval('a', 2, 2, 8)
+    with pytest.raises(BadInput, match='size >= 0'): Interval('a', 0, 1, -1)
+
+
+def test_same_plan_every_time():
+    "Generated firmware must not change from run to run: neither the clock nor the hash seed may decide."
+    rng = random.Random(5)
+    todo = [Interval(f't{k}', a := rng.randrange(12), a + rng.randint(1, 5), rng.randrange(500)) for k in range(30)]
+    first = plan(todo)
+    assert all(plan(todo).offsets == first.offsets for _ in range(3))
+
+
+def test_capacity():
+    todo = [Interval('big', 0, 3, 100), Interval('small', 1, 2, 10), Interval('later', 3, 4, 60)]
+    assert plan(todo, capacity=120).peak == 120
+    with pytest.raises(DoesNotFit) as e: plan(todo, capacity=119)
+    text = str(e.value)
+    assert 'needs 120 bytes, 1 more than the 119' in text and 'big (100), small (10)' in text and 'later' not in text
+    assert 'No plan can fit' in text and '\n' not in text
+    with pytest.raises(DoesNotFit, match='A plan may exist'): plan(crowded(), align=1, capacity=4, nodes=1)
+    with pytest.raises(DoesNotFit, match='No plan can fit'): plan(crowded(), align=1, capacity=4)
+
+
+def test_a_hundred_intervals_stay_quick():
+    "The work is bounded by counts; the limit here is ten times what an idle machine needs."
+    rng, slowest = random.Random(6), 0
+    for _ in range(5):
+        todo = [Interval(f't{k}', a := rng.randrange(60), a + rng.randint(1, 9), rng.randrange(4000)) for k in range(100)]
+        slowest = max(slowest, plan(todo).seconds)
+    assert slowest < 2.
+
+
+def test_plot_shows_what_is_live():
+    p = plan([Interval('x', 0, 2, 8), Interval('y', 1, 3, 8), Interval('z', 2, 4, 8)])
+    for t in range(4):
+        bars = plot_plan(p, t).containers
+        assert [bar[0].get_alpha() == .75 for bar in bars] == [i.start <= t < i.stop for i in p.intervals]
+    assert '**Peak 16 bytes**, lower bound 16, proven optimal' in p._repr_markdown_()
