@@ -407,5 +407,5 @@ def test_a_layer_that_could_overflow_is_refused_by_name():
     qnet = qz.quantize(net, torch.rand(8, 1, 2, 2))
     with pytest.raises(BadInput, match="layer 2: its bias.*int32"): lower(qnet)
     qnet = qz.quantize(nn.Sequential(nn.Conv2d(1, 2, 1)), torch.rand(8, 1, 2, 2))
-    with torch.no_grad(): qnet.layer('0').out.hi.fill_(1e-6); qnet.layer('0').out.lo.fill_(-1e-6)
+    with torch.no_grad(): qnet.layer('0').out.hi.fill_(1e-9); qnet.layer('0').out.lo.fill_(-1e-9)
     with pytest.raises(BadInput, match='layer 0: its accumulator'): lower(qnet)
