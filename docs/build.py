@@ -44,6 +44,9 @@ def sources(notebook):
     return out
 
 
+def fence(code): return f'```python\n{code}\n```'
+
+
 def target(page, name):
     "Anchor of a reference entry; `Plan` and `plan` are two."
     return f"{page}-{'class-' if name[:1].isupper() else ''}{name.lower()}"
@@ -104,13 +107,15 @@ class Page:
         "A reference entry: heading, signature with its comments, docstring, then the source, folded."
         name = re.search(r'show_doc\(([\w.]+)', c['source']).group(1)
         md = ''.join(t for o in c.get('outputs', []) for t in o.get('data', {}).get('text/markdown', ''))
-        md = re.sub(r'^---\s*', '', md)
-        md = re.sub(r'\[source\]\([^)]*\)\{[^}]*\}\s*', '', md)
+        md = re.sub(r'\[source\]\([^)]*\)\{[^}]*\}\s*', '', re.sub(r'^---\s*', '', md))
         md = re.sub(r'^#+ .*$', '', md, count=1, flags=re.M).strip()
-        lvl = '#'*min(self.level + 1, 5)
-        self.add('markdown', f'({target(self.name, name)})=\n{lvl} `{name}`\n\n::::{{container}} api\n{self.links(md)}\n::::')
-        shown = after and name in defined(after[0].get('source', ''))
-        if not shown and name in self.sources: self.add('code', self.sources[name], ['hide-input', 'source'])
+        source = self.sources.get(name, '')
+        below = bool(after) and name in defined(after[0].get('source', ''))     # `#| exports`: the cell below shows it
+        if below: body = ''
+        elif re.search(r'^@dataclass', source, flags=re.M): body = fence(source)          # its fields say more than a signature
+        else: body = self.links(md) + (f'\n\n<details class="source"><summary>source</summary>\n\n{fence(source)}\n\n</details>' if source else '')
+        level = '#'*min(self.level + 1, 5)
+        self.add('markdown', f'({target(self.name, name)})=\n{level} `{name}`' + (f'\n\n::::{{container}} api\n{body}\n::::' if body else ''))
 
     def code(self, c):
         d, tags = directives(c['source']), []
@@ -153,7 +158,8 @@ class Page:
         if key in self.entries and key != self.name: return f'[`{m.group(1)}`]({key}.ipynb)'
         mod, _, name = word.removeprefix('tinyformer.').partition('.')
         if name and mod in self.entries and name in self.entries[mod]: return f'[`{m.group(1)}`](#{target(mod, name)})'
-        for page in [self.name] + [o for o in self.entries if o != self.name]:
+        plain = word.isalpha() and word.islower() and not m.group(1).endswith('()')       # too ordinary to mean another page's
+        for page in [self.name] + [o for o in self.entries if o != self.name and not plain]:
             if word in self.entries.get(page, ()): return f'[`{m.group(1)}`](#{target(page, word)})'
         return m.group(0)
 

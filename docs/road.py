@@ -5,7 +5,7 @@ from pathlib import Path
 import course
 
 FILE = course.NBS/'images'/'road.svg'
-COLOURS = ['#0f766e', '#2563eb', '#9333ea', '#b45309']
+COLOURS = [f'var(--road-{i}, {c})' for i, c in enumerate(('#0f766e', '#2563eb', '#9333ea', '#b45309'), 1)]   # the site's dark theme sets its own
 TAKES_GIVES = {'I': ('a data sheet', 'bytes, budgets, a plan'), 'II': ('images', 'sparse int8 layers'),
                'III': ('a budget', 'one model that fits'), 'IV': ('that model', 'C on a Cortex-M7')}
 WIDE, GAP, EDGE, ROW = 196, 24, 12, 31
@@ -18,7 +18,7 @@ def text(x, y, words, size=12.5, fill='var(--road-soft, #4b5563)', extra=''):
 def box(x, y, name, colour, link):
     "One notebook: its number and its module's name."
     num, word = course.number(name), course.page(name)
-    out = (f'<rect class="nb" x="{x}" y="{y}" width="{WIDE - 24}" height="25" rx="5" style="fill:var(--road-box, #ffffff)" stroke="{colour}" stroke-opacity="0.45"/>'
+    out = (f'<rect class="nb" x="{x}" y="{y}" width="{WIDE - 24}" height="25" rx="5" style="fill:var(--road-box, #ffffff);stroke:{colour}" stroke-opacity="0.45"/>'
            + text(x + 10, y + 17, f'<tspan style="fill:{colour}">{num}</tspan> {word}', fill='var(--road-ink, #111827)',
                   extra='font-family="Menlo, Consolas, monospace"'))
     return f'<a href="{word}.html">{out}</a>' if link else out
@@ -26,7 +26,7 @@ def box(x, y, name, colour, link):
 
 def column(x, part, colour, high, link):
     takes, gives = TAKES_GIVES.get(part.numeral, ('', ''))
-    out = [f'<rect x="{x}" y="{EDGE}" width="{WIDE}" height="{high - 2*EDGE}" rx="8" fill="{colour}" fill-opacity="0.07" stroke="{colour}" stroke-opacity="0.5"/>',
+    out = [f'<rect x="{x}" y="{EDGE}" width="{WIDE}" height="{high - 2*EDGE}" rx="8" style="fill:{colour};stroke:{colour}" fill-opacity="0.07" stroke-opacity="0.5"/>',
            text(x + 14, EDGE + 28, part.numeral, 13, colour, 'font-weight="bold"'),
            text(x + 22 + 7*len(part.numeral), EDGE + 28, part.name, 16, 'var(--road-ink, #111827)', 'font-weight="bold"'),
            text(x + 14, EDGE + 52, f'takes {takes}')]
