@@ -171,7 +171,7 @@ def model_h(
     "model.h: the entry points and the sizes that a caller needs."
     i, o = graph.tensors[graph.input], graph.tensors[graph.output]
     return fill('model.h', title=f'Model {graph.name}', input_bytes=i.nbytes, output_bytes=o.nbytes, input_shape=shape_text(i),
-        output_shape=shape_text(o), input_zero=i.zero_point, output_zero=o.zero_point, input_scale=f'{i.scale:.9g}',
+        output_shape=shape_text(o), input_zero=f'{-i.zero_point:+d}', output_zero=f'{-o.zero_point:+d}', input_scale=f'{i.scale:.9g}',
         output_scale=f'{o.scale:.9g}', arena_bytes=max(plan.peak, plan.align), lower_bound=plan.lower_bound, align=plan.align)
 
 # %% ../nbs/13_codegen.ipynb #c048
