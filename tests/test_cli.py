@@ -1,0 +1,162 @@
+"""The command line: help, the tools, and one clear line for every mistake."""
+import os, subprocess, sys, zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinyformer import cli
+from tinyformer.graph import random_graph, save
+
+SHORT = '--trials 3 --supernet-epochs 1 --float-epochs 1 --prune-epochs 1 --qat-epochs 1'.split()
+
+
+@pytest.fixture
+def say(capsys, monkeypatch, tmp_path):
+    "Run the command in an empty folder; give its exit code, output and error line."
+    monkeypatch.chdir(tmp_path)
+    def run(*words):
+        code = cli.main([str(w) for w in words])
+        out, err = capsys.readouterr()
+        return code, out, err
+    return run
+
+
+@pytest.fixture
+def refused(say):
+    "Run a command that must fail with one line, no traceback, and `words` in it."
+    def run(*argv, words=()):
+        code, _, err = say(*argv)
+        assert code == 1, err
+        line = [l for l in err.splitlines() if l.startswith('tinyformer: ')]
+        assert len(line) == 1 and 'Traceback' not in err and 'unexpected' not in line[0], err
+        for w in words: assert w in line[0], line[0]
+        return line[0]
+    return run
+
+
+@pytest.fixture
+def model(tmp_path):
+    path = tmp_path/'random.tfm'
+    save(random_graph(0), path)
+    return path
+
+
+@pytest.mark.parametrize('command', 'demo search train compress compile simulate report bench targets'.split())
+def test_help_has_units_and_defaults(command, capsys):
+    with pytest.raises(SystemExit) as e: cli.main([command, '--help'])
+    out = capsys.readouterr().out
+    assert e.value.code == 0 and f'usage: tinyformer {command}' in out
+    if command in ('demo', 'search'): assert '(default: 32KB)' in out and '1 KB = 1024 bytes' in out and '0 to 1' in out
+
+
+def test_the_command_is_installed():
+    exe = Path(sys.executable).with_name('tinyformer')
+    r = subprocess.run([exe, '--version'], capture_output=True, text=True)
+    assert r.returncode == 0 and r.stdout.startswith('tinyformer ')
+
+
+def test_targets_lists_the_board(say):
+    code, out, _ = say('targets')
+    assert code == 0 and 'stm32f746' in out and '320 KB' in out
+
+
+def test_bench_measures_and_compares(say):
+    import json
+    code, out, _ = say('bench', '--op', 'pointwise', '--h', 4, '--w', 4, '--cin', 16, '--cout', 24, '--sparsity', 0, .8, '--json', '-')
+    rows = json.loads(out)
+    assert code == 0 and [r['sparsity'] for r in rows] == [0, .8]
+    assert all(r['bytes_compared'] == 4 * 4 * 24 and r['bytes_different'] == 0 and r['instructions'] > 0 for r in rows)
+    assert rows[1]['instructions'] < rows[0]['instructions'] and rows[1]['weight_bytes'] < rows[0]['weight_bytes']
+
+
+def test_unknown_target_lists_the_known_ones(refused):
+    refused('demo', '--target', 'stm32f747', words=['stm32f747', 'stm32f746'])
+
+
+def test_unknown_dataset(refused): refused('demo', '--dataset', 'digit', *SHORT, words=['digits'])
+
+
+def test_missing_data_folder(refused, monkeypatch, tmp_path):
+    monkeypatch.setenv('TINYFORMER_DATA', str(tmp_path/'nowhere'))
+    refused('demo', '--dataset', 'my_photos', *SHORT, words=['nowhere'])
+
+
+@pytest.mark.parametrize('argv, words', [
+    (['--flash', '7KB'], ['flash']), (['--sram', '1KB'], ['SRAM']), (['--flash', '2MB'], ['flash']), (['--flash', 'much'], ['much']),
+    (['--trials', '0'], ['trials']), (['--lo', '1.5'], ['λ_lo'])])
+def test_budget_nobody_can_meet(refused, argv, words): refused('demo', *argv, words=words)
+
+
+def test_other_settings_in_the_same_folder(say, refused):
+    refused('search', '--sram', '1KB', '--out', 'run')
+    refused('search', '--sram', '2KB', '--out', 'run', words=["sram='1KB'", '--fresh'])
+    refused('search', '--sram', '2KB', '--out', 'run', '--fresh', words=['SRAM'])
+
+
+@pytest.mark.parametrize('command', 'train compress report'.split())
+def test_a_step_without_the_one_before(refused, command, tmp_path):
+    refused(command, tmp_path, words=['not a run folder', 'tinyformer search'])
+    refused('search', '--sram', '1KB', '--out', 'run')
+    refused(command, 'run', words=['first run', 'tinyformer'])
+
+
+def test_a_folder_that_cannot_be_written(refused):
+    refused('search', '--out', '/proc/tinyformer/run', words=['cannot write', '/proc/tinyformer'])
+
+
+def test_the_run_folder_is_a_file(refused, tmp_path):
+    (tmp_path/'file').write_text('x')
+    refused('search', '--out', 'file', words=['file'])
+
+
+LIMITED = '''import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+from tinyformer.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+sys.exit(main(sys.argv[1:]))'''
+
+
+def test_a_full_disk_leaves_nothing_half_written(tmp_path):
+    "No file may grow over 2,000 bytes, as if the disk were full."
+    r = subprocess.run([sys.executable, '-c', LIMITED, 'search', '--out', 'run', *SHORT], cwd=tmp_path, capture_output=True, text=True)
+    assert r.returncode == 1 and 'tinyformer: cannot write' in r.stderr and 'Traceback' not in r.stderr, r.stderr
+    left = sorted(p.name for p in (tmp_path/'run').iterdir())
+    assert left == ['run.json'], left
+
+
+def test_model_over_flash_or_sram(refused, model):
+    refused('compile', model, '--flash', '2KB', words=['flash', 'bytes'])
+    refused('compile', model, '--sram', '1KB', words=['SRAM'])
+    assert not model.with_name('random_firmware').exists()
+
+
+def test_compile_and_simulate_a_model_file(say, model):
+    code, out, err = say('compile', model)
+    assert code == 0 and 'bytes of flash' in out, err
+    assert (model.with_name('random_firmware')/'model.c').is_file()
+
+
+def test_foreign_and_damaged_model_files(refused, tmp_path, model):
+    refused('compile', tmp_path/'none.tfm', words=['none.tfm'])
+    (tmp_path/'text.tfm').write_text('not a model')
+    refused('compile', tmp_path/'text.tfm', words=['text.tfm'])
+    with zipfile.ZipFile(tmp_path/'zip.tfm', 'w') as z: z.writestr('a.txt', 'hello')
+    refused('simulate', tmp_path/'zip.tfm', words=['zip.tfm'])
+    model.write_bytes(model.read_bytes()[:-1])
+    refused('compile', model, words=['random.tfm'])
+
+
+def test_wrong_input_shape(refused, tmp_path):
+    save(random_graph(0, (6, 6, 3)), tmp_path/'six.tfm')
+    refused('simulate', 'six.tfm', words=['6, 6, 3'])
+
+
+def test_debug_shows_the_traceback():
+    from tinyformer.errors import UnknownTarget
+    with pytest.raises(UnknownTarget): cli.main(['demo', '--target', 'none', '--debug'])
+
+
+def test_missing_compiler_gives_the_install_command(refused, model, monkeypatch):
+    monkeypatch.setenv('PATH', os.devnull)
+    refused('compile', model, '--cc', 'gcc', words=['nstall'])

@@ -1,0 +1,119 @@
+"""The whole road on small settings: files, resuming after kill -9, and what a report holds."""
+import json, os, random, signal, subprocess, sys, time
+
+import numpy as np
+import pytest
+
+from tinyformer import pipeline
+from tinyformer.errors import AccuracyDropped, CorruptModel, RunFolderError, TooSlow
+from tinyformer.graph import load
+
+SMALL = dict(trials=5, supernet_epochs=2, float_epochs=4, prune_epochs=4, qat_epochs=2, max_drop=1.)
+KEYS = '''target flash_limit_bytes sram_limit_bytes supernets_sampled acceptance_probability acceptance_interval trials trials_feasible
+accuracy_float accuracy_pruned accuracy_int8 accuracy_device weight_sparsity flash_bytes weights_bytes weights_bytes_dense arena_bytes
+arena_lower_bound_bytes stack_bytes sram_bytes instructions_per_inference bytes_compared bytes_different device_images compiler seconds versions'''.split()
+
+
+@pytest.fixture(scope='session')
+def small_run(tmp_path_factory):
+    "One finished run, shared by every test that reads one."
+    folder = tmp_path_factory.mktemp('runs')/'small'
+    pipeline.go(folder, pipeline.settings(pipeline.RunConfig(), **SMALL), progress=False)
+    return folder
+
+
+def test_report_has_every_key_and_agrees_with_itself(small_run):
+    d = json.loads((small_run/'report.json').read_text())
+    assert [k for k in KEYS if k not in d] == []
+    assert d['bytes_different'] == 0 and d['bytes_compared'] == 10 * d['device_images'] == 3600
+    assert d['accuracy_int8'] == d['accuracy_device']
+    assert d['flash_bytes'] <= d['flash_limit_bytes'] and d['sram_bytes'] <= d['sram_limit_bytes']
+    assert d['sram_bytes'] == d['data_bytes'] + d['bss_bytes'] + d['stack_bytes'] and d['bss_bytes'] >= d['arena_bytes'] >= d['arena_lower_bound_bytes']
+    assert d['supernets_sampled'] >= 3 and d['trials'] == SMALL['trials'] >= d['trials_feasible'] > 0
+    assert d['acceptance_interval'][0] > .9
+    for picture in 'supernas search accuracy memory instructions'.split():
+        assert (small_run/f'{picture}.png').read_bytes()[:4] == b'\x89PNG' and f'({picture}.png)' in (small_run/'report.md').read_text()
+
+
+def test_model_weights_are_as_sparse_as_reported(small_run):
+    d, arch = json.loads((small_run/'report.json').read_text()), json.loads((small_run/'sparsenas.json').read_text())['arch']
+    least = min(b['sparsity'] for b in arch['blocks'] if b['sparsity'])
+    assert d['weight_sparsity'] >= least - .02
+    assert load(small_run/'model.tfm').weight_sparsity() == d['weight_sparsity']
+
+
+def test_every_truncation_of_the_model_is_refused(small_run, tmp_path):
+    cut = tmp_path/'cut.tfm'
+    cut.write_bytes((small_run/'model.tfm').read_bytes())
+    size, refused = cut.stat().st_size, 0
+    for n in reversed(range(size)):
+        os.truncate(cut, n)
+        with pytest.raises(CorruptModel): load(cut)
+        refused += 1
+    print(f'{refused} truncations refused')
+    assert refused == size > 10_000
+
+
+SCRIPT = 'import sys; from tinyformer.cli import main; sys.exit(main(sys.argv[1:]))'
+
+
+def start(folder):
+    words = [w for k, v in SMALL.items() for w in (f"--{k.replace('_', '-')}", str(v))]
+    return subprocess.Popen([sys.executable, '-c', SCRIPT, 'demo', '--out', str(folder), *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def wait_for(process, folder, done, more):
+    "Until the step after `done` has run for `more` seconds, or the process ended."
+    end = time.time() + 120
+    while process.poll() is None and time.time() < end and not (folder/done).exists(): time.sleep(.02)
+    time.sleep(more)
+
+
+def test_killed_runs_continue_to_the_same_model(small_run, tmp_path):
+    "kill -9 in supernet training, in the search, in pruning: the bytes of the model are those of an uninterrupted run."
+    folder, rng, killed = tmp_path/'killed', random.Random(7), 0
+    for done in ('supernas.json', 'supernet.json', 'train.json'):
+        p = start(folder)
+        wait_for(p, folder, done, rng.random() * .6)
+        p.send_signal(signal.SIGKILL)
+        killed += p.wait() == -signal.SIGKILL
+        assert not (folder/'report.json').exists()
+        for f in folder.glob('*.json'): json.loads(f.read_text())
+    assert killed == 3
+    p = start(folder)
+    text = p.communicate(timeout=300)[0]
+    assert p.returncode == 0, text
+    assert (folder/'model.tfm').read_bytes() == (small_run/'model.tfm').read_bytes()
+    a, b = (json.loads((f/'report.json').read_text()) for f in (folder, small_run))
+    assert a['trials'] == b['trials'] == SMALL['trials']
+
+
+def test_second_run_reuses_everything(small_run):
+    before = {p.name: p.stat().st_mtime_ns for p in small_run.iterdir()}
+    pipeline.go(small_run, pipeline.settings(pipeline.RunConfig(), **SMALL), progress=False)
+    assert {p.name: p.stat().st_mtime_ns for p in small_run.iterdir()} == before
+
+
+def test_again_forgets_later_steps(small_run, tmp_path):
+    import shutil
+    folder = shutil.copytree(small_run, tmp_path/'copy')
+    pipeline.forget(folder, 'compile')
+    run = pipeline.Run(folder, progress=False)
+    with pytest.raises(RunFolderError, match='tinyformer compile'): pipeline.result(run, 'compile')
+    assert not (folder/'simulate.json').exists() and not (folder/'report.json').exists()
+    assert pipeline.do(run, 'compile')['flash_bytes'] == json.loads((small_run/'compile.json').read_text())['flash_bytes']
+
+
+def test_lost_accuracy_and_slowness_are_errors():
+    with pytest.raises(AccuracyDropped, match='float 99.0%'): pipeline.check_drop(dict(float=.99, int8=.9), .05)
+    with pytest.raises(TooSlow, match='dw'): pipeline.check_speed(1000, dict(dw=1000), 999)
+
+
+@pytest.mark.needs('qemu')
+@pytest.mark.parametrize('cc', ['zig', pytest.param('gcc', marks=pytest.mark.needs('gcc'))])
+def test_qemu_agrees_with_unicorn(small_run, tmp_path, cc):
+    import shutil
+    d = pipeline.compare_qemu(pipeline.Run(shutil.copytree(small_run, tmp_path/'copy'), progress=False), cc)
+    print(d)
+    assert d['bytes_compared'] == 10 and d['bytes_different'] == 0
+    assert abs(d['qemu_instructions'] - d['unicorn_instructions']) <= 2 * d['tick']

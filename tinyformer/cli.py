@@ -1,0 +1,242 @@
+"""The command `tinyformer`: every step of the pipeline, and what helps around it."""
+import argparse, errno, sys
+from dataclasses import fields
+from pathlib import Path
+
+from tinyformer import __version__
+from tinyformer.errors import BadInput, RunFolderError, TinyFormerError
+
+SETTINGS = dict(  # RunConfig field -> help; types and defaults come from RunConfig
+    dataset='data set: digits needs nothing; cifar10, cifar100, svhn, fashion_mnist, or an .npz in $TINYFORMER_DATA',
+    target='target, see `tinyformer targets`', flash='flash limit for code and weights, such as 32KB or 1MB (1 KB = 1024 bytes)',
+    sram='SRAM limit for arena, variables and stack, such as 16KB', lo='λ_lo: least share of the flash a path should use, 0 to 1',
+    hi='λ_hi: largest share of the flash a path may use', supernets='candidate supernets to sample', trials='candidates of the search',
+    seed='seed of everything random', supernet_epochs='epochs of the one-shot supernet', float_epochs='epochs of the winner in float',
+    prune_epochs='epochs of gradual pruning and recovery', qat_epochs='epochs of int8 fine-tuning',
+    max_drop='validation accuracy that pruning and int8 may lose together, 0 to 1', max_instructions='limit per inference; 0 is no limit',
+    batch_size='images per training step', lr='peak learning rate')
+
+
+def _add_settings(p):
+    from tinyformer.pipeline import RunConfig
+    g = p.add_argument_group('settings of the run')
+    for f in fields(RunConfig):
+        kind = {'str': str, 'int': int, 'float': float}[f.type if isinstance(f.type, str) else f.type.__name__]
+        g.add_argument(f"--{f.name.replace('_', '-')}", type=kind, default=None, metavar=kind.__name__.upper(),
+                       help=f'{SETTINGS[f.name]} (default: {f.default})'.replace('%', '%%'))
+
+
+def _settings(args, base=None):
+    from tinyformer.pipeline import RunConfig, settings
+    given = {f.name: getattr(args, f.name) for f in fields(RunConfig) if getattr(args, f.name) is not None}
+    return settings(base or RunConfig(), **given)
+
+
+def _steps(run, *names, again=False, **kw):
+    from tinyformer import pipeline
+    if again: pipeline.forget(run.folder, names[0]) if names[0] != 'supernas' else None
+    for n in names: pipeline.do(run, n, **(kw if n == names[-1] else {}))
+
+
+def cmd_demo(a):
+    from tinyformer import pipeline
+    if a.fresh: pipeline.forget(a.out)
+    pipeline.go(a.out, _settings(a))
+
+
+def cmd_search(a):
+    from tinyformer import pipeline
+    if a.fresh: pipeline.forget(a.out)
+    _steps(pipeline.Run(a.out, _settings(a)), 'supernas', 'supernet', 'sparsenas')
+
+
+def cmd_train(a):
+    from tinyformer.pipeline import Run
+    _steps(Run(a.run), 'train', again=a.again)
+
+
+def cmd_compress(a):
+    from tinyformer.pipeline import Run
+    _steps(Run(a.run), 'prune', 'quantize', again=a.again)
+
+
+def cmd_report(a):
+    from tinyformer import pipeline
+    run = pipeline.Run(a.run)
+    _steps(run, 'report', again=a.again)
+    print('\n'.join(f'{k:<28} {v}' for k, v in pipeline.closing_table(pipeline.result(run, 'report'))))
+
+
+def _model_firmware(a, port=None):
+    "Firmware of a model file in a folder of its own."
+    from tinyformer.codegen import generate
+    from tinyformer.graph import load
+    from tinyformer.hardware import parse_bytes, target
+    t = target(a.target).with_budget(flash_bytes=a.flash and parse_bytes(a.flash), sram_bytes=a.sram and parse_bytes(a.sram))
+    path = Path(a.what)
+    if not path.is_file(): raise BadInput(f'{path} is neither a run folder nor a model file (.tfm). Make one with: tinyformer demo')
+    return generate(load(path), t, a.out or path.with_name(f'{path.stem}_firmware'), port=port)
+
+
+def cmd_compile(a):
+    from tinyformer.pipeline import Run
+    from tinyformer.simulator import build
+    if Path(a.what).is_dir(): return _steps(Run(a.what), 'compile', again=a.again, cc=a.cc)
+    fw = _model_firmware(a)
+    image = build(fw, cc=a.cc)
+    print(f'{fw.folder}: {image.flash_bytes:,} bytes of flash, arena {fw.arena_bytes:,} bytes, {image.compiler}')
+
+
+def cmd_simulate(a):
+    from tinyformer.pipeline import Run
+    if Path(a.what).is_dir():
+        run = Run(a.what)
+        _steps(run, 'simulate', again=a.again)
+        return _qemu(run, a.cc) if a.qemu else None
+    _simulate_model(a)
+
+
+def _simulate_model(a):
+    "Accuracy, agreement and instructions of a model file on the test images of a data set."
+    from tinyformer.data import load, to_int8
+    from tinyformer.graph import run as reference
+    from tinyformer.simulator import build, simulate
+    fw, data = _model_firmware(a), load(a.dataset)
+    x, y = to_int8(data.x_test[:a.images or None]), data.y_test[:a.images or None]
+    sim, ref = simulate(build(fw, cc=a.cc), fw, x), reference(fw.graph, x)
+    print(f'{len(x)} images of {data.name}: {(sim.outputs.argmax(1) == y).mean():.2%} right; {(sim.outputs != ref).sum()} of {ref.size} bytes '
+          f'differ from the reference; {sim.instructions:,.0f} instructions per inference; stack {sim.stack_bytes} bytes')
+
+
+def _qemu(run, cc):
+    from tinyformer.pipeline import compare_qemu
+    d = compare_qemu(run, cc=cc)
+    print(f"QEMU and Unicorn on one image ({d['compiler']}): {d['bytes_different']} of {d['bytes_compared']} output bytes differ; "
+          f"{d['qemu_instructions']:,} and {d['unicorn_instructions']:,} instructions")
+
+
+def _bench_rows(a):
+    "One row per sparsity asked for, the layer being the same."
+    from tinyformer import bench
+    shape = {k: v for k in 'h w cin cout tokens heads stride seed'.split() if (v := getattr(a, k)) is not None}
+    for s in a.sparsity:
+        yield bench.measure(a.op, kernel=a.kernel, block=0 if a.block == 'dense' else a.block, cc=a.cc, optimize=a.optimize, sparsity=s, **shape)
+
+
+def cmd_bench(a):
+    import json
+    from tinyformer import bench
+    from tinyformer.files import write_text
+    if a.fit: return bench.fit_cost_table(a.json if a.json not in (None, '-') else None, cc=a.cc, optimize=a.optimize, progress=print) and None
+    rows = list(_bench_rows(a))
+    text = json.dumps(rows, indent=1)
+    if a.json == '-': return print(text)
+    print(bench.table_text(rows))
+    if a.json: write_text(a.json, text + '\n')
+    if bad := sum(r['bytes_different'] for r in rows): raise TinyFormerError(f'{bad} output bytes differ from the NumPy reference: a kernel is wrong.')
+
+
+def cmd_targets(a):
+    from tinyformer.hardware import targets
+    print(f"{'name':<16}{'core':<14}{'flash':>10}{'SRAM':>10}{'MHz':>6}  board")
+    for t in targets():
+        print(f'{t.name:<16}{t.core:<14}{t.flash_bytes // 1024:>7} KB{t.sram_bytes // 1024:>7} KB{t.clock_hz // 10**6:>6}  {t.board}')
+
+
+def _step_parser(sub, name, what, fn):
+    p = sub.add_parser(name, help=what, description=what)
+    p.add_argument('run', type=Path, help='run folder made by `tinyformer search` or `tinyformer demo`')
+    p.add_argument('--again', action='store_true', help='do the step again, and forget the results of later steps')
+    p.set_defaults(fn=fn)
+
+
+def _model_parser(sub, name, what, fn):
+    p = sub.add_parser(name, help=what, description=what)
+    p.add_argument('what', help='run folder, or a model file (.tfm)')
+    p.add_argument('--cc', default='auto', choices=['auto', 'zig', 'gcc'], help='compiler: auto takes arm-none-eabi-gcc when it is on the PATH, else zig (default: auto)')
+    p.add_argument('--again', action='store_true', help='run folder: do the step again, and forget the results of later steps')
+    g = p.add_argument_group('for a model file')
+    g.add_argument('--target', default='stm32f746', help='see `tinyformer targets` (default: stm32f746)')
+    g.add_argument('--flash', help='tighter flash limit, such as 32KB (default: what the target has)')
+    g.add_argument('--sram', help='tighter SRAM limit, such as 16KB (default: what the target has)')
+    g.add_argument('--out', type=Path, help='firmware folder (default: beside the model)')
+    p.set_defaults(fn=fn)
+    return p
+
+
+def parser():
+    "Everything that can be typed after `tinyformer`."
+    p = argparse.ArgumentParser(prog='tinyformer', description='Search, train, compress, compile and run sparse int8 transformers for microcontrollers.')
+    p.add_argument('--version', action='version', version=f'tinyformer {__version__}')
+    p.add_argument('--debug', action='store_true', help='show the traceback of an error')
+    sub = p.add_subparsers(required=True, metavar='command')
+    for name, what, fn, out in [('demo', 'the whole pipeline: search, train, compress, compile, run on the emulated core, report', cmd_demo, 'runs/demo'),
+                                ('search', 'SuperNAS and SparseNAS: find the best path for a target', cmd_search, 'runs/search')]:
+        d = sub.add_parser(name, help=what, description=f'{what[0].upper()}{what[1:]}. A killed run continues when the same command is given again.')
+        d.add_argument('--out', type=Path, default=Path(out), help=f'run folder (default: {out})')
+        d.add_argument('--fresh', action='store_true', help='forget what the run folder holds and start over')
+        _add_settings(d)
+        d.set_defaults(fn=fn)
+    _step_parser(sub, 'train', 'train the winner of a search in float', cmd_train)
+    _step_parser(sub, 'compress', 'prune the trained winner in blocks and quantise it to int8', cmd_compress)
+    _model_parser(sub, 'compile', 'generate C for a run or a model file and link it', cmd_compile)
+    s = _model_parser(sub, 'simulate', 'run test images on the emulated core and compare every output byte with the reference', cmd_simulate)
+    s.add_argument('--dataset', default='digits', help='for a model file: whose test images (default: digits)')
+    s.add_argument('--images', type=int, default=0, help='for a model file: how many images (default: all)')
+    s.add_argument('--qemu', action='store_true', help='run folder: also run one image under qemu-system-arm and compare bytes and instructions')
+    _step_parser(sub, 'report', 'write report.json and report.md of a finished run', cmd_report)
+    _bench_parser(sub)
+    sub.add_parser('targets', help='list the known boards', description='List the known boards with core, flash, SRAM and clock.').set_defaults(fn=cmd_targets)
+    return p
+
+
+OPS = ('pointwise', 'linear', 'conv3x3', 'depthwise3x3', 'fully_connected', 'layernorm', 'add', 'avgpool', 'maxpool2x2', 'attention')
+
+
+def _bench_parser(sub):
+    what = 'count the instructions of one layer on the emulated Cortex-M7, and compare its bytes with NumPy'
+    p = sub.add_parser('bench', help=what, description=f'{what[0].upper()}{what[1:]}. Weights and inputs are random.')
+    p.add_argument('--op', default='pointwise', choices=OPS, help='operator (default: pointwise)')
+    for name, text in dict(h='input height, pixels (default: 8)', w='input width, pixels (default: 8)', cin='input channels (default: 16)',
+                           cout='output channels (default: as many as cin)', tokens='rows of linear, layernorm and attention (default: h*w)',
+                           heads='attention heads (default: 4)', stride='stride of a convolution (default: 1)', seed='seed of weights and inputs (default: 0)').items():
+        p.add_argument(f'--{name}', type=int, default=None, metavar='N', help=text)
+    p.add_argument('--sparsity', type=float, nargs='+', default=[0.], metavar='S', help='share of blocks that are zero, 0 to 1; several give a row each (default: 0)')
+    p.add_argument('--block', choices=['1x1', '1x2', '1x4', 'dense'], help="block shape of the stream (default: the engine's choice)")
+    p.add_argument('--kernel', help="C function (default: the engine's choice)")
+    p.add_argument('--cc', default='auto', choices=['auto', 'zig', 'gcc'], help='compiler (default: auto)')
+    p.add_argument('--optimize', default='-O2', help='optimisation level, as --optimize=-O3 (default: -O2)')
+    p.add_argument('--json', metavar='FILE', help='write the rows as JSON; - prints them instead of the table')
+    p.add_argument('--fit', action='store_true', help='measure every kernel and write the cost table of the search (minutes)')
+    p.set_defaults(fn=cmd_bench)
+
+
+def explain(e):
+    "One line for a person, or None when the error is not one that we foresaw."
+    text = f'{type(e).__name__}: {e}'
+    if isinstance(e, TinyFormerError): return str(e)
+    if isinstance(e, KeyboardInterrupt): return 'interrupted; give the same command again to continue'
+    if isinstance(e, OSError) and e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM):
+        return f'cannot write {e.filename or "a file"}: {e.strerror}. Free some space, or choose a folder you can write to with --out.'
+    if 'sqlalchemy' in type(e).__module__ or 'optuna' in type(e).__module__:
+        return f'the search database cannot be used ({str(e).splitlines()[0]}). Free some space, or choose another folder with --out.'
+    if isinstance(e, RuntimeError) and 'PytorchStreamWriter' in text or 'unexpected pos' in text:
+        return 'cannot write a checkpoint: the disk is full. Free some space and give the same command again.'
+
+
+def main(argv=None):
+    "Parse the command line and run it; errors become one line unless --debug is given."
+    argv = list(sys.argv[1:] if argv is None else argv)
+    debug = '--debug' in argv
+    if debug: argv = ['--debug'] + [a for a in argv if a != '--debug']
+    try:
+        args = parser().parse_args(argv)
+        args.fn(args)
+    except (Exception, KeyboardInterrupt) as e:
+        if debug: raise
+        print(f'tinyformer: {explain(e) or f"unexpected {type(e).__name__}: {e}. This is a bug: the same command with --debug shows where."}', file=sys.stderr)
+        return 130 if isinstance(e, KeyboardInterrupt) else 1
+    return 0
+
+
+if __name__ == '__main__': sys.exit(main())

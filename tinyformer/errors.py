@@ -1,0 +1,65 @@
+"""Every error that TinyFormer raises on purpose. Each message says what to do next."""
+
+
+class TinyFormerError(Exception):
+    "Base of all errors with a message for a person; the command line prints it as one line."
+
+
+class UnknownTarget(TinyFormerError):
+    "No such target; the message lists the known ones."
+
+
+class UnknownDataset(TinyFormerError):
+    "No such data set; the message lists the known ones."
+
+
+class MissingData(TinyFormerError):
+    "The data set is known but its files cannot be had; the message says where to put them."
+
+
+class SearchSpaceRejected(TinyFormerError):
+    "No sampled supernet is accepted with the probability asked for."
+
+
+class NoFeasibleModel(TinyFormerError):
+    "No candidate of the search meets the budget; the message names the closest."
+
+
+class DoesNotFit(TinyFormerError):
+    "The model is over the target's flash or SRAM; the message says by how many bytes and where."
+
+
+class TooSlow(TinyFormerError):
+    "Latency over the limit; the message carries the operator profile."
+
+
+class AccuracyDropped(TinyFormerError):
+    "Pruning or quantisation lost more accuracy than allowed."
+
+
+class CorruptModel(TinyFormerError):
+    "A model file or weight stream is damaged; the message names the field or byte."
+
+
+class UnsupportedOp(TinyFormerError):
+    "A layer of the user's model has no integer form; the message names the nearest that has."
+
+
+class BadInput(TinyFormerError):
+    "An argument has the wrong shape, dtype or range."
+
+
+class MissingTool(TinyFormerError):
+    "A compiler or emulator is missing; the message gives the install command."
+
+
+class BuildFailed(TinyFormerError):
+    "The compiler refused the generated code; the message carries its first error."
+
+
+class SimulationFailed(TinyFormerError):
+    "The emulated core faulted or a kernel returned an error status."
+
+
+class RunFolderError(TinyFormerError):
+    "The run folder is read-only, full, of another configuration or lacks a step's file."
