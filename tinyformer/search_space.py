@@ -12,7 +12,7 @@ __all__ = ['RULES', 'KINDS', 'LEAVES', 'WEIGHT_KINDS', 'CONV_KINDS', 'ALIGN', 'B
 
 # %% ../nbs/05_search_space.ipynb #c002
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from functools import lru_cache
 from importlib import resources
 from math import ceil, prod
@@ -766,6 +766,9 @@ class Position:
             _check(len(vs) == 1 or n not in ('kind', 'stride'), f'{self.kind}.{n} changes which modules exist: one value per position.')
             _check(len(vs) == 1 or None not in vs, f'{self.kind}.{n} mixes None with numbers.')
             for v in vs: _check_field(self.kind, n, known[n], v)
+        ch = dict(self.choices) | (dict(dim=()) if dict(self.choices).get('convs') == (False,) else {})
+        lack = [f.name for f in fields(KINDS[self.kind]) if f.default is MISSING and f.name not in ch]
+        _check(not lack, f'{self.kind} needs choices for {", ".join(lack)}.')
 
 # %% ../nbs/05_search_space.ipynb #c128
 @patch
@@ -808,28 +811,26 @@ class SearchSpace:
         for n in ('input', 'positions', 'head', 'head_block', 'head_sparsity'): object.__setattr__(self, n, tuple(getattr(self, n)))
         _check(any(p.kind == 'transformer' and min(p.repeat) > 0 for p in self.positions),
                f'space {self.name!r}: every path needs a transformer block that cannot be skipped.')
-        big = self.largest()
-        for i, p in enumerate(self.positions): p.check_widths(i, big, self)
+        self.check_widths()
 
 # %% ../nbs/05_search_space.ipynb #c133
-def _flat(space):
-    "(position, copy) of every block of the largest path."
-    return [(i, r) for i, p in enumerate(space.positions) for r in range(max(p.repeat))]
-
 @patch
-def check_widths(self:Position,
-    i:int,             # which position of the space this is
-    big:Arch,          # the space's largest path
-    space:SearchSpace, # the space
-):
-    "Raise `BadInput` where a path with the encoder alone would need wider tokens than the shared weights have."
-    ch = dict(self.choices)
-    if self.kind != 'transformer' or False not in ch.get('convs', (True,)): return
-    _check(ch.get('cout', (None,)) == (None,), f'position {i}: with convs=False allowed, cout must stay None.')
-    cin = max(s[2] for s, (j, _) in zip(big.shapes(), _flat(space)) if j == i)
-    _check(max(ch['dim']) >= cin, f'position {i}: up to {cin} channels come in, so dim must reach {cin} when convs may be False.')
+def check_widths(self:SearchSpace)->None:
+    "Raise `BadInput` where a path could be wider than the largest path, whose weights all paths share."
+    have, k, c = [s[2] for s in self.largest().shapes()], 0, self.input[2]      # c = most channels that can arrive
+    for i, p in enumerate(self.positions):
+        ch, out = dict(p.choices), c
+        for _ in range(max(p.repeat)):
+            _check(have[k] >= out, f'position {i}: up to {out} channels can come in, but only {have[k]} on the largest path; allow a wider cout before it.')
+            if p.kind == 'transformer' and False in ch.get('convs', (True,)):
+                _check(ch.get('cout', (None,)) == (None,), f'position {i}: with convs=False allowed, cout must stay None.')
+                _check(True not in ch['convs'] or max(ch['dim']) >= out, f'position {i}: up to {out} channels come in, so dim must reach {out} when convs may be False.')
+            out, k = max(v or out for v in ch.get('cout', (None,))), k + 1
+        c = max(c, out) if 0 in p.repeat else out
+    _check(have[k] >= c, f'up to {c} channels can reach the head, but only {have[k]} on the largest path.')
+    _check(0 not in self.head or max(self.head) == 0 or max(self.head) >= c, f'up to {c} channels can reach the classifier without a head, so a head of at least {c} must be among {self.head}.')
 
-# %% ../nbs/05_search_space.ipynb #c134
+# %% ../nbs/05_search_space.ipynb #c135
 @patch
 def walk(self:SearchSpace,
     pick:callable, # pick(name, values) → one of the values; called once per open choice, in path order
@@ -843,7 +844,7 @@ def walk(self:SearchSpace,
             x = blocks[-1].out_shape(*x)
     return Arch(self.input, self.classes, tuple(blocks), *(one(n, getattr(self, n)) for n in ('head', 'head_block', 'head_sparsity')))
 
-# %% ../nbs/05_search_space.ipynb #c136
+# %% ../nbs/05_search_space.ipynb #c137
 def _extreme(name, vs, best):
     "The value that makes the network biggest (best=max) or smallest (best=min)."
     if name.endswith('block'): return vs[0]
@@ -859,7 +860,7 @@ def smallest(self:SearchSpace)->Arch: # fewest parameters and highest sparsity
     "The path with every choice at its smallest."
     return self.walk(lambda n, vs: _extreme(n, vs, min))
 
-# %% ../nbs/05_search_space.ipynb #c139
+# %% ../nbs/05_search_space.ipynb #c140
 @patch(as_prop=True)
 def choices(self:SearchSpace)->dict: # name → values
     "Every choice of the space by the name that `suggest` uses."
@@ -875,7 +876,7 @@ def cardinality(self:Position)->int:
     ch = {n: len(vs) for n, vs in self.choices}
     n = prod(ch.values())
     if self.kind == 'transformer' and False in dict(self.choices).get('convs', (True,)):
-        n = n//ch['convs']*(ch['convs'] - 1) + n//ch['convs']//ch['dim']
+        n = n//ch['convs']*(ch['convs'] - 1) + n//ch['convs']//ch.get('dim', 1)
     return sum(n**r for r in self.repeat)
 
 @patch
@@ -883,7 +884,7 @@ def cardinality(self:SearchSpace)->int:
     "Number of different choices along a path, all positions together."
     return prod(p.cardinality() for p in self.positions)*len(self.head)*len(self.head_block)*len(self.head_sparsity)
 
-# %% ../nbs/05_search_space.ipynb #c142
+# %% ../nbs/05_search_space.ipynb #c143
 @patch
 def sample(self:SearchSpace,
     rng:np.random.Generator|int, # generator, or a seed
@@ -899,7 +900,7 @@ def suggest(self:SearchSpace,
     "Let an Optuna trial make the choices; its parameters are named 'position.copy.field'."
     return self.walk(trial.suggest_categorical)
 
-# %% ../nbs/05_search_space.ipynb #c147
+# %% ../nbs/05_search_space.ipynb #c148
 @patch
 def place(self:SearchSpace,
     arch:Arch, # a path
@@ -923,7 +924,7 @@ def contains(self:SearchSpace,
     "Whether the space can draw this path."
     return self.place(arch) is not None
 
-# %% ../nbs/05_search_space.ipynb #c149
+# %% ../nbs/05_search_space.ipynb #c150
 @patch
 def to_json(self:SearchSpace)->dict: # only dicts, lists, strings and numbers
     "The space as a JSON object."
@@ -940,11 +941,11 @@ def from_json(cls:SearchSpace,
     try: return _read(cls, d | dict(positions=ps), 'search space')
     except TypeError as e: raise CorruptModel(f'search space: a field has the wrong type: {e}.') from e
 
-# %% ../nbs/05_search_space.ipynb #c152
+# %% ../nbs/05_search_space.ipynb #c153
 BLOCK_CHOICES = '1x4', '1x2', '1x1'
 SPARSITY_CHOICES = .7, .75, .8, .85, .9
 
-# %% ../nbs/05_search_space.ipynb #c153
+# %% ../nbs/05_search_space.ipynb #c154
 def digits_space(
     name:str='digits',          # shown in reports
     stem:tuple=(8, 12, 16),     # channels of the 3x3 stem at 8x8
@@ -971,7 +972,7 @@ def digits_space(
                  Position('transformer', dict(dim=dim, heads=heads, ffn=ffn, depth=depth, convs=convs) | pruned))
     return SearchSpace(name, (8, 8, 1), 10, positions, head, block, sparsity)
 
-# %% ../nbs/05_search_space.ipynb #c158
+# %% ../nbs/05_search_space.ipynb #c159
 def plot_costs(
     scale:float=1.,  # factor on all widths of the digits family
     sparsity:float=.8, # of every prunable layer, 0 to below 1
@@ -990,7 +991,7 @@ def plot_costs(
     ax.set(xlabel='flash, KB', ylabel='arena, KB', xlim=(0, None), ylim=(0, None), title=f'{fits.mean():.0%} of {n} paths within {flash_kb} KB and {sram_kb} KB')
     return ax
 
-# %% ../nbs/05_search_space.ipynb #c163
+# %% ../nbs/05_search_space.ipynb #c164
 def _slice(p, shape):
     "The leading corner of `p` with the given shape, as a view."
     return p[tuple(slice(0, n) for n in shape)]
@@ -1000,7 +1001,7 @@ def _skeleton(arch):
     "The path's modules, for their shapes and the order of calls; drawing its unused weights leaves torch's generator alone."
     with torch.random.fork_rng(devices=[]): return build(arch)
 
-# %% ../nbs/05_search_space.ipynb #c166
+# %% ../nbs/05_search_space.ipynb #c167
 class SuperNet(nn.Module):
     "One set of weights for every path of a space: a path uses the leading channels of each layer (one-shot search)."
     def __init__(self,
@@ -1009,7 +1010,7 @@ class SuperNet(nn.Module):
         super().__init__()
         self.space, self.net = space, build(space.largest())
 
-# %% ../nbs/05_search_space.ipynb #c168
+# %% ../nbs/05_search_space.ipynb #c169
 @patch
 def state_of(self:SuperNet,
     arch:Arch, # a path of the space
@@ -1024,7 +1025,7 @@ def state_of(self:SuperNet,
         out[n] = _slice(have[f'blocks.{where[int(i)]}.{rest}' if rest else n], p.shape)
     return out
 
-# %% ../nbs/05_search_space.ipynb #c170
+# %% ../nbs/05_search_space.ipynb #c171
 @patch
 def forward(self:SuperNet,
     x:torch.Tensor, # images [n, c, h, w] in [0, 1]
@@ -1035,7 +1036,7 @@ def forward(self:SuperNet,
     skeleton.train(self.training)
     return functional_call(skeleton, self.state_of(arch), (x,))
 
-# %% ../nbs/05_search_space.ipynb #c173
+# %% ../nbs/05_search_space.ipynb #c174
 @patch
 def extract(self:SuperNet,
     arch:Arch, # a path of the space
@@ -1045,7 +1046,7 @@ def extract(self:SuperNet,
     net.load_state_dict({n: t.detach().clone() for n, t in self.state_of(arch).items()})
     return net.train(self.training)
 
-# %% ../nbs/05_search_space.ipynb #c176
+# %% ../nbs/05_search_space.ipynb #c177
 @torch.no_grad()
 def recalibrate_bn(
     net:nn.Module, # a network, changed in place
