@@ -93,12 +93,12 @@ def test_count_again_after_uncounted_calls(emu):
 
 def test_profile_by_function(emu):
     a = emu.alloc(np.arange(20, dtype=np.int8))
-    emu.marks, emu.owner = {'first': 'A', 'second': 'B', 'outer': 'rest'}, {}
+    emu.marks = {'first': 'A', 'second': 'B', 'outer': 'rest'}
     assert emu.call('outer', a, count=True) == 3 * (45 + 1) + 190 + 2
     p = emu.profile()
     assert set(p) == {'A', 'B', 'rest'} and p['B'] > p['A'] > p['rest'] > 0
     assert sum(p.values()) == emu.instructions
-    emu.marks, emu.owner = {}, {}
+    emu.marks = {}
     emu.call('outer', a, count=True)
     assert emu.profile() == {'rest': sum(p.values())}
 
@@ -124,7 +124,7 @@ def test_copy_and_clear(emu, n, shift):
     assert emu.read(dst, 96) == b'\xEE' * (8 + shift) + b'\xC3' * n + b'\xEE' * (88 - shift - n)
 
 
-@pytest.mark.parametrize('call, words', [(('peek', 0x4), 'peek faulted at pc .* in peek.*read of 4 bytes at 0x00000004'),
+@pytest.mark.parametrize('call, words', [(('peek', 0x4), r'peek faulted: read of 4 bytes at 0x00000004, pc 0x08\w+ in peek\+\d+'),
                                          (('poke', 0x08000000, 1), 'write of 4 bytes at 0x08000000'),
                                          (('peek', 0xE000E010), 'read of 4 bytes at 0xe000e010')])
 def test_faults_name_the_place(emu, call, words):
@@ -167,8 +167,7 @@ def test_decoder_knows_both_lengths():
 
 # ---- whole models
 
-@BOTH
-@pytest.mark.parametrize('seed', range(2))
+@pytest.mark.parametrize('seed, cc', [(0, 'zig'), (1, 'zig'), pytest.param(1, 'gcc', marks=pytest.mark.needs('gcc'))])
 def test_every_byte_equals_the_reference(tmp_path, seed, cc):
     g = random_graph(seed=seed, shape=(4, 8, 2 + seed), width=6 + 2 * seed, heads=2, classes=5 + seed, sparsity=(.5, .95)[seed])
     fw, x = generate(g, BOARD, tmp_path/'fw'), images(g, 12, seed)
@@ -212,13 +211,12 @@ def test_reset_initialises_variables(firmware):
     assert emu.read(emu.address('tfm_result'), 4) == b'\xff' * 4 and emu.read(emu.address('tfm_cycles'), 4) == bytes(4)
 
 
-@BOTH
-@pytest.mark.parametrize('what', ['flash', 'sram'])
+@pytest.mark.parametrize('what, cc', [('flash', 'zig'), ('sram', 'zig'), pytest.param('flash', 'gcc', marks=pytest.mark.needs('gcc'))])
 def test_linked_image_over_budget(tmp_path, graph, firmware, what, cc):
     budget = dict(flash_bytes=firmware.weights_bytes + 200) if what == 'flash' else dict(sram_bytes=firmware.arena_bytes + 1000)
     fw = generate(graph, BOARD.with_budget(**budget), tmp_path/'fw')
     with pytest.raises(DoesNotFit, match=rf"\.\w+.*: \d+ bytes too many for {dict(flash='flash', sram='SRAM')[what]}"): sim.build(fw, cc)
-    assert list((fw.folder/'build').glob('*')) == [] if (fw.folder/'build').exists() else True
+    assert not list(fw.folder.glob('build/*'))
 
 
 def test_wrong_images(firmware, graph):
