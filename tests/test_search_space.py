@@ -1,0 +1,386 @@
+"""Search space: shapes against torch and the integer graph, costs against what they predict, files, supernet slices."""
+import itertools, json, time
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+import optuna
+import pytest
+import torch
+from hypothesis import given, settings, strategies as st
+from torch import nn
+
+from tinyformer import search_space as S
+from tinyformer.errors import BadInput, CorruptModel
+from tinyformer.hardware import target
+from tinyformer.graph import random_model
+from tinyformer.kernels import select
+from tinyformer.memory_alloc import lower_bound, plan
+from tinyformer.pruning import prune_once
+from tinyformer.rle_encoding import stream_bytes
+from tinyformer.search_space import (Arch, CostTable, Downsample, InvertedResidual, Position, SearchSpace, SuperNet, Transformer,
+                                     build, cost, digits_space, intervals, layers, load_cost_table, prune_plan, published_arch,
+                                     recalibrate_bn, reference_arch)
+
+DIGITS = digits_space()
+seeds = st.integers(0, 10**6)
+quick = settings(max_examples=8, deadline=None, derandomize=True)
+
+
+def odd_space():
+    "Every form of every block, pairwise different numbers, an odd map, colour, skips and repeats."
+    s = dict(block=('1x4', '1x2', '1x1'), sparsity=(0., .5, .9))
+    return SearchSpace('odd', (14, 10, 3), 7, (
+        Position('downsample', dict(cout=(6, 9), kind=('conv_pool',)) | s),
+        Position('inverted_residual', dict(expand=(1, 3), cout=(5, 11)) | s, (0, 1, 2)),
+        Position('downsample', dict(cout=(12, 20), kind=('ir',), expand=(2, 3)) | s),
+        Position('inverted_residual', dict(expand=(2, 5)) | s, (0, 1)),
+        Position('transformer', dict(dim=(8, 20, 24), heads=(4,), ffn=(10, 26), depth=(1, 2, 3), convs=(True, False)) | s, (1, 2))),
+        head=(0, 24), head_block=('1x4', '1x1'), head_sparsity=(0., .75))
+
+
+ODD = odd_space()
+
+
+def torch_facts(arch):
+    "name → (pixels, channels, multiply-accumulates) as torch modules give them for one image."
+    net, out = build(arch).eval(), {}
+    def keep(name):
+        def hook(m, i, o):
+            p, c = (o[0, 0].numel(), o.shape[1]) if o.dim() == 4 else (o.shape[1], o.shape[2]) if o.dim() == 3 else (1, o.shape[1])
+            macs = p*m.weight.numel() if isinstance(m, (nn.Conv2d, nn.Linear)) else 2*i[0].shape[1]**2*c if isinstance(m, S.AttentionCore) else 0
+            out[name] = p, c, macs
+        return hook
+    for n, m in net.named_modules(): m.register_forward_hook(keep(n))
+    h, w, c = arch.input
+    with torch.no_grad(): net(torch.rand(1, c, h, w))
+    return net, out
+
+
+@quick
+@given(seeds)
+def test_layers_agree_with_torch(seed):
+    for space in (DIGITS, ODD):
+        arch = space.sample(seed)
+        net, facts = torch_facts(arch)
+        ls = layers(arch)
+        assert {l.name: (l.pixels, l.cout, l.macs) for l in ls} == {l.name: facts[l.name] for l in ls}
+        assert sum(l.params for l in ls) == sum(p.numel() for p in net.parameters()) == cost(arch).params
+        weighted = {n for n, m in net.named_modules() if isinstance(m, (nn.Conv2d, nn.Linear))}
+        assert weighted == {l.name for l in ls if l.weights}
+        for l in ls:
+            if l.weights: assert dict(net.named_modules())[l.name].weight.numel() == l.weights
+        made = {'input'}
+        for l in ls:
+            assert set(l.inputs) <= made
+            made.add(l.output)
+
+
+def test_layers_agree_with_the_integer_graph():
+    cases = 0
+    for arch in [DIGITS.sample(s) for s in range(3)] + [ODD.sample(s) for s in (1, 4)]:
+        g = random_model(arch, seed=1)
+        ls, table = layers(arch), load_cost_table()
+        assert [(o.name, o.kind) for o in g.ops] == [(l.name, l.kind) for l in ls]
+        assert [o.output for o in g.ops[:-1]] == [l.output for l in ls[:-1]]
+        assert g.macs() == cost(arch).macs
+        scratch = {l.name: S.scratch_bytes(l, table) for l in ls}
+        arena = [i for i in g.intervals(scratch) if i.name not in (g.input, g.output)]
+        assert sorted((i.name, i.start, i.stop, i.size) for i in arena) == sorted((i.name, i.start, i.stop, i.size) for i in intervals(arch))
+        cases += 1
+    assert cases == 5
+
+
+def test_peak_is_that_of_the_chosen_kernels():
+    "The cost table's scratch formula against what the C kernels ask for, at the peak; and the planner reaches the bound."
+    board = target('stm32f746')
+    for seed in range(4):
+        arch = DIGITS.sample(seed)
+        g = random_model(arch, seed=seed)
+        scratch = {n: c.scratch_bytes for n, c in select(g, board).items()}
+        real = [i for i in g.intervals(scratch) if i.name not in (g.input, g.output)]
+        assert abs(lower_bound(real) - cost(arch).peak_bytes) <= 64
+        assert plan(real).peak == lower_bound(real)
+
+
+@quick
+@given(seeds)
+def test_cost_is_the_sum_of_its_layers(seed):
+    for space in (DIGITS, ODD):
+        arch = space.sample(seed)
+        ls, c, table = layers(arch), cost(arch), load_cost_table()
+        assert c.macs == sum(l.macs for l in ls)
+        assert c.peak_bytes == lower_bound(intervals(arch), S.ALIGN)
+        assert c.storage_bytes == pytest.approx(table['code_bytes'] + sum(l.flash_bytes for l in ls), abs=1.01)
+        assert c.instructions == pytest.approx(sum(S.instructions(l, table) for l in ls), abs=.51)
+
+
+def test_storage_expectation_meets_real_streams():
+    "Random weights, pruned: the bytes of the real streams lie within 3 % of the expectation."
+    torch.manual_seed(3)
+    got = want = 0
+    for seed in range(6):
+        arch = DIGITS.sample(seed)
+        net = build(arch)
+        prune_once(net, prune_plan(arch))
+        for l in layers(arch):
+            if l.format != 'rle': continue
+            w = dict(net.named_modules())[l.name].weight.detach().flatten(2).transpose(1, 2) if 'conv' in l.kind or l.kind == 'pointwise' else dict(net.named_modules())[l.name].weight.detach()
+            got += stream_bytes((w != 0).numpy().astype(np.int8), l.block)
+            want += l.flash_bytes - 8*l.cout
+    assert got > 10_000
+    assert abs(got/want - 1) < .03
+
+
+def test_published_networks():
+    assert sum(l.macs for l in layers(reference_arch())) == 14_876_160
+    att = [l for l in layers(published_arch()) if l.kind == 'attention']
+    assert [(l.tokens, l.cout, l.heads) for l in att] == [(256, 44, 4), (64, 192, 4)]
+    assert cost(published_arch()).peak_bytes < 4*256*256        # below the score matrix that is never stored
+    assert sum(p.numel() for p in build(published_arch()).parameters()) == cost(published_arch()).params
+
+
+def test_cost_is_fast():
+    archs = [DIGITS.sample(s) for s in range(10_000, 10_300)]
+    start = time.process_time()
+    for a in archs: cost(a)
+    assert (time.process_time() - start)/len(archs) < 1e-3
+
+
+def test_more_pruning_never_costs_more():
+    base = digits_space(block=('1x4',), sparsity=(.5,)).sample(3)
+    def at(s): return cost(replace(base, head_sparsity=s, blocks=tuple(replace(b, sparsity=s) if getattr(b, 'kind', '') != 'conv' else b for b in base.blocks)))
+    cs = [at(s) for s in (0., .3, .5, .7, .9, .95)]
+    for a, b in itertools.pairwise(cs):
+        assert b.storage_bytes <= a.storage_bytes and b.instructions <= a.instructions and a.params == b.params
+    assert cs[-1].storage_bytes < cs[0].storage_bytes
+
+
+# ---- cost table ------------------------------------------------------------------------------------------------------
+
+def test_cost_table_says_what_is_missing(tmp_path):
+    arch = DIGITS.sample(0)
+    with pytest.raises(BadInput, match='no scratch for conv3x3/dense.*tinyformer bench --fit'): cost(arch, CostTable(code_bytes=0, scratch={}, instructions={}))
+    with pytest.raises(BadInput, match='cannot read the cost table gone.json'): load_cost_table(str(tmp_path/'gone.json'))
+    (tmp_path/'bad.json').write_text('{"code_bytes": ')
+    with pytest.raises(CorruptModel, match='bad.json is not JSON'): load_cost_table(str(tmp_path/'bad.json'))
+    assert load_cost_table() is load_cost_table()
+
+
+# ---- wrong blocks and files ------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize('make, word', [
+    (lambda: Downsample(0), 'cout is 0'), (lambda: Downsample(8.), 'cout is 8.0'), (lambda: Downsample(True), 'cout is True'),
+    (lambda: Downsample(None), 'cout is None'), (lambda: Downsample(8, 'pool'), 'kind'), (lambda: Downsample(8, sparsity=1), 'sparsity'),
+    (lambda: Downsample(8, sparsity=float('nan')), 'sparsity'), (lambda: Downsample(8, sparsity=-.1), 'sparsity'),
+    (lambda: Downsample(8, block=['1x4']), 'block'), (lambda: InvertedResidual(8, stride=True), 'stride'),
+    (lambda: InvertedResidual(-8), 'cout'), (lambda: Transformer(8, 3, 8), 'divide'), (lambda: Transformer(8, 2, 8, convs=1), 'convs'),
+    (lambda: Transformer(8, 2, 8, depth=0), 'depth'), (lambda: Arch((8, 8), 10, (Downsample(8),)), 'input'),
+    (lambda: Arch((8, 8, 1), 10, [Downsample(8)]), 'tuple'), (lambda: Arch((8, 8, 1), 10, ('conv',)), 'must be one of'),
+    (lambda: Arch((8, 8, 1), 10, (Downsample(8),), head=-1), 'head'), (lambda: Arch((8, 8, 1), 10, (Downsample(8),), head_block='2x2'), 'block'),
+    (lambda: Arch((8, 8, 1), 10, (Downsample(8), Transformer(12, 4, 8, convs=False))), '8 channels come in'),
+    (lambda: Arch((9, 8, 1), 10, (Downsample(8),)), 'even map')])
+def test_wrong_blocks_are_refused(make, word):
+    with pytest.raises(BadInput, match=word): make()
+
+
+@quick
+@given(seeds)
+def test_json_round_trip(seed):
+    for space in (DIGITS, ODD):
+        arch = space.sample(seed)
+        assert Arch.from_json(json.loads(json.dumps(arch.to_json()))) == arch
+    assert hash(Arch.from_json(arch.to_json())) == hash(arch)
+
+
+def damaged(d):
+    "Every JSON object that differs from `d` in one leaf, one missing key or one extra key."
+    def paths(x, at=()):
+        yield at
+        for k in (x if isinstance(x, dict) else range(len(x)) if isinstance(x, list) else ()): yield from paths(x[k], at + (k,))
+    for p in paths(d):
+        for how in ('text', 'null', 'drop', 'extra', 'negative'):
+            c = json.loads(json.dumps(d))
+            spot = c
+            for k in p[:-1]: spot = spot[k]
+            old = spot[p[-1]] if p else c
+            if how == 'extra' and isinstance(old, dict): old['surprise'] = 1
+            elif how == 'drop' and p and isinstance(spot, dict): del spot[p[-1]]
+            elif how in ('text', 'null') and p: spot[p[-1]] = dict(text='?', null=None)[how]
+            elif how == 'negative' and p and type(old) in (int, float): spot[p[-1]] = -7
+            else: continue
+            yield p, how, c
+
+
+def test_every_damage_of_an_architecture_file_is_refused():
+    arch, cases, allowed = ODD.sample(5), 0, 0
+    for p, how, bad in damaged(arch.to_json()):
+        if how == 'null' and p[-1] == 'cout' and bad['blocks'][p[1]]['type'] != 'downsample':
+            allowed += 1       # None is a value of this field: as many channels as come in
+            continue
+        with pytest.raises(CorruptModel): Arch.from_json(bad)
+        cases += 1
+    print(cases, 'damaged files refused')
+    assert cases > 100 and allowed < 10
+    for junk in (None, 3, 'x', [], {}):
+        with pytest.raises(CorruptModel): Arch.from_json(junk)
+
+
+def test_damage_of_a_space_file_is_refused():
+    d, cases = ODD.to_json(), 0
+    assert SearchSpace.from_json(json.loads(json.dumps(d))) == ODD
+    for p, how, bad in damaged(d):
+        if (p, how) == (('name',), 'text') or 'choices' in p and how in ('drop', 'extra'): continue      # those make another valid space, or miss a choice
+        with pytest.raises(CorruptModel): SearchSpace.from_json(bad)
+        cases += 1
+    assert cases > 20
+
+
+# ---- spaces ----------------------------------------------------------------------------------------------------------
+
+def every_path(space):
+    "All paths, by replaying the walk with every sequence of answers."
+    todo, out = [[]], []
+    while todo:
+        ans, asked = todo.pop(), []
+        def pick(name, vs):
+            asked.append(vs)
+            return vs[ans[len(asked) - 1]] if len(asked) <= len(ans) else vs[0]
+        path = space.walk(pick)
+        if len(ans) == len(asked): out.append(path)
+        else: todo += [ans + [j] for j in range(len(asked[len(ans)]))]
+    return out
+
+
+@pytest.mark.parametrize('convs', [(True,), (False,), (True, False)])
+@pytest.mark.parametrize('repeat', [(0, 1), (1,), (0, 2)])
+def test_cardinality_counts_every_path(convs, repeat):
+    space = SearchSpace('small', (8, 8, 1), 10, head=(0, 8), positions=(
+        Position('downsample', dict(cout=(4, 8))), Position('inverted_residual', dict(expand=(1, 2)), repeat),
+        Position('transformer', dict(dim=(4, 8), heads=(2,), ffn=(8, 12, 16), convs=convs))))
+    paths = every_path(space)
+    assert space.cardinality() == len(paths) == len(set(paths)) > 0
+    for a in paths:
+        where = space.place(a)
+        assert space.contains(a) and len(where) == len(a.blocks) and list(where) == sorted(set(where))
+
+
+@quick
+@given(seeds)
+def test_membership(seed):
+    a = ODD.sample(seed)
+    assert ODD.contains(a) and not DIGITS.contains(a)
+    assert not ODD.contains(replace(a, head=14)) and not ODD.contains(replace(a, classes=8))
+    assert not ODD.contains(replace(a, blocks=a.blocks[:-1] + (replace(a.blocks[-1], sparsity=.33),)))
+    assert not ODD.contains(replace(a, blocks=a.blocks + (InvertedResidual(),)))
+    assert any(isinstance(b, Transformer) for b in a.blocks)
+
+
+def test_suggest_replays_and_its_names_are_choices():
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    for _ in range(20):
+        t = study.ask()
+        a = ODD.suggest(t)
+        assert ODD.contains(a) and set(t.params) <= set(ODD.choices)
+        assert all(t.params[n] in ODD.choices[n] for n in t.params)
+        assert ODD.suggest(optuna.trial.FixedTrial(t.params)) == a
+        study.tell(t, 0.)
+
+
+def test_extremes_hold_every_path():
+    for space in (DIGITS, ODD):
+        big = dict(build(space.largest()).named_parameters())
+        for s in range(10):
+            a = space.sample(s)
+            where = space.place(a)
+            for n, p in build(a).named_parameters():
+                if n.startswith('blocks.'): n = f"blocks.{where[int(n.split('.')[1])]}." + n.split('.', 2)[2]
+                assert all(x <= y for x, y in zip(p.shape, big[n].shape))
+            assert cost(a).params <= cost(space.largest()).params
+
+
+@pytest.mark.parametrize('make, word', [
+    (lambda: Position('pool', {}), 'known are'), (lambda: Position('downsample', dict(cout=())), 'different values'),
+    (lambda: Position('downsample', dict(cout=(8,)), (-1,)), 'counts from 0'), (lambda: Position('downsample', dict(cout=(8,)), ()), 'counts'),
+    (lambda: Position('inverted_residual', dict(cout=(None, 8))), 'mixes None'), (lambda: Position('inverted_residual', dict(stride=(1, 2))), 'one value'),
+    (lambda: Position('downsample', dict(cout=(8, 'x'))), "cout is 'x'"),
+    (lambda: SearchSpace('s', (8, 8, 1), 10, (Position('transformer', dict(dim=(8,), heads=(2,), ffn=(8,)), (0, 1)),)), 'cannot be skipped'),
+    (lambda: digits_space(heads=(5,)), 'divide'), (lambda: Position('transformer', dict(dim=(8,))), 'needs choices for heads, ffn'),
+    (lambda: digits_space(head=(0, 16)), 'a head of at least 32')])
+def test_wrong_spaces_are_refused(make, word):
+    with pytest.raises(BadInput, match=word): make()
+
+
+def test_digits_family_spreads_over_the_budget():
+    "The default suits 32 KB and 16 KB; other ranges of the same function miss each limit."
+    def share(space, ok): return np.mean([ok(cost(space.sample(s))) for s in range(120)])
+    fits = lambda c: c.storage_bytes <= 32*1024 and c.peak_bytes <= 12*1024
+    assert share(DIGITS, fits) > .95
+    big = digits_space('big', width=(96, 128), dim=(96, 128), ffn=(192, 256), head=(128, 192), depth=(2, 3))
+    wide = digits_space('wide', stem=(32, 40), early=(1,), expand=(4, 6))
+    assert share(big, lambda c: c.storage_bytes > 32*1024) > .9
+    assert share(wide, lambda c: c.peak_bytes > 16*1024) > .9
+
+
+# ---- supernet --------------------------------------------------------------------------------------------------------
+
+@lru_cache
+def shared(space):
+    torch.manual_seed(0)
+    return SuperNet(space)
+
+
+@quick
+@given(seeds)
+def test_extract_gives_the_same_bits(seed):
+    for space, shape in ((DIGITS, (3, 1, 8, 8)), (ODD, (3, 3, 14, 10))):
+        sn, a = shared(space).eval(), space.sample(seed)
+        x = torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+        assert torch.equal(sn.extract(a)(x), sn(x, a))
+        sn.train()
+        assert sn.extract(a).training and not torch.equal(sn(x, a), sn.extract(a).eval()(x))
+
+
+def test_training_a_path_leaves_the_rest_alone():
+    torch.manual_seed(0)
+    sn, a = SuperNet(ODD).train(), ODD.smallest()
+    before = {n: t.clone() for n, t in sn.net.state_dict().items()}
+    opt = torch.optim.SGD(sn.parameters(), lr=.1)
+    sn(torch.rand(4, 3, 14, 10), a).square().sum().backward()
+    opt.step()
+    view = sn.state_of(a)
+    own = {t.data_ptr(): t for t in view.values()}
+    changed = kept = 0
+    for n, t in sn.net.state_dict().items():
+        diff = t != before[n]
+        inside = torch.zeros_like(diff)
+        if t.data_ptr() in own: inside[tuple(slice(0, k) for k in own[t.data_ptr()].shape)] = True
+        assert not (diff & ~inside).any(), n
+        changed, kept = changed + int(diff.sum()), kept + int((~inside).sum())
+    assert changed > 100 and kept > 100
+
+
+def test_supernet_leaves_the_random_generator_alone():
+    sn = SuperNet(DIGITS)
+    S._skeleton.cache_clear()
+    torch.manual_seed(5)
+    want = torch.rand(3)
+    torch.manual_seed(5)
+    sn(torch.zeros(2, 1, 8, 8), DIGITS.sample(123))
+    assert torch.equal(torch.rand(3), want)
+
+
+def test_foreign_path_is_refused():
+    with pytest.raises(BadInput, match="not one of space 'digits'"): SuperNet(DIGITS)(torch.rand(1, 1, 8, 8), ODD.sample(0))
+
+
+def test_recalibration_takes_the_mean_of_the_batches():
+    net = nn.Sequential(nn.BatchNorm2d(2)).eval()
+    net[0].running_mean.fill_(9)
+    batches = [torch.rand(6, 2, 3, 3, generator=torch.Generator().manual_seed(i)) for i in range(4)]
+    assert recalibrate_bn(net, batches) is net
+    want = torch.stack([b.mean((0, 2, 3)) for b in batches]).mean(0)
+    assert torch.allclose(net[0].running_mean, want, atol=1e-6)
+    assert not net.training and net[0].momentum == .1
+    with pytest.raises(BadInput): recalibrate_bn(net, [])
