@@ -52,7 +52,7 @@ def wilson(
     if not 0 <= hits <= n or n < 1: raise BadInput(f'wilson got {hits} hits in {n} trials: hits must be 0 to n, and n at least 1.')
     z, p = NormalDist().inv_cdf(0.5 + confidence / 2), hits / n
     mid, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return max(0., (mid - half) / (1 + z * z / n)), min(1., (mid + half) / (1 + z * z / n))
+    return max(0., min(p, (mid - half) / (1 + z * z / n))), min(1., max(p, (mid + half) / (1 + z * z / n)))
 
 # %% ../nbs/09_supernas.ipynb #c007
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ def widths(
 
 # %% ../nbs/09_supernas.ipynb #c015
 def sample_supernets(
-    n: int = 6,  # how many, 1 or more
+    n: int = 8,  # how many, 1 or more
     seed: int = 0,  # of the draw
 ) -> list:  # of `SearchSpace`
     "Draw supernets of the digits family; the scales of the early and the late layers are each spread evenly over half to three times."

@@ -1,0 +1,164 @@
+"""SuperNAS: the interval, the early stop, which budget fails, and the choice among supernets."""
+from dataclasses import replace
+from statistics import NormalDist
+
+import matplotlib
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from tinyformer.errors import BadInput, SearchSpaceRejected
+from tinyformer.hardware import target
+from tinyformer.search_space import cost, digits_space
+from tinyformer.supernas import (BUDGETS, STACK_BYTES, Acceptance, acceptance, acceptance_table, misses, plot_acceptances,
+                                 plot_window, ratios, require_accepted, sample_supernets, supernas, wilson, widths)
+from tinyformer.training import rng_at
+
+matplotlib.use('Agg')
+M7 = target('stm32f746').with_budget('32KB', '16KB')
+SPACE = digits_space()
+
+
+def made(p, n=400, threshold=.9, sram=0.):
+    "An acceptance with a share `p` of fitting samples; the others are over the flash limit."
+    k = round(p * n)
+    return Acceptance(SPACE, M7, flash=(.5,) * k + (1.5,) * (n - k), sram=(sram,) * n, params=(1000,) * n, threshold=threshold)
+
+
+@settings(deadline=None, max_examples=200, derandomize=True)
+@given(st.integers(1, 3000), st.data(), st.sampled_from([.8, .95, .99]))
+def test_wilson_solves_its_defining_equation(n, data, confidence):
+    hits = data.draw(st.integers(0, n))
+    z, p = NormalDist().inv_cdf(.5 + confidence / 2), hits / n
+    lo, hi = wilson(hits, n, confidence)
+    assert 0 <= lo <= p <= hi <= 1
+    for q in (lo, hi):   # at both ends the observation is z standard errors away
+        if 1e-9 < q < 1 - 1e-9: assert (p - q) ** 2 == pytest.approx(z * z * q * (1 - q) / n, rel=1e-6, abs=1e-12)
+
+
+def test_wilson_covers_as_often_as_it_says():
+    rng, cases, covered = np.random.default_rng(0), 0, 0
+    for p in (.5, .8, .9, .97):
+        for hits in rng.binomial(200, p, 500):
+            lo, hi = wilson(int(hits), 200)
+            covered += lo <= p <= hi
+            cases += 1
+    assert cases == 2000 and .93 < covered / cases < .97
+
+
+def test_wilson_refuses_more_hits_than_trials():
+    for hits, n in [(3, 2), (-1, 2), (0, 0)]:
+        with pytest.raises(BadInput): wilson(hits, n)
+
+
+@settings(deadline=None, max_examples=100, derandomize=True)
+@given(st.floats(0, 3), st.floats(0, 3), st.floats(0, 1), st.floats(0, 1))
+def test_each_budget_is_missed_on_its_own(flash, sram, lo, width):
+    hi = lo + width
+    m = misses(flash, sram, lo, hi)
+    assert ('flash_low' in m) == (flash < lo) and ('flash_high' in m) == (flash > hi) and ('sram' in m) == (sram > 1)
+    assert set(m) <= set(BUDGETS)
+
+
+def test_ratios_are_shares_of_the_limits():
+    c = cost(SPACE.largest())
+    flash, sram = ratios(c, M7)
+    assert flash * M7.flash_bytes == pytest.approx(c.storage_bytes)
+    assert sram * M7.sram_bytes == pytest.approx(c.peak_bytes + STACK_BYTES)
+
+
+@pytest.mark.parametrize('p,want', [(.99, 'accepted'), (.8, 'rejected'), (.9, 'undecided')])
+def test_verdict_follows_the_interval(p, want): assert made(p).verdict == want
+
+
+def test_sampling_stops_as_soon_as_the_interval_clears_the_threshold():
+    roomy, tight = M7.with_budget('1MB', '320KB'), M7.with_budget('32KB', '3KB')
+    for acc, want in [(acceptance(SPACE, roomy, lo=0), 'accepted'), (acceptance(SPACE, tight), 'rejected')]:
+        assert acc.verdict == want and acc.samples <= 100
+        before = replace(acc, flash=acc.flash[:-50], sram=acc.sram[:-50], params=acc.params[:-50])
+        assert acc.samples == 50 or before.verdict == 'undecided'
+
+
+def test_sampling_goes_on_to_the_end_when_nothing_is_clear():
+    costs = sorted(ratios(cost(SPACE.sample(rng_at(0, i))), M7)[0] for i in range(600))
+    acc = acceptance(SPACE, M7, lo=0, hi=costs[540], n_max=600)   # nine in ten pass
+    assert acc.samples == 600 and acc.verdict == 'undecided'
+
+
+def test_samples_do_not_depend_on_the_step():
+    a, b = (acceptance(SPACE, M7, n_max=120, step=s, threshold=.97) for s in (7, 50))
+    n = min(a.samples, b.samples)
+    assert n >= 50 and a.flash[:n] == b.flash[:n] and a.sram[:n] == b.sram[:n]
+
+
+def test_failures_count_each_budget():
+    acc = Acceptance(SPACE, M7, lo=.3, hi=1., flash=(.1, .5, 2., 2.), sram=(.5, .5, .5, 2.), params=(10, 10, 10, 10))
+    assert acc.failures == dict(flash_low=1, flash_high=2, sram=1)
+    assert acc.probability == .25 and acc.capacity == pytest.approx(10)
+
+
+def test_rejection_says_how_likely_and_why():
+    with pytest.raises(SearchSpaceRejected) as e: require_accepted(made(.62))
+    for part in ('62.0%', '95% interval', 'flash over λ_hi: 152', 'more than 90%', 'raise λ_hi', '32768 B flash'): assert part in str(e.value)
+    with pytest.raises(SearchSpaceRejected, match='give more SRAM'): require_accepted(made(1., sram=2.))
+    with pytest.raises(SearchSpaceRejected, match='undecided'): require_accepted(made(.9))
+    assert require_accepted(made(.99)).verdict == 'accepted'
+
+
+def test_a_budget_nobody_can_meet():
+    with pytest.raises(SearchSpaceRejected, match='SRAM over the limit'):
+        supernas(sample_supernets(3), M7.with_budget('32KB', '2KB'), progress=False)
+
+
+@pytest.mark.parametrize('lo,hi', [(1., 1.), (.5, .2), (-.1, 1.)])
+def test_an_empty_window_is_refused(lo, hi):
+    with pytest.raises(BadInput, match='λ_lo'): acceptance(SPACE, M7, lo, hi)
+
+
+def test_no_supernet_is_refused():
+    with pytest.raises(BadInput, match='at least one'): supernas([], M7)
+
+
+def test_the_largest_accepted_supernet_wins():
+    r = supernas(sample_supernets(), M7, progress=False)
+    ok = [a for a in r.acceptances if a.verdict == 'accepted']
+    assert r.acceptance in ok and r.acceptance.capacity == max(a.capacity for a in ok)
+    assert r.acceptance.interval[0] > .9 and r.space == r.acceptance.space
+
+
+def test_the_default_supernets_fail_in_different_ways():
+    r = supernas(sample_supernets(), M7, progress=False)
+    worst = {max(a.failures, key=a.failures.get) for a in r.acceptances if a.verdict == 'rejected'}
+    assert len(r.acceptances) >= 3 and len(worst) >= 2
+
+
+def test_sampled_supernets_are_seeded_and_differ():
+    a, b, c = sample_supernets(8, 0), sample_supernets(8, 0), sample_supernets(8, 1)
+    assert a == b != c and len({s.name for s in a}) == len({s.to_json().__repr__() for s in a}) == 8
+    assert all(s.contains(s.sample(rng_at(0, i))) for i, s in enumerate(a))
+
+
+def test_every_path_has_a_transformer():
+    n = 0
+    for s in sample_supernets(8, 3):
+        for i in range(20): n += any(type(b).__name__ == 'Transformer' for b in s.sample(rng_at(1, i)).blocks)
+    assert n == 160
+
+
+def test_widths_are_multiples_of_four():
+    assert widths(1, 8, 12, 16) == (8, 12, 16) and widths(.1, 8, 12) == (4,)
+
+
+def test_plots_show_what_they_are_given():
+    acc = made(.62)
+    ax = plot_window(acc, .3, 1.)
+    assert [len(c.get_offsets()) for c in ax.collections] == [248, 152] and '62.0%' in ax.get_title()
+    assert '100.0%' in plot_window(acc, .3, 2.).get_title()
+    ax = plot_acceptances([made(.99), made(.5)])
+    assert [l.get_color() for l in ax.lines[:4]] == ['C2', 'C2', 'C3', 'C3']
+    matplotlib.pyplot.close('all')
+
+
+def test_table_marks_the_choice():
+    t = acceptance_table([made(.99)], SPACE.name)
+    assert f'**{SPACE.name}**' in t and 'accepted' in t and len(t.splitlines()) == 3
