@@ -306,6 +306,6 @@ def validate(
         if at + i.size > plan.peak: raise BadInput(f"{i.name!r} ends at {at + i.size}, above the peak {plan.peak}")
     for i, j in combinations(plan.intervals, 2):
         x, y = plan.offsets[i.name], plan.offsets[j.name]
-        if i.start < j.stop and j.start < i.stop and x < y + j.size and y < x + i.size:
+        if i.start < j.stop and j.start < i.stop and max(x, y) < min(x + i.size, y + j.size):
             raise BadInput(f"{i.name!r} at {x}..{x + i.size} and {j.name!r} at {y}..{y + j.size} overlap "
                            f"at step {max(i.start, j.start)}")
