@@ -294,7 +294,7 @@ def augment(
 
 # %% ../nbs/04_data.ipynb #c083
 def augmentation(
-    data: Dataset,
+    data: Dataset,  # its name and the height of its images decide
 ) -> dict:  # keyword arguments of `augment`
     "Sensible strengths for a data set: things may be mirrored, digits, signs and unknown images may not."
     shift = max(1, data.shape[0] // 8)
