@@ -36,7 +36,7 @@ def draw_boxes(
     ax:plt.Axes=None, # None = a new figure
 )->plt.Axes:
     "Draw places from left to right, one box per alternative; a pure drawing."
-    ax = ax or plt.subplots(figsize=(7, .6 + .55*max(map(len, places))))[1]
+    ax = ax or plt.subplots(figsize=(6, .5 + .5*max(map(len, places))))[1]
     ys = [[(len(alts) - 1)/2 - j for j in range(len(alts))] for alts in places]
     for i, alts in enumerate(places):
         for j, s in enumerate(alts):
@@ -49,7 +49,7 @@ def draw_boxes(
     ax.axis('off')
     return ax
 
-# %% ../nbs/05_search_space.ipynb #c010
+# %% ../nbs/05_search_space.ipynb #c013
 def _check(ok, message):
     "Raise `BadInput` with `message` unless `ok`."
     if not ok: raise BadInput(message)
@@ -66,13 +66,13 @@ def _check_field(cls, name, kind, v):
     wanted = f'one of {RULES[name]}' if name in RULES else 'a number from 0 to below 1' if 'sparsity' in name else 'a positive integer'
     raise BadInput(f'{cls}.{name} is {v!r}; it must be {wanted}.')
 
-# %% ../nbs/05_search_space.ipynb #c012
+# %% ../nbs/05_search_space.ipynb #c015
 class _Block:
     "What the three blocks share: every field is checked when a block is made."
     def __post_init__(self):
         for f in fields(self): _check_field(type(self).__name__, f.name, f.type, getattr(self, f.name))
 
-# %% ../nbs/05_search_space.ipynb #c015
+# %% ../nbs/05_search_space.ipynb #c018
 @dataclass(frozen=True)
 class Downsample(_Block):
     "Stem or resolution change: 3x3 convolution, optionally with 2x2 max pooling, or a stride-2 inverted residual."
@@ -82,7 +82,7 @@ class Downsample(_Block):
     block:str='1x4'       # block shape of the pruned weights: '1x4', '1x2' or '1x1'
     sparsity:float=0.     # share of pruned blocks, 0 to below 1
 
-# %% ../nbs/05_search_space.ipynb #c018
+# %% ../nbs/05_search_space.ipynb #c021
 @dataclass(frozen=True)
 class InvertedResidual(_Block):
     "MobileNetV2's block: 1x1 expand, 3x3 depthwise, 1x1 project, added to its input where the shapes agree."
@@ -95,7 +95,7 @@ class InvertedResidual(_Block):
     @property
     def kind(self): return 'ir'
 
-# %% ../nbs/05_search_space.ipynb #c021
+# %% ../nbs/05_search_space.ipynb #c024
 @dataclass(frozen=True)
 class Transformer(_Block):
     "Encoder layers over all H*W positions, optionally between convolutions as MobileViT has them."
@@ -112,7 +112,7 @@ class Transformer(_Block):
         super().__post_init__()
         _check(self.dim % self.heads == 0, f'Transformer.heads is {self.heads}; it must divide dim = {self.dim}.')
 
-# %% ../nbs/05_search_space.ipynb #c024
+# %% ../nbs/05_search_space.ipynb #c027
 def _stride(b): return 2 if isinstance(b, Downsample) else b.stride
 def _adds(b, cin): return _stride(b) == 1 and (b.cout or cin) == cin
 
@@ -136,7 +136,7 @@ def out_shape(self:InvertedResidual,
     "Shape of the output."
     return (h + self.stride - 1)//self.stride, (w + self.stride - 1)//self.stride, self.cout or c
 
-# %% ../nbs/05_search_space.ipynb #c026
+# %% ../nbs/05_search_space.ipynb #c029
 @patch
 def out_shape(self:Transformer,
     h:int, # input height
@@ -149,11 +149,11 @@ def out_shape(self:Transformer,
         _check(self.cout in (None, c), f'Transformer without convolutions gives {c} channels, not {self.cout}.')
     return h, w, self.cout or c
 
-# %% ../nbs/05_search_space.ipynb #c029
+# %% ../nbs/05_search_space.ipynb #c032
 KINDS = dict(downsample=Downsample, inverted_residual=InvertedResidual, transformer=Transformer)
 _KIND_OF = {v: k for k, v in KINDS.items()}
 
-# %% ../nbs/05_search_space.ipynb #c030
+# %% ../nbs/05_search_space.ipynb #c033
 def _check_ends(cls, input, classes, heads, blocks, sparsities):
     "Raise `BadInput` unless image shape, classes and the head's values are what they must be."
     ok = type(input) is tuple and len(input) == 3 and all(type(v) is int and v > 0 for v in input)
@@ -163,14 +163,14 @@ def _check_ends(cls, input, classes, heads, blocks, sparsities):
     for v in blocks: _check_field(cls, 'block', str, v)
     for v in sparsities: _check_field(cls, 'head_sparsity', float, v)
 
-# %% ../nbs/05_search_space.ipynb #c032
+# %% ../nbs/05_search_space.ipynb #c035
 def _maps(x, blocks):
     "Shapes from the input `x` on: before each block and after the last."
     out = [x]
     for b in blocks: out.append(b.out_shape(*out[-1]))
     return out
 
-# %% ../nbs/05_search_space.ipynb #c034
+# %% ../nbs/05_search_space.ipynb #c037
 @dataclass(frozen=True)
 class Arch:
     "One path: everything that is needed to build a network, as immutable data."
@@ -187,13 +187,13 @@ class Arch:
         for b in self.blocks: _check(type(b) in _KIND_OF, f'Arch.blocks holds {b!r}; it must be one of {", ".join(KINDS)}.')
         _maps(self.input, self.blocks)
 
-# %% ../nbs/05_search_space.ipynb #c036
+# %% ../nbs/05_search_space.ipynb #c039
 @patch
 def shapes(self:Arch)->list: # (h, w, channels) before each block and after the last
     "Maps between the blocks, the input first."
     return _maps(self.input, self.blocks)
 
-# %% ../nbs/05_search_space.ipynb #c040
+# %% ../nbs/05_search_space.ipynb #c043
 @patch
 def _repr_markdown_(self:Arch):
     "A table of blocks and the maps they give."
@@ -212,13 +212,13 @@ def plot_path(
     boxes = [f'image\n{maps[0]}'] + [f'{name(b)}\n→ {m}' for b, m in zip(arch.blocks, maps[1:])] + [f'head {arch.head}\n→ {arch.classes}']
     return draw_boxes([[b] for b in boxes], [0]*len(boxes), ax)
 
-# %% ../nbs/05_search_space.ipynb #c043
+# %% ../nbs/05_search_space.ipynb #c046
 @patch
 def to_json(self:Arch)->dict: # only dicts, lists, strings and numbers
     "The architecture as a JSON object."
     return asdict(self) | dict(input=list(self.input), blocks=[dict(type=_KIND_OF[type(b)], **asdict(b)) for b in self.blocks])
 
-# %% ../nbs/05_search_space.ipynb #c045
+# %% ../nbs/05_search_space.ipynb #c048
 def _read(cls, d, what):
     "Build the dataclass `cls` from a JSON object; refuse missing, unknown and wrong fields."
     if not isinstance(d, dict): raise CorruptModel(f'{what}: expected an object, found {type(d).__name__}.')
@@ -237,7 +237,7 @@ def _read_block(d, what):
         raise CorruptModel(f'{what}: type is {kind!r}; known are {", ".join(KINDS)}.')
     return _read(KINDS[kind], {k: v for k, v in d.items() if k != 'type'}, what)
 
-# %% ../nbs/05_search_space.ipynb #c046
+# %% ../nbs/05_search_space.ipynb #c049
 @patch(cls_method=True)
 def from_json(cls:Arch,
     d:dict, # what `to_json` gave, perhaps through a file
@@ -251,7 +251,7 @@ def from_json(cls:Arch,
         d['input'] = tuple(d['input'])
     return _read(cls, d, 'architecture')
 
-# %% ../nbs/05_search_space.ipynb #c049
+# %% ../nbs/05_search_space.ipynb #c052
 class ToTokens(nn.Module):
     "Map [n, c, h, w] → tokens [n, h*w, c]; in the integer network this is the same bytes."
     def forward(self, x:torch.Tensor): # [n, c, h, w]
@@ -270,7 +270,7 @@ class ToMap(nn.Module):
         "The reverse of `ToTokens`."
         return x.transpose(1, 2).unflatten(2, (self.h, self.w))
 
-# %% ../nbs/05_search_space.ipynb #c051
+# %% ../nbs/05_search_space.ipynb #c054
 class Add(nn.Module):
     "Residual addition, as a module so that it has a name."
     def forward(self,
@@ -286,7 +286,7 @@ class GlobalAvgPool(nn.Module):
         "One number per channel."
         return x.mean((2, 3))
 
-# %% ../nbs/05_search_space.ipynb #c054
+# %% ../nbs/05_search_space.ipynb #c057
 class AttentionCore(nn.Module):
     "softmax(q kᵀ / √d) v per head; [n, tokens, dim] three times → [n, tokens, dim]. It has no weights."
     def __init__(self,
@@ -306,7 +306,7 @@ class AttentionCore(nn.Module):
 
 LEAVES = ToTokens, ToMap, AttentionCore, GlobalAvgPool  # kept whole when the network is traced
 
-# %% ../nbs/05_search_space.ipynb #c059
+# %% ../nbs/05_search_space.ipynb #c062
 class Encoder(nn.Module):
     "One pre-norm encoder layer over tokens [n, t, dim]."
     def __init__(self,
@@ -325,7 +325,7 @@ class Encoder(nn.Module):
         x = self.add1(x, self.proj(self.attention(self.q(y), self.k(y), self.v(y))))
         return self.add2(x, self.fc2(self.relu(self.fc1(self.norm2(x)))))
 
-# %% ../nbs/05_search_space.ipynb #c062
+# %% ../nbs/05_search_space.ipynb #c065
 def _conv(cin, cout, k=1, stride=1, groups=1): return nn.Conv2d(cin, cout, k, stride, k//2, groups=groups, bias=False)
 
 class ConvBlock(nn.Module):
@@ -343,7 +343,7 @@ class ConvBlock(nn.Module):
         x = self.relu(self.bn(self.conv(x)))
         return x if self.pool is None else self.pool(x)
 
-# %% ../nbs/05_search_space.ipynb #c064
+# %% ../nbs/05_search_space.ipynb #c067
 class InvertedResidualBlock(nn.Module):
     "1x1 expand, 3x3 depthwise, 1x1 project; plus the input where stride is 1 and the channels agree."
     def __init__(self,
@@ -365,7 +365,7 @@ class InvertedResidualBlock(nn.Module):
         y = self.bn3(self.project(y))
         return y if self.add is None else self.add(x, y)
 
-# %% ../nbs/05_search_space.ipynb #c067
+# %% ../nbs/05_search_space.ipynb #c070
 class TransformerBlock(nn.Module):
     "Encoder layers over the map's positions, with convolutions before and after them or without."
     def __init__(self,
@@ -389,7 +389,7 @@ class TransformerBlock(nn.Module):
         x = self.map(self.encoder(self.tokens(x)))
         return self.bn4(self.out(self.relu3(self.bn3(self.fuse(x))))) if self.convs else x
 
-# %% ../nbs/05_search_space.ipynb #c069
+# %% ../nbs/05_search_space.ipynb #c072
 def build_block(
     b:_Block, # Downsample, InvertedResidual or Transformer
     h:int, # input height
@@ -401,7 +401,7 @@ def build_block(
     if b.kind == 'ir': return InvertedResidualBlock(c, b.cout or c, b.expand, _stride(b))
     return ConvBlock(c, b.cout, b.kind == 'conv_pool')
 
-# %% ../nbs/05_search_space.ipynb #c071
+# %% ../nbs/05_search_space.ipynb #c074
 class Net(nn.Module):
     "The float network of one path: images [n, c, h, w] in [0, 1] → logits [n, classes]."
     def __init__(self,
@@ -420,14 +420,14 @@ class Net(nn.Module):
         if self.has_head: x = self.head_relu(self.head_bn(self.head(x)))
         return self.classifier(self.pool(x))
 
-# %% ../nbs/05_search_space.ipynb #c073
+# %% ../nbs/05_search_space.ipynb #c076
 def build(
     arch:Arch, # one path
 )->nn.Module: # with fresh weights, in training mode
     "The torch network of a path. Module names equal `LayerSpec.name`."
     return Net(arch)
 
-# %% ../nbs/05_search_space.ipynb #c076
+# %% ../nbs/05_search_space.ipynb #c079
 WEIGHT_KINDS = 'pointwise', 'linear', 'conv3x3', 'fully_connected'  # stored dense or as a stream
 CONV_KINDS = 'pointwise', 'conv3x3', 'depthwise3x3'                 # followed by BatchNorm in the float network
 
@@ -449,7 +449,7 @@ class LayerSpec:
     sparsity:float=0.    # share of pruned blocks
     prunable:bool=False  # whether pruning may touch the weights
 
-# %% ../nbs/05_search_space.ipynb #c079
+# %% ../nbs/05_search_space.ipynb #c082
 @patch(as_prop=True)
 def output(self:LayerSpec)->str:
     "Name of the tensor that it writes."
@@ -472,7 +472,7 @@ def tensor(self:LayerSpec)->tuple: # (name, h, w, channels)
     "The output as the next layer's input."
     return self.name, self.h, self.w, self.cout
 
-# %% ../nbs/05_search_space.ipynb #c082
+# %% ../nbs/05_search_space.ipynb #c085
 def _weighted(name, kind, x, cout, b=None, stride=1):
     "Spec of a layer with weights that reads tensor `x` = (name, h, w, channels); `b` gives block shape and sparsity."
     src, h, w, c = x
@@ -490,7 +490,7 @@ def _plain(name, kind, *xs, heads=0):
     taps = {'maxpool2x2': 4, 'avgpool': h*w}.get(kind, 1)
     return LayerSpec(name, kind, oh, ow, c, c, tuple(x[0] for x in xs), len(xs)*h*w*c, taps=taps, stride=by, heads=heads)
 
-# %% ../nbs/05_search_space.ipynb #c085
+# %% ../nbs/05_search_space.ipynb #c088
 def _ir_layers(self, at, x):
     "Layers of an inverted residual at module path `at` reading tensor `x`."
     up = _weighted(f'{at}.expand', 'pointwise', x, x[3]*self.expand, self)
@@ -516,7 +516,7 @@ def layers(self:Downsample,
     conv = _weighted(f'{at}.conv', 'conv3x3', x, self.cout, self)
     return [conv] if self.kind == 'conv' else [conv, _plain(f'{at}.pool', 'maxpool2x2', conv.tensor)]
 
-# %% ../nbs/05_search_space.ipynb #c087
+# %% ../nbs/05_search_space.ipynb #c090
 def _encoder_layers(at, x, b):
     "Operators of one pre-norm encoder layer."
     n1 = _plain(f'{at}.norm1', 'layernorm', x)
@@ -529,7 +529,7 @@ def _encoder_layers(at, x, b):
     f2 = _weighted(f'{at}.fc2', 'linear', f1.tensor, b.dim, b)
     return [n1, q, k, v, att, proj, a1, n2, f1, f2, _plain(f'{at}.add2', 'add', a1.tensor, f2.tensor)]
 
-# %% ../nbs/05_search_space.ipynb #c089
+# %% ../nbs/05_search_space.ipynb #c092
 @patch
 def layers(self:Transformer,
     at:str,  # path of the module, e.g. 'blocks.2'
@@ -546,7 +546,7 @@ def layers(self:Transformer,
         out.append(_weighted(f'{at}.out', 'pointwise', out[-1].tensor, self.cout or x[3], self))
     return out
 
-# %% ../nbs/05_search_space.ipynb #c091
+# %% ../nbs/05_search_space.ipynb #c094
 @dataclass(frozen=True)
 class _Head:
     "The end of every network: optional 1x1 convolution, average pool, classifier."
@@ -568,7 +568,7 @@ def layers(
         x = out[-1].tensor
     return out
 
-# %% ../nbs/05_search_space.ipynb #c096
+# %% ../nbs/05_search_space.ipynb #c099
 def published_arch(
     sparsity:float=.7, # of the second stage and the head, as published
 )->Arch: # 32x32 colour images, 10 classes
@@ -587,7 +587,7 @@ def reference_arch(
     body = Downsample(24, 'ir', 6, **s), InvertedResidual(24, 6, **s), Downsample(64, 'ir', 6, **s), Transformer(64, 4, 256, depth=2, convs=False, **s)
     return Arch((32, 32, 3), 10, (Downsample(16, 'conv'), *body), 256, block, sparsity)
 
-# %% ../nbs/05_search_space.ipynb #c099
+# %% ../nbs/05_search_space.ipynb #c102
 @patch(as_prop=True)
 def weights(self:LayerSpec)->int:
     "Entries of the weight matrix, pruned or not."
@@ -606,7 +606,7 @@ def macs(self:LayerSpec)->int:
     if self.kind == 'attention': return 2*self.tokens**2*self.cout
     return self.pixels*self.weights
 
-# %% ../nbs/05_search_space.ipynb #c102
+# %% ../nbs/05_search_space.ipynb #c105
 @lru_cache(maxsize=65536)
 def _sizes(rows, cin, taps, block, sparsity):
     "(dense bytes, bytes of what is stored) of a weight matrix."
@@ -631,14 +631,14 @@ def kept_blocks(self:LayerSpec)->int:
     if self.format == 'dense': return 0
     return kept_blocks(self.cout*self.taps*ceil(self.cin/BLOCKS[self.block]), self.sparsity)
 
-# %% ../nbs/05_search_space.ipynb #c105
+# %% ../nbs/05_search_space.ipynb #c108
 class CostTable(dict):
     "Coefficients of the cost model: `code_bytes`, `scratch`, `instructions`. Hashed by identity, so costs can be cached."
     __hash__ = object.__hash__
     __ne__ = object.__ne__
     def __eq__(self, other): return self is other
 
-# %% ../nbs/05_search_space.ipynb #c107
+# %% ../nbs/05_search_space.ipynb #c110
 @lru_cache
 def load_cost_table(
     path:str='', # a JSON file; '' = the one shipped with the package
@@ -660,7 +660,7 @@ def _entry(table, part, l):
     "The row of table[part] for layer `l`; pointwise, linear and fully connected layers may share one."
     return _row(table, part, l.kind, l.format, l.block)
 
-# %% ../nbs/05_search_space.ipynb #c109
+# %% ../nbs/05_search_space.ipynb #c112
 def scratch_bytes(
     l:LayerSpec,     # one layer
     table:CostTable, # coefficients
@@ -686,7 +686,7 @@ def intervals(
     "What the memory planner has to place in the arena."
     return _intervals(layers(arch), table or load_cost_table(), last=False)
 
-# %% ../nbs/05_search_space.ipynb #c114
+# %% ../nbs/05_search_space.ipynb #c117
 @patch
 def features(self:LayerSpec)->dict: # feature name → count
     "What the instruction count of a kernel is a linear function of."
@@ -703,7 +703,7 @@ def instructions(
     f = l.features()
     return sum(c*f[k] for k, c in _entry(table, 'instructions', l)['coef'].items())
 
-# %% ../nbs/05_search_space.ipynb #c117
+# %% ../nbs/05_search_space.ipynb #c120
 @dataclass(frozen=True)
 class Cost:
     "What a path costs on the device, predicted."
@@ -715,7 +715,7 @@ class Cost:
 
     def _repr_markdown_(self): return '| cost | |\n|---|--:|\n' + '\n'.join(f'| {k} | {v:,} |' for k, v in asdict(self).items())
 
-# %% ../nbs/05_search_space.ipynb #c119
+# %% ../nbs/05_search_space.ipynb #c122
 ALIGN = 8  # bytes; every offset in the arena is a multiple of it
 
 @lru_cache(maxsize=65536)
@@ -739,19 +739,19 @@ def cost(
     params, macs, flash, peak, instr, _ = zip(*rows)
     return Cost(sum(params), sum(macs), ceil(sum(flash)) + table['code_bytes'], max(peak), round(sum(instr)))
 
-# %% ../nbs/05_search_space.ipynb #c122
+# %% ../nbs/05_search_space.ipynb #c125
 def prune_plan(
     arch:Arch, # one path
 )->dict: # module name → (block shape, sparsity), for layers whose sparsity is above 0
     "What `pruning` has to do to this network."
     return {l.name: (l.block, l.sparsity) for l in layers(arch) if l.prunable and l.sparsity > 0}
 
-# %% ../nbs/05_search_space.ipynb #c125
+# %% ../nbs/05_search_space.ipynb #c128
 def _freeze(choices):
     "A dict of choices as a hashable tuple of (name, values)."
     return tuple((k, tuple(v)) for k, v in (choices.items() if isinstance(choices, dict) else choices))
 
-# %% ../nbs/05_search_space.ipynb #c127
+# %% ../nbs/05_search_space.ipynb #c130
 @dataclass(frozen=True)
 class Position:
     "One place on every path: a kind of block, what its fields may be, and how many such blocks may stand there."
@@ -775,7 +775,7 @@ class Position:
         lack = [f.name for f in fields(KINDS[self.kind]) if f.default is MISSING and f.name not in ch]
         _check(not lack, f'{self.kind} needs choices for {", ".join(lack)}.')
 
-# %% ../nbs/05_search_space.ipynb #c130
+# %% ../nbs/05_search_space.ipynb #c133
 @patch
 def draw(self:Position,
     pick:callable, # pick(name, values) → one of the values
@@ -800,7 +800,7 @@ def accepts(self:Position,
     default = {f.name: f.default for f in fields(b)}
     return all(getattr(b, n) in ch.get(n, (d,)) for n, d in default.items() if n not in free) and (not free or b.dim == cin)
 
-# %% ../nbs/05_search_space.ipynb #c133
+# %% ../nbs/05_search_space.ipynb #c136
 @dataclass(frozen=True)
 class SearchSpace:
     "A supernet as data: the paths that share one set of weights."
@@ -821,7 +821,7 @@ class SearchSpace:
                f'space {self.name!r}: every path needs a transformer block that cannot be skipped.')
         self.check_widths()
 
-# %% ../nbs/05_search_space.ipynb #c135
+# %% ../nbs/05_search_space.ipynb #c138
 @patch
 def check_widths(self:SearchSpace)->None:
     "Raise `BadInput` where a path could be wider than the largest path, whose weights all paths share."
@@ -838,7 +838,7 @@ def check_widths(self:SearchSpace)->None:
     _check(have[k] >= c, f'up to {c} channels can reach the head, but only {have[k]} on the largest path.')
     _check(0 not in self.head or max(self.head) == 0 or max(self.head) >= c, f'up to {c} channels can reach the classifier without a head, so a head of at least {c} must be among {self.head}.')
 
-# %% ../nbs/05_search_space.ipynb #c137
+# %% ../nbs/05_search_space.ipynb #c140
 @patch
 def walk(self:SearchSpace,
     pick:callable, # pick(name, values) → one of the values; called once per open choice, in path order
@@ -852,7 +852,7 @@ def walk(self:SearchSpace,
             x = blocks[-1].out_shape(*x)
     return Arch(self.input, self.classes, tuple(blocks), *(one(n, getattr(self, n)) for n in ('head', 'head_block', 'head_sparsity')))
 
-# %% ../nbs/05_search_space.ipynb #c139
+# %% ../nbs/05_search_space.ipynb #c142
 def _extreme(name, vs, best):
     "The value that makes the network biggest (best=max) or smallest (best=min)."
     if name.endswith('block'): return vs[0]
@@ -868,7 +868,7 @@ def smallest(self:SearchSpace)->Arch: # fewest parameters and highest sparsity
     "The path with every choice at its smallest."
     return self.walk(lambda n, vs: _extreme(n, vs, min))
 
-# %% ../nbs/05_search_space.ipynb #c142
+# %% ../nbs/05_search_space.ipynb #c145
 @patch(as_prop=True)
 def choices(self:SearchSpace)->dict: # name → values
     "Every choice of the space by the name that `suggest` uses."
@@ -892,7 +892,7 @@ def cardinality(self:SearchSpace)->int:
     "Number of different choices along a path, all positions together."
     return prod(p.cardinality() for p in self.positions)*len(self.head)*len(self.head_block)*len(self.head_sparsity)
 
-# %% ../nbs/05_search_space.ipynb #c145
+# %% ../nbs/05_search_space.ipynb #c148
 @patch
 def sample(self:SearchSpace,
     rng:np.random.Generator|int, # generator, or a seed
@@ -908,7 +908,7 @@ def suggest(self:SearchSpace,
     "Let an Optuna trial make the choices; its parameters are named 'position.copy.field'."
     return self.walk(trial.suggest_categorical)
 
-# %% ../nbs/05_search_space.ipynb #c150
+# %% ../nbs/05_search_space.ipynb #c153
 @patch
 def place(self:SearchSpace,
     arch:Arch, # a path
@@ -932,7 +932,7 @@ def contains(self:SearchSpace,
     "Whether the space can draw this path."
     return self.place(arch) is not None
 
-# %% ../nbs/05_search_space.ipynb #c152
+# %% ../nbs/05_search_space.ipynb #c155
 @patch
 def to_json(self:SearchSpace)->dict: # only dicts, lists, strings and numbers
     "The space as a JSON object."
@@ -950,11 +950,11 @@ def from_json(cls:SearchSpace,
         return _read(cls, d | dict(positions=ps), 'search space')
     except (TypeError, ValueError) as e: raise CorruptModel(f'search space: a field has the wrong type: {e}.') from e
 
-# %% ../nbs/05_search_space.ipynb #c155
+# %% ../nbs/05_search_space.ipynb #c158
 BLOCK_CHOICES = '1x4', '1x2', '1x1'
 SPARSITY_CHOICES = .7, .75, .8, .85, .9
 
-# %% ../nbs/05_search_space.ipynb #c156
+# %% ../nbs/05_search_space.ipynb #c159
 def digits_space(
     name:str='digits',          # shown in reports
     stem:tuple=(8, 12, 16),     # channels of the 3x3 stem at 8x8
@@ -981,7 +981,7 @@ def digits_space(
                  Position('transformer', dict(dim=dim, heads=heads, ffn=ffn, depth=depth, convs=convs) | pruned))
     return SearchSpace(name, (8, 8, 1), 10, positions, head, block, sparsity)
 
-# %% ../nbs/05_search_space.ipynb #c161
+# %% ../nbs/05_search_space.ipynb #c164
 def plot_costs(
     scale:float=1.,  # factor on all widths of the digits family
     sparsity:float=.8, # of every prunable layer, 0 to below 1
@@ -992,7 +992,7 @@ def plot_costs(
     "Scatter of flash against arena for random paths, with a budget; a pure drawing."
     wide = lambda *v: tuple(sorted({max(4, 4*round(scale*x/4)) for x in v}))
     space = digits_space(stem=wide(8, 12, 16), width=wide(16, 24, 32), dim=wide(16, 24, 32), ffn=wide(32, 64, 96), head=wide(32, 48, 64), sparsity=(sparsity,))
-    rng, ax = np.random.default_rng(0), plt.subplots(figsize=(5, 3))[1]
+    rng, ax = np.random.default_rng(0), plt.subplots(figsize=(4.5, 2.4))[1]
     kb = np.array([(c.storage_bytes, c.peak_bytes) for c in (cost(space.sample(rng)) for _ in range(n))])/1024
     fits = (kb <= (flash_kb, sram_kb)).all(1)
     ax.scatter(*kb.T, s=8, c=np.where(fits, 'C0', 'C3'))
@@ -1000,7 +1000,7 @@ def plot_costs(
     ax.set(xlabel='flash, KB', ylabel='arena, KB', xlim=(0, None), ylim=(0, None), title=f'{fits.mean():.0%} of {n} paths within {flash_kb} KB and {sram_kb} KB')
     return ax
 
-# %% ../nbs/05_search_space.ipynb #c166
+# %% ../nbs/05_search_space.ipynb #c173
 def _slice(p, shape):
     "The leading corner of `p` with the given shape, as a view."
     return p[tuple(slice(0, n) for n in shape)]
@@ -1010,7 +1010,7 @@ def _skeleton(arch):
     "The path's modules, for their shapes and the order of calls; drawing its unused weights leaves torch's generator alone."
     with torch.random.fork_rng(devices=[]): return build(arch)
 
-# %% ../nbs/05_search_space.ipynb #c169
+# %% ../nbs/05_search_space.ipynb #c176
 class SuperNet(nn.Module):
     "One set of weights for every path of a space: a path uses the leading channels of each layer (one-shot search)."
     def __init__(self,
@@ -1019,7 +1019,7 @@ class SuperNet(nn.Module):
         super().__init__()
         self.space, self.net = space, build(space.largest())
 
-# %% ../nbs/05_search_space.ipynb #c171
+# %% ../nbs/05_search_space.ipynb #c178
 @patch
 def state_of(self:SuperNet,
     arch:Arch, # a path of the space
@@ -1034,7 +1034,7 @@ def state_of(self:SuperNet,
         out[n] = _slice(have[f'blocks.{where[int(i)]}.{rest}' if rest else n], p.shape)
     return out
 
-# %% ../nbs/05_search_space.ipynb #c173
+# %% ../nbs/05_search_space.ipynb #c180
 @patch
 def forward(self:SuperNet,
     x:torch.Tensor, # images [n, c, h, w] in [0, 1]
@@ -1045,7 +1045,7 @@ def forward(self:SuperNet,
     skeleton.train(self.training)
     return functional_call(skeleton, self.state_of(arch), (x,))
 
-# %% ../nbs/05_search_space.ipynb #c176
+# %% ../nbs/05_search_space.ipynb #c183
 @patch
 def extract(self:SuperNet,
     arch:Arch, # a path of the space
@@ -1055,7 +1055,7 @@ def extract(self:SuperNet,
     net.load_state_dict({n: t.detach().clone() for n, t in self.state_of(arch).items()})
     return net.train(self.training)
 
-# %% ../nbs/05_search_space.ipynb #c179
+# %% ../nbs/05_search_space.ipynb #c186
 @torch.no_grad()
 def recalibrate_bn(
     net:nn.Module, # a network, changed in place
