@@ -11,7 +11,7 @@ from tinyformer.graph import Op
 from tinyformer.hardware import target
 from tinyformer.rle_encoding import BLOCKS, stream_bytes
 from tinyformer.simulator import Emulator
-from tinyformer.toolchain import compile_image, find_compiler
+from tinyformer.toolchain import WARNINGS, compile_image, find_compiler
 
 OPS = ('pointwise', 'linear', 'conv3x3', 'depthwise3x3', 'fully_connected', 'layernorm', 'add', 'avgpool', 'maxpool2x2', 'attention')
 "Kinds of operator that `measure` knows."
@@ -142,7 +142,7 @@ def device(
 )->Emulator: # holds every kernel
     "An emulated Cortex-M7 with all kernels as functions that can be called by name."
     port = tk.FIRMWARE/'ports'/'cortex_m'
-    return Emulator(compile_image([*tk.sources(), port/'memory.c'], port/'bare.ld', include=[tk.FIRMWARE/'include'], flags=flags,
+    return Emulator(compile_image([*tk.sources(), port/'memory.c'], port/'bare.ld', include=[tk.FIRMWARE/'include'], flags=(*WARNINGS, *flags),
                                   cc=cc, optimize=optimize))
 
 
@@ -236,3 +236,115 @@ def table_text(
     width = [max(len(l[i]) for l in [head, *body]) for i in range(len(head))]
     left = (0, 1, 3, 4)
     return '\n'.join('  '.join(c.ljust(n) if i in left else c.rjust(n) for i, (c, n) in enumerate(zip(l, width))).rstrip() for l in [head, *body])
+
+
+# ---- the cost table
+
+_ALL = ('1x4', '1x2', '1x1')
+_MODEL = { # kernel -> (features its instructions are fitted on, shapes that are measured)
+    'tfm_linear_s8_ref':     ('call outputs macs', 'linear'),
+    'tfm_linear_s8_dsp':     ('call tile_cin pixel_rows tile_macs', 'linear'),
+    'tfm_linear_s8_rle_ref': ('call outputs pixel_blocks', 'sparse'),
+    'tfm_linear_s8_rle_dsp': ('call tile_cin pixel_rows tile_blocks', 'sparse'),
+    'tfm_conv_s8_ref':       ('call outputs macs', 'conv'),
+    'tfm_conv_s8_dsp':       ('call pixels tile_cin pixel_rows tile_macs', 'conv'),
+    'tfm_conv_s8_rle_ref':   ('call outputs pixel_blocks', 'sparse_conv'),
+    'tfm_conv_s8_rle_dsp':   ('call pixels tile_cin pixel_rows tile_blocks', 'sparse_conv'),
+    'tfm_depthwise_s8_ref':  ('call outputs macs', 'depthwise'),
+    'tfm_depthwise_s8_dsp':  ('call outputs macs', 'depthwise'),
+    'tfm_add_s8_ref':        ('call elements', 'add'),
+    'tfm_add_s8_dsp':        ('call elements', 'add'),
+    'tfm_avgpool_s8_ref':    ('call elements pixel_cin', 'avgpool'),
+    'tfm_maxpool2x2_s8_ref': ('call elements', 'maxpool2x2'),
+    'tfm_layernorm_s8_ref':  ('call pixels elements', 'layernorm'),
+    'tfm_attention_s8_ref':  ('call row_tokens2 macs outputs', 'attention'),
+    'tfm_attention_s8_dsp':  ('call row_tokens2 macs outputs', 'attention')}
+
+
+def _shapes(group):
+    "(kind, shape) of the layers that a group of kernels is measured on: sizes as they occur in small networks."
+    linear = [(p, i, o) for p, i, o in ((1, 64, 10), (8, 12, 20), (16, 32, 64), (16, 64, 48), (64, 16, 96), (64, 24, 33), (32, 96, 16))]
+    conv = [(8, 1, 8), (8, 3, 16), (4, 16, 24), (8, 16, 12), (8, 24, 32), (6, 32, 8)]
+    if group == 'linear': return [('linear', dict(tokens=p, cin=i, cout=o)) for p, i, o in linear]
+    if group == 'sparse': return [('linear', dict(tokens=p, cin=i, cout=o, sparsity=s)) for (p, i, o), s in zip(linear * 2, (.9, .5, .7, .8, .9, .6, .75, .95, .8, .85, 0., .9))]
+    if group == 'conv': return [('conv3x3', dict(h=h, w=h, cin=i, cout=o)) for h, i, o in conv]
+    if group == 'sparse_conv': return [('conv3x3', dict(h=h, w=h, cin=i, cout=o, sparsity=s)) for (h, i, o), s in zip(conv[2:] * 3, (.5, .7, .8, .9, .8, .9, .95, .6))]
+    if group == 'depthwise': return [('depthwise3x3', dict(h=h, w=h, cin=c, stride=s)) for h, c, s in ((4, 32, 1), (8, 16, 1), (8, 48, 2), (8, 64, 1), (16, 24, 1))]
+    if group == 'attention': return [('attention', dict(tokens=t, cin=c, heads=n)) for t, c, n in ((4, 16, 2), (16, 32, 2), (16, 48, 4), (64, 32, 4), (64, 64, 2), (32, 24, 3))]
+    if group == 'layernorm': return [('layernorm', dict(tokens=t, cin=c)) for t, c in ((4, 16), (16, 32), (16, 96), (64, 24), (64, 64))]
+    return [(group, dict(h=h, w=h, cin=c)) for h, c in ((2, 8), (4, 32), (4, 96), (8, 16), (8, 64), (16, 24))]
+
+
+def fit_kernel(
+    name:str,            # a C function of the catalogue
+    block:str=None,      # block of the stream; None for dense weights
+    cc:str='auto',       # 'auto', 'zig' or 'gcc'
+    optimize:str='-O2',  # optimisation level
+)->dict: # coef: feature -> instructions, error: largest relative error, layers: how many were measured, rows
+    "Measure a kernel on a handful of layers and fit its instructions, no coefficient below zero, relative errors weighed alike."
+    from scipy.optimize import nnls
+    names, group = _MODEL[name]
+    rows, feats, kernel = [], [], tk.kernel(name)
+    for seed, (kind, shape) in enumerate(_shapes(group)):
+        row = measure(kind, kernel=name, block=block or 0, cc=cc, optimize=optimize, seed=seed, **shape)
+        if row['bytes_different']: raise SimulationFailed(f"{name} differs from NumPy in {row['bytes_different']} bytes on {kind} {shape}")
+        op = make_op(kind, block=block or 4, seed=seed, **shape)
+        kept = next((k for b, _, k in tk._formats(kernel, op) if b == block_number(block or 0)), 0)
+        rows.append(row)
+        feats.append([tk.features(op, kept)[f] for f in names.split()])
+    y, a = np.array([r['instructions'] for r in rows], float), np.array(feats, float)
+    coef, _ = nnls(a / y[:, None], np.ones(len(y)))
+    return dict(coef={f: float(f'{c:.5g}') for f, c in zip(names.split(), coef)}, error=float(f'{np.abs(a @ coef / y - 1).max():.3g}'),
+                layers=len(y), rows=rows, predicted=(a @ coef).round().astype(int).tolist())
+
+
+_LAYER = { # what the cost model of the search asks for -> the kernel that the engine takes
+    'linear/dense': 'tfm_linear_s8_dsp', 'linear/rle': 'tfm_linear_s8_rle_dsp', 'fully_connected/dense': 'tfm_linear_s8_ref',
+    'conv3x3/dense': 'tfm_conv_s8_dsp', 'conv3x3/rle': 'tfm_conv_s8_rle_dsp', 'depthwise3x3/dense': 'tfm_depthwise_s8_dsp',
+    'attention/dense': 'tfm_attention_s8_dsp', 'layernorm/dense': 'tfm_layernorm_s8_ref', 'add/dense': 'tfm_add_s8_dsp',
+    'avgpool/dense': 'tfm_avgpool_s8_ref', 'maxpool2x2/dense': 'tfm_maxpool2x2_s8_ref'}
+
+SCRATCH = { # bytes of scratch as a linear formula, checked against the kernels' own C functions by the tests
+    'linear/dense': dict(kin=16), 'linear/rle': dict(kin=16), 'fully_connected/dense': {}, 'conv3x3/dense': dict(kin=17),
+    'conv3x3/rle': dict(kin=16), 'depthwise3x3/dense': {}, 'attention/dense': dict(tokens=1, const=3), 'layernorm/dense': {},
+    'add/dense': {}, 'avgpool/dense': {}, 'maxpool2x2/dense': {}}
+
+
+def measure_code_bytes(
+    cc:str='auto', # 'auto', 'zig' or 'gcc'
+)->int: # bytes
+    "Flash of a linked image less its weights and other constants: kernels, start-up and calls of a model with every kind of operator."
+    import tempfile
+    from tinyformer import codegen, simulator
+    graph, board = tg.random_graph(0, (8, 8, 1)), target('stm32f746')
+    with tempfile.TemporaryDirectory() as folder:
+        firmware = codegen.generate(graph, board, Path(folder)/'model')
+        image = simulator.build(firmware, cc=cc)
+        constants = sum(a.nbytes for op in graph.ops for a in tk.weights_blob(op, firmware.choices[op.name]).values())
+        return image.flash_bytes - constants
+
+
+def fit_cost_table(
+    path=None,           # where to write it; None = the table inside the package
+    cc:str='auto',       # 'auto', 'zig' or 'gcc'
+    optimize:str='-O2',  # optimisation level
+    progress=None,       # called with a line per kernel, such as `print`
+)->dict: # the table
+    "Measure every kernel of the catalogue, fit its costs and write the cost table."
+    kernels, blocks = {}, {k.name: _ALL if k.format == 'rle' else (None,) for k in tk.CATALOGUE}
+    for name in _MODEL:
+        for block in blocks[name]:
+            fit = fit_kernel(name, block, cc, optimize)
+            kernels[f'{name}/{block}' if block else name] = {k: fit[k] for k in ('coef', 'error', 'layers')}
+            if progress: progress(f"{name} {block or ''}: {fit['layers']} layers, largest error {fit['error']:.1%}")
+    instructions = {}
+    for key, name in _LAYER.items():
+        for block in blocks[name]:
+            coef = dict(kernels[f'{name}/{block}' if block else name]['coef'])
+            whole = dict(tile_macs='macs', tile_cin='pixel_cin')     # equal when pixels are a multiple of eight
+            coef = {whole.get(f, f): c for f, c in coef.items()}
+            instructions[f'{key}/{block}' if block else key] = dict(coef=coef)
+    table = dict(code_bytes=measure_code_bytes(cc), meta=dict(compiler=str(find_compiler(cc, 'cortex-m7')), flags=optimize, core='cortex-m7, emulated',
+                 unit='executed instructions', command='tinyformer bench --fit'), scratch=SCRATCH, instructions=instructions, kernels=kernels)
+    write_json(path or Path(__file__).with_name('cost_table.json'), table)
+    return table

@@ -225,7 +225,7 @@ def features(
     p = n // cout
     tiles, t = -(-p // 8), a.get('tokens', 0)
     return dict(call=1, pixels=p, pixel_cin=p*row_inputs(op), outputs=n, pixel_rows=tiles*cout, tile_blocks=tiles*kept,
-                pixel_blocks=p*kept, macs=op_macs(op), row_tokens2=a.get('heads', 0)*t*t, elements=n)
+                pixel_blocks=p*kept, macs=op_macs(op), tile_cin=8*tiles*row_inputs(op), tile_macs=8*tiles*cout*row_inputs(op), row_tokens2=a.get('heads', 0)*t*t, elements=n)
 
 # %% ../nbs/12_kernels.ipynb #c019
 def predict_instructions(

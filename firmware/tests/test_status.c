@@ -1,0 +1,176 @@
+/* Every kernel refuses bad arguments with the status that its contract names, before it writes.
+ * Prints the number of checks; exits 0 when all hold, 1 otherwise. Host only. */
+#include <stdio.h>
+#include <string.h>
+#include "tfm_kernels.h"
+
+static int checks, failures;
+static int seen[6];
+
+static void expect(int line, int got, int want) {
+    checks++;
+    if (want >= 0 && want < 6) seen[want]++;
+    if (got == want) return;
+    failures++;
+    printf("line %d: status %d, want %d\n", line, got, want);
+}
+#define EXPECT(call, want) expect(__LINE__, (call), (want))
+
+/* 2 pixels or a 2x3 map, 5 channels in, 5 out: small enough for every kernel */
+static int8_t in[64], out[64], weight[5 * 9 * 5];
+static int32_t bias[5], mult[5], scratch[4096];
+static const uint8_t stream[] = {0x80, 1, 2, 3, 4, 0xFF, 0xFF, 0xFF, 0xFF};
+static const tfm_quant quant = {bias, mult, 0, 0, 0}, no_bias = {NULL, mult, 0, 0, 0};
+static const tfm_quant no_mult = {bias, NULL, 0, 0, 0}, bad_shift = {bias, mult, 32, 0, 0};
+static const tfm_rle rle = {stream, (int32_t)sizeof stream, 4}, no_stream = {NULL, 9, 4}, bad_block = {stream, 9, 3};
+static const tfm_rle few_bytes = {stream, 4, 4}, cut = {stream, (int32_t)sizeof stream - 1, 4};
+
+typedef int dense_linear(int8_t *, const int8_t *, const int8_t *, const tfm_linear_dims *, const tfm_quant *, void *, int32_t);
+typedef int rle_linear(int8_t *, const int8_t *, const tfm_rle *, const tfm_linear_dims *, const tfm_quant *, void *, int32_t);
+typedef int dense_conv(int8_t *, const int8_t *, const int8_t *, const tfm_conv_dims *, const tfm_quant *, void *, int32_t);
+typedef int rle_conv(int8_t *, const int8_t *, const tfm_rle *, const tfm_conv_dims *, const tfm_quant *, void *, int32_t);
+
+/* The checks that all kernels with dims, quant and scratch share. W is a good weight argument. */
+#define COMMON(f, W, dims, bad, need)                                              \
+    do {                                                                           \
+        const int32_t n = need(&dims);                                             \
+        EXPECT(f(out, in, W, &dims, &quant, scratch, n), TFM_OK);                  \
+        EXPECT(f(out, in, W, &dims, &no_bias, scratch, n), TFM_OK);                \
+        EXPECT(f(NULL, in, W, &dims, &quant, scratch, n), TFM_ERR_NULL);           \
+        EXPECT(f(out, NULL, W, &dims, &quant, scratch, n), TFM_ERR_NULL);          \
+        EXPECT(f(out, in, NULL, &dims, &quant, scratch, n), TFM_ERR_NULL);         \
+        EXPECT(f(out, in, W, NULL, &quant, scratch, n), TFM_ERR_NULL);             \
+        EXPECT(f(out, in, W, &dims, NULL, scratch, n), TFM_ERR_NULL);              \
+        EXPECT(f(out, in, W, &dims, &no_mult, scratch, n), TFM_ERR_NULL);          \
+        EXPECT(f(out, in, W, &dims, &bad_shift, scratch, n), TFM_ERR_DIMS);        \
+        for (size_t j = 0; j < sizeof bad / sizeof *bad; j++) {                    \
+            EXPECT(f(out, in, W, &bad[j], &quant, scratch, n), TFM_ERR_DIMS);      \
+            EXPECT(need(&bad[j]), -1);                                             \
+        }                                                                          \
+        EXPECT(need(NULL), -1);                                                    \
+        if (n > 0) {                                                               \
+            EXPECT(f(out, in, W, &dims, &quant, NULL, n), TFM_ERR_NULL);           \
+            EXPECT(f(out, in, W, &dims, &quant, scratch, n - 1), TFM_ERR_SCRATCH); \
+            EXPECT(f(out, in, W, &dims, &quant, scratch, 0), TFM_ERR_SCRATCH);     \
+            EXPECT(f(out, in, W, &dims, &quant, (char *)scratch + 2, n), TFM_ERR_ALIGN); \
+        } else {                                                                   \
+            EXPECT(f(out, in, W, &dims, &quant, NULL, 0), TFM_OK);                 \
+        }                                                                          \
+    } while (0)
+
+static const tfm_linear_dims lin = {2, 4, 5};
+static const tfm_linear_dims bad_lin[] = {{0, 4, 5}, {2, 0, 5}, {2, 4, 0}, {-1, 4, 5}, {40000, 4, 5}, {2, 40000, 5}, {2, 4, 40000}};
+static const tfm_conv_dims conv = {2, 3, 4, 5, 1, 1, 1, 0}, depth = {2, 3, 5, 5, 3, 3, 1, 1};
+static const tfm_conv_dims bad_conv[] = {{0, 3, 4, 5, 1, 1, 1, 0}, {2, 0, 4, 5, 1, 1, 1, 0}, {2, 3, 0, 5, 1, 1, 1, 0}, {2, 3, 4, 0, 1, 1, 1, 0},
+    {2, 3, 4, 5, 0, 1, 1, 0}, {2, 3, 4, 5, 1, 0, 1, 0}, {2, 3, 4, 5, 1, 1, 0, 0}, {2, 3, 4, 5, 1, 1, 1, -1}, {2, 3, 4, 5, 3, 1, 1, 0},
+    {2, 3, 4, 5, 1, 4, 1, 0}, {2, 3, 4, 5, 200, 200, 1, 100}, {2, 3, 4, 5, 1, 1, 1, 40000}};
+
+static void streams(rle_linear *f, rle_conv *g, int checked) {
+    const int32_t n = (int32_t)sizeof scratch;
+    EXPECT(f(out, in, &no_stream, &lin, &quant, scratch, n), TFM_ERR_NULL);
+    EXPECT(g(out, in, &no_stream, &conv, &quant, scratch, n), TFM_ERR_NULL);
+    EXPECT(f(out, in, &bad_block, &lin, &quant, scratch, n), TFM_ERR_DIMS);
+    EXPECT(g(out, in, &bad_block, &conv, &quant, scratch, n), TFM_ERR_DIMS);
+    EXPECT(f(out, in, &few_bytes, &lin, &quant, scratch, n), TFM_ERR_DIMS);
+    EXPECT(g(out, in, &few_bytes, &conv, &quant, scratch, n), TFM_ERR_DIMS);
+    if (!checked) return;
+    EXPECT(f(out, in, &cut, &lin, &quant, scratch, n), TFM_ERR_STREAM);
+    EXPECT(g(out, in, &cut, &conv, &quant, scratch, n), TFM_ERR_STREAM);
+}
+
+static void others(void) {
+    static uint16_t table[256] = {65535};
+    static const uint16_t dark[256] = {0};
+    static const int16_t gamma[5] = {1};
+    const tfm_add add = {5, 1, 1, 0, 1}, bad_add[] = {{0, 1, 1, 0, 1}, {5, 1, 1, 0, 21}, {5, 1, 1, 0, -1}};
+    int (*const adds[])(int8_t *, const int8_t *, const int8_t *, const tfm_add *) = {tfm_add_s8_ref, tfm_add_s8_dsp};
+    for (int i = 0; i < 2; i++) {
+        EXPECT(adds[i](out, in, in, &add), TFM_OK);
+        EXPECT(adds[i](in, in, in, &add), TFM_OK);
+        EXPECT(adds[i](NULL, in, in, &add), TFM_ERR_NULL);
+        EXPECT(adds[i](out, NULL, in, &add), TFM_ERR_NULL);
+        EXPECT(adds[i](out, in, NULL, &add), TFM_ERR_NULL);
+        EXPECT(adds[i](out, in, in, NULL), TFM_ERR_NULL);
+        for (int j = 0; j < 3; j++) EXPECT(adds[i](out, in, in, &bad_add[j]), TFM_ERR_DIMS);
+    }
+    const tfm_pool pool = {2, 3, 5, 0, 1, 0, 0}, bad_pool[] = {{0, 3, 5, 0, 1, 0, 0}, {2, 3, 0, 0, 1, 0, 0}, {2, 3, 5, 0, 1, 32, 0}};
+    EXPECT(tfm_avgpool_s8_ref(out, in, &pool), TFM_OK);
+    EXPECT(tfm_avgpool_s8_ref(NULL, in, &pool), TFM_ERR_NULL);
+    EXPECT(tfm_avgpool_s8_ref(out, NULL, &pool), TFM_ERR_NULL);
+    EXPECT(tfm_avgpool_s8_ref(out, in, NULL), TFM_ERR_NULL);
+    for (int j = 0; j < 3; j++) EXPECT(tfm_avgpool_s8_ref(out, in, &bad_pool[j]), TFM_ERR_DIMS);
+    EXPECT(tfm_maxpool2x2_s8_ref(out, in, 2, 4, 5), TFM_OK);
+    EXPECT(tfm_maxpool2x2_s8_ref(NULL, in, 2, 4, 5), TFM_ERR_NULL);
+    EXPECT(tfm_maxpool2x2_s8_ref(out, NULL, 2, 4, 5), TFM_ERR_NULL);
+    EXPECT(tfm_maxpool2x2_s8_ref(out, in, 3, 4, 5), TFM_ERR_DIMS);
+    EXPECT(tfm_maxpool2x2_s8_ref(out, in, 2, 3, 5), TFM_ERR_DIMS);
+    EXPECT(tfm_maxpool2x2_s8_ref(out, in, 2, 4, 0), TFM_ERR_DIMS);
+    tfm_layernorm norm = {2, 5, gamma, bias, 1, 0, 0, 0};
+    EXPECT(tfm_layernorm_s8_ref(out, in, &norm), TFM_OK);
+    EXPECT(tfm_layernorm_s8_ref(NULL, in, &norm), TFM_ERR_NULL);
+    EXPECT(tfm_layernorm_s8_ref(out, NULL, &norm), TFM_ERR_NULL);
+    EXPECT(tfm_layernorm_s8_ref(out, in, NULL), TFM_ERR_NULL);
+    norm.eps_q = -1;
+    EXPECT(tfm_layernorm_s8_ref(out, in, &norm), TFM_ERR_DIMS);
+    norm.eps_q = (int64_t)1 << 62;
+    EXPECT(tfm_layernorm_s8_ref(out, in, &norm), TFM_ERR_DIMS);
+    norm.eps_q = 0, norm.c = 1025;
+    EXPECT(tfm_layernorm_s8_ref(out, in, &norm), TFM_ERR_DIMS);
+    norm.c = 5, norm.gamma = NULL;
+    EXPECT(tfm_layernorm_s8_ref(out, in, &norm), TFM_ERR_NULL);
+    EXPECT(tfm_softmax_s8_ref(out, in, 2, 5, table), TFM_OK);
+    EXPECT(tfm_softmax_s8_ref(NULL, in, 2, 5, table), TFM_ERR_NULL);
+    EXPECT(tfm_softmax_s8_ref(out, NULL, 2, 5, table), TFM_ERR_NULL);
+    EXPECT(tfm_softmax_s8_ref(out, in, 2, 5, NULL), TFM_ERR_NULL);
+    EXPECT(tfm_softmax_s8_ref(out, in, 2, 5, dark), TFM_ERR_DIMS);
+    EXPECT(tfm_softmax_s8_ref(out, in, 2, 1025, table), TFM_ERR_DIMS);
+    int (*const attentions[])(int8_t *, const int8_t *, const int8_t *, const int8_t *, const tfm_attention *, void *, int32_t)
+        = {tfm_attention_s8_ref, tfm_attention_s8_dsp};
+    int32_t (*const needs[])(const tfm_attention *) = {tfm_attention_s8_ref_scratch_bytes, tfm_attention_s8_dsp_scratch_bytes};
+    for (int i = 0; i < 2; i++) {
+        tfm_attention a = {3, 4, 2, 1, 0, table, 1, 0, 0};
+        const int32_t n = needs[i](&a);
+        EXPECT(attentions[i](out, in, in, in, &a, scratch, n), TFM_OK);
+        EXPECT(attentions[i](NULL, in, in, in, &a, scratch, n), TFM_ERR_NULL);
+        EXPECT(attentions[i](out, NULL, in, in, &a, scratch, n), TFM_ERR_NULL);
+        EXPECT(attentions[i](out, in, NULL, in, &a, scratch, n), TFM_ERR_NULL);
+        EXPECT(attentions[i](out, in, in, NULL, &a, scratch, n), TFM_ERR_NULL);
+        EXPECT(attentions[i](out, in, in, in, NULL, scratch, n), TFM_ERR_NULL);
+        EXPECT(attentions[i](out, in, in, in, &a, NULL, n), TFM_ERR_NULL);
+        EXPECT(attentions[i](out, in, in, in, &a, scratch, n - 1), TFM_ERR_SCRATCH);
+        EXPECT(attentions[i](out, in, in, in, &a, (char *)scratch + 1, n), TFM_ERR_ALIGN);
+        a.heads = 3;
+        EXPECT(attentions[i](out, in, in, in, &a, scratch, n), TFM_ERR_DIMS);
+        EXPECT(needs[i](&a), -1);
+        a.heads = 2, a.tokens = 1025;
+        EXPECT(attentions[i](out, in, in, in, &a, scratch, n), TFM_ERR_DIMS);
+        a.tokens = 3, a.table = NULL;
+        EXPECT(attentions[i](out, in, in, in, &a, scratch, n), TFM_ERR_NULL);
+    }
+}
+
+int main(void) {
+    dense_linear *const linears[] = {tfm_linear_s8_ref, tfm_linear_s8_dsp};
+    rle_linear *const rle_linears[] = {tfm_linear_s8_rle_ref, tfm_linear_s8_rle_dsp};
+    dense_conv *const convs[] = {tfm_conv_s8_ref, tfm_conv_s8_dsp}, *const depths[] = {tfm_depthwise_s8_ref, tfm_depthwise_s8_dsp};
+    rle_conv *const rle_convs[] = {tfm_conv_s8_rle_ref, tfm_conv_s8_rle_dsp};
+    int32_t (*const lin_need[])(const tfm_linear_dims *) = {tfm_linear_s8_ref_scratch_bytes, tfm_linear_s8_dsp_scratch_bytes,
+        tfm_linear_s8_rle_ref_scratch_bytes, tfm_linear_s8_rle_dsp_scratch_bytes};
+    int32_t (*const conv_need[])(const tfm_conv_dims *) = {tfm_conv_s8_ref_scratch_bytes, tfm_conv_s8_dsp_scratch_bytes,
+        tfm_conv_s8_rle_ref_scratch_bytes, tfm_conv_s8_rle_dsp_scratch_bytes, tfm_depthwise_s8_ref_scratch_bytes, tfm_depthwise_s8_dsp_scratch_bytes};
+    for (int i = 0; i < 2; i++) {
+        COMMON(linears[i], weight, lin, bad_lin, lin_need[i]);
+        COMMON(rle_linears[i], &rle, lin, bad_lin, lin_need[2 + i]);
+        COMMON(convs[i], weight, conv, bad_conv, conv_need[i]);
+        COMMON(rle_convs[i], &rle, conv, bad_conv, conv_need[2 + i]);
+        COMMON(depths[i], weight, depth, bad_conv, conv_need[4 + i]);
+        EXPECT(depths[i](out, in, weight, &conv, &quant, scratch, 0), TFM_ERR_DIMS); /* cin is not cout */
+        streams(rle_linears[i], rle_convs[i], i == 0);
+    }
+    others();
+    for (int s = 0; s < 6; s++) {
+        if (seen[s] == 0) printf("status %d was never asked for\n", s), failures++;
+    }
+    printf("%d checks, %d failures\n", checks, failures);
+    return checks > 0 && failures == 0 ? 0 : 1;
+}
