@@ -6,10 +6,12 @@ import torch.nn.functional as F
 from hypothesis import given, settings, strategies as st
 from torch import nn
 
+from tinyformer.data import load
 from tinyformer.errors import BadInput
 from tinyformer.pruning import Pruner, agp_sparsity, block_mask, block_scores, norm_kept, plot_norm_kept, plot_schedule, prune_once, sparsity_of, to_blocks
 from tinyformer.rle_encoding import BLOCKS, kept_blocks, stream_bytes
 from tinyformer.search_space import build, digits_space, prune_plan
+from tinyformer.training import TrainConfig, fit
 
 quick = settings(max_examples=40, deadline=None, derandomize=True)
 shapes = st.one_of(st.tuples(st.integers(1, 9), st.integers(1, 17)),
@@ -152,3 +154,22 @@ def test_pictures_show_what_they_say():
     for line in fig.axes[0].lines:
         y = line.get_ydata()
         assert y[0] == pytest.approx(1) and all(a >= b for a, b in zip(y, y[1:]))
+
+
+def test_fit_resumes_a_gradual_pruning(tmp_path):
+    "Killed inside the third epoch, in the middle of the schedule: the continued run ends in the bits of the whole one."
+    data, cfg = load('digits'), TrainConfig(epochs=5, batch_size=256)
+    def run(checkpoint, stop=None):
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Flatten(), nn.Linear(64, 24), nn.ReLU(), nn.Linear(24, 10))
+        p = Pruner(net, {'1': ('1x4', .75)}, begin=3, end=17, every=3)
+        def on_step(step, total, model):
+            if step == stop: raise KeyboardInterrupt
+            p.step(step)
+        fit(net, data, cfg, on_step=on_step, keep=dict(pruner=p), checkpoint=checkpoint, progress=False)
+        return net, p
+    whole, _ = run(tmp_path/'whole.ckpt')
+    with pytest.raises(KeyboardInterrupt): run(tmp_path/'cut.ckpt', stop=12)
+    again, p = run(tmp_path/'cut.ckpt')
+    assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), again.state_dict().values()))
+    assert p.sparsity() == pytest.approx(.75, abs=.01)
