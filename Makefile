@@ -56,7 +56,7 @@ prepare: $(STAMP) ## before a commit: export the notebooks, clean them, write RE
 	$(BIN)/python docs/readme.py
 
 clean: ## remove what was built, keep .venv and runs/
-	rm -rf _docs _proc _build build dist *.egg-info .pytest_cache .hypothesis
+	rm -rf _docs _proc _build build nbs/build dist *.egg-info .pytest_cache .hypothesis
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 distclean: clean ## remove .venv and runs/ as well
