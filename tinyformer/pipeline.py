@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['ROAD', 'COMMAND', 'STEPS', 'LEFT', 'plot_road', 'RunConfig', 'settings', 'budget', 'Run', 'result', 'step', 'do',
-           'forget', 'step_supernas', 'save_figure', 'save_weights', 'load_weights', 'step_supernet', 'step_sparsenas',
-           'step_train', 'step_prune', 'check_drop', 'step_quantize', 'step_compile', 'step_simulate', 'check_speed',
-           'plot_profile', 'compare_qemu', 'versions', 'report_data', 'closing_table', 'report_markdown', 'plot_stages',
-           'step_report', 'go', 'plot_budget']
+           'forget', 'save_figure', 'step_supernas', 'save_weights', 'load_weights', 'step_supernet', 'step_sparsenas',
+           'step_train', 'step_prune', 'check_drop', 'step_quantize', 'step_compile', 'check_speed', 'plot_profile',
+           'step_simulate', 'compare_qemu', 'versions', 'report_data', 'closing_table', 'plot_stages',
+           'report_markdown', 'step_report', 'go', 'plot_budget']
 
 # %% ../nbs/15_pipeline.ipynb #c002
 import json, platform, time
@@ -16,6 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 import numpy as np
 import torch
+from fastcore.basics import patch
 from .errors import AccuracyDropped, BadInput, CorruptModel, RunFolderError, TinyFormerError, TooSlow
 from .files import atomic_path, write_json, write_text
 from .hardware import parse_bytes, target
@@ -30,13 +31,13 @@ from .graph import load as load_graph, lower, run as run_graph, save as save_gra
 from .codegen import generate
 from .simulator import QEMU_TICK, build as build_image, qemu, simulate
 
-# %% ../nbs/15_pipeline.ipynb #c005
+# %% ../nbs/15_pipeline.ipynb #c006
 ROAD = dict(supernas='SuperNAS: choose a supernet that suits the budget', supernet='train the supernet, one random path per step',
             sparsenas='SparseNAS: search it for the best sparse int8 path', train='train the winner in float',
             prune='prune it in blocks (AGP)', quantize='quantise it to int8 (QAT)', compile='generate C and build the image',
             simulate='run every test image on the emulated core', report='tables and pictures')
 
-# %% ../nbs/15_pipeline.ipynb #c006
+# %% ../nbs/15_pipeline.ipynb #c008
 def plot_road(
     done: int = 0,  # steps finished, 0 to len(ROAD)
 ) -> object:  # matplotlib Figure
@@ -51,7 +52,7 @@ def plot_road(
     ax.set(ylim=(-1.2, .6), xlim=(-.6, len(ROAD) - .4)); ax.axis('off')
     return fig
 
-# %% ../nbs/15_pipeline.ipynb #c009
+# %% ../nbs/15_pipeline.ipynb #c011
 @dataclass(frozen=True)
 class RunConfig:
     "Every setting of a run; a run folder belongs to exactly one of these."
@@ -73,7 +74,7 @@ class RunConfig:
     batch_size: int = 64  # images per training step
     lr: float = 4e-3  # peak learning rate
 
-# %% ../nbs/15_pipeline.ipynb #c010
+# %% ../nbs/15_pipeline.ipynb #c014
 def settings(
     cfg: RunConfig,  # what was asked for
     **kw: object,  # other settings
@@ -85,17 +86,22 @@ def settings(
     for f in ('supernets', 'trials', 'supernet_epochs', 'float_epochs', 'prune_epochs', 'qat_epochs', 'batch_size'):
         if getattr(cfg, f) < 1: raise BadInput(f'{f} is {getattr(cfg, f)}: it must be 1 or more.')
     if not 0 <= cfg.lo < cfg.hi: raise BadInput(f'λ_lo = {cfg.lo} and λ_hi = {cfg.hi}: 0 ≤ λ_lo < λ_hi is needed.')
-    budget(cfg)
+    target(cfg.target).with_budget(flash_bytes=parse_bytes(cfg.flash), sram_bytes=parse_bytes(cfg.sram))
     return cfg
 
-# %% ../nbs/15_pipeline.ipynb #c011
+# %% ../nbs/15_pipeline.ipynb #c016
 def budget(
     cfg: RunConfig,  # names the target and its limits
 ) -> object:  # hardware.Target
     "The target of a run with its tightened budget."
     return target(cfg.target).with_budget(flash_bytes=parse_bytes(cfg.flash), sram_bytes=parse_bytes(cfg.sram))
 
-# %% ../nbs/15_pipeline.ipynb #c015
+# %% ../nbs/15_pipeline.ipynb #c019
+def _read_config(file):
+    try: return settings(RunConfig(), **json.loads(file.read_text()))
+    except (ValueError, TypeError) as e: raise CorruptModel(f'{file} is damaged ({e}): delete the folder and start again.') from e
+
+# %% ../nbs/15_pipeline.ipynb #c020
 class Run:
     "A run folder: settings in `run.json`, and one JSON file per finished step."
     def __init__(
@@ -114,16 +120,22 @@ class Run:
             raise RunFolderError(f"{folder} holds a run with other settings ({', '.join(f'{k}={getattr(old, k)!r}' for k in diff)}): "
                                  "use the same ones, choose another folder with --out, or start over with --fresh.")
 
-    def path(self, *names): return self.folder.joinpath(*names)
-    def say(self, text):
-        if self.progress: print(text, flush=True)
+    def path(self,
+        name: str,  # of a file in the folder
+    ) -> Path:
+        "Where a file of this run is or will be."
+        return self.folder/name
 
-# %% ../nbs/15_pipeline.ipynb #c016
-def _read_config(file):
-    try: return settings(RunConfig(), **json.loads(file.read_text()))
-    except (ValueError, TypeError) as e: raise CorruptModel(f'{file} is damaged ({e}): delete the folder and start again.') from e
+# %% ../nbs/15_pipeline.ipynb #c021
+@patch
+def say(
+    self: Run,
+    text: str,  # for the person who waits
+):
+    "Print, unless the run is to be quiet."
+    if self.progress: print(text, flush=True)
 
-# %% ../nbs/15_pipeline.ipynb #c019
+# %% ../nbs/15_pipeline.ipynb #c025
 COMMAND = dict(supernas='search', supernet='search', sparsenas='search', train='train', prune='compress', quantize='compress',
                compile='compile', simulate='simulate', report='report')
 
@@ -138,14 +150,17 @@ def result(
     try: return json.loads(file.read_text())
     except ValueError as e: raise CorruptModel(f'{file} is damaged ({e}): delete it and run  tinyformer {COMMAND[step]} {run.folder}') from e
 
-# %% ../nbs/15_pipeline.ipynb #c022
+# %% ../nbs/15_pipeline.ipynb #c028
 STEPS = {}
 
-def step(f):
+def step(
+    f: object,  # function named step_<key of ROAD>
+) -> object:  # the same function
     "Register `f(run) -> dict` as the step of its name."
     STEPS[f.__name__.removeprefix('step_')] = f
     return f
 
+# %% ../nbs/15_pipeline.ipynb #c030
 def do(
     run: Run,  # an open run
     name: str,  # a key of ROAD
@@ -163,7 +178,7 @@ def do(
     write_json(run.path(f'{name}.json'), out)
     return out
 
-# %% ../nbs/15_pipeline.ipynb #c024
+# %% ../nbs/15_pipeline.ipynb #c033
 LEFT = dict(supernet=['supernet.ckpt'], sparsenas=['search.db'], train=['train.ckpt'], prune=['prune.ckpt'], quantize=['qat.ckpt'])
 
 def forget(
@@ -177,23 +192,7 @@ def forget(
         for f in gone: Path(folder, f).unlink(missing_ok=True)
     except OSError as e: raise RunFolderError(f'cannot change {folder}: {e.strerror}. Choose a folder that you can write to.') from e
 
-# %% ../nbs/15_pipeline.ipynb #c027
-def _verdict(a):
-    "What to keep of an `Acceptance`."
-    return dict(name=a.space.name, verdict=a.verdict, probability=a.probability, interval=list(a.interval), samples=a.samples,
-                failures=a.failures, mean_parameters=a.capacity)
-
-@step
-def step_supernas(run):
-    "Sample supernets and accept one (SuperNAS)."
-    c = run.cfg
-    found = supernas(sample_supernets(c.supernets, seed=c.seed), budget(c), c.lo, c.hi, seed=c.seed, progress=run.progress)
-    for a in found.acceptances: run.say(f'  {a}')
-    run.say(f'  accepted: {found.space.name}, the largest of those that fit')
-    save_figure(plot_acceptances(found.acceptances).figure, run.path('supernas.png'))
-    return dict(space=found.space.to_json(), accepted=_verdict(found.acceptance), supernets=[_verdict(a) for a in found.acceptances])
-
-# %% ../nbs/15_pipeline.ipynb #c028
+# %% ../nbs/15_pipeline.ipynb #c037
 def save_figure(
     fig: object,  # matplotlib Figure
     path: Path,  # PNG to write
@@ -203,11 +202,25 @@ def save_figure(
     with atomic_path(path) as tmp: fig.savefig(tmp, format='png', dpi=110, bbox_inches='tight')
     plt.close(fig)
 
-# %% ../nbs/15_pipeline.ipynb #c030
-def _data(run): return load_data(run.cfg.dataset, seed=0)
+# %% ../nbs/15_pipeline.ipynb #c040
+def _verdict(a):
+    "What to keep of an `Acceptance`."
+    return dict(name=a.space.name, verdict=a.verdict, probability=a.probability, interval=list(a.interval), samples=a.samples,
+                failures=a.failures, mean_parameters=a.capacity)
 
-def _train_config(c, epochs, **kw): return TrainConfig(**(dict(epochs=epochs, batch_size=c.batch_size, lr=c.lr, seed=c.seed) | kw))
+@step
+def step_supernas(
+    run: Run,  # an open run
+) -> dict:  # what to keep of it:
+    "Sample supernets and accept one (SuperNAS)."
+    c = run.cfg
+    found = supernas(sample_supernets(c.supernets, seed=c.seed), budget(c), c.lo, c.hi, seed=c.seed, progress=run.progress)
+    for a in found.acceptances: run.say(f'  {a}')
+    run.say(f'  accepted: {found.space.name}, the largest of those that fit')
+    save_figure(plot_acceptances(found.acceptances).figure, run.path('supernas.png'))
+    return dict(space=found.space.to_json(), accepted=_verdict(found.acceptance), supernets=[_verdict(a) for a in found.acceptances])
 
+# %% ../nbs/15_pipeline.ipynb #c044
 def save_weights(
     model: torch.nn.Module,  # its state is written
     path: Path,  # file of tensors, read back without pickle
@@ -215,7 +228,6 @@ def save_weights(
     "Write a model's state in one step."
     with atomic_path(path) as tmp: torch.save(model.state_dict(), tmp)
 
-# %% ../nbs/15_pipeline.ipynb #c031
 def load_weights(
     model: torch.nn.Module,  # changed in place
     path: Path,  # what `save_weights` wrote
@@ -226,20 +238,26 @@ def load_weights(
     except Exception as e: raise CorruptModel(f'{path} does not hold this model ({type(e).__name__}): delete it and its .json and run the step again.') from e
     return model.eval()
 
-# %% ../nbs/15_pipeline.ipynb #c032
+# %% ../nbs/15_pipeline.ipynb #c046
+def _data(run): return load_data(run.cfg.dataset, seed=0)
 def _space(run): return SearchSpace.from_json(result(run, 'supernas')['space'])
+def _train_config(c, epochs, **kw): return TrainConfig(**(dict(epochs=epochs, batch_size=c.batch_size, lr=c.lr, seed=c.seed) | kw))
 
 @step
-def step_supernet(run):
+def step_supernet(
+    run: Run,  # an open run
+) -> dict:  # what to keep of it:
     "Train the accepted supernet, one uniformly drawn path per step."
     net = train_supernet(_space(run), _data(run), _train_config(run.cfg, run.cfg.supernet_epochs),
                          checkpoint=run.path('supernet.ckpt'), progress=run.progress)
     save_weights(net, run.path('supernet.pt'))
     return dict(parameters=sum(p.numel() for p in net.parameters()))
 
-# %% ../nbs/15_pipeline.ipynb #c033
+# %% ../nbs/15_pipeline.ipynb #c048
 @step
-def step_sparsenas(run):
+def step_sparsenas(
+    run: Run,  # an open run
+) -> dict:  # what to keep of it:
     "Search architecture, block shape and sparsity together (SparseNAS)."
     space = _space(run)
     net = load_weights(SuperNet(space), run.path('supernet.pt'))
@@ -250,12 +268,8 @@ def step_sparsenas(run):
     return dict(arch=found.best.to_json(), trials=len(found.trials), trials_feasible=len(found.feasible), winner=w.number,
                 accuracy=w.accuracy, cost=asdict(w.cost))
 
-# %% ../nbs/15_pipeline.ipynb #c035
+# %% ../nbs/15_pipeline.ipynb #c051
 def _arch(run): return Arch.from_json(result(run, 'sparsenas')['arch'])
-
-def _float(run):
-    result(run, 'train')
-    return load_weights(build(_arch(run)), run.path('float.pt'))
 
 def _fit(run, model, name, cfg, **kw):
     "Train with a checkpoint in the run folder; give the history."
@@ -263,29 +277,36 @@ def _fit(run, model, name, cfg, **kw):
     save_figure(plot_history(hist).figure, run.path(f'{name}.png'))
     return dict(val_accuracy=hist[-1]['val_accuracy'], history=hist)
 
-# %% ../nbs/15_pipeline.ipynb #c036
 @step
-def step_train(run):
+def step_train(
+    run: Run,  # an open run
+) -> dict:  # what to keep of it:
     "Train the winner in float, from its slice of the supernet."
     net = load_weights(SuperNet(_space(run)), run.path('supernet.pt')).extract(_arch(run))
     out = _fit(run, net, 'train', _train_config(run.cfg, run.cfg.float_epochs))
     save_weights(net, run.path('float.pt'))
     return out
 
-# %% ../nbs/15_pipeline.ipynb #c037
+# %% ../nbs/15_pipeline.ipynb #c054
+def _float(run):
+    result(run, 'train')
+    return load_weights(build(_arch(run)), run.path('float.pt'))
+
 @step
-def step_prune(run):
+def step_prune(
+    run: Run,  # an open run
+) -> dict:  # what to keep of it:
     "Automated gradual pruning in blocks over the first half, recovery in the second."
     c, net, plan = run.cfg, build(_arch(run)), prune_plan(_arch(run))
     net.load_state_dict(_float(run).state_dict())
     steps = c.prune_epochs * -(-len(_data(run).x_train) // c.batch_size)
     pruner = Pruner(net, plan, begin=0, end=steps // 2)
     out = _fit(run, net, 'prune', _train_config(c, c.prune_epochs, distill=.5), teacher=_float(run),
-               on_step=lambda step, total, model: pruner.step(step))
+               on_step=lambda step, total, model: pruner.step(step), keep=dict(pruner=pruner))
     save_weights(net, run.path('pruned.pt'))
     return dict(out, sparsity=sparsity_of(net, plan))
 
-# %% ../nbs/15_pipeline.ipynb #c039
+# %% ../nbs/15_pipeline.ipynb #c057
 def check_drop(
     stages: dict,  # stage → validation accuracy, in order
     limit: float,  # most that may be lost between the first and the last
@@ -298,9 +319,13 @@ def check_drop(
                               + '). Allow lower sparsity, train longer (prune_epochs, qat_epochs) or raise max_drop.')
     return stages
 
-# %% ../nbs/15_pipeline.ipynb #c041
+# %% ../nbs/15_pipeline.ipynb #c059
+def _accuracy(logits, y): return float((logits.argmax(1) == y).mean())
+
 @step
-def step_quantize(run):
+def step_quantize(
+    run: Run,  # an open run
+) -> dict:  # what to keep of it:
     "Fine-tune with fake quantisation, lower to integers, save `model.tfm`."
     c, data = run.cfg, _data(run)
     net = load_weights(build(_arch(run)), run.path('pruned.pt'))
@@ -312,9 +337,7 @@ def step_quantize(run):
     save_graph(graph, run.path('model.tfm'))
     return dict(out, stages=check_drop(stages, c.max_drop), weight_sparsity=graph.weight_sparsity())
 
-def _accuracy(logits, y): return float((logits.argmax(1) == y).mean())
-
-# %% ../nbs/15_pipeline.ipynb #c043
+# %% ../nbs/15_pipeline.ipynb #c062
 def _firmware(run):
     "The C project of a run: the same bytes every time it is asked for."
     result(run, 'quantize')
@@ -322,7 +345,10 @@ def _firmware(run):
     return generate(load_graph(run.path('model.tfm')), budget(run.cfg), run.path('firmware'), example=example)
 
 @step
-def step_compile(run, cc='auto'):
+def step_compile(
+    run: Run,  # an open run
+    cc: str = 'auto',  # 'auto', 'zig' or 'gcc'
+) -> dict:  # what to keep of it
     "Generate C and link it for the target."
     fw = _firmware(run)
     image = build_image(fw, cc=cc)
@@ -333,29 +359,7 @@ def step_compile(run, cc='auto'):
                 arena_lower_bound_bytes=fw.arena_lower_bound_bytes, plan_proven=fw.plan.proven,
                 kernels={n: dict(kernel=c.kernel.name, block=c.block, weight_bytes=c.weight_bytes) for n, c in fw.choices.items()})
 
-# %% ../nbs/15_pipeline.ipynb #c045
-def _test_accuracies(run, data, reference, device):
-    "Accuracy of the four stages on the test images."
-    pruned = load_weights(build(_arch(run)), run.path('pruned.pt'))
-    return dict(accuracy_float=evaluate(_float(run), data.x_test, data.y_test), accuracy_pruned=evaluate(pruned, data.x_test, data.y_test),
-                accuracy_int8=_accuracy(reference, data.y_test), accuracy_device=_accuracy(device, data.y_test))
-
-@step
-def step_simulate(run):
-    "Run every test image on the emulated core and compare every output byte."
-    data, fw = _data(run), _firmware(run)
-    image = build_image(fw, cc=result(run, 'compile')['cc'])
-    x = to_int8(data.x_test)
-    sim, reference = simulate(image, fw, x, progress=run.progress), run_graph(fw.graph, x)
-    save_figure(plot_profile(sim.per_op), run.path('instructions.png'))
-    check_speed(sim.instructions, sim.per_op, run.cfg.max_instructions)
-    out = dict(_test_accuracies(run, data, reference, sim.outputs), device_images=len(x), bytes_compared=int(reference.size),
-               bytes_different=int((reference != sim.outputs).sum()), instructions_per_inference=round(sim.instructions),
-               instructions_by_operator={k: round(v) for k, v in sim.per_op.items()}, stack_bytes=sim.stack_bytes)
-    run.say(f"  {len(x)} images: {out['accuracy_device']:.1%} right, {out['bytes_different']} of {out['bytes_compared']} bytes differ from the reference")
-    return out
-
-# %% ../nbs/15_pipeline.ipynb #c047
+# %% ../nbs/15_pipeline.ipynb #c065
 def check_speed(
     instructions: float,  # per inference, measured
     per_op: dict,  # operator → instructions
@@ -367,7 +371,7 @@ def check_speed(
     raise TooSlow(f'{instructions:,.0f} instructions per inference, {limit:,} are allowed. Most are in '
                   + ', '.join(f'{n} ({v:,.0f})' for n, v in top) + '. Search with a smaller supernet or raise max_instructions.')
 
-# %% ../nbs/15_pipeline.ipynb #c049
+# %% ../nbs/15_pipeline.ipynb #c067
 def plot_profile(
     per_op: dict,  # operator → instructions per inference
 ) -> object:  # matplotlib Figure
@@ -382,7 +386,31 @@ def plot_profile(
     ax.set(xlabel='thousand instructions per inference')
     return fig
 
-# %% ../nbs/15_pipeline.ipynb #c052
+# %% ../nbs/15_pipeline.ipynb #c070
+def _test_accuracies(run, data, reference, device):
+    "Accuracy of the four stages on the test images."
+    pruned = load_weights(build(_arch(run)), run.path('pruned.pt'))
+    return dict(accuracy_float=evaluate(_float(run), data.x_test, data.y_test), accuracy_pruned=evaluate(pruned, data.x_test, data.y_test),
+                accuracy_int8=_accuracy(reference, data.y_test), accuracy_device=_accuracy(device, data.y_test))
+
+@step
+def step_simulate(
+    run: Run,  # an open run
+) -> dict:  # what to keep of it:
+    "Run every test image on the emulated core and compare every output byte."
+    data, fw = _data(run), _firmware(run)
+    image = build_image(fw, cc=result(run, 'compile')['cc'])
+    x = to_int8(data.x_test)
+    sim, reference = simulate(image, fw, x, progress=run.progress), run_graph(fw.graph, x)
+    save_figure(plot_profile(sim.per_op), run.path('instructions.png'))
+    check_speed(sim.instructions, sim.per_op, run.cfg.max_instructions)
+    out = dict(_test_accuracies(run, data, reference, sim.outputs), device_images=len(x), bytes_compared=int(reference.size),
+               bytes_different=int((reference != sim.outputs).sum()), instructions_per_inference=round(sim.instructions),
+               instructions_by_operator={k: round(v) for k, v in sim.per_op.items()}, stack_bytes=sim.stack_bytes)
+    run.say(f"  {len(x)} images: {out['accuracy_device']:.1%} right, {out['bytes_different']} of {out['bytes_compared']} bytes differ from the reference")
+    return out
+
+# %% ../nbs/15_pipeline.ipynb #c073
 def compare_qemu(
     run: Run,  # with `quantize` done
     cc: str = 'auto',  # compiler
@@ -395,7 +423,7 @@ def compare_qemu(
     return dict(compiler=image.compiler, bytes_compared=int(out.size), bytes_different=int((out != sim.outputs[0]).sum()),
                 qemu_instructions=int(count), unicorn_instructions=int(sim.instructions), tick=QEMU_TICK)
 
-# %% ../nbs/15_pipeline.ipynb #c054
+# %% ../nbs/15_pipeline.ipynb #c076
 def versions() -> dict:  # package → version
     "What made a result."
     def of(name):
@@ -404,7 +432,7 @@ def versions() -> dict:  # package → version
     names = 'tinyformer torch numpy optuna scikit-learn unicorn ziglang'.split()
     return dict(python=platform.python_version(), machine=platform.machine(), **{n: of(n) for n in names})
 
-# %% ../nbs/15_pipeline.ipynb #c055
+# %% ../nbs/15_pipeline.ipynb #c078
 def report_data(
     run: Run,  # with all steps before the report done
 ) -> dict:  # what report.json holds
@@ -422,7 +450,7 @@ def report_data(
     return res | dict(compiler=img['compiler'], seconds=round(sum(s['seconds'] for s in r.values()), 1), seconds_by_step={k: s['seconds'] for k, s in r.items()},
                       versions=versions(), settings=asdict(run.cfg), arch=r['sparsenas']['arch'], kernels=img['kernels'])
 
-# %% ../nbs/15_pipeline.ipynb #c057
+# %% ../nbs/15_pipeline.ipynb #c081
 def closing_table(
     d: dict,  # from `report_data`
 ) -> list:  # of (what, value) strings
@@ -442,7 +470,21 @@ def closing_table(
             ('device against reference', f"{d['bytes_different']} of {d['bytes_compared']:,} output bytes differ, over {d['device_images']} images"),
             ('time', f"{d['seconds']:.0f} s")]
 
-# %% ../nbs/15_pipeline.ipynb #c058
+# %% ../nbs/15_pipeline.ipynb #c083
+def plot_stages(
+    d: dict,  # has accuracy_float, accuracy_pruned, accuracy_int8, accuracy_device; 0 to 1
+) -> object:  # matplotlib Figure
+    "Draw accuracy after each stage; a pure function."
+    import matplotlib.pyplot as plt
+    names = 'float', 'pruned', 'int8', 'device'
+    fig, ax = plt.subplots(figsize=(5, 2.6))
+    vals = [100 * d[f'accuracy_{n}'] for n in names]
+    ax.bar(names, vals, color=['C7', 'C0', 'C0', 'C2'], width=.6)
+    for i, v in enumerate(vals): ax.text(i, v, f'{v:.2f} %', ha='center', va='bottom')
+    ax.set(ylabel='test accuracy, %', ylim=(max(0, min(vals) - 5), 101.5))
+    return fig
+
+# %% ../nbs/15_pipeline.ipynb #c085
 def report_markdown(
     run: Run,  # with the pictures of its steps in the folder
     d: dict,  # from `report_data`
@@ -459,30 +501,18 @@ def report_markdown(
         '## Kernels', '', '| operator | kernel | stored as | weight bytes |', '|---|---|---|--:|',
         *[f"| {n} | `{k['kernel']}` | {'blocks of ' + str(k['block']) if k['block'] else 'dense'} | {k['weight_bytes']:,} |" for n, k in d['kernels'].items()], ''])
 
-# %% ../nbs/15_pipeline.ipynb #c059
-def plot_stages(
-    d: dict,  # has accuracy_float, accuracy_pruned, accuracy_int8, accuracy_device; 0 to 1
-) -> object:  # matplotlib Figure
-    "Draw accuracy after each stage; a pure function."
-    import matplotlib.pyplot as plt
-    names = 'float', 'pruned', 'int8', 'device'
-    fig, ax = plt.subplots(figsize=(5, 2.6))
-    vals = [100 * d[f'accuracy_{n}'] for n in names]
-    ax.bar(names, vals, color=['C7', 'C0', 'C0', 'C2'], width=.6)
-    for i, v in enumerate(vals): ax.text(i, v, f'{v:.2f} %', ha='center', va='bottom')
-    ax.set(ylabel='test accuracy, %', ylim=(max(0, min(vals) - 5), 101.5))
-    return fig
-
-# %% ../nbs/15_pipeline.ipynb #c061
+# %% ../nbs/15_pipeline.ipynb #c087
 @step
-def step_report(run):
+def step_report(
+    run: Run,  # an open run
+) -> dict:  # what to keep of it:
     "Write report.json and report.md."
     d = report_data(run)
     save_figure(plot_stages(d), run.path('accuracy.png'))
     write_text(run.path('report.md'), report_markdown(run, d))
     return d
 
-# %% ../nbs/15_pipeline.ipynb #c063
+# %% ../nbs/15_pipeline.ipynb #c090
 def go(
     folder: Path,  # run folder, made or continued
     cfg: RunConfig = RunConfig(),  # settings
@@ -497,7 +527,7 @@ def go(
     run.say(f'\nReport: {run.path("report.md")}')
     return out
 
-# %% ../nbs/15_pipeline.ipynb #c071
+# %% ../nbs/15_pipeline.ipynb #c094
 def plot_budget(
     d: dict,  # from `report_data`
     flash_kb: float = 32,  # flash limit, KB
