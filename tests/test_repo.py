@@ -180,6 +180,20 @@ def test_settings_reach_the_package():
     assert text.startswith(re.sub(r'requires-python=.*', f'requires-python=">={cfg["min_python"]}"', c.pyproj_tmpl.replace('name = "FILL_IN"', f'name="{cfg["lib_name"]}"')).rstrip('\n'))
 
 
+def test_oldest_python():
+    "Nothing in the package is newer than the oldest Python that settings.ini allows."
+    import ast
+    new = re.compile(r'\b(tomllib|StrEnum|ExceptionGroup|TaskGroup|datetime\.UTC|typing import .*\b(Self|assert_never|LiteralString|override)|itertools\.batched|'
+                     r'import .*\bbatched|contextlib\.chdir|import chdir|max_tasks_per_child|sys\.exception\(|add_note\()')
+    files = [o for o in tracked() if o.suffix == '.py']
+    assert len(files) > 30
+    for o in files:
+        text = o.read_text(encoding='utf-8')
+        ast.parse(text, feature_version=(3, 10))
+        m = None if o.name == 'test_repo.py' else new.search(text)
+        assert not m, f'{o.relative_to(ROOT)}: {m.group(0)} is newer than Python 3.10'
+
+
 def test_ignored_folders(require_tool):
     for o in ('.venv/x', '_docs/x', '_proc/x', '_build/x', 'runs/demo/report.json', 'tinyformer/__pycache__/x', 'a.elf'):
         assert subprocess.run([require_tool('git'), 'check-ignore', '-q', o], cwd=ROOT).returncode == 0, f'{o} is not ignored'
