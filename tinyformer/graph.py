@@ -397,8 +397,9 @@ def plot_step(
     op = graph.ops[step]
     codes = live[op.output][0].reshape(-1, graph.tensors[op.output].shape[-1])
     ax.imshow(codes, vmin=-128, vmax=127, cmap='coolwarm', aspect='auto', interpolation='nearest')
-    ax.set(xlabel='channel', ylabel='position', title=f'{step}: {op.name} ({op.kind})')
+    ax.set(xlabel='channel', ylabel='position', title=f'{step}: {op.name.split(".")[-1]}\n{op.kind}')
     ax.title.set_fontsize(8)
+    if len(codes) == 1: ax.set_yticks([0])
     return ax
 
 # %% ../nbs/11_graph.ipynb #c077
