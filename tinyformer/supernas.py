@@ -22,7 +22,7 @@ from .training import rng_at
 
 # %% ../nbs/09_supernas.ipynb #c008
 STACK_BYTES = 1024  # SRAM beside the arena: call stack and the state of the program
-LAMBDA_LO, LAMBDA_HI = 0.35, 1.0  # window for storage as a share of the flash limit
+LAMBDA_LO, LAMBDA_HI = 0.45, 1.0  # window for storage as a share of the flash limit
 BUDGETS = dict(flash_low='flash under λ_lo', flash_high='flash over λ_hi', sram='SRAM over the limit')
 
 # %% ../nbs/09_supernas.ipynb #c009
@@ -192,7 +192,7 @@ def sample_supernet(
 
 # %% ../nbs/09_supernas.ipynb #c059
 def sample_supernets(
-    n: int = 8,  # how many, 1 or more
+    n: int = 6,  # how many, 1 or more
     seed: int = 0,  # of the draw
 ) -> list:  # of `SearchSpace`
     "Draw supernets of the digits family; the scales of the early and the late layers are each spread evenly over half to three times."
