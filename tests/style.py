@@ -149,17 +149,28 @@ def names(c):
     return [d.name for d in c.defs]
 
 
+def owner(d):
+    "The class that a `@patch` definition belongs to, or ''."
+    patched = any(isinstance(o, ast.Name) and o.id == 'patch' for o in getattr(d, 'decorator_list', []))
+    return ast.unparse(d.args.args[0].annotation) if patched and d.args.args and d.args.args[0].annotation else ''
+
+
 def proof(cs):
-    "(definitions, run before the next one, asserted before the next one, names not run, names not asserted)"
+    """(definitions, run before the next one, asserted before the next one, names not run, names not asserted).
+
+    A class and the `@patch` methods that follow it are one story: what runs below the last of them counts for all."""
     at = [c.i for c in cs if c.exported and c.defs]
     n, idle, bare = 0, [], []
     for j, i in enumerate(at):
-        stop = at[j+1] if j + 1 < len(at) else len(cs)
+        story = {d.name for d in cs[i].defs if isinstance(d, ast.ClassDef)} | {owner(d) for d in cs[i].defs} - {''}
+        k = j + 1
+        while k < len(at) and story & {owner(d) for d in cs[at[k]].defs}: k += 1
+        stop = at[k] if k < len(at) else len(cs)
         below = [c for c in cs[i+1:stop] if c.kind == 'code' and not c.exported]
         for name in names(cs[i]):
             n += 1
             word = re.compile(rf'\b{re.escape(name)}\b')
-            # a dunder or a method is run by using its object, which the text cannot show: any code below counts
+            # what Python calls by itself (`__len__`, `_repr_markdown_`) is run by any code below
             hits = below if name.startswith('__') or name.startswith('_repr') else [c for c in below if word.search(c.code)]
             if not hits: idle.append(name)
             if not hits or not any(ASSERTION.search(c.code) for c in below): bare.append(name)
