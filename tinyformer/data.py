@@ -275,7 +275,7 @@ def to_int8(
 def augment(
     batch: torch.Tensor,  # float [n, c, h, w]
     generator: torch.Generator = None,  # source of the random numbers
-    shift: int = 1,  # pixels: each image moves by -shift..shift whole pixels in x and in y
+    shift: float = 1,  # pixels in x and in y: up to this many whole ones, or any distance up to a broken number such as 0.5
     rotate: float = 0.,  # degrees: each image turns by up to this, either way
     scale: float = 0.,  # each image grows or shrinks by up to this share, 0 <= scale < 1
     flip: bool = False,  # mirror left and right, with probability one half
@@ -285,7 +285,7 @@ def augment(
     u = torch.rand(5, n, generator=generator) * 2 - 1
     angle, grow = u[0] * (rotate * pi / 180), 1 + u[1] * scale
     mirror = torch.where(u[2] < 0, -1., 1.) if flip else torch.ones(n)
-    move = torch.round(u[3:] * (shift + .499)) * 2 / torch.tensor([[w], [h]])
+    move = (u[3:] * shift if shift % 1 else torch.round(u[3:] * (shift + .499))) * 2 / torch.tensor([[w], [h]])
     cos, sin = torch.cos(angle) / grow, torch.sin(angle) / grow
     theta = torch.stack([torch.stack([cos * mirror, -sin * (h / w), move[0]], 1),
                          torch.stack([sin * mirror * (w / h), cos, move[1]], 1)], 1)
@@ -297,6 +297,7 @@ def augmentation(
     data: Dataset,  # its name and the height of its images decide
 ) -> dict:  # keyword arguments of `augment`
     "Sensible strengths for a data set: things may be mirrored, digits, signs and unknown images may not."
+    if data.shape[0] <= 8: return dict(shift=.5, rotate=12., scale=.12)  # a whole pixel is an eighth of such an image
     shift = max(1, data.shape[0] // 8)
     if data.name in ('cifar10', 'cifar100', 'fashion_mnist'): return dict(shift=shift, flip=True)
     return dict(shift=shift, rotate=10., scale=.1)
@@ -304,9 +305,9 @@ def augmentation(
 # %% ../nbs/04_data.ipynb #c086
 def plot_augmented(
     x: np.ndarray,  # uint8 [n, h, w, c], n images to show
-    shift: int = 1,  # pixels
-    rotate: float = 10.,  # degrees
-    scale: float = .1,  # share
+    shift: float = .5,  # pixels
+    rotate: float = 12.,  # degrees
+    scale: float = .12,  # share
     flip: bool = False,  # mirror half of them
     copies: int = 3,  # rows of distorted copies
 ):  # matplotlib Figure
