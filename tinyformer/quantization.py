@@ -18,6 +18,7 @@ import numpy as np
 import torch, torch.nn as nn, torch.nn.functional as F
 from fastcore.basics import patch
 from torch import fx
+from torch.fx.passes.shape_prop import ShapeProp
 
 from .data import to_float
 from .errors import BadInput, UnsupportedOp
@@ -77,7 +78,7 @@ def plot_rounding(
     ax.legend(fontsize=7)
     return ax
 
-# %% ../nbs/08_quantization.ipynb #c024
+# %% ../nbs/08_quantization.ipynb #c026
 def requantize(
     acc:np.ndarray, # accumulators, any integers; |acc << shift| < 2**31
     mult:np.ndarray, # int32 multiplier in [0, 2**31): one number, or one per channel of the last axis
@@ -89,7 +90,7 @@ def requantize(
     if a.size and max(a.max(), -a.min()) >= 2**31: raise BadInput(f'accumulator << {shift} leaves int32: {np.abs(a).max()}')
     return np.clip(((a * np.asarray(mult, np.int64) + 2**31) >> 32) + zp, -128, 127).astype(np.int8)
 
-# %% ../nbs/08_quantization.ipynb #c026
+# %% ../nbs/08_quantization.ipynb #c028
 def requant_params(
     ratio:np.ndarray, # real factor(s) from accumulator units to output codes: s_in * s_w / s_out; >= 0
 )->tuple: # (mult int32 array of ratio's shape, shift)
@@ -101,7 +102,7 @@ def requant_params(
     mult = np.minimum(np.round(ratio / 2**shift * 2**32), 2**31 - 1)
     return mult.astype(np.int32), shift
 
-# %% ../nbs/08_quantization.ipynb #c031
+# %% ../nbs/08_quantization.ipynb #c033
 def linear_s8(
     x:np.ndarray, # int8 [n, pixels, cin]
     weight:np.ndarray, # int8 [cout, cin]
@@ -114,14 +115,14 @@ def linear_s8(
     acc = x.astype(np.float64) @ weight.T.astype(np.float64)
     return requantize(acc.astype(np.int64) + bias, mult, shift, zp_out)
 
-# %% ../nbs/08_quantization.ipynb #c037
+# %% ../nbs/08_quantization.ipynb #c039
 def _windows(x, kh, kw, stride, pad, zp_in):
     "All kh x kw patches of a padded NHWC batch: [n, oh, ow, kh, kw, c], padding value zp_in."
     xp = np.pad(x, ((0,0), (pad,pad), (pad,pad), (0,0)), constant_values=zp_in)
     win = np.lib.stride_tricks.sliding_window_view(xp, (kh, kw), axis=(1, 2))
     return win[:, ::stride, ::stride].transpose(0, 1, 2, 4, 5, 3)
 
-# %% ../nbs/08_quantization.ipynb #c039
+# %% ../nbs/08_quantization.ipynb #c041
 def conv_s8(
     x:np.ndarray, # int8 [n, h, w, cin]
     weight:np.ndarray, # int8 [cout, kh, kw, cin]
@@ -138,7 +139,7 @@ def conv_s8(
     win = _windows(x, kh, kw, stride, pad, zp_in)
     return linear_s8(win.reshape(*win.shape[:3], kh*kw*cin), weight.reshape(cout, -1), bias, mult, shift, zp_out)
 
-# %% ../nbs/08_quantization.ipynb #c045
+# %% ../nbs/08_quantization.ipynb #c047
 def depthwise_s8(
     x:np.ndarray, # int8 [n, h, w, c]
     weight:np.ndarray, # int8 [kh, kw, c]
@@ -156,7 +157,7 @@ def depthwise_s8(
     acc = sum(win[:, :, :, i, j].astype(np.int64) * weight[i, j] for i in range(kh) for j in range(kw))
     return requantize(acc + bias, mult, shift, zp_out)
 
-# %% ../nbs/08_quantization.ipynb #c048
+# %% ../nbs/08_quantization.ipynb #c050
 def add_s8(
     a:np.ndarray, # int8
     b:np.ndarray, # int8, same shape
@@ -169,7 +170,7 @@ def add_s8(
     acc = a.astype(np.int64)*mult_a + b.astype(np.int64)*mult_b + bias
     return np.clip(acc >> shift, -128, 127).astype(np.int8)
 
-# %% ../nbs/08_quantization.ipynb #c050
+# %% ../nbs/08_quantization.ipynb #c052
 def add_params(
     s_a:float, # scale of a
     zp_a:int, # zero point of a
@@ -185,7 +186,7 @@ def add_params(
     ma, mb = mults(shift)
     return dict(mult_a=ma, mult_b=mb, bias=-zp_a*ma - zp_b*mb + (zp_out << shift) + (1 << (shift-1)), shift=shift)
 
-# %% ../nbs/08_quantization.ipynb #c054
+# %% ../nbs/08_quantization.ipynb #c056
 def avgpool_s8(
     x:np.ndarray, # int8 [n, h, w, c]
     bias:int, # -h * w * zp_in
@@ -196,7 +197,7 @@ def avgpool_s8(
     "Global average pool: sum over the map, requantised by a ratio that contains 1 / (h*w)."
     return requantize(x.sum((1, 2), dtype=np.int64) + bias, mult, shift, zp_out)
 
-# %% ../nbs/08_quantization.ipynb #c056
+# %% ../nbs/08_quantization.ipynb #c058
 def maxpool2x2_s8(
     x:np.ndarray, # int8 [n, h, w, c], h and w even
 )->np.ndarray: # int8 [n, h/2, w/2, c], same scale and zero point
@@ -204,14 +205,14 @@ def maxpool2x2_s8(
     n, h, w, c = x.shape
     return x.reshape(n, h//2, 2, w//2, 2, c).max((2, 4))
 
-# %% ../nbs/08_quantization.ipynb #c059
+# %% ../nbs/08_quantization.ipynb #c061
 def softmax_table(
     scale:float, # scale of the scores
 )->np.ndarray: # uint16 [256]: exp(-scale * d) as a fraction of 65535
     "The exponential of every distance d = 0..255 that a score can have from its row's maximum."
     return np.round(65535 * np.exp(-scale * np.arange(256))).astype(np.uint16)
 
-# %% ../nbs/08_quantization.ipynb #c062
+# %% ../nbs/08_quantization.ipynb #c064
 def softmax_s8(
     x:np.ndarray, # int8 scores [..., n], n <= 1024
     table:np.ndarray, # uint16 [256] from `softmax_table`
@@ -224,7 +225,7 @@ def softmax_s8(
     p = ((e * r >> 23) + 1) >> 1
     return (np.minimum(p, 255) - 128).astype(np.int8)
 
-# %% ../nbs/08_quantization.ipynb #c065
+# %% ../nbs/08_quantization.ipynb #c067
 def attention_s8(
     q:np.ndarray, # int8 [n, tokens, dim], zero point 0
     k:np.ndarray, # int8 [n, tokens, dim], zero point 0
@@ -244,7 +245,7 @@ def attention_s8(
     p = softmax_s8(score, table).astype(np.float64) + 128
     return requantize((p @ vh).astype(np.int64).transpose(0, 2, 1, 3).reshape(n, t, dim), mult_av, shift_av, zp_out)
 
-# %% ../nbs/08_quantization.ipynb #c068
+# %% ../nbs/08_quantization.ipynb #c070
 def attention_params(
     s_q:float, # scale of q
     s_k:float, # scale of k
@@ -261,7 +262,7 @@ def attention_params(
     return dict(mult_qk=int(mult_qk), shift_qk=shift_qk, table=softmax_table(s_score),
                 mult_av=int(mult_av), shift_av=shift_av, zp_out=zp_out)
 
-# %% ../nbs/08_quantization.ipynb #c077
+# %% ../nbs/08_quantization.ipynb #c079
 def isqrt64(
     v:np.ndarray, # uint64
 )->np.ndarray: # uint64: the largest s with s*s <= v
@@ -269,9 +270,9 @@ def isqrt64(
     v = np.asarray(v, np.uint64)
     s = np.minimum(np.sqrt(v.astype(np.float64)), 2**32 - 1).astype(np.uint64)
     s = s - (s * s > v).astype(np.uint64)
-    return s + (v - s * s > 2 * s).astype(np.uint64)
+    return s + (v - s * s > np.uint64(2) * s).astype(np.uint64)
 
-# %% ../nbs/08_quantization.ipynb #c079
+# %% ../nbs/08_quantization.ipynb #c081
 def clz64(
     v:np.ndarray, # uint64, not 0
 )->np.ndarray: # int64: number of leading zero bits, 0..63
@@ -282,7 +283,7 @@ def clz64(
         v, n = np.where(low, v << np.uint64(b), v), n + low * b
     return n
 
-# %% ../nbs/08_quantization.ipynb #c082
+# %% ../nbs/08_quantization.ipynb #c084
 def layernorm_s8(
     x:np.ndarray, # int8 [n, tokens, c], c <= 1024
     gamma:np.ndarray, # int16 [c], -2047..2047
@@ -302,7 +303,7 @@ def layernorm_s8(
     n = (d*m + (1 << (sh - 1))) >> sh
     return requantize(n * gamma.astype(np.int64) + beta, mult, shift, zp_out)
 
-# %% ../nbs/08_quantization.ipynb #c085
+# %% ../nbs/08_quantization.ipynb #c087
 def layernorm_params(
     gamma:np.ndarray, # float [c], gain
     beta:np.ndarray, # float [c], offset
@@ -321,7 +322,7 @@ def layernorm_params(
     mult, shift = requant_params(s_g * 2**-10 / s_out)
     return dict(gamma=np.round(gamma / s_g).astype(np.int16), beta=beta_q.astype(np.int32), mult=int(mult), shift=shift, eps_q=eps_q)
 
-# %% ../nbs/08_quantization.ipynb #c090
+# %% ../nbs/08_quantization.ipynb #c092
 class FakeRound(torch.autograd.Function):
     "x rounded to int8 codes and back; the gradient passes where nothing saturates (straight-through estimator)."
     @staticmethod
@@ -344,7 +345,7 @@ class FakeRound(torch.autograd.Function):
         "Pass the gradient inside the range."
         return torch.ops.aten.hardtanh_backward(grad, ctx.saved_tensors[0], *ctx.ends), None, None
 
-# %% ../nbs/08_quantization.ipynb #c093
+# %% ../nbs/08_quantization.ipynb #c095
 class Quantizer(nn.Module):
     "Watches the range of one tensor and rounds it to int8 codes."
     def __init__(self,
@@ -373,7 +374,7 @@ class Quantizer(nn.Module):
         if self.calibrating: self.lo.copy_(torch.minimum(self.lo, lo)); self.hi.copy_(torch.maximum(self.hi, hi))
         else: self.lo.lerp_(lo, self.rate); self.hi.lerp_(hi, self.rate)
 
-# %% ../nbs/08_quantization.ipynb #c096
+# %% ../nbs/08_quantization.ipynb #c098
 def weight_scales(
     weight:torch.Tensor, # [cout, ...]
 )->torch.Tensor: # float32 [cout]
@@ -382,7 +383,7 @@ def weight_scales(
     top = s.max()
     return torch.ones_like(s) if top == 0 else s.clamp(min=float(top) / 1024)
 
-# %% ../nbs/08_quantization.ipynb #c099
+# %% ../nbs/08_quantization.ipynb #c101
 class QOp(nn.Module):
     "An operator followed by rounding; `out` is None where the codes of the input pass through."
     def __init__(self,
@@ -399,7 +400,7 @@ class QOp(nn.Module):
         y = self._compute(*xs)
         return y if self.out is None else self.out(y)
 
-# %% ../nbs/08_quantization.ipynb #c102
+# %% ../nbs/08_quantization.ipynb #c104
 class QLayer(QOp):
     "A linear layer or convolution with int8 weights per output channel; pruned weights stay exactly zero."
     def __init__(self,
@@ -427,7 +428,7 @@ class QLayer(QOp):
         b = b + ((b / step).round() * step - b).detach()
         return self.out(F.linear(xs[0], w, b) if self.conv is None else F.conv2d(xs[0], w, b, **self.conv))
 
-# %% ../nbs/08_quantization.ipynb #c107
+# %% ../nbs/08_quantization.ipynb #c109
 class QAdd(QOp):
     "Residual addition."
     def _compute(self, a, b): return a + b
@@ -454,7 +455,7 @@ class QView(QOp):
         x = x.flatten(2).transpose(1, 2) if x.ndim == 4 else x
         return x if self.form == 'tokens' else x.flatten(1)
 
-# %% ../nbs/08_quantization.ipynb #c110
+# %% ../nbs/08_quantization.ipynb #c112
 class QLayerNorm(QOp):
     "LayerNorm over the channels of each token."
     def __init__(self,
@@ -478,7 +479,7 @@ class QAttention(QOp):
         p = self.prob(self.score(q @ k.transpose(2, 3) * q.shape[-1]**-0.5).softmax(-1))
         return (p @ v).transpose(1, 2).flatten(2)
 
-# %% ../nbs/08_quantization.ipynb #c114
+# %% ../nbs/08_quantization.ipynb #c116
 @dataclass
 class QNode:
     "One step of a `QuantNet`."
@@ -502,7 +503,7 @@ class QuantNet(nn.Module):
         self.shapes[name] = tuple(shape)
         self.output = name
 
-# %% ../nbs/08_quantization.ipynb #c116
+# %% ../nbs/08_quantization.ipynb #c118
 @patch
 def layer(self:QuantNet,
     name:str, # name of a value
@@ -519,7 +520,7 @@ def quantizer(self:QuantNet,
     while name != 'input' and self.layer(name).out is None: name = sources[name]
     return self.image if name == 'input' else self.layer(name).out
 
-# %% ../nbs/08_quantization.ipynb #c118
+# %% ../nbs/08_quantization.ipynb #c120
 @patch
 def forward(self:QuantNet,
     x:torch.Tensor, # images [n, c, h, w] in [0, 1]
@@ -547,7 +548,7 @@ def calibrate(self:QuantNet,
     if not all(q.lo.isfinite() and q.hi.isfinite() for q in qs): raise BadInput('the network gives values that are not finite on the calibration images')
     return self.train(mode)
 
-# %% ../nbs/08_quantization.ipynb #c121
+# %% ../nbs/08_quantization.ipynb #c123
 NEAREST = dict( # what to use instead of a layer that has no integer form
     GELU='nn.ReLU', SiLU='nn.ReLU', Hardswish='nn.ReLU', Mish='nn.ReLU', ELU='nn.ReLU', LeakyReLU='nn.ReLU', PReLU='nn.ReLU',
     Tanh='nn.ReLU', Sigmoid='nn.ReLU', Softmax='AttentionCore (for a classifier leave it out: argmax of the logits is the same)',
@@ -565,7 +566,7 @@ def unsupported(
     what = ' '.join(str(what).split())
     return UnsupportedOp(f'layer {name!r} ({what[:120]}) has no integer form; nearest supported: {hint}')
 
-# %% ../nbs/08_quantization.ipynb #c124
+# %% ../nbs/08_quantization.ipynb #c126
 LEAVES, ALIAS = (Add, AttentionCore, GlobalAvgPool, ToMap, ToTokens), (nn.Identity, nn.Dropout, nn.Dropout2d)
 
 class _Tracer(fx.Tracer):
@@ -580,11 +581,11 @@ def _trace(net, x):
     try: gm = fx.GraphModule(net, _Tracer().trace(net))
     except UnsupportedOp: raise
     except Exception as e: raise UnsupportedOp(f'cannot follow the network: {e}; its forward must not branch on values of tensors') from e
-    try: fx.passes.shape_prop.ShapeProp(gm).propagate(x)
+    try: ShapeProp(gm).propagate(x)
     except RuntimeError as e: raise BadInput(f'the network cannot run on images of shape {tuple(x.shape[1:])}: {str(e).splitlines()[0]}') from e
     return gm
 
-# %% ../nbs/08_quantization.ipynb #c126
+# %% ../nbs/08_quantization.ipynb #c128
 class _Reader:
     "What the builder asks an fx graph."
     MODULES, FUNCTIONS, METHODS = {}, {}, {}
@@ -606,7 +607,7 @@ class _Reader:
         name, src = self.value[node], next(iter(node.all_input_nodes), None)
         return None if src is None or (self.value[src] != name and self.net.layer(name).out is not None) else src
 
-# %% ../nbs/08_quantization.ipynb #c127
+# %% ../nbs/08_quantization.ipynb #c129
 class _Builder(_Reader):
     "Turns the nodes of an fx graph into the steps of a QuantNet."
     def put(self, kind, node, ins, layer, shape=None):
@@ -635,7 +636,7 @@ class _Builder(_Reader):
         if key not in table: raise unsupported(node.name, f'{getattr(key, "__name__", key)}()', 'nn.Conv2d, nn.Linear, nn.LayerNorm, AttentionCore, nn.ReLU, +')
         table[key](self, node, [self.value[a] for a in node.all_input_nodes if a in self.value], m)
 
-# %% ../nbs/08_quantization.ipynb #c128
+# %% ../nbs/08_quantization.ipynb #c130
 def _handles(*keys):
     "Register a handler for module types, functions or method names."
     def deco(f):
@@ -655,7 +656,7 @@ def quantize(
     n, c, h, w = x.shape
     return _Builder(gm, (h, w, c)).run().calibrate(x).train(net.training)
 
-# %% ../nbs/08_quantization.ipynb #c132
+# %% ../nbs/08_quantization.ipynb #c134
 @_handles(*ALIAS)
 def _skip(self, node, ins, m): self.value[node] = ins[0]
 
@@ -678,7 +679,7 @@ def _conv(self, node, ins, m):
     bias = torch.zeros(m.out_channels) if m.bias is None else m.bias.detach()
     self.put(kind, node, ins, QLayer(m.weight.detach(), bias, dict(stride=stride, padding=pad, groups=m.groups)))
 
-# %% ../nbs/08_quantization.ipynb #c134
+# %% ../nbs/08_quantization.ipynb #c136
 @_handles(nn.Linear)
 def _linear(self, node, ins, m):
     "nn.Linear on tokens or on a vector."
@@ -702,7 +703,7 @@ def _view(self, node, ins, m):
     "Map to tokens and back."
     self.put('view', node, ins, QView('tokens') if isinstance(m, ToTokens) else QView('map', (m.h, m.w)))
 
-# %% ../nbs/08_quantization.ipynb #c137
+# %% ../nbs/08_quantization.ipynb #c139
 @_handles(nn.BatchNorm2d, nn.BatchNorm1d)
 def _bn(self, node, ins, m):
     "Batch norm, folded into the layer before it."
@@ -727,7 +728,7 @@ def _relu(self, node, ins, m):
     if isinstance(m, nn.ReLU6): q.fixed = True; q.lo.fill_(0.); q.hi.fill_(6.)
     self.value[node] = ins[0]
 
-# %% ../nbs/08_quantization.ipynb #c140
+# %% ../nbs/08_quantization.ipynb #c142
 @_handles(GlobalAvgPool, nn.AdaptiveAvgPool2d, F.adaptive_avg_pool2d, 'mean', torch.mean)
 def _avgpool(self, node, ins, m):
     "The mean over a whole map or over all tokens."
@@ -745,7 +746,7 @@ def _maxpool(self, node, ins, m):
         raise unsupported(node.target, f'max pool of {h}x{w} to {after[0]}x{after[1]}', 'nn.MaxPool2d(2) on even sizes')
     self.put('maxpool2x2', node, ins, QMaxPool())
 
-# %% ../nbs/08_quantization.ipynb #c142
+# %% ../nbs/08_quantization.ipynb #c144
 @_handles(Add, operator.add, operator.iadd, torch.add, 'add', 'add_')
 def _add(self, node, ins, m):
     "Addition of two tensors of one shape."
@@ -763,7 +764,7 @@ def _layernorm(self, node, ins, m):
     one = torch.ones(shape[-1])
     self.put('layernorm', node, ins, QLayerNorm(one if m.weight is None else m.weight.detach(), 0*one if m.bias is None else m.bias.detach(), m.eps))
 
-# %% ../nbs/08_quantization.ipynb #c144
+# %% ../nbs/08_quantization.ipynb #c146
 @_handles(AttentionCore)
 def _attention(self, node, ins, m):
     "Attention over three linear layers, whose outputs become symmetric."
