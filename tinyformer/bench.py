@@ -183,13 +183,14 @@ def device_call(
 
 # ---- rows
 
-def _pick(op, kernel, block, board):
-    "The choice that the caller names, or the engine's own."
-    if kernel is None and block is None: return tk.choose(op, board, 'bytes')
-    found = [c for c in tk.candidates(op, board) if (kernel is None or c.kernel.name == kernel) and (block is None or c.block == block)]
-    if not found: raise BadInput(f"{op.kind} cannot be run by {kernel or 'any kernel'} with block {block}; "
+def _pick(op, name, block, board):
+    "The choice that the caller names, or the engine's own. A named kernel is taken without asking the cost table, which may not know it yet."
+    if name is None and block is None: return tk.choose(op, board, 'bytes')
+    able = [k for k in tk.CATALOGUE if op.kind in k.kinds and (name is None or k.name == name) and (k.isa == 'c' or board.has('dsp'))]
+    found = [tk.Choice(k, b, size, tk.scratch_bytes(k, op), 0) for k in reversed(able) for b, size, _ in tk._formats(k, op) if block in (None, b)]
+    if not found: raise BadInput(f"{op.kind} cannot be run by {name or 'any kernel'} with block {block} on {board.name}; "
                                  f"its kernels: {', '.join(k.name for k in tk.CATALOGUE if op.kind in k.kinds)}")
-    return min(found, key=tk.OBJECTIVES['bytes'])
+    return min(found, key=lambda c: c.weight_bytes)
 
 
 def measure(
@@ -257,6 +258,7 @@ _MODEL = { # kernel -> (features its instructions are fitted on, shapes that are
     'tfm_avgpool_s8_ref':    ('call elements pixel_cin', 'avgpool'),
     'tfm_maxpool2x2_s8_ref': ('call elements', 'maxpool2x2'),
     'tfm_layernorm_s8_ref':  ('call pixels elements', 'layernorm'),
+    'tfm_layernorm_s8_dsp':  ('call pixels elements', 'layernorm'),
     'tfm_attention_s8_ref':  ('call row_tokens2 macs outputs', 'attention'),
     'tfm_attention_s8_dsp':  ('call row_tokens2 macs outputs', 'attention')}
 
@@ -301,7 +303,7 @@ def fit_kernel(
 _LAYER = { # what the cost model of the search asks for -> the kernel that the engine takes
     'linear/dense': 'tfm_linear_s8_dsp', 'linear/rle': 'tfm_linear_s8_rle_dsp', 'fully_connected/dense': 'tfm_linear_s8_ref',
     'conv3x3/dense': 'tfm_conv_s8_dsp', 'conv3x3/rle': 'tfm_conv_s8_rle_dsp', 'depthwise3x3/dense': 'tfm_depthwise_s8_dsp',
-    'attention/dense': 'tfm_attention_s8_dsp', 'layernorm/dense': 'tfm_layernorm_s8_ref', 'add/dense': 'tfm_add_s8_dsp',
+    'attention/dense': 'tfm_attention_s8_dsp', 'layernorm/dense': 'tfm_layernorm_s8_dsp', 'add/dense': 'tfm_add_s8_dsp',
     'avgpool/dense': 'tfm_avgpool_s8_ref', 'maxpool2x2/dense': 'tfm_maxpool2x2_s8_ref'}
 
 SCRATCH = { # bytes of scratch as a linear formula, checked against the kernels' own C functions by the tests
@@ -313,15 +315,14 @@ SCRATCH = { # bytes of scratch as a linear formula, checked against the kernels'
 def measure_code_bytes(
     cc:str='auto', # 'auto', 'zig' or 'gcc'
 )->int: # bytes
-    "Flash of a linked image less its weights and other constants: kernels, start-up and calls of a model with every kind of operator."
+    "Flash of a linked image less its weights and other constants: kernels, start-up, calls. The largest network of the digits family."
     import tempfile
-    from tinyformer import codegen, simulator
-    graph, board = tg.random_graph(0, (8, 8, 1)), target('stm32f746')
+    from tinyformer import codegen, search_space, simulator
+    graph, board = tg.random_model(search_space.digits_space().largest()), target('stm32f746')
     with tempfile.TemporaryDirectory() as folder:
         firmware = codegen.generate(graph, board, Path(folder)/'model')
         image = simulator.build(firmware, cc=cc)
-        constants = sum(a.nbytes for op in graph.ops for a in tk.weights_blob(op, firmware.choices[op.name]).values())
-        return image.flash_bytes - constants
+    return image.flash_bytes - sum(a.nbytes for op in graph.ops for a in tk.weights_blob(op, firmware.choices[op.name]).values())
 
 
 def fit_cost_table(
@@ -344,7 +345,12 @@ def fit_cost_table(
             whole = dict(tile_macs='macs', tile_cin='pixel_cin')     # equal when pixels are a multiple of eight
             coef = {whole.get(f, f): c for f, c in coef.items()}
             instructions[f'{key}/{block}' if block else key] = dict(coef=coef)
-    table = dict(code_bytes=measure_code_bytes(cc), meta=dict(compiler=str(find_compiler(cc, 'cortex-m7')), flags=optimize, core='cortex-m7, emulated',
+    table = dict(code_bytes=0, meta=dict(compiler=str(find_compiler(cc, 'cortex-m7')), flags=optimize, core='cortex-m7, emulated',
                  unit='executed instructions', command='tinyformer bench --fit'), scratch=SCRATCH, instructions=instructions, kernels=kernels)
-    write_json(path or Path(__file__).with_name('cost_table.json'), table)
+    path = Path(path or Path(__file__).with_name('cost_table.json'))
+    write_json(path, table)
+    tk.load_cost_table.cache_clear()         # the image is generated with the new table
+    table['code_bytes'] = max(measure_code_bytes(c) for c in {cc, 'zig'})
+    write_json(path, table)
+    tk.load_cost_table.cache_clear()
     return table

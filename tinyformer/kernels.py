@@ -75,7 +75,7 @@ CATALOGUE = (*_weighted('linear', 'pointwise linear fully_connected', _LINEAR),
     *(_kernel('add', 'add', 'add', isa, 'out in0 in1 &tfm_add', scratch=False) for isa in ('c', 'dsp')),
     _kernel('pool', 'avgpool', 'avgpool', 'c', 'out in0 &tfm_pool', scratch=False),
     _kernel('pool', 'maxpool2x2', 'maxpool2x2', 'c', 'out in0 h w c', scratch=False),
-    _kernel('layernorm', 'layernorm', 'layernorm', 'c', 'out in0 &tfm_layernorm', scratch=False),
+    *(_kernel('layernorm', 'layernorm', 'layernorm', isa, 'out in0 &tfm_layernorm', scratch=False) for isa in ('c', 'dsp')),
     *(_kernel('attention', 'attention', 'attention', isa, 'out in0 in1 in2 &tfm_attention scratch') for isa in ('c', 'dsp')))
 
 # %% ../nbs/12_kernels.ipynb #c019
@@ -110,13 +110,16 @@ def constants(
     return c
 
 # %% ../nbs/12_kernels.ipynb #c026
+def _runs(kernel, op):
+    if op.kind not in kernel.kinds: raise BadInput(f'{kernel.name} does not run {op.kind}; it runs {", ".join(kernel.kinds)}')
+
 def arguments(
     kernel:Kernel, # which function
     op:Op,         # what it is to run
     block:int=0,   # block of the stream, 0 for dense
 )->list: # of (what, name, value)
     "A kernel's arguments as data. Three readers turn them into C text, a host call and a call on the emulated core."
-    if op.kind not in kernel.kinds: raise BadInput(f'{kernel.name} does not run {op.kind}; it runs {", ".join(kernel.kinds)}')
+    _runs(kernel, op)
     if (kernel.format == 'rle') != (block > 0): raise BadInput(f'{kernel.name} with block {block}: a stream needs 1, 2 or 4, dense weights 0')
     c = constants(op, block)
     def one(word):
@@ -188,6 +191,7 @@ def scratch_bytes(
     op:Op,         # what it is to run
 )->int: # bytes
     "Ask the kernel's own C function how much working memory it needs: the planner has no second opinion."
+    _runs(kernel, op)
     if not kernel.scratch: return 0
     dims = next(w[1:] for w in kernel.args.split() if w.endswith(('dims', 'attention')))
     c, keep = {**constants(op), 'table': np.zeros(1, np.uint16)}, []
@@ -227,7 +231,7 @@ def plot_tile(
     ax=None,        # axes to draw on
 )->plt.Axes:
     "Draw the tile of a 1x4 kernel: two words for each pixel and group of four channels; kept blocks are dark. Returns the axes."
-    ax = ax or plt.subplots(figsize=(7, 2.6))[1]
+    ax = ax or plt.subplots(figsize=(6, 2.2))[1]
     for g in range(channels // 4):
         for pair in range(2):
             for p in range(8):
@@ -246,7 +250,7 @@ def plot_ladder(
     ax=None,   # axes to draw on
 )->plt.Axes:
     "Bars of instructions per dense multiply-accumulate, one for each rung. Returns the axes."
-    ax = ax or plt.subplots(figsize=(7, 2.2))[1]
+    ax = ax or plt.subplots(figsize=(6, 2))[1]
     per = [r['instructions'] / r['macs'] for r in rows]
     bars = ax.barh([r['name'] for r in rows], per, color='C0')
     ax.bar_label(bars, [f'{p:.2f}' for p in per], padding=3)
@@ -372,7 +376,7 @@ def plot_variants(
     "Weight bytes and instructions of every format against sparsity, by the cost table. Returns the figure."
     xs = np.linspace(0, .98, 50)
     curves = [variants(pixels, cin, cout, s) for s in xs]
-    fig, axes = plt.subplots(1, 2, figsize=(7, 2.8), layout='constrained')
+    fig, axes = plt.subplots(1, 2, figsize=(6.5, 2.6), layout='constrained')
     for i, (ax, what) in enumerate(zip(axes, ('weight bytes', 'instructions'))):
         for name in curves[0]: ax.plot(xs, [c[name][i] for c in curves], label=name, color='k' if name == 'dense' else None, ls=':' if name == 'dense' else '-')
         ax.axvline(sparsity, color='0.8', zorder=0)

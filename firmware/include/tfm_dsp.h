@@ -17,6 +17,13 @@
 #define TFM_HAS_DSP 0
 #endif
 
+/* A function of its own has all registers for its loop. */
+#if defined(__GNUC__)
+#define TFM_OUTLINE __attribute__((noinline))
+#else
+#define TFM_OUTLINE
+#endif
+
 /* Four bytes at any address as one word. */
 static inline uint32_t tfm_load4(const void *p) {
     uint32_t x;
@@ -87,6 +94,13 @@ static inline int32_t tfm_smlatt(uint32_t x, uint32_t y, int32_t acc) {
     return r;
 }
 
+/* x - y per byte, modulo 256 */
+static inline uint32_t tfm_usub8(uint32_t x, uint32_t y) {
+    uint32_t r;
+    __asm("usub8 %0, %1, %2" : "=r"(r) : "r"(x), "r"(y) : "cc");
+    return r;
+}
+
 /* low half of x, low half of y above it */
 static inline uint32_t tfm_pkhbt(uint32_t x, uint32_t y) {
     uint32_t r;
@@ -152,6 +166,12 @@ static inline int32_t tfm_smlatb(uint32_t x, uint32_t y, int32_t acc) {
 
 static inline int32_t tfm_smlatt(uint32_t x, uint32_t y, int32_t acc) {
     return acc + tfm_high16(x) * tfm_high16(y);
+}
+
+static inline uint32_t tfm_usub8(uint32_t x, uint32_t y) {
+    uint32_t r = 0;
+    for (int i = 0; i < 32; i += 8) r |= (((x >> i) - (y >> i)) & 0xFFu) << i;
+    return r;
 }
 
 static inline uint32_t tfm_pkhbt(uint32_t x, uint32_t y) { return (x & 0xFFFFu) | y << 16; }

@@ -123,6 +123,7 @@ typedef struct {
     int64_t eps_q;
 } tfm_layernorm;
 int tfm_layernorm_s8_ref(int8_t *out, const int8_t *in, const tfm_layernorm *norm);
+int tfm_layernorm_s8_dsp(int8_t *out, const int8_t *in, const tfm_layernorm *norm);
 
 /* Row-wise softmax: out = min(255, round(256 * e / sum e)) - 128 with e = table[max - in].
  * out, in int8[rows][n], n <= TFM_MAX_TOKENS; table uint16[256], table[0] > 0. out may be in. */

@@ -105,19 +105,22 @@ static void others(void) {
     EXPECT(tfm_maxpool2x2_s8_ref(out, in, 3, 4, 5), TFM_ERR_DIMS);
     EXPECT(tfm_maxpool2x2_s8_ref(out, in, 2, 3, 5), TFM_ERR_DIMS);
     EXPECT(tfm_maxpool2x2_s8_ref(out, in, 2, 4, 0), TFM_ERR_DIMS);
-    tfm_layernorm norm = {2, 5, gamma, bias, 1, 0, 0, 0};
-    EXPECT(tfm_layernorm_s8_ref(out, in, &norm), TFM_OK);
-    EXPECT(tfm_layernorm_s8_ref(NULL, in, &norm), TFM_ERR_NULL);
-    EXPECT(tfm_layernorm_s8_ref(out, NULL, &norm), TFM_ERR_NULL);
-    EXPECT(tfm_layernorm_s8_ref(out, in, NULL), TFM_ERR_NULL);
-    norm.eps_q = -1;
-    EXPECT(tfm_layernorm_s8_ref(out, in, &norm), TFM_ERR_DIMS);
-    norm.eps_q = (int64_t)1 << 62;
-    EXPECT(tfm_layernorm_s8_ref(out, in, &norm), TFM_ERR_DIMS);
-    norm.eps_q = 0, norm.c = 1025;
-    EXPECT(tfm_layernorm_s8_ref(out, in, &norm), TFM_ERR_DIMS);
-    norm.c = 5, norm.gamma = NULL;
-    EXPECT(tfm_layernorm_s8_ref(out, in, &norm), TFM_ERR_NULL);
+    int (*const norms[])(int8_t *, const int8_t *, const tfm_layernorm *) = {tfm_layernorm_s8_ref, tfm_layernorm_s8_dsp};
+    for (int i = 0; i < 2; i++) {
+        tfm_layernorm norm = {2, 5, gamma, bias, 1, 0, 0, 0};
+        EXPECT(norms[i](out, in, &norm), TFM_OK);
+        EXPECT(norms[i](NULL, in, &norm), TFM_ERR_NULL);
+        EXPECT(norms[i](out, NULL, &norm), TFM_ERR_NULL);
+        EXPECT(norms[i](out, in, NULL), TFM_ERR_NULL);
+        norm.eps_q = -1;
+        EXPECT(norms[i](out, in, &norm), TFM_ERR_DIMS);
+        norm.eps_q = (int64_t)1 << 62;
+        EXPECT(norms[i](out, in, &norm), TFM_ERR_DIMS);
+        norm.eps_q = 0, norm.c = 1025;
+        EXPECT(norms[i](out, in, &norm), TFM_ERR_DIMS);
+        norm.c = 5, norm.gamma = NULL;
+        EXPECT(norms[i](out, in, &norm), TFM_ERR_NULL);
+    }
     EXPECT(tfm_softmax_s8_ref(out, in, 2, 5, table), TFM_OK);
     EXPECT(tfm_softmax_s8_ref(NULL, in, 2, 5, table), TFM_ERR_NULL);
     EXPECT(tfm_softmax_s8_ref(out, NULL, 2, 5, table), TFM_ERR_NULL);

@@ -24,27 +24,53 @@ static inline void dot2(const int8_t *q, const int8_t *k0, const int8_t *k1, int
     acc[0] = a0, acc[1] = a1;
 }
 
+/* tfm_softmax_row on four scores at a time; scores and probabilities share `row`, which is 4-byte
+ * aligned and padded to a multiple of four. One subtraction gives four distances from the maximum. */
+TFM_OUTLINE static void softmax4(uint8_t *row, int32_t n, int32_t max, const uint16_t *table) {
+    const uint32_t max4 = ((uint32_t)max & 0xFFu) * 0x01010101u;
+    const int32_t n4 = n & ~3;
+    uint32_t sum = 0;
+    for (int32_t i = 0; i < n4; i += 4) {
+        const uint32_t d = tfm_usub8(max4, tfm_load4(row + i));
+        sum += (uint32_t)table[d & 0xFFu] + table[d >> 8 & 0xFFu] + table[d >> 16 & 0xFFu] + table[d >> 24];
+    }
+    for (int32_t i = n4; i < n; i++) sum += table[max - (int8_t)row[i]];
+    const uint32_t inverse = UINT32_MAX / sum, half = (uint32_t)1 << 23;
+    /* ((e * inverse >> 23) + 1) >> 1 is (e * inverse + 2^23) >> 24, unless the addition overflows: then
+     * one score has all the weight, and the row takes the way that saturates. */
+    if (table[0] * inverse > UINT32_MAX - half) {
+        tfm_softmax_probs(row, (const int8_t *)row, n, max, table, inverse);
+        return;
+    }
+    for (int32_t i = 0; i < n4; i += 4) {
+        const uint32_t d = tfm_usub8(max4, tfm_load4(row + i));
+        row[i] = (uint8_t)((table[d & 0xFFu] * inverse + half) >> 24);
+        row[i + 1] = (uint8_t)((table[d >> 8 & 0xFFu] * inverse + half) >> 24);
+        row[i + 2] = (uint8_t)((table[d >> 16 & 0xFFu] * inverse + half) >> 24);
+        row[i + 3] = (uint8_t)((table[d >> 24] * inverse + half) >> 24);
+    }
+    for (int32_t i = n4; i < n; i++) row[i] = (uint8_t)((table[max - (int8_t)row[i]] * inverse + half) >> 24);
+}
+
 /* probabilities 0..255 of one query row against all keys of one head */
-static void row_probs(uint8_t *prob, const int8_t *q_i, const int8_t *k, const tfm_attention *a, int32_t width) {
+TFM_OUTLINE static void row_probs(uint8_t *prob, const int8_t *q_i, const int8_t *k, const tfm_attention *a, int32_t width) {
     int8_t *score = (int8_t *)prob; /* the row is rewritten in place */
     const int32_t tokens = a->tokens, dim = a->dim, mult = a->mult_qk, shift = a->shift_qk;
-    int32_t max = -128;
-    for (int32_t j = 0; j < tokens; j += 2, k += 2 * dim) {
-        const int pair = j + 1 < tokens;
-        int32_t acc[2];
-        dot2(q_i, k, pair ? k + dim : k, width, acc);
+    int32_t max = -128, acc[2];
+    for (int32_t j = tokens; j > 0; j -= 2, k += 2 * dim) {
+        dot2(q_i, k, j > 1 ? k + dim : k, width, acc); /* an odd last key is done twice */
         const int32_t s0 = tfm_requant0(tfm_shl(acc[0], shift), mult, 0);
         const int32_t s1 = tfm_requant0(tfm_shl(acc[1], shift), mult, 0);
-        score[j] = (int8_t)s0;
-        if (pair) score[j + 1] = (int8_t)s1; /* an odd last key was done twice */
-        max = s0 > max ? s0 : max;
-        max = s1 > max ? s1 : max;
+        *score++ = (int8_t)s0;
+        if (j > 1) *score++ = (int8_t)s1;
+        if (s0 > max) max = s0;
+        if (s1 > max) max = s1;
     }
-    tfm_softmax_row(prob, score, tokens, max, a->table);
+    softmax4(prob, tokens, max, a->table);
 }
 
 /* out[0..3] = requant(sum over j of prob[j] * v[j][0..3]) */
-static void mix4(int8_t *out, const uint8_t *prob, const int8_t *v, const tfm_attention *a) {
+TFM_OUTLINE static void mix4(int8_t *out, const uint8_t *prob, const int8_t *v, const tfm_attention *a) {
     int32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0;
     const int32_t dim = a->dim, shift = a->shift_av, mult = a->mult_av, zp = a->zp_out;
     for (const uint8_t *end = prob + a->tokens; prob < end; prob++, v += dim) {

@@ -1,0 +1,48 @@
+/* Row statistics of LayerNorm, shared by its kernels. Not part of the public contract. */
+#ifndef TFM_NORM_H
+#define TFM_NORM_H
+
+#include "tfm_math.h"
+
+/* floor of the square root, one bit of the root per step */
+static inline uint32_t tfm_isqrt32(uint32_t x) {
+    uint32_t root = 0;
+    for (uint32_t bit = (uint32_t)1 << 30; bit; bit >>= 2) {
+        if (x >= root + bit) {
+            x -= root + bit;
+            root = (root >> 1) + bit;
+        } else {
+            root >>= 1;
+        }
+    }
+    return root;
+}
+
+/* round(sqrt(c) * 2^8): a half cannot occur */
+static inline uint32_t tfm_sqrt_q8(int32_t c) {
+    return (tfm_isqrt32((uint32_t)c << 18) + 1) >> 1;
+}
+
+/* A row's sum, and the factor m * 2^-sh that brings d = C*x - sum, the exact centred value, to the
+ * unit variance in units of 2^-10. */
+typedef struct { int32_t sum, m, sh; } tfm_norm_row;
+
+/* sum(d^2) is C * (C * sum(x^2) - sum(x)^2): one pass over the row is enough. */
+static inline tfm_norm_row tfm_norm_scale(int32_t sum, int32_t squares, int32_t c, int64_t eps_q, uint32_t rc) {
+    const int64_t spread = (int64_t)c * squares - (int64_t)sum * sum; /* >= 0 */
+    uint64_t var = (uint64_t)spread * (uint64_t)c + (uint64_t)eps_q;
+    if (var == 0) var = 1;
+    /* scaled by an even power of two, the top 32 bits give the 16 root bits that are used */
+    const int32_t k = __builtin_clzll(var) & ~1;
+    const uint32_t root = tfm_isqrt32((uint32_t)((var << k) >> 32));
+    const tfm_norm_row r = {sum, (int32_t)((((uint32_t)1 << 31) / root) * rc), 45 - k / 2};
+    return r;
+}
+
+static inline int tfm_norm_status(const void *out, const void *in, const tfm_layernorm *norm) {
+    if (!out || !in || !norm || !norm->gamma || !norm->beta) return TFM_ERR_NULL;
+    return tfm_dim_ok(norm->tokens) && norm->c >= 1 && norm->c <= 1024 && tfm_shift_ok(norm->shift)
+        && norm->eps_q >= 0 && norm->eps_q >> 62 == 0 ? TFM_OK : TFM_ERR_DIMS;
+}
+
+#endif
