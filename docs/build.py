@@ -9,7 +9,7 @@ import yaml
 import course, road
 
 ROOT = course.ROOT
-SRC, OUT = ROOT/'_build'/'docs', ROOT/'_docs'
+SRC, BUILT, OUT = ROOT/'_build'/'docs', ROOT/'_build'/'html', ROOT/'_docs'
 SITE_FILES = {'CONTRIBUTING.md': 'contributing', 'CHANGELOG.md': 'changelog', 'tests/README.md': 'tests'}
 
 
@@ -255,14 +255,16 @@ def main():
     for f, name in SITE_FILES.items():
         if (ROOT/f).exists(): plain_page(f, name)
 
-    shutil.rmtree(OUT, ignore_errors=True)
+    shutil.rmtree(BUILT, ignore_errors=True)
     strict = [] if a.partial else ['-W', '--keep-going']
     cmd = [sys.executable, '-m', 'sphinx', '-q', *strict, '-b', 'html', '-c', str(ROOT/'docs'),
-           '-d', str(ROOT/'_build'/'doctrees'), str(SRC), str(OUT)]
+           '-d', str(ROOT/'_build'/'doctrees'), str(SRC), str(BUILT)]
     if subprocess.run(cmd).returncode: sys.exit('the site was not built: see the warnings above')
-    fetched = {o.name: remote(o.read_text(encoding='utf-8')) for o in OUT.glob('*.html')}
+    fetched = {o.name: remote(o.read_text(encoding='utf-8')) for o in BUILT.glob('*.html')}
     fetched = {k: v for k, v in fetched.items() if v}
     if fetched: sys.exit('pages that would fetch something: ' + '; '.join(f'{k}: {v[0]}' for k, v in fetched.items()))
+    shutil.rmtree(OUT, ignore_errors=True)
+    BUILT.rename(OUT)                                          # a failed build leaves the last good site
     print(f"site: {len(listed)} notebooks, {sum(map(len, pages.values()))} reference entries{'' if a.partial else ', no warnings'}: {OUT.name}/index.html")
 
 
