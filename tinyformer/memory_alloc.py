@@ -32,13 +32,15 @@ class Interval:
             raise BadInput(f"interval {self.name!r}: needs start < stop and size >= 0, "
                            f"got steps {self.start}..{self.stop} and {self.size} bytes")
 
-    def meets(self, other) -> bool:
+    def meets(self,
+        other: 'Interval',  # another one
+    ) -> bool:
         "Whether both are live at some step."
         return self.start < other.stop and other.start < self.stop
 
 # %% ../nbs/03_memory_alloc.ipynb #c011
 def lifetimes(
-    steps,  # (name, bytes, names of inputs) in execution order; the network's input first, with no inputs
+    steps: list,  # (name, bytes, names of inputs) in execution order; the network's input first, with no inputs
 ) -> list:  # one Interval per step; the last one is the network's output
     "Each tensor lives from the step that writes it to the last step that reads it, both included."
     last = {}
@@ -59,7 +61,7 @@ def aligned(
 
 # %% ../nbs/03_memory_alloc.ipynb #c017
 def live_bytes(
-    intervals,  # Intervals
+    intervals: list,  # Intervals
     align: int = 8,  # bytes
 ) -> dict:  # step -> bytes that are live from this step to the next key
     "How many aligned bytes are live after each step at which an interval starts or stops."
@@ -72,7 +74,7 @@ def live_bytes(
 
 # %% ../nbs/03_memory_alloc.ipynb #c020
 def lower_bound(
-    intervals,  # Intervals
+    intervals: list,  # Intervals
     align: int = 8,  # bytes
 ) -> int:  # bytes
     "The most bytes that are live at one step: no plan can have a lower peak."
@@ -80,7 +82,7 @@ def lower_bound(
 
 # %% ../nbs/03_memory_alloc.ipynb #c023
 def plot_lifetimes(
-    intervals,  # Intervals
+    intervals: list,  # Intervals
     align: int = 8,  # bytes
 ):  # matplotlib Figure
     "Draw (a pure function) the life of each interval above the bytes live at each step."
@@ -97,7 +99,7 @@ def plot_lifetimes(
 # %% ../nbs/03_memory_alloc.ipynb #c028
 def lowest_gap(
     size: int,  # bytes
-    taken,  # (first, end) address ranges in use
+    taken: list,  # (first, end) address ranges in use
 ) -> int:  # address
     "The lowest address at which `size` bytes fit beside the `taken` ranges."
     at = 0
@@ -108,7 +110,7 @@ def lowest_gap(
 
 # %% ../nbs/03_memory_alloc.ipynb #c031
 def place(
-    order,  # Intervals, the first choice first
+    order: list,  # Intervals, the first choice first
     align: int = 8,  # bytes
 ) -> dict:  # name -> offset, bytes
     "Give each interval, in this order, the lowest address that is free during its whole life."
@@ -121,7 +123,7 @@ def place(
 
 # %% ../nbs/03_memory_alloc.ipynb #c034
 def peak_of(
-    intervals,  # Intervals
+    intervals: list,  # Intervals
     offsets: dict,  # name -> offset, bytes
     align: int = 8,  # bytes
 ) -> int:  # bytes
@@ -157,7 +159,7 @@ def promote(
 class BranchAndBound:
     "Search plans from the bottom up; `found` is the best below `best`, `complete` says that no better one exists."
     def __init__(self,
-        intervals,  # Intervals
+        intervals: list,  # Intervals
         align: int,  # bytes
         best: int,  # bytes: a peak already known; look only below it
         goal: int,  # bytes: stop when this peak is reached
@@ -216,9 +218,9 @@ def _repr_markdown_(self: Plan) -> str:
     return '\n'.join([f'**Peak {self.peak:,} bytes**, lower bound {self.lower_bound:,}, {verdict} ({self.method})', '',
                       '| tensor | steps | bytes | offset |', '|:--|--:|--:|--:|', *rows])
 
-# %% ../nbs/03_memory_alloc.ipynb #c067
+# %% ../nbs/03_memory_alloc.ipynb #c068
 def fullest(
-    intervals,  # Intervals, at least one
+    intervals: list,  # Intervals, at least one
     align: int = 8,  # bytes
 ) -> tuple:  # (step, Intervals that are live then, the largest first)
     "The first step at which most bytes are live."
@@ -226,7 +228,7 @@ def fullest(
     step = max(live, key=live.get)
     return step, sorted((i for i in intervals if i.start <= step < i.stop), key=lambda i: -i.size)
 
-# %% ../nbs/03_memory_alloc.ipynb #c069
+# %% ../nbs/03_memory_alloc.ipynb #c070
 def does_not_fit(
     plan: Plan,  # its peak is above `capacity`
     capacity: int,  # bytes
@@ -239,9 +241,9 @@ def does_not_fit(
     return DoesNotFit(f"the arena needs {plan.peak} bytes, {plan.peak - capacity} more than the {capacity} there are. "
                       f"At step {step} these tensors are live: {tensors}. {hope}, or choose a target with more SRAM.")
 
-# %% ../nbs/03_memory_alloc.ipynb #c071
+# %% ../nbs/03_memory_alloc.ipynb #c073
 def plan(
-    intervals,  # Intervals, each name once
+    intervals: list,  # Intervals, each name once
     align: int = 8,  # bytes: every offset is a multiple of it
     capacity: int = None,  # bytes; `DoesNotFit` when the peak is above it
     nodes: int = 1000,  # placements that the search may try; bounds the time alike on every machine
@@ -264,7 +266,7 @@ def plan(
     if capacity is not None and peak > capacity: raise does_not_fit(result, capacity)
     return result
 
-# %% ../nbs/03_memory_alloc.ipynb #c078
+# %% ../nbs/03_memory_alloc.ipynb #c080
 def plot_plan(
     plan: Plan,  # what to draw
     time: int = None,  # step to point at; what is not live then turns pale
@@ -285,7 +287,7 @@ def plot_plan(
     ax.set_title(f'peak {plan.peak:,} bytes (black), lower bound {plan.lower_bound:,} (red)', fontsize=9)
     return ax
 
-# %% ../nbs/03_memory_alloc.ipynb #c079
+# %% ../nbs/03_memory_alloc.ipynb #c082
 @patch
 def plot(self: Plan,
     ax=None,  # matplotlib Axes; new ones by default
@@ -294,7 +296,7 @@ def plot(self: Plan,
     "Draw the plan over time, as `plot_plan` does."
     return plot_plan(self, time, ax)
 
-# %% ../nbs/03_memory_alloc.ipynb #c083
+# %% ../nbs/03_memory_alloc.ipynb #c086
 def validate(
     plan: Plan,  # made by any planner
 ) -> None:
