@@ -103,7 +103,7 @@ def digits_arrays() -> dict:  # x_train, y_train, x_test, y_test, classes, sourc
 
 # %% ../nbs/04_data.ipynb #c025
 def check_images(
-    x,  # array to be checked
+    x: object,  # array to be checked
     what: str,  # named in errors
 ) -> np.ndarray:  # uint8 [n, h, w, c]
     "uint8 images with 1 to 4 channels, which come last; a missing channel axis is added."
@@ -118,7 +118,7 @@ def check_images(
 
 # %% ../nbs/04_data.ipynb #c028
 def check_labels(
-    y,  # array to be checked
+    y: object,  # array to be checked
     n: int,  # how many there must be
     what: str,  # named in errors
 ) -> np.ndarray:  # int64 [n]
@@ -150,7 +150,7 @@ def check_arrays(
 
 # %% ../nbs/04_data.ipynb #c034
 def npz_arrays(
-    path,  # a .npz file
+    path: Path,  # a .npz file
 ) -> dict:  # as `check_arrays` gives
     "Read a stranger's `.npz` without pickle, so that opening it cannot run code."
     try:
@@ -160,7 +160,9 @@ def npz_arrays(
         raise BadInput(f"{path} is not a readable .npz of plain arrays ({one_line(e)}); write it with numpy.savez") from e
     return check_arrays(arrays, Path(path).name)
 
-def one_line(e: Exception) -> str:
+def one_line(
+    e: Exception,  # of any kind
+) -> str:  # at most 200 characters
     "An error's text in one line of at most 200 characters."
     return ' '.join(str(e).split())[:200] or type(e).__name__
 
@@ -196,7 +198,7 @@ TORCHVISION = {'cifar10': 'CIFAR10', 'cifar100': 'CIFAR100', 'svhn': 'SVHN', 'fa
 # %% ../nbs/04_data.ipynb #c046
 def torchvision_arrays(
     name: str,  # a key of TORCHVISION
-    root,  # folder that the download goes to, or already lies in
+    root: Path,  # folder that the download goes to, or already lies in
 ) -> dict:  # as `check_arrays` gives
     "Download (once) through torchvision, and bring its layouts to one."
     make, arrays = getattr(import_torchvision().datasets, TORCHVISION[name]), {}
