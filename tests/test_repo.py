@@ -147,6 +147,7 @@ def test_links_and_commands(file):
     assert all((Path(sys.executable).parent/o).exists() for o in tools), tools
 
 
+@pytest.mark.needs('make')
 def test_makefile_lists_itself(require_tool):
     p = subprocess.run([require_tool('make')], cwd=ROOT, capture_output=True, text=True, check=True)
     targets = set(re.findall(r'^([a-z-]+):.*## ', (ROOT/'Makefile').read_text(encoding='utf-8'), flags=re.M))
@@ -154,6 +155,7 @@ def test_makefile_lists_itself(require_tool):
     assert shown == targets and {'help', 'venv', 'demo', 'test', 'docs', 'prepare', 'nb', 'clean'} <= shown
 
 
+@pytest.mark.needs('make')
 @pytest.mark.parametrize('python,hint', [('no-such-python', 'Python 3.10'), ('old', 'Python 3.10'), ('bare', 'python3-venv')])
 def test_makefile_says_what_is_missing(tmp_path, python, hint, require_tool):
     "No Python, an old one, or one without venv: one line says what to install, and nothing is left behind."
@@ -194,6 +196,7 @@ def test_oldest_python():
         assert not m, f'{o.relative_to(ROOT)}: {m.group(0)} is newer than Python 3.10'
 
 
+@pytest.mark.needs('git')
 def test_ignored_folders(require_tool):
     for o in ('.venv/x', '_docs/x', '_proc/x', '_build/x', 'runs/demo/report.json', 'tinyformer/__pycache__/x', 'a.elf'):
         assert subprocess.run([require_tool('git'), 'check-ignore', '-q', o], cwd=ROOT).returncode == 0, f'{o} is not ignored'
