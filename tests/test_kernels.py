@@ -125,6 +125,21 @@ def test_a_broken_kernel_is_seen():
     with pytest.raises(SimulationFailed, match='around or into its output'): tk.call(k, op, np.zeros(12, np.int8), library=Beside())
 
 
+def test_in_place_where_the_contract_allows_it():
+    "The output may be the first input of add, LayerNorm and attention."
+    rng, n = np.random.default_rng(7), 0
+    for k in (k for k in tk.CATALOGUE if k.kinds[0] in ('add', 'layernorm', 'attention')):
+        for op, xs, want in cases(k, 0, 20, 7):
+            out, scratch = tk.guarded(want.size), tk.guarded(tk.scratch_bytes(k, op))
+            out[tk.GUARD:-tk.GUARD] = xs[0].view(np.uint8)
+            same = [out[tk.GUARD:-tk.GUARD].view(np.int8), *xs[1:]]
+            assert getattr(tk.host(), k.name)(*tk._host_args(tk.arguments(k, op), out, same, scratch, [])) == 0
+            assert np.array_equal(out[tk.GUARD:-tk.GUARD].view(np.int8), want) and tk.guards_hold(out) and tk.guards_hold(scratch), (k.name, op.attrs)
+            n += 1
+    print(n, 'cases')
+    assert n == 20 * 6
+
+
 # ---- sanitizers: a fault kills the process, so all of it runs in one of its own
 
 UB = ('-fsanitize=undefined', '-fno-sanitize-recover=all', '-fsanitize=address', '-g')

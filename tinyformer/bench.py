@@ -272,7 +272,7 @@ def _shapes(group):
     if group == 'conv': return [('conv3x3', dict(h=h, w=h, cin=i, cout=o)) for h, i, o in conv]
     if group == 'sparse_conv': return [('conv3x3', dict(h=h, w=h, cin=i, cout=o, sparsity=s)) for (h, i, o), s in zip(conv[2:] * 3, (.5, .7, .8, .9, .8, .9, .95, .6))]
     if group == 'depthwise': return [('depthwise3x3', dict(h=h, w=h, cin=c, stride=s)) for h, c, s in ((4, 32, 1), (8, 16, 1), (8, 48, 2), (8, 64, 1), (16, 24, 1))]
-    if group == 'attention': return [('attention', dict(tokens=t, cin=c, heads=n)) for t, c, n in ((4, 16, 2), (16, 32, 2), (16, 48, 4), (64, 32, 4), (64, 64, 2), (32, 24, 3))]
+    if group == 'attention': return [('attention', dict(tokens=t, cin=c, heads=n)) for t, c, n in ((4, 16, 2), (16, 16, 4), (16, 24, 4), (16, 32, 4), (16, 48, 2), (64, 32, 4), (64, 64, 2), (32, 24, 3))]
     if group == 'layernorm': return [('layernorm', dict(tokens=t, cin=c)) for t, c in ((4, 16), (16, 32), (16, 96), (64, 24), (64, 64))]
     return [(group, dict(h=h, w=h, cin=c)) for h, c in ((2, 8), (4, 32), (4, 96), (8, 16), (8, 64), (16, 24))]
 

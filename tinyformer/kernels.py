@@ -78,7 +78,7 @@ CATALOGUE = (*_weighted('linear', 'pointwise linear fully_connected', _LINEAR),
     *(_kernel('layernorm', 'layernorm', 'layernorm', isa, 'out in0 &tfm_layernorm', scratch=False) for isa in ('c', 'dsp')),
     *(_kernel('attention', 'attention', 'attention', isa, 'out in0 in1 in2 &tfm_attention scratch') for isa in ('c', 'dsp')))
 
-# %% ../nbs/12_kernels.ipynb #c019
+# %% ../nbs/12_kernels.ipynb #c020
 def kernel(
     name:str, # a C function of the catalogue
 )->Kernel:
@@ -87,7 +87,7 @@ def kernel(
     if not found: raise BadInput(f"no kernel {name!r}; known: {', '.join(k.name for k in CATALOGUE)}")
     return found[0]
 
-# %% ../nbs/12_kernels.ipynb #c022
+# %% ../nbs/12_kernels.ipynb #c023
 STRUCTS = dict( # field names, in C's order; * is an array, % is 64 bits, the rest int32
     tfm_linear_dims='pixels cin cout', tfm_conv_dims='h w cin cout kh kw stride pad',
     tfm_quant='*bias *mult shift zp_in zp_out', tfm_rle='*stream bytes block',
@@ -95,7 +95,7 @@ STRUCTS = dict( # field names, in C's order; * is an array, % is 64 bits, the re
     tfm_layernorm='tokens c *gamma *beta mult shift zp_out %eps_q',
     tfm_attention='tokens dim heads mult_qk shift_qk *table mult_av shift_av zp_out')
 
-# %% ../nbs/12_kernels.ipynb #c023
+# %% ../nbs/12_kernels.ipynb #c025
 def constants(
     op:Op,       # any operator
     block:int=0, # 1, 2 or 4 for a stream, 0 for dense weights
@@ -109,7 +109,7 @@ def constants(
         c.update(stream=stream, bytes=len(stream), block=block)
     return c
 
-# %% ../nbs/12_kernels.ipynb #c026
+# %% ../nbs/12_kernels.ipynb #c029
 def _runs(kernel, op):
     if op.kind not in kernel.kinds: raise BadInput(f'{kernel.name} does not run {op.kind}; it runs {", ".join(kernel.kinds)}')
 
@@ -129,7 +129,7 @@ def arguments(
         return ('array' if isinstance(c[word], np.ndarray) else 'int'), word, c[word]
     return [one(w) for w in kernel.args.split()]
 
-# %% ../nbs/12_kernels.ipynb #c029
+# %% ../nbs/12_kernels.ipynb #c032
 def _struct_type(name):
     "The C structure as a ctypes class."
     kinds = {'*': ctypes.c_void_p, '%': ctypes.c_int64}
@@ -138,12 +138,12 @@ def _struct_type(name):
 
 _TYPES = {name: _struct_type(name) for name in STRUCTS}
 
-# %% ../nbs/12_kernels.ipynb #c031
+# %% ../nbs/12_kernels.ipynb #c035
 def sources()->list: # paths
     "Every C file of the catalogue, each once."
     return [FIRMWARE/s for s in sorted({s for k in CATALOGUE for s in k.sources} | {'kernels/attention/tfm_softmax_s8_ref.c'})]
 
-# %% ../nbs/12_kernels.ipynb #c033
+# %% ../nbs/12_kernels.ipynb #c037
 @functools.lru_cache(None)
 def host(
     flags:tuple=(), # more compiler flags, such as ('-fsanitize=undefined',)
@@ -152,7 +152,7 @@ def host(
     "The kernels compiled for this machine, once. Raises `MissingTool` with the install command when there is no compiler."
     return ctypes.CDLL(str(compile_host(sources(), include=[FIRMWARE/'include'], flags=flags, cc=cc)))
 
-# %% ../nbs/12_kernels.ipynb #c036
+# %% ../nbs/12_kernels.ipynb #c040
 GUARD = 64 # bytes on each side of every buffer that a kernel writes
 
 def guarded(
@@ -167,7 +167,7 @@ def guards_hold(
     "Whether both guards are as they were."
     return bool((buf[:GUARD] == 0xA5).all() and (buf[-GUARD:] == 0xA5).all())
 
-# %% ../nbs/12_kernels.ipynb #c038
+# %% ../nbs/12_kernels.ipynb #c043
 STATUS = {0: 'TFM_OK', 1: 'TFM_ERR_NULL', 2: 'TFM_ERR_DIMS', 3: 'TFM_ERR_SCRATCH', 4: 'TFM_ERR_ALIGN', 5: 'TFM_ERR_STREAM'}
 
 def _host_args(args, out, xs, scratch, keep):
@@ -185,7 +185,7 @@ def _host_args(args, out, xs, scratch, keep):
             keep.append(s := _TYPES[name](*(pointer(v) if k == '*' else int(v) for _, k, v in value)))
             yield ctypes.byref(s)
 
-# %% ../nbs/12_kernels.ipynb #c041
+# %% ../nbs/12_kernels.ipynb #c046
 def scratch_bytes(
     kernel:Kernel, # which function
     op:Op,         # what it is to run
@@ -200,7 +200,7 @@ def scratch_bytes(
     if n < 0: raise BadInput(f'{kernel.name} refuses the sizes of {op.name}: ' + ', '.join(f'{f} {c[f]}' for f in STRUCTS[dims].split() if f[0] != '*'))
     return n
 
-# %% ../nbs/12_kernels.ipynb #c043
+# %% ../nbs/12_kernels.ipynb #c049
 def default_block(
     kernel:Kernel, # any kernel
 )->int: # 4 for a stream, 0 for dense weights
@@ -224,7 +224,7 @@ def call(
         if not ok: raise SimulationFailed(f'{kernel.name} on {op.name} wrote outside its output: around or into its {what}')
     return out[GUARD:-GUARD].view(np.int8)
 
-# %% ../nbs/12_kernels.ipynb #c054
+# %% ../nbs/12_kernels.ipynb #c060
 def plot_tile(
     channels:int=8, # input channels that are drawn, a multiple of 4
     kept:tuple=(1,),# blocks of four channels that the stream keeps
@@ -244,7 +244,7 @@ def plot_tile(
     ax.tick_params(length=0)
     return ax
 
-# %% ../nbs/12_kernels.ipynb #c062
+# %% ../nbs/12_kernels.ipynb #c069
 def plot_ladder(
     rows:list, # of dict: name, instructions, macs
     ax=None,   # axes to draw on
@@ -258,7 +258,7 @@ def plot_ladder(
     ax.set(xlabel='instructions per dense multiply-accumulate', xlim=(0, 1.15 * max(per)))
     return ax
 
-# %% ../nbs/12_kernels.ipynb #c067
+# %% ../nbs/12_kernels.ipynb #c075
 def row_inputs(
     op:Op, # any operator
 )->int: # input values that one output pixel (or token) is made from
@@ -268,7 +268,7 @@ def row_inputs(
     if op.kind == 'maxpool2x2': return 4 * a['c']
     return a.get('kh', 1) * a.get('kw', 1) * (a.get('cin') or a.get('c') or a.get('dim', 1))
 
-# %% ../nbs/12_kernels.ipynb #c069
+# %% ../nbs/12_kernels.ipynb #c077
 def features(
     op:Op,       # any operator
     kept:int=0,  # blocks in the stream, 0 for dense weights
@@ -281,7 +281,7 @@ def features(
     return dict(call=1, pixels=p, pixel_cin=p*row_inputs(op), outputs=n, pixel_rows=tiles*cout, tile_blocks=tiles*kept,
                 pixel_blocks=p*kept, macs=op_macs(op), tile_cin=8*tiles*row_inputs(op), tile_macs=8*tiles*cout*row_inputs(op), row_tokens2=a.get('heads', 0)*t*t, elements=n)
 
-# %% ../nbs/12_kernels.ipynb #c076
+# %% ../nbs/12_kernels.ipynb #c084
 def predict_instructions(
     kernel:Kernel, # which function
     op:Op,         # what it is to run
@@ -295,7 +295,7 @@ def predict_instructions(
     if key not in table['kernels']: raise BadInput(f'the cost table does not know {key}. Make it again with `tinyformer bench --fit`.')
     return round(sum(c*f[name] for name, c in table['kernels'][key]['coef'].items()))
 
-# %% ../nbs/12_kernels.ipynb #c079
+# %% ../nbs/12_kernels.ipynb #c087
 @dataclass(frozen=True)
 class Choice:
     "A kernel for one operator, and what it costs."
@@ -305,7 +305,7 @@ class Choice:
     scratch_bytes:int  # working memory, from the kernel's own C function
     instructions:int   # predicted
 
-# %% ../nbs/12_kernels.ipynb #c081
+# %% ../nbs/12_kernels.ipynb #c090
 def _matrix(op): return op.params['weight'].reshape(len(op.params['weight']), -1, op.attrs['cin'])
 
 def _formats(kernel, op):
@@ -316,7 +316,7 @@ def _formats(kernel, op):
     def kept(b): return int(np.pad(w, ((0,0), (0,0), (0, -w.shape[2] % b))).reshape(-1, b).any(1).sum())
     return [(b, stream_bytes(w, b), kept(b)) for b in sorted(BLOCKS.values())]
 
-# %% ../nbs/12_kernels.ipynb #c083
+# %% ../nbs/12_kernels.ipynb #c093
 def candidates(
     op:Op,         # any operator
     target:Target, # its core decides which kernels may run
@@ -326,7 +326,7 @@ def candidates(
     return [Choice(k, block, size, scratch_bytes(k, op), predict_instructions(k, op, block, kept))
             for k in able for block, size, kept in _formats(k, op)]
 
-# %% ../nbs/12_kernels.ipynb #c085
+# %% ../nbs/12_kernels.ipynb #c096
 OBJECTIVES = dict(bytes=lambda c: (c.weight_bytes, c.instructions), speed=lambda c: (c.instructions, c.weight_bytes))
 
 def choose(
@@ -338,7 +338,7 @@ def choose(
     if objective not in OBJECTIVES: raise BadInput(f"no objective {objective!r}; choose {' or '.join(map(repr, OBJECTIVES))}")
     return min(candidates(op, target), key=OBJECTIVES[objective])
 
-# %% ../nbs/12_kernels.ipynb #c089
+# %% ../nbs/12_kernels.ipynb #c101
 def select(
     graph:Graph,           # the model
     target:Target,         # the board
@@ -351,7 +351,7 @@ def select(
     if unknown: raise BadInput(f"no operator named {', '.join(sorted(unknown))} in {graph.name}")
     return {op.name: overrides.get(op.name) or choose(op, target, objective) for op in graph.ops}
 
-# %% ../nbs/12_kernels.ipynb #c094
+# %% ../nbs/12_kernels.ipynb #c107
 def variants(
     pixels:int,     # pixels or tokens
     cin:int,        # input channels
@@ -366,7 +366,7 @@ def variants(
         out[name] = expected_bytes(cout, cin, 1, name, sparsity), predict_instructions(kernel('tfm_linear_s8_rle_dsp'), op, b, kept)
     return out
 
-# %% ../nbs/12_kernels.ipynb #c096
+# %% ../nbs/12_kernels.ipynb #c110
 def plot_variants(
     pixels:int=64,      # pixels or tokens
     cin:int=64,         # input channels
@@ -386,7 +386,7 @@ def plot_variants(
     fig.suptitle(f'{pixels} x {cin} to {cout} at {sparsity:.0%}: smallest is {best[0]} with {best[1][0]:.0f} bytes', fontsize=10)
     return fig
 
-# %% ../nbs/12_kernels.ipynb #c100
+# %% ../nbs/12_kernels.ipynb #c114
 def weights_blob(
     op:Op,          # any operator
     choice:Choice,  # its kernel and format
@@ -396,10 +396,10 @@ def weights_blob(
     inner = [(f, v) for what, _, fields in args if what == 'struct' for f, k, v in fields if k == '*']
     return dict([(n, v) for what, n, v in args if what == 'array'] + inner)
 
-# %% ../nbs/12_kernels.ipynb #c102
+# %% ../nbs/12_kernels.ipynb #c117
 def _c_int(v): return '(-2147483647 - 1)' if v == -2**31 else f'{v}LL' if abs(v) >= 2**31 else str(v)
 
-# %% ../nbs/12_kernels.ipynb #c104
+# %% ../nbs/12_kernels.ipynb #c119
 def call_lines(
     op:Op,         # any operator
     choice:Choice, # its kernel and format

@@ -10,17 +10,20 @@ int32_t tfm_attention_s8_dsp_scratch_bytes(const tfm_attention *attention) {
     return attention && dims_ok(attention) ? tfm_round4(attention->tokens) : -1;
 }
 
-/* acc += q . k over `width` channels for two keys: the query is widened once for both */
+/* q . k over `width` channels for two keys: the query is widened once for both */
 static inline void dot2(const int8_t *q, const int8_t *k0, const int8_t *k1, int32_t width, int32_t acc[2]) {
     int32_t a0 = 0, a1 = 0;
-    const int8_t *end4 = q + (width & ~3), *end = q + width;
-    for (; q < end4; q += 4, k0 += 4, k1 += 4) {
+    for (const int8_t *end = q + (width & ~3); q < end; q += 4, k0 += 4, k1 += 4) {
         const uint32_t x = tfm_load4(q), even = tfm_sxtb16(x), odd = tfm_sxtb16_ror8(x);
         const uint32_t y = tfm_load4(k0), z = tfm_load4(k1);
         a0 = tfm_smlad(odd, tfm_sxtb16_ror8(y), tfm_smlad(even, tfm_sxtb16(y), a0));
         a1 = tfm_smlad(odd, tfm_sxtb16_ror8(z), tfm_smlad(even, tfm_sxtb16(z), a1));
     }
-    for (; q < end; q++, k0++, k1++) a0 += *q * *k0, a1 += *q * *k1;
+    if (width & 2) {
+        a0 += q[0] * k0[0] + q[1] * k0[1], a1 += q[0] * k1[0] + q[1] * k1[1];
+        q += 2, k0 += 2, k1 += 2;
+    }
+    if (width & 1) a0 += *q * *k0, a1 += *q * *k1;
     acc[0] = a0, acc[1] = a1;
 }
 
@@ -84,10 +87,17 @@ TFM_OUTLINE static void mix4(int8_t *out, const uint8_t *prob, const int8_t *v, 
     out[3] = (int8_t)tfm_requant0(tfm_shl(a3, shift), mult, zp);
 }
 
-static void mix1(int8_t *out, const uint8_t *prob, const int8_t *v, const tfm_attention *a) {
-    int32_t acc = 0;
-    for (int32_t j = 0; j < a->tokens; j++, v += a->dim) acc += prob[j] * *v;
-    *out = tfm_requant(acc, a->mult_av, a->shift_av, a->zp_out);
+/* the same for the last one to three channels */
+TFM_OUTLINE static void mix_tail(int8_t *out, int32_t n, const uint8_t *prob, const int8_t *v, const tfm_attention *a) {
+    int32_t a0 = 0, a1 = 0, a2 = 0;
+    const int32_t dim = a->dim, second = n > 1 ? 1 : 0, third = n > 2 ? 2 : 0;
+    for (const uint8_t *end = prob + a->tokens; prob < end; prob++, v += dim) {
+        const int32_t p = *prob;
+        a0 += p * v[0], a1 += p * v[second], a2 += p * v[third];
+    }
+    const int32_t acc[3] = {a0, a1, a2};
+    for (int32_t i = 0; i < n; i++)
+        out[i] = (int8_t)tfm_requant0(tfm_shl(acc[i], a->shift_av), a->mult_av, a->zp_out);
 }
 
 int tfm_attention_s8_dsp(int8_t *out, const int8_t *q, const int8_t *k, const int8_t *v,
@@ -104,7 +114,7 @@ int tfm_attention_s8_dsp(int8_t *out, const int8_t *q, const int8_t *k, const in
             row_probs(prob, q + h, k + h, a, width);
             int32_t c = h;
             for (; c + 4 <= h + width; c += 4) mix4(out + c, prob, v + c, a);
-            for (; c < h + width; c++) mix1(out + c, prob, v + c, a);
+            if (width & 3) mix_tail(out + c, width & 3, prob, v + c, a);
         }
     }
     return TFM_OK;
