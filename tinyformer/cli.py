@@ -14,7 +14,7 @@ SETTINGS = dict(  # RunConfig field -> help; types and defaults come from RunCon
     seed='seed of everything random', supernet_epochs='epochs of the one-shot supernet', float_epochs='epochs of the winner in float',
     prune_epochs='epochs of gradual pruning and recovery', qat_epochs='epochs of int8 fine-tuning',
     max_drop='validation accuracy that pruning and int8 may lose together, 0 to 1', max_instructions='limit per inference; 0 is no limit',
-    batch_size='images per training step', lr='peak learning rate')
+    batch_size='images per training step', lr='peak learning rate', threads='CPU threads of torch; the result depends on their number')
 
 
 def _add_settings(p):
