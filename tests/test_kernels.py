@@ -311,3 +311,14 @@ def test_rows_have_the_fixed_keys():
     row = bench.measure('pointwise', h=2, w=4, cin=8, cout=6, sparsity=.5)
     assert list(row) == list(bench.KEYS) and row['bytes_different'] == 0 and row['bytes_compared'] == 48 and row['instructions'] > 0
     assert row['kernel'].startswith('tfm_') and row['est_cycles'] is None and bench.table_text([row]).count('\n') == 1
+
+
+def test_search_and_engine_predict_the_same_network():
+    "The search's cost of an architecture is the sum of the engine's choices, and the emulated core is near both."
+    space, m7 = sp.digits_space(), target('stm32f746')
+    for seed in (0, 1):
+        arch = space.sample(np.random.default_rng(seed))
+        chosen = tk.select(tg.random_model(arch, seed), m7)
+        engine, search = sum(c.instructions for c in chosen.values()), sp.cost(arch).instructions
+        print(seed, engine, search)
+        assert abs(engine / search - 1) < .1
