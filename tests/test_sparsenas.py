@@ -15,7 +15,7 @@ from tinyformer.hardware import target
 from tinyformer.pruning import sparsity_of
 from tinyformer.search_space import SuperNet, cost, digits_space, prune_plan
 from tinyformer.sparsenas import (FINISHED, Candidate, PrunedSuperNet, candidates, closest_miss, excess, fingerprint, judge, open_study,
-                                  pareto, pick, plot_search, search, train_supernet)
+                                  pareto, pick, plot_budget, plot_search, search, tightened, train_supernet)
 from tinyformer.supernas import STACK_BYTES
 from tinyformer.training import TrainConfig, rng_at
 
@@ -198,6 +198,18 @@ def test_the_picture_shows_every_trial(whole):
     assert len(b.collections[0].get_offsets()) == len(whole.feasible)
     region = a.patches[0]
     assert (region.get_width(), region.get_height()) == (TYPICAL / 1024, 8)
+    matplotlib.pyplot.close('all')
+
+
+def test_tighter_limits_only_take_away(whole):
+    for flash in (TYPICAL, TYPICAL - 300, TYPICAL - 2000):
+        t = tightened(whole, flash, TIGHT.sram_bytes)
+        want = [c.number for c in whole.trials if c.cost.storage_bytes <= flash and c.feasible]
+        assert [c.number for c in t.feasible] == want and (t.winner is None) == (not want)
+        if want: assert t.winner == pick(t.trials, len(load('digits').y_val))
+    nothing = plot_budget(whole, flash=.1)
+    assert len(nothing.axes[1].collections[0].get_offsets()) == 0 and tightened(whole, TYPICAL // 10, 8192).winner is None
+    with pytest.raises(BadInput, match='search again'): tightened(whole, TYPICAL, TIGHT.sram_bytes + 1)
     matplotlib.pyplot.close('all')
 
 
