@@ -43,13 +43,13 @@ def plot_road(
 ) -> object:  # matplotlib Figure
     "Draw the steps as a road, the finished ones filled; a pure function of its argument."
     import matplotlib.pyplot as plt
-    fig, ax = plt.subplots(figsize=(7, 1.5))
+    fig, ax = plt.subplots(figsize=(7, 1.6))
     ax.plot([0, len(ROAD) - 1], [0, 0], color='0.8', lw=4, zorder=0)
     for i, name in enumerate(ROAD):
         ax.scatter(i, 0, s=420, color='C0' if i < done else 'white', edgecolor='C0', zorder=1)
         ax.text(i, 0, i + 1, ha='center', va='center', color='white' if i < done else 'C0')
-        ax.text(i, -.55, name, ha='center', va='top')
-    ax.set(ylim=(-1.2, .6), xlim=(-.6, len(ROAD) - .4)); ax.axis('off')
+        ax.text(i, -.5 - .35 * (i % 2), name, ha='center', va='top')
+    ax.set(ylim=(-1.3, .6), xlim=(-.6, len(ROAD) - .4)); ax.axis('off')
     return fig
 
 # %% ../nbs/15_pipeline.ipynb #c011
