@@ -22,7 +22,7 @@ SPACE = digits_space()
 def made(p, n=400, threshold=.9, sram=0.):
     "An acceptance with a share `p` of fitting samples; the others are over the flash limit."
     k = round(p * n)
-    return Acceptance(SPACE, M7, flash=(.5,) * k + (1.5,) * (n - k), sram=(sram,) * n, params=(1000,) * n, threshold=threshold)
+    return Acceptance(SPACE, M7, flash=(.8,) * k + (1.5,) * (n - k), sram=(sram,) * n, params=(1000,) * n, threshold=threshold)
 
 
 @settings(deadline=None, max_examples=200, derandomize=True)
