@@ -21,7 +21,7 @@ def tracked():
         out = subprocess.run(['git', 'ls-files', '-z', '--cached', '--others', '--exclude-standard'], cwd=ROOT, capture_output=True, text=True, check=True).stdout
         files = [ROOT/o for o in out.split('\0') if o]
     except (OSError, subprocess.CalledProcessError):      # an unpacked archive without git
-        files = [o for o in ROOT.rglob('*') if not set(o.relative_to(ROOT).parts) & {'.venv', '_docs', '_proc', '_build', 'runs', '__pycache__'}]
+        files = [o for o in ROOT.rglob('*') if not set(o.relative_to(ROOT).parts) & {'.git', '.venv', '_docs', '_proc', '_build', 'build', 'runs', '__pycache__', '.pytest_cache', '.hypothesis'}]
     return [o for o in files if o.is_file()]
 
 
