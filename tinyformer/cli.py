@@ -33,8 +33,9 @@ def _settings(args, base=None):
 
 
 def _steps(run, *names, again=False, **kw):
+    "Do some steps of a run; `kw` goes to the last."
     from tinyformer import pipeline
-    if again: pipeline.forget(run.folder, names[0]) if names[0] != 'supernas' else None
+    if again: pipeline.forget(run.folder, names[0])
     for n in names: pipeline.do(run, n, **(kw if n == names[-1] else {}))
 
 
@@ -79,9 +80,12 @@ def _model_firmware(a, port=None):
 
 
 def cmd_compile(a):
-    from tinyformer.pipeline import Run
+    from tinyformer.pipeline import Run, result
     from tinyformer.simulator import build
-    if Path(a.what).is_dir(): return _steps(Run(a.what), 'compile', again=a.again, cc=a.cc)
+    if Path(a.what).is_dir():
+        run = Run(a.what)
+        other = run.path('compile.json').exists() and result(run, 'compile')['cc'] != a.cc
+        return _steps(run, 'compile', again=a.again or other, cc=a.cc)
     fw = _model_firmware(a)
     image = build(fw, cc=a.cc)
     print(f'{fw.folder}: {image.flash_bytes:,} bytes of flash, arena {fw.arena_bytes:,} bytes, {image.compiler}')
@@ -164,8 +168,8 @@ def _model_parser(sub, name, what, fn):
     return p
 
 
-def parser():
-    "Everything that can be typed after `tinyformer`."
+def parser(argv):
+    "Everything that can be typed after `tinyformer`; the settings, which need torch, only where `argv` asks for them."
     p = argparse.ArgumentParser(prog='tinyformer', description='Search, train, compress, compile and run sparse int8 transformers for microcontrollers.')
     p.add_argument('--version', action='version', version=f'tinyformer {__version__}')
     p.add_argument('--debug', action='store_true', help='show the traceback of an error')
@@ -175,7 +179,7 @@ def parser():
         d = sub.add_parser(name, help=what, description=f'{what[0].upper()}{what[1:]}. A killed run continues when the same command is given again.')
         d.add_argument('--out', type=Path, default=Path(out), help=f'run folder (default: {out})')
         d.add_argument('--fresh', action='store_true', help='forget what the run folder holds and start over')
-        _add_settings(d)
+        if name in argv: _add_settings(d)
         d.set_defaults(fn=fn)
     _step_parser(sub, 'train', 'train the winner of a search in float', cmd_train)
     _step_parser(sub, 'compress', 'prune the trained winner in blocks and quantise it to int8', cmd_compress)
@@ -230,7 +234,7 @@ def main(argv=None):
     debug = '--debug' in argv
     if debug: argv = ['--debug'] + [a for a in argv if a != '--debug']
     try:
-        args = parser().parse_args(argv)
+        args = parser(argv).parse_args(argv)
         args.fn(args)
     except (Exception, KeyboardInterrupt) as e:
         if debug: raise
