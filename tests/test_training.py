@@ -95,6 +95,15 @@ def test_the_callers_generators_are_left_alone(data):
     assert (torch.rand(1), np.random.rand()) == want
 
 
+def test_each_epoch_has_dice_of_its_own(data):
+    drawn = []
+    def forward(m, x, step):
+        drawn.append((float(torch.rand(1)), float(np.random.rand()), float(x.sum())))
+        return m(x)
+    fit(net(), data, TrainConfig(epochs=3, batch_size=1150), forward=forward, progress=False)
+    for column in zip(*drawn): assert len(set(column)) == 3
+
+
 def test_kept_objects_travel_in_the_checkpoint(data, tmp_path):
     class Counter:
         n = 0
