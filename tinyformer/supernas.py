@@ -267,7 +267,7 @@ def plot_acceptances(
     ax = ax or plt.subplots(figsize=(6, min(3.5, .35 * len(accs) + 1)), layout='constrained')[1]
     colour = dict(accepted='C2', rejected='C3', undecided='C1')
     for i, a in enumerate(accs):
-        ax.plot(a.interval, [i, i], color=colour[a.verdict], lw=3)
+        ax.plot(a.interval, [i, i], color=colour[a.verdict], lw=3, solid_capstyle='butt')
         ax.plot(a.probability, i, 'o', color=colour[a.verdict])
     ax.axvline(accs[0].threshold, color='gray', ls='--', lw=.8)
     ax.set(yticks=range(len(accs)), yticklabels=[a.space.name for a in accs], xlabel='acceptance probability', xlim=(-.02, 1.02))
