@@ -25,7 +25,7 @@ from .search_space import Arch, SearchSpace, build, prune_plan
 from .training import TrainConfig, evaluate, fit, plot_history
 from .pruning import Pruner, sparsity_of
 from .quantization import quantize
-from .supernas import plot_acceptances, sample_supernets, supernas
+from .supernas import LAMBDA_LO, plot_acceptances, sample_supernets, supernas
 from .sparsenas import PrunedSuperNet, plot_search, search, train_supernet
 from .graph import load as load_graph, lower, run as run_graph, save as save_graph
 from .codegen import generate
@@ -60,7 +60,7 @@ class RunConfig:
     target: str = 'stm32f746'  # name known to `hardware.target`
     flash: str = '32KB'  # for the whole image: code and weights
     sram: str = '16KB'  # for arena, data, bss and stack
-    lo: float = 0.45  # λ_lo: a path should use at least this share of the flash
+    lo: float = LAMBDA_LO  # λ_lo: a path should use at least this share of the flash
     hi: float = 1.0  # λ_hi: and at most this share
     supernets: int = 6  # candidate supernets to sample
     trials: int = 40  # candidates of the search
