@@ -62,8 +62,8 @@ class RunConfig:
     sram: str = '16KB'  # for arena, data, bss and stack
     lo: float = LAMBDA_LO  # λ_lo: a path should use at least this share of the flash
     hi: float = 1.0  # λ_hi: and at most this share
-    supernets: int = 6  # candidate supernets to sample
-    trials: int = 40  # candidates of the search
+    supernets: int = 10  # candidate supernets to sample
+    trials: int = 60  # candidates of the search
     seed: int = 0  # of everything random
     supernet_epochs: int = 80  # one-shot training
     float_epochs: int = 30  # of the winner
