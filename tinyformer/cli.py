@@ -117,6 +117,8 @@ def _qemu(run, cc):
     d = compare_qemu(run, cc=cc)
     print(f"QEMU and Unicorn on one image ({d['compiler']}): {d['bytes_different']} of {d['bytes_compared']} output bytes differ; "
           f"{d['qemu_instructions']:,} and {d['unicorn_instructions']:,} instructions")
+    if d['bytes_different'] or abs(d['qemu_instructions'] - d['unicorn_instructions']) > 2 * d['tick']:
+        raise TinyFormerError('QEMU and Unicorn disagree: at least one of them is wrong about this image. Please report it with the model file.')
 
 
 def _bench_rows(a):
