@@ -1,7 +1,6 @@
 """The whole road on small settings: files, resuming after kill -9, and what a report holds."""
-import json, os, random, signal, subprocess, sys, time
+import json, os, random, shutil, signal, subprocess, sys, time
 
-import numpy as np
 import pytest
 
 from tinyformer import pipeline
@@ -95,13 +94,22 @@ def test_second_run_reuses_everything(small_run):
 
 
 def test_again_forgets_later_steps(small_run, tmp_path):
-    import shutil
     folder = shutil.copytree(small_run, tmp_path/'copy')
     pipeline.forget(folder, 'compile')
     run = pipeline.Run(folder, progress=False)
     with pytest.raises(RunFolderError, match='tinyformer compile'): pipeline.result(run, 'compile')
     assert not (folder/'simulate.json').exists() and not (folder/'report.json').exists()
     assert pipeline.do(run, 'compile')['flash_bytes'] == json.loads((small_run/'compile.json').read_text())['flash_bytes']
+
+
+def test_every_step_runs_alone_from_the_files_of_the_folder(small_run, tmp_path, capsys):
+    "After a search, the later commands one by one end in the report of the demo."
+    from tinyformer import cli
+    folder = shutil.copytree(small_run, tmp_path/'steps')
+    pipeline.forget(folder, 'train')
+    for command in 'train compress compile simulate report'.split(): assert cli.main([command, str(folder)]) == 0, capsys.readouterr().err
+    a, b = (json.loads((f/'report.json').read_text()) for f in (folder, small_run))
+    assert {k: v for k, v in a.items() if 'seconds' not in k} == {k: v for k, v in b.items() if 'seconds' not in k}
 
 
 def test_lost_accuracy_and_slowness_are_errors():
@@ -112,7 +120,6 @@ def test_lost_accuracy_and_slowness_are_errors():
 @pytest.mark.needs('qemu')
 @pytest.mark.parametrize('cc', ['zig', pytest.param('gcc', marks=pytest.mark.needs('gcc'))])
 def test_qemu_agrees_with_unicorn(small_run, tmp_path, cc):
-    import shutil
     d = pipeline.compare_qemu(pipeline.Run(shutil.copytree(small_run, tmp_path/'copy'), progress=False), cc)
     print(d)
     assert d['bytes_compared'] == 10 and d['bytes_different'] == 0
