@@ -39,7 +39,7 @@ def firmware_dir()->Path: # folder with include/, kernels/ and ports/
     "The C sources: `firmware/` of a checkout, else the copy inside the installed package."
     here = Path(__file__).resolve().parent
     for folder in (here.parent/'firmware', here/'firmware'):
-        if (folder/'include').is_dir(): return folder
+        if (folder/'include'/'tfm_kernels.h').is_file(): return folder
     raise MissingTool("the C sources (firmware/) are missing from this installation. Reinstall: pip install --force-reinstall tinyformer")
 
 
