@@ -213,7 +213,7 @@ def _verdict(a):
 @step
 def step_supernas(
     run: Run,  # an open run
-) -> dict:  # what to keep of it:
+) -> dict:  # what to keep of it
     "Sample supernets and accept one (SuperNAS)."
     c = run.cfg
     found = supernas(sample_supernets(c.supernets, seed=c.seed), budget(c), c.lo, c.hi, seed=c.seed, progress=run.progress)
@@ -248,7 +248,7 @@ def _train_config(c, epochs, **kw): return TrainConfig(**(dict(epochs=epochs, ba
 @step
 def step_supernet(
     run: Run,  # an open run
-) -> dict:  # what to keep of it:
+) -> dict:  # what to keep of it
     "Train the accepted supernet, one uniformly drawn path per step."
     net = train_supernet(_space(run), _data(run), _train_config(run.cfg, run.cfg.supernet_epochs),
                          checkpoint=run.path('supernet.ckpt'), progress=run.progress)
@@ -259,7 +259,7 @@ def step_supernet(
 @step
 def step_sparsenas(
     run: Run,  # an open run
-) -> dict:  # what to keep of it:
+) -> dict:  # what to keep of it
     "Search architecture, block shape and sparsity together (SparseNAS)."
     space = _space(run)
     net = load_weights(PrunedSuperNet(space), run.path('supernet.pt'))
@@ -282,7 +282,7 @@ def _fit(run, model, name, cfg, **kw):
 @step
 def step_train(
     run: Run,  # an open run
-) -> dict:  # what to keep of it:
+) -> dict:  # what to keep of it
     "Train the winner in float, from its slice of the supernet."
     net = load_weights(PrunedSuperNet(_space(run)), run.path('supernet.pt')).extract(_arch(run))
     out = _fit(run, net, 'train', _train_config(run.cfg, run.cfg.float_epochs))
@@ -297,7 +297,7 @@ def _float(run):
 @step
 def step_prune(
     run: Run,  # an open run
-) -> dict:  # what to keep of it:
+) -> dict:  # what to keep of it
     "Automated gradual pruning in blocks over the first 60 % of the steps, recovery after them."
     c, net, plan = run.cfg, build(_arch(run)), prune_plan(_arch(run))
     net.load_state_dict(_float(run).state_dict())
@@ -327,7 +327,7 @@ def _accuracy(logits, y): return float((logits.argmax(1) == y).mean())
 @step
 def step_quantize(
     run: Run,  # an open run
-) -> dict:  # what to keep of it:
+) -> dict:  # what to keep of it
     "Fine-tune with fake quantisation, lower to integers, save `model.tfm`."
     c, data = run.cfg, _data(run)
     net = load_weights(build(_arch(run)), run.path('pruned.pt'))
@@ -398,7 +398,7 @@ def _test_accuracies(run, data, reference, device):
 @step
 def step_simulate(
     run: Run,  # an open run
-) -> dict:  # what to keep of it:
+) -> dict:  # what to keep of it
     "Run every test image on the emulated core and compare every output byte."
     data, fw = _data(run), _firmware(run)
     image = build_image(fw, cc=result(run, 'compile')['cc'])
@@ -507,7 +507,7 @@ def report_markdown(
 @step
 def step_report(
     run: Run,  # an open run
-) -> dict:  # what to keep of it:
+) -> dict:  # what to keep of it
     "Write report.json and report.md."
     d = report_data(run)
     save_figure(plot_stages(d), run.path('accuracy.png'))
