@@ -18,7 +18,7 @@ from tinyformer.kernels import select
 from tinyformer.memory_alloc import lower_bound, plan
 from tinyformer.pruning import prune_once
 from tinyformer.rle_encoding import stream_bytes
-from tinyformer.search_space import (Arch, CostTable, Downsample, InvertedResidual, Position, SearchSpace, SuperNet, Transformer,
+from tinyformer.search_space import (NETWORKS, Arch, CostTable, Downsample, InvertedResidual, Position, SearchSpace, SuperNet, Transformer,
                                      build, cost, digits_space, intervals, layers, load_cost_table, prune_plan, published_arch,
                                      recalibrate_bn, reference_arch)
 
@@ -138,6 +138,43 @@ def test_published_networks():
     assert [(l.tokens, l.cout, l.heads) for l in att] == [(256, 44, 4), (64, 192, 4)]
     assert cost(published_arch()).peak_bytes < 4*256*256        # below the score matrix that is never stored
     assert sum(p.numel() for p in build(published_arch()).parameters()) == cost(published_arch()).params
+
+
+REFERENCE = """conv3x3 32x32x16, pointwise 32x32x96, depthwise3x3 16x16x96, pointwise 16x16x24, pointwise 16x16x144, depthwise3x3 16x16x144,
+ pointwise 16x16x24, add 16x16x24, pointwise 16x16x144, depthwise3x3 8x8x144, pointwise 8x8x64""" + """, layernorm 8x8x64, linear 8x8x192,
+ attention 8x8x64, linear 8x8x64, add 8x8x64, layernorm 8x8x64, linear 8x8x256, linear 8x8x64, add 8x8x64""" * 2 + """, pointwise 8x8x256,
+ avgpool 1x1x256, fully_connected 1x1x10"""
+
+
+def test_the_reference_network_layer_by_layer():
+    joined = [f'{l.kind} {l.h}x{l.w}x{3*l.cout if l.name.endswith(".q") else l.cout}' for l in layers(Arch.load('R')) if l.name[-2:] not in ('.k', '.v')]
+    assert joined == [o.strip() for o in REFERENCE.split(',')]
+
+
+def test_shipped_networks_carry_their_sparsities():
+    assert [Arch.load(n) for n in NETWORKS] == [reference_arch(), published_arch()]
+    assert {l.sparsity for l in layers(Arch.load('R')) if l.prunable} == {.8} and Arch.load('R').head_sparsity == .8
+    for l in layers(Arch.load('P')):
+        late = l.name.startswith(('blocks.4', 'blocks.5', 'head'))      # the second stage behind its downsampling, and the last convolution
+        assert (l.sparsity, l.block) == ((.7, '1x4' if l.name == 'head' else '1x2') if late and l.prunable else (0., '1x4')), l.name
+
+
+def test_a_damaged_network_file_is_refused_by_name(tmp_path):
+    path = ODD.sample(5).save(tmp_path/'net.json')
+    text, cases = path.read_text(), 0
+    assert Arch.load(path) == Arch.load(str(path)) == ODD.sample(5)
+    for n in range(len(text.rstrip())):
+        path.write_text(text[:n])
+        with pytest.raises(CorruptModel, match='net.json'): Arch.load(path)
+        cases += 1
+    for bad, words in ((b'\xff\xfe', 'not JSON'), (b'[' * 100_000, 'not JSON'), (text.replace('"version": 1', '"version": 2').encode(), 'version 1 only'),
+                       (text.replace('tinyformer-arch', 'other').encode(), 'tinyformer-arch'), (b'NaN', 'expected an object')):
+        path.write_bytes(bad)
+        with pytest.raises(CorruptModel, match=words): Arch.load(path)
+    with pytest.raises(BadInput, match='R or P'): Arch.load(tmp_path/'absent.json')
+    with pytest.raises(BadInput, match='R or P'): Arch.load(tmp_path)
+    print(cases, 'cut files refused')
+    assert cases > 100
 
 
 def test_cost_is_fast():
