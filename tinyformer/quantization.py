@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['NEAREST', 'LEAVES', 'ALIAS', 'plot_number_line', 'qparams', 'plot_rounding', 'requantize', 'requant_params',
            'linear_s8', 'conv_s8', 'depthwise_s8', 'add_s8', 'add_params', 'avgpool_s8', 'maxpool2x2_s8',
-           'softmax_table', 'softmax_s8', 'attention_s8', 'attention_params', 'isqrt64', 'clz64', 'layernorm_s8',
-           'layernorm_params', 'FakeRound', 'Quantizer', 'weight_scales', 'QOp', 'QLayer', 'QAdd', 'QAvgPool',
-           'QMaxPool', 'QView', 'QLayerNorm', 'QAttention', 'QNode', 'QuantNet', 'unsupported', 'quantize']
+           'softmax_table', 'softmax_s8', 'matmul_qk_s8', 'matmul_av_s8', 'attention_s8', 'attention_params', 'isqrt64',
+           'clz64', 'layernorm_s8', 'layernorm_params', 'FakeRound', 'Quantizer', 'weight_scales', 'QOp', 'QLayer',
+           'QAdd', 'QAvgPool', 'QMaxPool', 'QView', 'QLayerNorm', 'QAttention', 'QNode', 'QuantNet', 'unsupported',
+           'quantize']
 
 # %% ../nbs/08_quantization.ipynb #c002
 import copy, math, operator
@@ -226,6 +227,33 @@ def softmax_s8(
     return (np.minimum(p, 255) - 128).astype(np.int8)
 
 # %% ../nbs/08_quantization.ipynb #c067
+def _split(x, heads): return x.reshape(*x.shape[:2], heads, -1).transpose(0, 2, 1, 3).astype(np.float64)
+
+def matmul_qk_s8(
+    q:np.ndarray, # int8 [n, tokens, dim], zero point 0
+    k:np.ndarray, # int8 [n, tokens, dim], zero point 0
+    heads:int, # divides dim
+    mult:int, # int32, for s_q * s_k / (sqrt(dim/heads) * s_score)
+    shift:int, # pre-shift of the scores
+    zp_out:int=0, # zero point of the scores
+)->np.ndarray: # int8 [n, heads, tokens, tokens]
+    "Scores: every query with every key, head by head."
+    acc = _split(q, heads) @ _split(k, heads).swapaxes(2, 3)
+    return requantize(acc.astype(np.int64), mult, shift, zp_out)
+
+# %% ../nbs/08_quantization.ipynb #c070
+def matmul_av_s8(
+    p:np.ndarray, # int8 [n, heads, tokens, tokens], probabilities from `softmax_s8`
+    v:np.ndarray, # int8 [n, tokens, dim], zero point 0
+    mult:int, # int32, for s_v / (256 * s_out)
+    shift:int, # pre-shift of the output
+    zp_out:int, # zero point of the output
+)->np.ndarray: # int8 [n, tokens, dim]
+    "The weighted sum of the values, heads side by side again."
+    acc = (p.astype(np.float64) + 128) @ _split(v, p.shape[1])
+    return requantize(acc.astype(np.int64).transpose(0, 2, 1, 3).reshape(v.shape), mult, shift, zp_out)
+
+# %% ../nbs/08_quantization.ipynb #c072
 def attention_s8(
     q:np.ndarray, # int8 [n, tokens, dim], zero point 0
     k:np.ndarray, # int8 [n, tokens, dim], zero point 0
@@ -239,13 +267,10 @@ def attention_s8(
     zp_out:int, # zero point of the output
 )->np.ndarray: # int8 [n, tokens, dim]
     "Multi-head attention: int8 scores, softmax to 0..255, and a weighted sum of the values."
-    n, t, dim = q.shape
-    qh, kh, vh = (z.reshape(n, t, heads, dim//heads).transpose(0, 2, 1, 3).astype(np.float64) for z in (q, k, v))
-    score = requantize((qh @ kh.transpose(0, 1, 3, 2)).astype(np.int64), mult_qk, shift_qk, 0)
-    p = softmax_s8(score, table).astype(np.float64) + 128
-    return requantize((p @ vh).astype(np.int64).transpose(0, 2, 1, 3).reshape(n, t, dim), mult_av, shift_av, zp_out)
+    p = softmax_s8(matmul_qk_s8(q, k, heads, mult_qk, shift_qk), table)
+    return matmul_av_s8(p, v, mult_av, shift_av, zp_out)
 
-# %% ../nbs/08_quantization.ipynb #c070
+# %% ../nbs/08_quantization.ipynb #c075
 def attention_params(
     s_q:float, # scale of q
     s_k:float, # scale of k
@@ -262,7 +287,7 @@ def attention_params(
     return dict(mult_qk=int(mult_qk), shift_qk=shift_qk, table=softmax_table(s_score),
                 mult_av=int(mult_av), shift_av=shift_av, zp_out=zp_out)
 
-# %% ../nbs/08_quantization.ipynb #c079
+# %% ../nbs/08_quantization.ipynb #c084
 def isqrt64(
     v:np.ndarray, # uint64
 )->np.ndarray: # uint64: the largest s with s*s <= v
@@ -272,7 +297,7 @@ def isqrt64(
     s = s - (s * s > v).astype(np.uint64)
     return s + (v - s * s > np.uint64(2) * s).astype(np.uint64)
 
-# %% ../nbs/08_quantization.ipynb #c081
+# %% ../nbs/08_quantization.ipynb #c086
 def clz64(
     v:np.ndarray, # uint64, not 0
 )->np.ndarray: # int64: number of leading zero bits, 0..63
@@ -283,7 +308,7 @@ def clz64(
         v, n = np.where(low, v << np.uint64(b), v), n + low * b
     return n
 
-# %% ../nbs/08_quantization.ipynb #c084
+# %% ../nbs/08_quantization.ipynb #c089
 def layernorm_s8(
     x:np.ndarray, # int8 [n, tokens, c], c <= 1024
     gamma:np.ndarray, # int16 [c], -2047..2047
@@ -303,7 +328,7 @@ def layernorm_s8(
     n = (d*m + (1 << (sh - 1))) >> sh
     return requantize(n * gamma.astype(np.int64) + beta, mult, shift, zp_out)
 
-# %% ../nbs/08_quantization.ipynb #c087
+# %% ../nbs/08_quantization.ipynb #c092
 def layernorm_params(
     gamma:np.ndarray, # float [c], gain
     beta:np.ndarray, # float [c], offset
@@ -322,7 +347,7 @@ def layernorm_params(
     mult, shift = requant_params(s_g * 2**-10 / s_out)
     return dict(gamma=np.round(gamma / s_g).astype(np.int16), beta=beta_q.astype(np.int32), mult=int(mult), shift=shift, eps_q=eps_q)
 
-# %% ../nbs/08_quantization.ipynb #c092
+# %% ../nbs/08_quantization.ipynb #c097
 class FakeRound(torch.autograd.Function):
     "x rounded to int8 codes and back; the gradient passes where nothing saturates (straight-through estimator)."
     @staticmethod
@@ -345,7 +370,7 @@ class FakeRound(torch.autograd.Function):
         "Pass the gradient inside the range."
         return torch.ops.aten.hardtanh_backward(grad, ctx.saved_tensors[0], *ctx.ends), None, None
 
-# %% ../nbs/08_quantization.ipynb #c095
+# %% ../nbs/08_quantization.ipynb #c100
 class Quantizer(nn.Module):
     "Watches the range of one tensor and rounds it to int8 codes."
     def __init__(self,
@@ -374,7 +399,7 @@ class Quantizer(nn.Module):
         if self.calibrating: self.lo.copy_(torch.minimum(self.lo, lo)); self.hi.copy_(torch.maximum(self.hi, hi))
         else: self.lo.lerp_(lo, self.rate); self.hi.lerp_(hi, self.rate)
 
-# %% ../nbs/08_quantization.ipynb #c098
+# %% ../nbs/08_quantization.ipynb #c103
 def weight_scales(
     weight:torch.Tensor, # [cout, ...]
 )->torch.Tensor: # float32 [cout]
@@ -383,7 +408,7 @@ def weight_scales(
     top = s.max()
     return torch.ones_like(s) if top == 0 else s.clamp(min=float(top) / 1024)
 
-# %% ../nbs/08_quantization.ipynb #c101
+# %% ../nbs/08_quantization.ipynb #c106
 class QOp(nn.Module):
     "An operator followed by rounding; `out` is None where the codes of the input pass through."
     def __init__(self,
@@ -400,7 +425,7 @@ class QOp(nn.Module):
         y = self._compute(*xs)
         return y if self.out is None else self.out(y)
 
-# %% ../nbs/08_quantization.ipynb #c104
+# %% ../nbs/08_quantization.ipynb #c109
 class QLayer(QOp):
     "A linear layer or convolution with int8 weights per output channel; pruned weights stay exactly zero."
     def __init__(self,
@@ -428,7 +453,7 @@ class QLayer(QOp):
         b = b + ((b / step).round() * step - b).detach()
         return self.out(F.linear(xs[0], w, b) if self.conv is None else F.conv2d(xs[0], w, b, **self.conv))
 
-# %% ../nbs/08_quantization.ipynb #c109
+# %% ../nbs/08_quantization.ipynb #c114
 class QAdd(QOp):
     "Residual addition."
     def _compute(self, a, b): return a + b
@@ -455,7 +480,7 @@ class QView(QOp):
         x = x.flatten(2).transpose(1, 2) if x.ndim == 4 else x
         return x if self.form == 'tokens' else x.flatten(1)
 
-# %% ../nbs/08_quantization.ipynb #c112
+# %% ../nbs/08_quantization.ipynb #c117
 class QLayerNorm(QOp):
     "LayerNorm over the channels of each token."
     def __init__(self,
@@ -479,7 +504,7 @@ class QAttention(QOp):
         p = self.prob(self.score(q @ k.transpose(2, 3) * q.shape[-1]**-0.5).softmax(-1))
         return (p @ v).transpose(1, 2).flatten(2)
 
-# %% ../nbs/08_quantization.ipynb #c116
+# %% ../nbs/08_quantization.ipynb #c121
 @dataclass
 class QNode:
     "One step of a `QuantNet`."
@@ -503,7 +528,7 @@ class QuantNet(nn.Module):
         self.shapes[name] = tuple(shape)
         self.output = name
 
-# %% ../nbs/08_quantization.ipynb #c118
+# %% ../nbs/08_quantization.ipynb #c123
 @patch
 def layer(self:QuantNet,
     name:str, # name of a value
@@ -520,7 +545,7 @@ def quantizer(self:QuantNet,
     while name != 'input' and self.layer(name).out is None: name = sources[name]
     return self.image if name == 'input' else self.layer(name).out
 
-# %% ../nbs/08_quantization.ipynb #c120
+# %% ../nbs/08_quantization.ipynb #c125
 @patch
 def forward(self:QuantNet,
     x:torch.Tensor, # images [n, c, h, w] in [0, 1]
@@ -548,7 +573,7 @@ def calibrate(self:QuantNet,
     if not all(q.lo.isfinite() and q.hi.isfinite() for q in qs): raise BadInput('the network gives values that are not finite on the calibration images')
     return self.train(mode)
 
-# %% ../nbs/08_quantization.ipynb #c123
+# %% ../nbs/08_quantization.ipynb #c128
 NEAREST = dict( # what to use instead of a layer that has no integer form
     GELU='nn.ReLU', SiLU='nn.ReLU', Hardswish='nn.ReLU', Mish='nn.ReLU', ELU='nn.ReLU', LeakyReLU='nn.ReLU', PReLU='nn.ReLU',
     Tanh='nn.ReLU', Sigmoid='nn.ReLU', Softmax='AttentionCore (for a classifier leave it out: argmax of the logits is the same)',
@@ -566,7 +591,7 @@ def unsupported(
     what = ' '.join(str(what).split())
     return UnsupportedOp(f'layer {name!r} ({what[:120]}) has no integer form; nearest supported: {hint}')
 
-# %% ../nbs/08_quantization.ipynb #c126
+# %% ../nbs/08_quantization.ipynb #c131
 LEAVES, ALIAS = (Add, AttentionCore, GlobalAvgPool, ToMap, ToTokens), (nn.Identity, nn.Dropout, nn.Dropout2d)
 
 class _Tracer(fx.Tracer):
@@ -585,7 +610,7 @@ def _trace(net, x):
     except RuntimeError as e: raise BadInput(f'the network cannot run on images of shape {tuple(x.shape[1:])}: {str(e).splitlines()[0]}') from e
     return gm
 
-# %% ../nbs/08_quantization.ipynb #c128
+# %% ../nbs/08_quantization.ipynb #c133
 class _Reader:
     "What the builder asks an fx graph."
     MODULES, FUNCTIONS, METHODS = {}, {}, {}
@@ -607,7 +632,7 @@ class _Reader:
         name, src = self.value[node], next(iter(node.all_input_nodes), None)
         return None if src is None or (self.value[src] != name and self.net.layer(name).out is not None) else src
 
-# %% ../nbs/08_quantization.ipynb #c129
+# %% ../nbs/08_quantization.ipynb #c134
 class _Builder(_Reader):
     "Turns the nodes of an fx graph into the steps of a QuantNet."
     def put(self, kind, node, ins, layer, shape=None):
@@ -636,7 +661,7 @@ class _Builder(_Reader):
         if key not in table: raise unsupported(node.name, f'{getattr(key, "__name__", key)}()', 'nn.Conv2d, nn.Linear, nn.LayerNorm, AttentionCore, nn.ReLU, +')
         table[key](self, node, [self.value[a] for a in node.all_input_nodes if a in self.value], m)
 
-# %% ../nbs/08_quantization.ipynb #c130
+# %% ../nbs/08_quantization.ipynb #c135
 def _handles(*keys):
     "Register a handler for module types, functions or method names."
     def deco(f):
@@ -656,7 +681,7 @@ def quantize(
     n, c, h, w = x.shape
     return _Builder(gm, (h, w, c)).run().calibrate(x).train(net.training)
 
-# %% ../nbs/08_quantization.ipynb #c134
+# %% ../nbs/08_quantization.ipynb #c139
 @_handles(*ALIAS)
 def _skip(self, node, ins, m): self.value[node] = ins[0]
 
@@ -679,7 +704,7 @@ def _conv(self, node, ins, m):
     bias = torch.zeros(m.out_channels) if m.bias is None else m.bias.detach()
     self.put(kind, node, ins, QLayer(m.weight.detach(), bias, dict(stride=stride, padding=pad, groups=m.groups)))
 
-# %% ../nbs/08_quantization.ipynb #c136
+# %% ../nbs/08_quantization.ipynb #c141
 @_handles(nn.Linear)
 def _linear(self, node, ins, m):
     "nn.Linear on tokens or on a vector."
@@ -703,7 +728,7 @@ def _view(self, node, ins, m):
     "Map to tokens and back."
     self.put('view', node, ins, QView('tokens') if isinstance(m, ToTokens) else QView('map', (m.h, m.w)))
 
-# %% ../nbs/08_quantization.ipynb #c139
+# %% ../nbs/08_quantization.ipynb #c144
 @_handles(nn.BatchNorm2d, nn.BatchNorm1d)
 def _bn(self, node, ins, m):
     "Batch norm, folded into the layer before it."
@@ -728,7 +753,7 @@ def _relu(self, node, ins, m):
     if isinstance(m, nn.ReLU6): q.fixed = True; q.lo.fill_(0.); q.hi.fill_(6.)
     self.value[node] = ins[0]
 
-# %% ../nbs/08_quantization.ipynb #c142
+# %% ../nbs/08_quantization.ipynb #c147
 @_handles(GlobalAvgPool, nn.AdaptiveAvgPool2d, F.adaptive_avg_pool2d, 'mean', torch.mean)
 def _avgpool(self, node, ins, m):
     "The mean over a whole map or over all tokens."
@@ -746,7 +771,7 @@ def _maxpool(self, node, ins, m):
         raise unsupported(node.target, f'max pool of {h}x{w} to {after[0]}x{after[1]}', 'nn.MaxPool2d(2) on even sizes')
     self.put('maxpool2x2', node, ins, QMaxPool())
 
-# %% ../nbs/08_quantization.ipynb #c144
+# %% ../nbs/08_quantization.ipynb #c149
 @_handles(Add, operator.add, operator.iadd, torch.add, 'add', 'add_')
 def _add(self, node, ins, m):
     "Addition of two tensors of one shape."
@@ -764,7 +789,7 @@ def _layernorm(self, node, ins, m):
     one = torch.ones(shape[-1])
     self.put('layernorm', node, ins, QLayerNorm(one if m.weight is None else m.weight.detach(), 0*one if m.bias is None else m.bias.detach(), m.eps))
 
-# %% ../nbs/08_quantization.ipynb #c146
+# %% ../nbs/08_quantization.ipynb #c151
 @_handles(AttentionCore)
 def _attention(self, node, ins, m):
     "Attention over three linear layers, whose outputs become symmetric."
