@@ -15,6 +15,7 @@ TOOLS = {'gcc':      (('arm-none-eabi-gcc',), 'apt install gcc-arm-none-eabi lib
          'cc':       (('gcc',), 'apt install gcc libc6-dev'),
          'make':     (('make',), 'apt install make'),
          'git':      (('git',), 'apt install git'),
+         'llvm-mca': (('llvm-mca', 'llvm-mca-14'), 'apt install llvm'),
          'chromium': (('chromium', 'chromium-browser', 'google-chrome'), 'apt install chromium')}
 
 

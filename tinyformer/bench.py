@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyformer import graph as tg, kernels as tk, quantization as qz
+from tinyformer import cycles, graph as tg, kernels as tk, quantization as qz
 from tinyformer.errors import BadInput, SimulationFailed
 from tinyformer.files import write_json
 from tinyformer.graph import Op
@@ -13,7 +13,7 @@ from tinyformer.rle_encoding import BLOCKS, stream_bytes
 from tinyformer.simulator import Emulator
 from tinyformer.toolchain import WARNINGS, compile_image, find_compiler
 
-OPS = ('pointwise', 'linear', 'conv3x3', 'depthwise3x3', 'fully_connected', 'layernorm', 'add', 'avgpool', 'maxpool2x2', 'attention')
+OPS = ('pointwise', 'linear', 'conv3x3', 'depthwise3x3', 'fully_connected', 'layernorm', 'add', 'avgpool', 'maxpool2x2', 'attention', *tg.STEPS)
 "Kinds of operator that `measure` knows."
 
 KEYS = ('op', 'h', 'w', 'cin', 'cout', 'tokens', 'heads', 'stride', 'sparsity', 'block', 'kernel', 'macs', 'instructions', 'est_cycles',
@@ -110,6 +110,10 @@ def make_op(
         p = qz.attention_params(1/74, 1/74, 1., s, rng.uniform(0.3, 1.2), zp_out, cin, heads)
         op.params = dict(table=p.pop('table'))
         op.attrs = dict(tokens=pixels, dim=cin, heads=heads, **p)
+    elif kind in tg.STEPS:
+        op.inputs, p = ['x0'] if kind == 'softmax' else ['x0', 'x1'], qz.attention_params(1/74, 1/74, 1., rng.uniform(0.02, 0.2), rng.uniform(0.3, 1.2), zp_out, cin, heads)
+        if kind == 'softmax': op.params, op.attrs = dict(table=p['table']), dict(rows=heads*pixels, n=pixels)
+        else: op.attrs = dict(tokens=pixels, dim=cin, heads=heads, mult=p[f'mult_{kind[-2:]}'], shift=p[f'shift_{kind[-2:]}'], zp_out=zp_out)
     else: raise BadInput(f"no operator {kind!r} to measure; known: {', '.join(OPS)}")
     return op
 
@@ -119,9 +123,8 @@ def random_inputs(
     rng,     # numpy Generator
 )->list: # int8 arrays of one image, flat
     "Inputs for an operator; now and then all at one end of the range."
-    n, m = tg.op_sizes(op)[0], rng.integers(0, 8)
-    low, high = {0: (127, 128), 1: (-128, -127)}.get(int(m), (-128, 128))
-    return [rng.integers(low, high, n).astype(np.int8) for _ in op.inputs]
+    low, high = {0: (127, 128), 1: (-128, -127)}.get(int(rng.integers(0, 8)), (-128, 128))
+    return [rng.integers(low, high, n).astype(np.int8) for n in tg.input_sizes(op)]
 
 
 def expected(
@@ -139,10 +142,12 @@ def device(
     cc:str='auto',       # 'auto', 'zig' or 'gcc'
     optimize:str='-O2',  # optimisation level
     flags:tuple=(),      # more compiler flags
-)->Emulator: # holds every kernel
-    "An emulated Cortex-M7 with all kernels as functions that can be called by name."
+    only:str=None,       # a C function of the catalogue; None = all of them
+)->Emulator:
+    "An emulated Cortex-M7 with kernels as functions that can be called by name."
     port = tk.FIRMWARE/'ports'/'cortex_m'
-    return Emulator(compile_image([*tk.sources(), port/'memory.c'], port/'bare.ld', include=[tk.FIRMWARE/'include'], flags=(*WARNINGS, *flags),
+    sources = tk.sources() if only is None else [tk.FIRMWARE/s for s in tk.kernel(only).sources]
+    return Emulator(compile_image([*sources, port/'memory.c'], port/'bare.ld', include=[tk.FIRMWARE/'include'], flags=(*WARNINGS, *flags),
                                   cc=cc, optimize=optimize))
 
 
@@ -211,16 +216,19 @@ def measure(
 
 def measure_op(op, choice, cc='auto', optimize='-O2', flags=(), sparsity=0., seed=0, **shape):
     "A row for one operator run by one choice."
-    em, xs = device(cc, optimize, tuple(flags)), random_inputs(op, np.random.default_rng(seed + 1))
+    em, xs = device(cc, optimize, tuple(flags), choice.kernel.name), random_inputs(op, np.random.default_rng(seed + 1))
     got, want = device_call(em, choice.kernel, op, *xs, block=choice.block, count=True), expected(op, xs)
     a, counted = op.attrs, em.instructions
     row = dict(op=op.kind, h=a.get('h', shape.get('h')), w=a.get('w', shape.get('w')), cin=a.get('cin', a.get('c', a.get('dim', shape.get('cin')))),
-               cout=a.get('cout', a.get('c', a.get('dim', shape.get('cin')))), tokens=a.get('tokens', a.get('pixels')), heads=a.get('heads'),
+               cout=a.get('cout', a.get('c', a.get('dim', shape.get('cin')))), tokens=a.get('tokens', a.get('pixels', shape.get('tokens'))), heads=a.get('heads', shape.get('heads')),
                stride=a.get('stride'), sparsity=sparsity, block=f'1x{choice.block}' if choice.block else 'dense', kernel=choice.kernel.name,
-               macs=tg.op_macs(op), instructions=counted, est_cycles=None, weight_bytes=choice.weight_bytes, scratch_bytes=choice.scratch_bytes,
+               macs=tg.op_macs(op), instructions=counted, est_cycles=cycles.est_cycles(em), weight_bytes=choice.weight_bytes, scratch_bytes=choice.scratch_bytes,
                cc=str(find_compiler(cc, 'cortex-m7')), flags=' '.join([optimize, *flags]), bytes_compared=int(want.size),
                bytes_different=int((got != want).sum()))
     return {k: row[k] for k in KEYS}
+
+
+def _n(v): return 'unknown' if v is None else f'{v:,}'
 
 
 def table_text(
@@ -230,8 +238,8 @@ def table_text(
     def shape(r):
         size = f"{r['h']}x{r['w']}" if r['op'] not in ('linear', 'attention', 'layernorm', 'fully_connected') and r['h'] else f"{r['tokens']} tokens"
         return f"{size} {r['cin']}->{r['cout']}"
-    head = ['op', 'shape', 'sparsity', 'block', 'kernel', 'MACs', 'instructions', 'per MAC', 'weights', 'scratch', 'different']
-    body = [[r['op'], shape(r), f"{r['sparsity']:.0%}", r['block'], r['kernel'], f"{r['macs']:,}", f"{r['instructions']:,}",
+    head = ['op', 'shape', 'sparsity', 'block', 'kernel', 'MACs', 'instructions', 'cycles', 'per MAC', 'weights', 'scratch', 'different']
+    body = [[r['op'], shape(r), f"{r['sparsity']:.0%}", r['block'], r['kernel'], f"{r['macs']:,}", f"{r['instructions']:,}", _n(r['est_cycles']),
              f"{r['instructions']/r['macs']:.2f}" if r['macs'] else '', f"{r['weight_bytes']:,}", f"{r['scratch_bytes']:,}",
              f"{r['bytes_different']} of {r['bytes_compared']}"] for r in rows]
     width = [max(len(l[i]) for l in [head, *body]) for i in range(len(head))]
@@ -260,7 +268,13 @@ _MODEL = { # kernel -> (features its instructions are fitted on, shapes that are
     'tfm_layernorm_s8_ref':  ('call pixels elements', 'layernorm'),
     'tfm_layernorm_s8_dsp':  ('call pixels elements', 'layernorm'),
     'tfm_attention_s8_ref':  ('call row_tokens2 macs outputs', 'attention'),
-    'tfm_attention_s8_dsp':  ('call row_tokens2 macs outputs', 'attention')}
+    'tfm_attention_s8_dsp':  ('call row_tokens2 macs outputs', 'attention'),
+    'tfm_softmax_s8_ref':    ('call elements', 'softmax'),
+    'tfm_softmax_s8_dsp':    ('call elements', 'softmax'),
+    'tfm_matmul_qk_s8_ref':  ('call row_tokens2 macs', 'matmul_qk'),
+    'tfm_matmul_qk_s8_dsp':  ('call row_tokens2 macs', 'matmul_qk'),
+    'tfm_matmul_av_s8_ref':  ('call macs outputs', 'matmul_av'),
+    'tfm_matmul_av_s8_dsp':  ('call macs outputs', 'matmul_av')}
 
 
 def _shapes(group):
@@ -272,7 +286,7 @@ def _shapes(group):
     if group == 'conv': return [('conv3x3', dict(h=h, w=h, cin=i, cout=o)) for h, i, o in conv]
     if group == 'sparse_conv': return [('conv3x3', dict(h=h, w=h, cin=i, cout=o, sparsity=s)) for (h, i, o), s in zip(conv[2:] * 3, (.5, .7, .8, .9, .8, .9, .95, .6))]
     if group == 'depthwise': return [('depthwise3x3', dict(h=h, w=h, cin=c, stride=s)) for h, c, s in ((4, 32, 1), (8, 16, 1), (8, 48, 2), (8, 64, 1), (16, 24, 1))]
-    if group == 'attention': return [('attention', dict(tokens=t, cin=c, heads=n)) for t, c, n in ((4, 16, 2), (16, 16, 4), (16, 24, 4), (16, 32, 4), (16, 48, 2), (64, 32, 4), (64, 64, 2), (32, 24, 3))]
+    if group in ('attention', *tg.STEPS): return [(group, dict(tokens=t, cin=c, heads=n)) for t, c, n in ((4, 16, 2), (16, 16, 4), (16, 24, 4), (16, 32, 4), (16, 48, 2), (64, 32, 4), (64, 64, 2), (32, 24, 3))]
     if group == 'layernorm': return [('layernorm', dict(tokens=t, cin=c)) for t, c in ((4, 16), (16, 32), (16, 96), (64, 24), (64, 64))]
     return [(group, dict(h=h, w=h, cin=c)) for h, c in ((2, 8), (4, 32), (4, 96), (8, 16), (8, 64), (16, 24))]
 

@@ -24,6 +24,7 @@ _INSTALL = {
                 'Windows': 'winget install -e --id Arm.GnuArmEmbeddedToolchain'},
     'qemu': {'Linux': 'sudo apt-get install qemu-system-arm', 'Darwin': 'brew install qemu',
              'Windows': 'winget install -e --id SoftwareFreedomConservancy.QEMU'},
+    'llvm': {'Linux': 'sudo apt-get install llvm', 'Darwin': 'brew install llvm', 'Windows': 'winget install -e --id LLVM.LLVM'},
 }
 
 

@@ -1,0 +1,58 @@
+"""Estimated cycles: blocks are cut where runs begin, IT and calls are rewritten, and llvm-mca is asked once for a block."""
+import pytest
+
+from tinyformer import bench, cycles
+from tinyformer.errors import MissingTool
+
+LOOP = '0121 0022 013a fdd1 7047'.replace(' ', '')     # movs r1, #1; movs r2, #0; L: subs r2, #1; bne L; bx lr
+
+
+def memory(code, at=0x1000):
+    return lambda address, n: code[address - at:address - at + n]
+
+
+def test_plain_rewrites_what_llvm_mca_refuses():
+    assert cycles.plain(('cmp r0, #0', 'ite lt', 'addlt.w r1, r1, #1', 'movge r1, r0', 'bl #12', 'blx r3', 'bls #4', 'bic r0, r0, #1')) == \
+        ('cmp r0, #0', 'nop', 'add.w r1, r1, #1', 'mov r1, r0', 'b #12', 'bx r3', 'bls #4', 'bic r0, r0, #1')
+
+
+@pytest.mark.parametrize('text,flows', [('bne #-4', 1), ('b.w #-4', 1), ('bl #8', 1), ('bx lr', 1), ('cbz r0, #4', 1), ('tbb [pc, r0]', 1), ('pop {r4, pc}', 1),
+                                        ('pop.w {r4, r5, pc}', 1), ('ldr pc, [r3]', 1), ('bic r0, r0, #1', 0), ('bfi r0, r1, #0, #8', 0),
+                                        ('ldr r0, [pc, #16]', 0), ('ldr.w r0, [pc, #16]', 0), ('push {r4, lr}', 0), ('adr r0, #8', 0)])
+def test_flow(text, flows): assert bool(cycles._FLOW.match(text)) == bool(flows)
+
+
+@pytest.mark.needs('llvm-mca')
+def test_blocks_are_cut_where_a_run_begins():
+    read = memory(bytes.fromhex(LOOP))
+    hits = {('op', 0x1000, 8): 1, ('op', 0x1004, 4): 9, ('op', 0x1008, 2): 1}
+    found = cycles.basic_blocks(hits, read)
+    assert {at: times for (_, at), (times, _) in found.items()} == {0x1000: 1, 0x1004: 10, 0x1008: 1}
+    assert [len(text) for _, text in found.values()] != [4, 2, 1] and found['op', 0x1000][1] == ('movs r1, #1', 'movs r2, #0')
+
+
+@pytest.mark.needs('llvm-mca')
+def test_halves_of_a_block_are_joined_and_owners_kept_apart():
+    read = memory(bytes.fromhex(LOOP))
+    found = cycles.basic_blocks({('a', 0x1000, 2): 3, ('a', 0x1002, 6): 3, ('b', 0x1002, 6): 1}, read)
+    assert {k: v[0] for k, v in found.items()} == {('a', 0x1000): 3, ('b', 0x1002): 1}
+    assert len(found['a', 0x1000][1]) == 4 and len(found['b', 0x1002][1]) == 3
+
+
+@pytest.mark.needs('llvm-mca')
+def test_block_cycles():
+    cost = cycles.block_cycles([('smlad r0, r1, r2, r0',), ('bl #100',), ('it eq', ), (), ('ldr r1, [r3], #4', 'smlad r0, r1, r2, r0', 'dsb sy')])
+    smlad, call, it, empty, loads = cost.values()
+    assert 1 <= smlad < 3 and call < 5 and 0 < it < 5 and empty == 0 and loads > smlad
+
+
+@pytest.mark.needs('llvm-mca')
+def test_a_row_has_cycles_that_repeat():
+    row, again = (bench.measure('linear', tokens=16, cin=16, cout=8) for _ in range(2))
+    assert row['est_cycles'] == again['est_cycles'] and .3 < row['est_cycles'] / row['instructions'] < 3
+
+
+def test_without_llvm(monkeypatch):
+    monkeypatch.setenv('PATH', '')
+    assert not cycles.available() and cycles.est_cycles(None) is None
+    with pytest.raises(MissingTool, match='llvm'): cycles.find_llvm()

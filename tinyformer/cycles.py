@@ -1,0 +1,167 @@
+"""Estimated Cortex-M7 cycles of a counted run: `llvm-mca`'s steady-state cycles of every basic block, times how often the block ran."""
+import json, re, shutil, subprocess
+from collections import Counter
+from pathlib import Path
+
+from tinyformer.errors import MissingTool, SimulationFailed
+from tinyformer.toolchain import install_hint
+
+CORE = ('-triple=thumbv7em-none-eabi', '-mcpu=cortex-m7')
+ITERATIONS = 100
+"How often `llvm-mca` repeats a block: its cycles are those of all repetitions, divided by this."
+
+_OPPOSITE = dict(eq='ne', ne='eq', hs='lo', lo='hs', mi='pl', pl='mi', vs='vc', vc='vs', hi='ls', ls='hi', ge='lt', lt='ge', gt='le', le='gt')
+_FLOW = re.compile(rf"(b|bl|bx|blx|cbn?z|tb[bh]|b({'|'.join(_OPPOSITE)}))(\.[nw])?\s|(pop|ldm|ldr|mov|add)\S*\s.*\bpc\b(?!,\s*(#|r\d|lsl))(?!\])")
+_CALL = re.compile(r'bl(\.[nw])?\s+')
+_COST = {}        # instructions of a block, as text -> cycles of one execution
+
+
+def find_llvm(
+    tool:str='llvm-mca', # or 'llvm-mc'
+)->Path:
+    "A program of LLVM. Raises `MissingTool` with the command that installs it."
+    path = shutil.which(tool) or shutil.which(f'{tool}-14')
+    if path is None: raise MissingTool(f"{tool} not found, so cycles cannot be estimated. Install it: {install_hint('llvm')}")
+    return Path(path)
+
+
+def available()->bool:
+    "Whether cycles can be estimated on this machine."
+    return all(shutil.which(t) or shutil.which(f'{t}-14') for t in ('llvm-mca', 'llvm-mc'))
+
+
+def version()->str: # such as 'LLVM 14.0.6'
+    "The version of `llvm-mca`: another one may hold another model of the core."
+    said = subprocess.run([find_llvm(), '--version'], capture_output=True, text=True).stdout
+    return 'LLVM ' + (re.search(r'version (\S+)', said) or ['', '?'])[1]
+
+
+# ---- from executed blocks to basic blocks
+
+def lengths(
+    code:bytes, # Thumb instructions
+)->list: # bytes of each, 2 or 4
+    "How long every instruction is."
+    at, out = 0, []
+    while at < len(code):
+        out.append(4 if code[at + 1] >> 3 in (0b11101, 0b11110, 0b11111) else 2)
+        at += out[-1]
+    return out
+
+
+def disassemble(
+    codes:list, # of bytes: Thumb code of one block each
+)->list: # of lists of (length, text)
+    "The instructions of every block, as text that an assembler reads back."
+    gap = 4                    # an IT instruction that ends a block must not reach into the next
+    lines = []
+    for code in codes:
+        at = 0
+        for n in lengths(code):
+            lines.append('[' + ','.join(f'0x{b:02x}' for b in code[at:at + n]) + ']')
+            at += n
+        lines += ['[0x00,0xbf]'] * gap
+    done = subprocess.run([find_llvm('llvm-mc'), '-disassemble', *CORE], input='\n'.join(lines), capture_output=True, text=True)
+    text = [l.strip().replace('\t', ' ') for l in done.stdout.splitlines() if l.strip() and not l.strip().startswith('.')]
+    if done.returncode or len(text) != len(lines): raise SimulationFailed(f'llvm-mc does not know an instruction of the image: {done.stderr[:200]}')
+    out, at = [], 0
+    for code in codes:
+        n = lengths(code)
+        out.append(list(zip(n, text[at:at + len(n)])))
+        at += len(n) + gap
+    return out
+
+
+def basic_blocks(
+    hits:dict,  # (owner, address, bytes) -> executions: what an emulator ran, from an entry point to the next branch
+    read,       # (address, bytes) -> code
+)->dict: # (owner, address) -> (executions, tuple of instructions as text)
+    """Cut what ran into basic blocks: a new one starts wherever a run was entered.
+    Where the emulator itself cut, at the end of a page of memory, the halves are joined again."""
+    spans = list({(at, size) for _, at, size in hits})
+    texts = dict(zip(spans, disassemble([read(*s) for s in spans])))
+    entries, runs, pieces = {at for at, _ in spans}, Counter(), {}
+    for (owner, at, size), times in hits.items():
+        start = at
+        for n, text in texts[at, size]:
+            if at in entries and at != start: start = at
+            if start == at: runs[owner, start] += times
+            pieces.setdefault(start, {})[at] = text
+            at += n
+            pieces[start]['end'] = at
+    return _join({k: [v, pieces[k[1]]] for k, v in runs.items()})
+
+
+def _join(blocks):
+    "Join a block with the one behind it when it ends without a branch and both ran equally often."
+    out = {}
+    for (owner, at), (times, piece) in sorted(blocks.items(), key=lambda b: -b[0][1]):
+        end, text = piece['end'], tuple(piece[a] for a in sorted(piece.keys() - {'end'}))
+        if (owner, end) in out and out[owner, end][0] == times and not _FLOW.match(text[-1]): text += out.pop((owner, end))[1]
+        out[owner, at] = times, text
+    return out
+
+
+# ---- what a block costs
+
+def plain(
+    text:tuple, # instructions of a block
+)->tuple: # instructions that llvm-mca takes
+    """What `llvm-mca` cannot read, in words that it can: IT becomes NOP and the instructions under it run always; a call becomes a branch,
+    because each would be charged 100 cycles."""
+    out, conditions = [], []
+    for t in text:
+        name, _, rest = t.partition(' ')
+        if re.fullmatch('it[te]{0,3}', name):
+            conditions = [rest if c == 't' else _OPPOSITE[rest] for c in 't' + name[2:]]
+            out.append('nop')
+            continue
+        if conditions:
+            head, dot, width = name.partition('.')
+            name = head.removesuffix(conditions.pop(0)) + dot + width
+        out.append(f'bx {rest}' if name == 'blx' else _CALL.sub('b ', f'{name} {rest}'))
+    return tuple(out)
+
+
+def block_cycles(
+    blocks, # of tuples of instructions as text
+)->dict: # block -> cycles of one execution when it repeats for ever
+    "Ask `llvm-mca` for every block that it was not asked for yet."
+    new = [b for b in dict.fromkeys(blocks) if b not in _COST]
+    todo = [(b, p) for b in new if (p := plain(b))]
+    _COST.update({b: 0. for b in new})
+    _COST.update(zip((b for b, _ in todo), _mca([p for _, p in todo])))
+    return {b: _COST[b] for b in blocks}
+
+
+def _mca(blocks):
+    if not blocks: return []
+    text = '.syntax unified\n.thumb\n' + ''.join(f'# LLVM-MCA-BEGIN b{i}\n' + '\n'.join(b) + '\n# LLVM-MCA-END\n' for i, b in enumerate(blocks))
+    done = subprocess.run([find_llvm(), f'-mtriple={CORE[0].partition("=")[2]}', CORE[1], f'-iterations={ITERATIONS}', '-json', '-'], input=text,
+                          capture_output=True, text=True)
+    if done.returncode:
+        if len(blocks) > 1: return _mca(blocks[:len(blocks)//2]) + _mca(blocks[len(blocks)//2:])
+        if len(blocks[0]) > 1: return [sum(_mca([(t,) for t in blocks[0]]))]    # one by one: what it knows of this block
+        return [1.]                                                             # a system instruction that it has no figures for
+    regions = json.loads(done.stdout)['CodeRegions']
+    cycles = {r['Name']: r['SummaryView']['TotalCycles'] / ITERATIONS for r in regions}
+    return [cycles[f'b{i}'] for i in range(len(blocks))]
+
+
+# ---- a counted run
+
+def cycle_profile(
+    em, # an `Emulator` after a counted call
+)->Counter: # owner -> cycles
+    "Estimated cycles of the last counted call by owner."
+    blocks, total = basic_blocks(em.hits, em.read), Counter()
+    cost = block_cycles([text for _, text in blocks.values()])
+    for (owner, _), (times, text) in blocks.items(): total[owner] += times * cost[text]
+    return total
+
+
+def est_cycles(
+    em, # an `Emulator` after a counted call
+)->int: # cycles, None without llvm-mca
+    "Estimated cycles of the last counted call."
+    return round(sum(cycle_profile(em).values())) if available() else None
