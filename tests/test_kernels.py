@@ -310,7 +310,7 @@ def test_choices():
 def test_rows_have_the_fixed_keys():
     row = bench.measure('pointwise', h=2, w=4, cin=8, cout=6, sparsity=.5)
     assert list(row) == list(bench.KEYS) and row['bytes_different'] == 0 and row['bytes_compared'] == 48 and row['instructions'] > 0
-    assert row['kernel'].startswith('tfm_') and row['est_cycles'] is None and bench.table_text([row]).count('\n') == 1
+    assert row['kernel'].startswith('tfm_') and bench.table_text([row]).count('\n') == 1
 
 
 def test_search_and_engine_predict_the_same_network():
