@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['KINDS', 'STEPS', 'LOWER', 'FORMAT', 'VERSION', 'Tensor', 'Op', 'Graph', 'out_hw', 'op_sizes', 'input_sizes',
            'op_macs', 'prunable', 'run_op', 'run', 'predict', 'acc_bound', 'check', 'lower', 'plot_graph', 'plot_step',
-           'save', 'load', 'equal', 'random_graph', 'random_model']
+           'lightest', 'save', 'load', 'equal', 'random_graph', 'random_model']
 
 # %% ../nbs/11_graph.ipynb #c002
 import io, json, math, re, zipfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -19,7 +19,7 @@ from fastcore.basics import patch
 from . import quantization as qz
 from .errors import BadInput, CorruptModel
 from .files import atomic_path
-from .memory_alloc import Interval
+from .memory_alloc import Interval, aligned
 from .pruning import prune_once
 from .search_space import Arch, build, layers
 
@@ -430,20 +430,77 @@ def plot_step(
 def intervals(self:Graph,
     scratch:dict=None, # op name -> bytes of working memory
     io:bool=True, # with the model's input and output; False where they belong to the caller
-)->list: # of Interval: every tensor, and '<op>:scratch' where there is any
+    shared:dict=None, # tensor -> the tensor whose memory it takes over, see `shares`
+)->list: # of Interval: every tensor (those that share memory as one, 'a=b'), and '<op>:scratch' where there is any
     "Lifetimes over steps 0..len(ops): a tensor lives from the op that writes it to the last that reads it."
-    born, last = {self.input: 0}, {self.output: len(self.ops)}
+    born, last, groups = {self.input: 0}, {self.output: len(self.ops)}, {}
     for t, op in enumerate(self.ops):
         born[op.output] = t
         for name in [*op.inputs, op.output]: last[name] = max(last.get(name, 0), t + 1)
-    res = [Interval(n, born[n], last[n], self.tensors[n].nbytes) for n in born if io or n not in (self.input, self.output)]
+    for n in born: # a tensor comes after the one whose memory it takes
+        groups[n] = groups.pop(shared[n]) + [n] if n in (shared or {}) else [n]
+    res = [Interval('='.join(g), born[g[0]], last[g[-1]], self.tensors[g[0]].nbytes) for g in groups.values() if io or g[0] not in (self.input, self.output)]
     work = [(t, op, (scratch or {}).get(op.name, 0)) for t, op in enumerate(self.ops)]
     return res + [Interval(f'{op.name}:scratch', t, t + 1, b) for t, op, b in work if b]
 
 # %% ../nbs/11_graph.ipynb #c084
+def _over(op, slots): return {n for n in op.inputs if all(i in slots for i, m in enumerate(op.inputs) if m == n)}
+
+@patch
+def shares(self:Graph,
+    may:dict, # op name -> positions of the inputs whose memory its output may take
+)->dict: # tensor -> the tensor whose memory it takes over
+    "Outputs that are written over an input which nobody reads afterwards."
+    last, res = {n: op.name for op in self.ops for n in op.inputs}, {}
+    for op in self.ops:
+        if op.output == self.output: continue
+        for n in sorted(_over(op, may.get(op.name, ())), key=op.inputs.index):
+            dies = last[n] == op.name and n != self.input
+            if dies and self.tensors[n].nbytes == self.tensors[op.output].nbytes: res.setdefault(op.output, n)
+    return res
+
+# %% ../nbs/11_graph.ipynb #c088
+def _step_bytes(graph, may, scratch):
+    "bytes(done, i): live memory while operator i runs after the set `done`, both as bits; the caller's tensors count nothing."
+    size = {n: 0 if n in (graph.input, graph.output) else aligned(t.nbytes) for n, t in graph.tensors.items()}
+    readers, maker = dict.fromkeys(graph.tensors, 0), {op.output: 1 << i for i, op in enumerate(graph.ops)} | {graph.input: 0}
+    for i, op in enumerate(graph.ops):
+        for n in op.inputs: readers[n] |= 1 << i
+    def cost(done, i):
+        op, live = graph.ops[i], [n for n in size if maker[n] & done == maker[n] and readers[n] & ~done]
+        dying = {n for n in _over(op, may.get(op.name, ())) if not readers[n] & ~(done | 1 << i)}
+        reuse = any(size[n] == size[op.output] for n in dying)
+        return sum(size[n] for n in live) + (0 if reuse else size[op.output]) + aligned(scratch.get(op.name, 0))
+    return cost
+
+# %% ../nbs/11_graph.ipynb #c090
+def lightest(
+    graph:Graph, # any graph
+    may:dict=None, # op name -> positions of the inputs whose memory its output may take
+    scratch:dict=None, # op name -> bytes of working memory
+    sets:int=5000, # give up, and keep the order, when more sets than this are reachable at one step
+)->Graph: # the same operators in an order with the lowest peak; as they were if that is as good
+    "The best order for memory, found by going through all sets of operators that can be done first."
+    cost, maker = _step_bytes(graph, may or {}, scratch or {}), {op.output: 1 << i for i, op in enumerate(graph.ops)}
+    needs = [sum({maker.get(n, 0) for n in op.inputs}) for op in graph.ops]
+    best = {0: (0, ())} # set of operators done -> (peak, order), the first of equal peaks in the order given
+    for _ in graph.ops:
+        after = {}
+        for done, (peak, order) in best.items():
+            for i, need in enumerate(needs):
+                if done >> i & 1 or need & ~done: continue
+                new = max(peak, cost(done, i)), (*order, i)
+                if new < after.get(done | 1 << i, (math.inf,)): after[done | 1 << i] = new
+        if len(after) > sets: return graph
+        best = after
+    peak, order = best[2**len(graph.ops) - 1]
+    given = max((cost((1 << i) - 1, i) for i in range(len(graph.ops))), default=0)
+    return replace(graph, ops=[graph.ops[i] for i in order]) if peak < given else graph
+
+# %% ../nbs/11_graph.ipynb #c094
 FORMAT, VERSION = 'tinyformer-graph', 1
 
-# %% ../nbs/11_graph.ipynb #c085
+# %% ../nbs/11_graph.ipynb #c095
 def _pack(graph):
     "The graph's JSON head: everything but the arrays."
     return dict(format=FORMAT, version=VERSION, name=graph.name, input=graph.input, output=graph.output, meta=graph.meta,
@@ -465,7 +522,7 @@ def save(
             z.writestr(zipfile.ZipInfo(f'{name}.npy'), buf.getvalue())
     return Path(path)
 
-# %% ../nbs/11_graph.ipynb #c090
+# %% ../nbs/11_graph.ipynb #c100
 def _read_arrays(path):
     "Every array of the zip, read without pickle and with its CRC checked."
     res, raw = {}, Path(path).read_bytes()
@@ -482,7 +539,7 @@ def _read_arrays(path):
             res[info.filename[:-4]] = np.frombuffer(data, dtype).reshape(shape).copy()
     return res
 
-# %% ../nbs/11_graph.ipynb #c092
+# %% ../nbs/11_graph.ipynb #c102
 def _keys(d, keys, where): _need(isinstance(d, dict) and list(d) == keys.split(), where, f'must have the fields {keys}')
 
 def _unpack(arrays):
@@ -501,7 +558,7 @@ def _unpack(arrays):
     _need(not arrays, 'arrays', f'unknown: {sorted(arrays)[:3]}')
     return Graph(tensors, ops, head['input'], head['output'], head['name'], head['meta'])
 
-# %% ../nbs/11_graph.ipynb #c094
+# %% ../nbs/11_graph.ipynb #c104
 def load(
     path:Path, # a file that `save` wrote
 )->Graph: # checked
@@ -512,7 +569,7 @@ def load(
     except Exception as e: raise CorruptModel(f'{Path(path).name} is not a sound model: {type(e).__name__}: {e}'[:300]) from None
     return graph
 
-# %% ../nbs/11_graph.ipynb #c095
+# %% ../nbs/11_graph.ipynb #c105
 def equal(
     a:Graph, # any graph
     b:Graph, # any graph
@@ -520,7 +577,7 @@ def equal(
     "Compare names, tensors, operators and every constant."
     return _pack(a) == _pack(b) and all(np.array_equal(v, q.params[k]) for p, q in zip(a.ops, b.ops) for k, v in p.params.items())
 
-# %% ../nbs/11_graph.ipynb #c105
+# %% ../nbs/11_graph.ipynb #c115
 class _Draw:
     "Draws a random graph, op by op, and runs eight random images along to keep the codes spread."
     def __init__(self, seed, shape, sparsity):
@@ -546,7 +603,7 @@ class _Draw:
         mult, shift = qz.requant_params(self.rng.uniform(20, 70, rows) / (acc.std(0) + 20))
         return dict(weight=w.astype(np.int8), bias=np.round(-acc.mean(0)).astype(np.int32), mult=mult), shift
 
-# %% ../nbs/11_graph.ipynb #c107
+# %% ../nbs/11_graph.ipynb #c117
 class _DrawOps(_Draw):
     "Operators with matching shapes and constants."
     def linear(self, kind, x, pixels, cin, cout, shape, zp=None):
@@ -571,7 +628,7 @@ class _DrawOps(_Draw):
         p = qz.add_params(ta.scale, ta.zero_point, tb.scale, tb.zero_point, s_out, zp)
         return self.put('add', [a, b], ta.shape, dict(n=ta.nbytes, **p), zp=zp)
 
-# %% ../nbs/11_graph.ipynb #c109
+# %% ../nbs/11_graph.ipynb #c119
 class _DrawEncoder(_DrawOps):
     "A whole encoder layer."
     def norm(self, x):
@@ -592,7 +649,7 @@ class _DrawEncoder(_DrawOps):
         x = self.add(x, lin(self.put('attention', qkv, (tokens, dim), attrs, dict(table=qz.softmax_table(0.05))), dim, dim))
         return self.add(x, lin(lin(self.norm(x), dim, ffn), ffn, dim))
 
-# %% ../nbs/11_graph.ipynb #c111
+# %% ../nbs/11_graph.ipynb #c121
 def random_graph(
     seed:int=0, # same seed, same graph
     shape:tuple=(8, 12, 3), # (h, w, c) of the input; h and w divisible by 4
@@ -617,11 +674,11 @@ def random_graph(
     x = g.linear('fully_connected', x, 1, width, classes, (classes,))
     return Graph(g.tensors, g.ops, 'input', x, f'random_{seed}')
 
-# %% ../nbs/11_graph.ipynb #c117
+# %% ../nbs/11_graph.ipynb #c127
 def random_model(
     arch:Arch, # one path of the search space
     seed:int=0, # same seed, same graph
-    sparsity:float=None, # of every prunable layer, 0 to 1; None: as the architecture says
+    sparsity:float=None, # of every prunable layer, 0 to 1, or a dict layer -> sparsity; None: as the architecture says
     name:str='random', # of the graph
 )->Graph: # lowered from random weights, ranges set by random images
     "The int8 graph of an untrained architecture: for tests and benches of its exact shapes."
@@ -629,6 +686,9 @@ def random_model(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = build(arch)
-    prune_once(net, {l.name: (l.block, l.sparsity if sparsity is None else sparsity) for l in layers(arch) if l.prunable})
+    free = {l.name: l for l in layers(arch) if l.prunable}
+    want = sparsity if isinstance(sparsity, dict) else {} if sparsity is None else dict.fromkeys(free, sparsity)
+    if set(want) - set(free): raise BadInput(f"no layer to prune is named {', '.join(sorted(set(want) - set(free)))}; there are {', '.join(free)}")
+    prune_once(net, {n: (l.block, want.get(n, l.sparsity)) for n, l in free.items()})
     h, w, c = arch.input
     return lower(qz.quantize(net, torch.rand(16, c, h, w, generator=gen)), name)
