@@ -37,7 +37,7 @@ def draw_shape(rng, kind):
         return dict(shape, h=h, w=w, k=k, pad=pad, stride=int(rng.choice([1, 1, 2, 3])), cin=min(c, 60))
     if kind == 'maxpool2x2': return dict(shape, h=2*h, w=2*w)
     if kind == 'avgpool': return dict(shape, h=h, w=w)
-    if kind == 'attention':
+    if kind in ('attention', *tg.STEPS):
         heads = int(rng.choice([1, 2, 3]))
         return dict(shape, tokens=p, heads=heads, cin=heads * int(rng.integers(1, 18)))
     return dict(shape, tokens=p)
@@ -96,18 +96,17 @@ def test_host_sweep(kernel, block):
     assert done == 60
 
 
-def test_softmax_on_the_host():
+def test_softmax_of_flat_and_steep_tables():
     rng, n = np.random.default_rng(0), 0
     for rows, width in [(1, 1), (2, 3), (3, 64), (2, 1024), (5, 7)]:
         for scale in (1e-6, .01, .1, 3.):
-            x, table = rng.integers(-128, 128, (rows, width)).astype(np.int8), softmax_table(scale)
-            out = tk.guarded(x.size)
-            args = (out.ctypes.data + tk.GUARD, x.ctypes.data, rows, width, table.ctypes.data)
-            assert tk.host().tfm_softmax_s8_ref(*(tk.ctypes.c_void_p(a) if a > 1 << 20 else a for a in args)) == 0
-            assert tk.guards_hold(out) and np.array_equal(out[tk.GUARD:-tk.GUARD].view(np.int8), softmax_s8(x, table).ravel())
-            n += 1
+            op = tg.Op('softmax', 's', ['x'], 'y', dict(rows=rows, n=width), dict(table=softmax_table(scale)))
+            x = rng.integers(-128, 128, rows * width).astype(np.int8)
+            for k in (k for k in tk.CATALOGUE if 'softmax' in k.kinds):
+                assert np.array_equal(tk.call(k, op, x), softmax_s8(x.reshape(rows, width), op.params['table']).ravel()), (k, rows, width, scale)
+                n += 1
     print(n, 'cases')
-    assert n == 20
+    assert n == 40
 
 
 def test_a_broken_kernel_is_seen():
@@ -126,9 +125,9 @@ def test_a_broken_kernel_is_seen():
 
 
 def test_in_place_where_the_contract_allows_it():
-    "The output may be the first input of add, LayerNorm and attention."
+    "The output may be the first input of add, LayerNorm, softmax and attention."
     rng, n = np.random.default_rng(7), 0
-    for k in (k for k in tk.CATALOGUE if k.kinds[0] in ('add', 'layernorm', 'attention')):
+    for k in (k for k in tk.CATALOGUE if k.kinds[0] in ('add', 'layernorm', 'softmax', 'attention')):
         for op, xs, want in cases(k, 0, 20, 7):
             out, scratch = tk.guarded(want.size), tk.guarded(tk.scratch_bytes(k, op))
             out[tk.GUARD:-tk.GUARD] = xs[0].view(np.uint8)
@@ -137,7 +136,7 @@ def test_in_place_where_the_contract_allows_it():
             assert np.array_equal(out[tk.GUARD:-tk.GUARD].view(np.int8), want) and tk.guards_hold(out) and tk.guards_hold(scratch), (k.name, op.attrs)
             n += 1
     print(n, 'cases')
-    assert n == 20 * 6
+    assert n == 20 * 8
 
 
 # ---- sanitizers: a fault kills the process, so all of it runs in one of its own
@@ -283,7 +282,7 @@ def test_files_follow_the_naming_rule():
         assert Path(k.sources[0]).stem == k.name and f'int {k.name}(' in header
         assert k.scratch is None or f'int32_t {k.scratch}(' in header
     declared = set(re.findall(r'^int (tfm_\w+)\(', header, re.M))
-    assert declared == {k.name for k in tk.CATALOGUE} | {'tfm_rle_check', 'tfm_softmax_s8_ref'}
+    assert declared == {k.name for k in tk.CATALOGUE} | {'tfm_rle_check'}
     text = ''.join(p.read_text() for p in [*tk.sources(), *(tk.FIRMWARE/'include').glob('*.h')])
     assert not re.search(r'\b(float|double|malloc|calloc|free|printf)\b', re.sub(r'/\*.*?\*/', '', text, flags=re.S))
 

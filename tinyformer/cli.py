@@ -196,7 +196,8 @@ def parser(argv):
     return p
 
 
-OPS = ('pointwise', 'linear', 'conv3x3', 'depthwise3x3', 'fully_connected', 'layernorm', 'add', 'avgpool', 'maxpool2x2', 'attention')
+OPS = ('pointwise', 'linear', 'conv3x3', 'depthwise3x3', 'fully_connected', 'layernorm', 'add', 'avgpool', 'maxpool2x2', 'attention',
+       'matmul_qk', 'softmax', 'matmul_av')
 
 
 def _bench_parser(sub):

@@ -76,7 +76,9 @@ CATALOGUE = (*_weighted('linear', 'pointwise linear fully_connected', _LINEAR),
     _kernel('pool', 'avgpool', 'avgpool', 'c', 'out in0 &tfm_pool', scratch=False),
     _kernel('pool', 'maxpool2x2', 'maxpool2x2', 'c', 'out in0 h w c', scratch=False),
     *(_kernel('layernorm', 'layernorm', 'layernorm', isa, 'out in0 &tfm_layernorm', scratch=False) for isa in ('c', 'dsp')),
-    *(_kernel('attention', 'attention', 'attention', isa, 'out in0 in1 in2 &tfm_attention scratch') for isa in ('c', 'dsp')))
+    *(_kernel('attention', 'attention', 'attention', isa, 'out in0 in1 in2 &tfm_attention scratch') for isa in ('c', 'dsp')),
+    *(_kernel('attention', 'softmax', 'softmax', isa, 'out in0 &tfm_softmax scratch') for isa in ('c', 'dsp')),
+    *(_kernel('attention', op, op, isa, 'out in0 in1 &tfm_matmul scratch') for op in ('matmul_qk', 'matmul_av') for isa in ('c', 'dsp')))
 
 # %% ../nbs/12_kernels.ipynb #c020
 def kernel(
@@ -93,7 +95,8 @@ STRUCTS = dict( # field names, in C's order; * is an array, % is 64 bits, the re
     tfm_quant='*bias *mult shift zp_in zp_out', tfm_rle='*stream bytes block',
     tfm_add='n mult_a mult_b bias shift', tfm_pool='h w c bias mult shift zp_out',
     tfm_layernorm='tokens c *gamma *beta mult shift zp_out %eps_q',
-    tfm_attention='tokens dim heads mult_qk shift_qk *table mult_av shift_av zp_out')
+    tfm_attention='tokens dim heads mult_qk shift_qk *table mult_av shift_av zp_out',
+    tfm_softmax='rows n *table', tfm_matmul='tokens dim heads mult shift zp_out')
 
 # %% ../nbs/12_kernels.ipynb #c025
 def constants(
@@ -141,7 +144,7 @@ _TYPES = {name: _struct_type(name) for name in STRUCTS}
 # %% ../nbs/12_kernels.ipynb #c035
 def sources()->list: # paths
     "Every C file of the catalogue, each once."
-    return [FIRMWARE/s for s in sorted({s for k in CATALOGUE for s in k.sources} | {'kernels/attention/tfm_softmax_s8_ref.c'})]
+    return [FIRMWARE/s for s in sorted({s for k in CATALOGUE for s in k.sources})]
 
 # %% ../nbs/12_kernels.ipynb #c037
 @functools.lru_cache(None)
@@ -193,7 +196,7 @@ def scratch_bytes(
     "Ask the kernel's own C function how much working memory it needs: the planner has no second opinion."
     _runs(kernel, op)
     if not kernel.scratch: return 0
-    dims = next(w[1:] for w in kernel.args.split() if w.endswith(('dims', 'attention')))
+    dims = next(w[1:] for w in kernel.args.split() if w.endswith(('dims', 'attention', 'softmax', 'matmul')))
     c, keep = {**constants(op), 'table': np.zeros(1, np.uint16)}, []
     s = _TYPES[dims](*(keep.append(c[f[1:]]) or c[f[1:]].ctypes.data if f[0] == '*' else c[f] for f in STRUCTS[dims].split()))
     n = getattr(host(), kernel.scratch)(ctypes.byref(s))

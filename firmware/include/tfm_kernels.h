@@ -127,7 +127,30 @@ int tfm_layernorm_s8_dsp(int8_t *out, const int8_t *in, const tfm_layernorm *nor
 
 /* Row-wise softmax: out = min(255, round(256 * e / sum e)) - 128 with e = table[max - in].
  * out, in int8[rows][n], n <= TFM_MAX_TOKENS; table uint16[256], table[0] > 0. out may be in. */
-int tfm_softmax_s8_ref(int8_t *out, const int8_t *in, int32_t rows, int32_t n, const uint16_t *table);
+typedef struct { int32_t rows, n; const uint16_t *table; } tfm_softmax;
+int tfm_softmax_s8_ref(int8_t *out, const int8_t *in, const tfm_softmax *softmax, void *scratch, int32_t scratch_bytes);
+int tfm_softmax_s8_dsp(int8_t *out, const int8_t *in, const tfm_softmax *softmax, void *scratch, int32_t scratch_bytes);
+int32_t tfm_softmax_s8_ref_scratch_bytes(const tfm_softmax *softmax);
+int32_t tfm_softmax_s8_dsp_scratch_bytes(const tfm_softmax *softmax);
+
+/* The two products of attention with the scores in memory, head width d = D / heads, zero points of
+ * q, k and v are 0. Scores and probabilities are int8[heads][T][T]; probabilities as softmax gives them.
+ * qk: out[h][i][j] = requant(sum_c q[i][h*d + c] * k[j][h*d + c]);
+ * av: out[i][h*d + c] = requant(sum_j (prob[h][i][j] + 128) * v[j][h*d + c]).
+ * q, k, v and the output of av int8[T][D]. T <= TFM_MAX_TOKENS, heads divides D. */
+typedef struct { int32_t tokens, dim, heads, mult, shift, zp_out; } tfm_matmul;
+int tfm_matmul_qk_s8_ref(int8_t *out, const int8_t *q, const int8_t *k, const tfm_matmul *matmul,
+                         void *scratch, int32_t scratch_bytes);
+int tfm_matmul_qk_s8_dsp(int8_t *out, const int8_t *q, const int8_t *k, const tfm_matmul *matmul,
+                         void *scratch, int32_t scratch_bytes);
+int tfm_matmul_av_s8_ref(int8_t *out, const int8_t *prob, const int8_t *v, const tfm_matmul *matmul,
+                         void *scratch, int32_t scratch_bytes);
+int tfm_matmul_av_s8_dsp(int8_t *out, const int8_t *prob, const int8_t *v, const tfm_matmul *matmul,
+                         void *scratch, int32_t scratch_bytes);
+int32_t tfm_matmul_qk_s8_ref_scratch_bytes(const tfm_matmul *matmul);
+int32_t tfm_matmul_qk_s8_dsp_scratch_bytes(const tfm_matmul *matmul);
+int32_t tfm_matmul_av_s8_ref_scratch_bytes(const tfm_matmul *matmul);
+int32_t tfm_matmul_av_s8_dsp_scratch_bytes(const tfm_matmul *matmul);
 
 /* Multi-head attention, head width d = D / heads, zero points of q, k and v are 0:
  * score[i][j] = requant(sum_c q[i][c] * k[j][c], mult_qk, shift_qk, 0); prob = softmax(score[i]) + 128;

@@ -121,12 +121,50 @@ static void others(void) {
         norm.c = 5, norm.gamma = NULL;
         EXPECT(norms[i](out, in, &norm), TFM_ERR_NULL);
     }
-    EXPECT(tfm_softmax_s8_ref(out, in, 2, 5, table), TFM_OK);
-    EXPECT(tfm_softmax_s8_ref(NULL, in, 2, 5, table), TFM_ERR_NULL);
-    EXPECT(tfm_softmax_s8_ref(out, NULL, 2, 5, table), TFM_ERR_NULL);
-    EXPECT(tfm_softmax_s8_ref(out, in, 2, 5, NULL), TFM_ERR_NULL);
-    EXPECT(tfm_softmax_s8_ref(out, in, 2, 5, dark), TFM_ERR_DIMS);
-    EXPECT(tfm_softmax_s8_ref(out, in, 2, 1025, table), TFM_ERR_DIMS);
+    int (*const softmaxes[])(int8_t *, const int8_t *, const tfm_softmax *, void *, int32_t) = {tfm_softmax_s8_ref, tfm_softmax_s8_dsp};
+    int32_t (*const soft_needs[])(const tfm_softmax *) = {tfm_softmax_s8_ref_scratch_bytes, tfm_softmax_s8_dsp_scratch_bytes};
+    for (int i = 0; i < 2; i++) {
+        tfm_softmax s = {2, 5, table};
+        const int32_t n = soft_needs[i](&s);
+        EXPECT(softmaxes[i](out, in, &s, scratch, n), TFM_OK);
+        EXPECT(softmaxes[i](NULL, in, &s, scratch, n), TFM_ERR_NULL);
+        EXPECT(softmaxes[i](out, NULL, &s, scratch, n), TFM_ERR_NULL);
+        EXPECT(softmaxes[i](out, in, NULL, scratch, n), TFM_ERR_NULL);
+        EXPECT(soft_needs[i](NULL), -1);
+        s.table = dark;
+        EXPECT(softmaxes[i](out, in, &s, scratch, n), TFM_ERR_DIMS);
+        s.table = NULL;
+        EXPECT(softmaxes[i](out, in, &s, scratch, n), TFM_ERR_NULL);
+        s.table = table, s.n = 1025;
+        EXPECT(softmaxes[i](out, in, &s, scratch, n), TFM_ERR_DIMS);
+        EXPECT(soft_needs[i](&s), -1);
+    }
+    int (*const matmuls[])(int8_t *, const int8_t *, const int8_t *, const tfm_matmul *, void *, int32_t)
+        = {tfm_matmul_qk_s8_ref, tfm_matmul_qk_s8_dsp, tfm_matmul_av_s8_ref, tfm_matmul_av_s8_dsp};
+    int32_t (*const mul_needs[])(const tfm_matmul *) = {tfm_matmul_qk_s8_ref_scratch_bytes, tfm_matmul_qk_s8_dsp_scratch_bytes,
+                                                        tfm_matmul_av_s8_ref_scratch_bytes, tfm_matmul_av_s8_dsp_scratch_bytes};
+    for (int i = 0; i < 4; i++) {
+        tfm_matmul m = {3, 4, 2, 1, 0, 0};
+        const int32_t n = mul_needs[i](&m);
+        EXPECT(matmuls[i](out, in, in, &m, scratch, n), TFM_OK);
+        EXPECT(matmuls[i](NULL, in, in, &m, scratch, n), TFM_ERR_NULL);
+        EXPECT(matmuls[i](out, NULL, in, &m, scratch, n), TFM_ERR_NULL);
+        EXPECT(matmuls[i](out, in, NULL, &m, scratch, n), TFM_ERR_NULL);
+        EXPECT(matmuls[i](out, in, in, NULL, scratch, n), TFM_ERR_NULL);
+        EXPECT(mul_needs[i](NULL), -1);
+        if (n > 0) {
+            EXPECT(matmuls[i](out, in, in, &m, NULL, n), TFM_ERR_NULL);
+            EXPECT(matmuls[i](out, in, in, &m, scratch, n - 1), TFM_ERR_SCRATCH);
+            EXPECT(matmuls[i](out, in, in, &m, (char *)scratch + 1, n), TFM_ERR_ALIGN);
+        }
+        m.heads = 3;
+        EXPECT(matmuls[i](out, in, in, &m, scratch, n), TFM_ERR_DIMS);
+        EXPECT(mul_needs[i](&m), -1);
+        m.heads = 2, m.tokens = 1025;
+        EXPECT(matmuls[i](out, in, in, &m, scratch, n), TFM_ERR_DIMS);
+        m.tokens = 3, m.shift = 32;
+        EXPECT(matmuls[i](out, in, in, &m, scratch, n), TFM_ERR_DIMS);
+    }
     int (*const attentions[])(int8_t *, const int8_t *, const int8_t *, const int8_t *, const tfm_attention *, void *, int32_t)
         = {tfm_attention_s8_ref, tfm_attention_s8_dsp};
     int32_t (*const needs[])(const tfm_attention *) = {tfm_attention_s8_ref_scratch_bytes, tfm_attention_s8_dsp_scratch_bytes};
