@@ -6,7 +6,7 @@
 __all__ = ['FIRMWARE', 'CATALOGUE', 'STRUCTS', 'GUARD', 'STATUS', 'OBJECTIVES', 'excerpt', 'Kernel', 'kernel', 'constants',
            'arguments', 'sources', 'host', 'guarded', 'guards_hold', 'scratch_bytes', 'default_block', 'call',
            'plot_tile', 'plot_ladder', 'row_inputs', 'features', 'predict_instructions', 'Choice', 'candidates',
-           'choose', 'select', 'variants', 'plot_variants', 'weights_blob', 'call_lines']
+           'choose', 'select', 'in_place', 'variants', 'plot_variants', 'weights_blob', 'call_lines']
 
 # %% ../nbs/12_kernels.ipynb #c002
 import ctypes, functools, re
@@ -46,6 +46,7 @@ class Kernel:
     args:str       # its arguments in order, see `arguments`
     sources:tuple  # C files, relative to `FIRMWARE`
     scratch:str|None = None  # the C function that gives the bytes of scratch, None for none
+    in_place:tuple = ()      # inputs that the output may be, when both have the same size
 
     def __repr__(self): return self.name
 
@@ -54,12 +55,14 @@ _LINEAR = 'out in0 {w} &tfm_linear_dims &tfm_quant scratch'
 _CONV = 'out in0 {w} &tfm_conv_dims &tfm_quant scratch'
 _TILE = 'kernels/tile/tfm_tile_expand.c', 'kernels/tile/tfm_tile_rows_{}.c'
 
+_IN_PLACE = dict(add=(0, 1), layernorm=(0,), attention=(0,), softmax=(0,)) # as tfm_kernels.h says: "out may be in"
+
 def _kernel(folder, op, kinds, isa, args, format='dense', scratch=True, more=()):
     "A kernel by our naming rule: file = function = tfm_<op>_s8[_rle]_<isa>."
     name = f"tfm_{op}_s8{'_rle' if format == 'rle' else ''}_{isa.replace('c', 'ref')}"
     args = args.format(w='&tfm_rle' if format == 'rle' else 'weight')
     sources = (f'kernels/{folder}/{name}.c', *more)
-    return Kernel(name, tuple(kinds.split()), isa, format, args, sources, f'{name}_scratch_bytes' if scratch else None)
+    return Kernel(name, tuple(kinds.split()), isa, format, args, sources, f'{name}_scratch_bytes' if scratch else None, _IN_PLACE.get(op, ()))
 
 # %% ../nbs/12_kernels.ipynb #c017
 def _weighted(folder, kinds, args):
@@ -354,7 +357,15 @@ def select(
     if unknown: raise BadInput(f"no operator named {', '.join(sorted(unknown))} in {graph.name}")
     return {op.name: overrides.get(op.name) or choose(op, target, objective) for op in graph.ops}
 
-# %% ../nbs/12_kernels.ipynb #c107
+# %% ../nbs/12_kernels.ipynb #c104
+def in_place(
+    graph:Graph,  # the model
+    choices:dict, # op name -> Choice
+)->dict: # op name -> positions of the inputs that the output may be written over
+    "Which operators may work in place with the kernels chosen for them."
+    return {op.name: choices[op.name].kernel.in_place for op in graph.ops if choices[op.name].kernel.in_place}
+
+# %% ../nbs/12_kernels.ipynb #c110
 def variants(
     pixels:int,     # pixels or tokens
     cin:int,        # input channels
@@ -369,7 +380,7 @@ def variants(
         out[name] = expected_bytes(cout, cin, 1, name, sparsity), predict_instructions(kernel('tfm_linear_s8_rle_dsp'), op, b, kept)
     return out
 
-# %% ../nbs/12_kernels.ipynb #c110
+# %% ../nbs/12_kernels.ipynb #c113
 def plot_variants(
     pixels:int=64,      # pixels or tokens
     cin:int=64,         # input channels
@@ -389,7 +400,7 @@ def plot_variants(
     fig.suptitle(f'{pixels} x {cin} to {cout} at {sparsity:.0%}: smallest is {best[0]} with {best[1][0]:.0f} bytes', fontsize=10)
     return fig
 
-# %% ../nbs/12_kernels.ipynb #c114
+# %% ../nbs/12_kernels.ipynb #c117
 def weights_blob(
     op:Op,          # any operator
     choice:Choice,  # its kernel and format
@@ -399,25 +410,26 @@ def weights_blob(
     inner = [(f, v) for what, _, fields in args if what == 'struct' for f, k, v in fields if k == '*']
     return dict([(n, v) for what, n, v in args if what == 'array'] + inner)
 
-# %% ../nbs/12_kernels.ipynb #c117
+# %% ../nbs/12_kernels.ipynb #c120
 def _c_int(v): return '(-2147483647 - 1)' if v == -2**31 else f'{v}LL' if abs(v) >= 2**31 else str(v)
 
-# %% ../nbs/12_kernels.ipynb #c119
+# %% ../nbs/12_kernels.ipynb #c122
 def call_lines(
     op:Op,         # any operator
     choice:Choice, # its kernel and format
     arrays:dict,   # role -> C identifier of the constant array
     tensors:dict,  # tensor name -> C expression of its address
     scratch:str,   # C expression of the scratch's address
+    vary:dict=None,# integer -> C expression, for what is not a constant
 )->list: # of lines of C
     "The constants of one call, and the call, as C: the last line sets `status`."
-    lines, words = [], []
+    lines, words, vary = [], [], vary or {}
     for what, name, value in arguments(choice.kernel, op, choice.block):
         if what == 'struct':
             short = name.removeprefix('tfm_')
-            fields = ', '.join(f'.{f} = {arrays[f] if k == "*" else _c_int(int(v))}' for f, k, v in value)
-            lines.append(f'static const {name} {short} = {{{fields}}};')
+            fields = ', '.join(f'.{f} = {arrays[f] if k == "*" else vary.get(f) or _c_int(int(v))}' for f, k, v in value)
+            lines.append(f"{'' if vary.keys() & {f for f, _, _ in value} else 'static '}const {name} {short} = {{{fields}}};")
         words += {'out': lambda: [tensors[op.output]], 'in': lambda: [tensors[op.inputs[value]]], 'array': lambda: [arrays[name]],
-                  'int': lambda: [_c_int(int(value))], 'scratch': lambda: [scratch, str(choice.scratch_bytes)],
+                  'int': lambda: [vary.get(name) or _c_int(int(value))], 'scratch': lambda: [scratch, str(choice.scratch_bytes)],
                   'struct': lambda: [f'&{short}']}[what]()
     return [*lines, f"status = {choice.kernel.name}({', '.join(words)});"]
