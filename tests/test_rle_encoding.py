@@ -28,18 +28,22 @@ def layer(seed, rows, taps, cin, b, sparsity):
 
 def slow_encode(w, b):
     "The format, a second time and byte by byte: what the table says, in the order in which it says it."
-    out = []
+    out, empty = [], 0
     for row in w:
         blocks = [tap[i:i + b].tolist() + [0] * (b - len(tap[i:i + b])) for tap in row for i in range(0, len(tap), b)]
         kept = [i for i, block in enumerate(blocks) if any(block)]
-        if not kept: out.append(0xFF)
-        previous = -1
+        if not kept:
+            if 0 < empty < 7: out[-1] -= 1
+            else: out, empty = out + [0xFE], 0
+            empty += 1
+            continue
+        previous, flag, empty = -1, 128, 0
         for i in kept:
             gap, previous = i - previous - 1, i
-            while gap > 126:
-                out.append(0x7F)
-                gap -= 127
-            out += [gap + 128 * (i == kept[-1])] + [v % 256 for v in blocks[i]]
+            while gap > 119:
+                out, gap, flag = out + [119 + flag] + [0] * b, gap - 120, 0
+            out, flag = out + [gap + flag] + [v % 256 for v in blocks[i]], 0
+    out.append(0xFF)
     return bytes(out)
 
 
@@ -58,9 +62,9 @@ def test_round_trip(w, block):
 
 def test_long_rows_agree_with_the_slow_encoder():
     cases = 0
-    for gap in [*range(124, 131), *range(251, 257), 380, 381, 382, 1000]:
+    for gap in [*range(117, 131), *range(237, 244), 359, 360, 361, 1000]:
         for b in (1, 2, 4):
-            for before in (0, 1, 127):
+            for before in (0, 1, 119, 120):
                 blocks = np.zeros((3, before + gap + 2, b), np.int8)
                 blocks[0, [before, before + gap + 1], -1] = 7, -127
                 blocks[2, before + gap + 1, 0] = 1                    # row 1 stays empty
@@ -99,7 +103,7 @@ def test_a_million_weights_in_less_than_a_second():
 def test_blocks_do_not_cross_a_tap():
     w = np.zeros((1, 2, 3), np.int8)
     w[0, 0, 2] = w[0, 1, 0] = 5
-    assert encode(w, 2) == bytes([1, 5, 0, 128, 5, 0]) and blocks_per_row(3, 2, 2) == 4
+    assert encode(w, 2) == bytes([129, 5, 0, 0, 5, 0, 255]) and blocks_per_row(3, 2, 2) == 4
 
 
 SMALL = [(2, 1, 6, 2, .5), (2, 2, 5, 4, .5), (1, 1, 300, 1, .98), (1, 9, 3, 4, .6), (3, 1, 4, 4, .7), (1, 1, 700, 4, .98)]
@@ -143,18 +147,26 @@ def test_any_bytes_are_refused_or_canonical(stream, rows, cin, taps, b):
 @pytest.mark.parametrize('stream, rows, cin, taps, b, what', [
     (b'', 1, 4, 1, 4, 'byte 0: truncated, 1 more'),
     (b'\x80\x01\x00', 1, 4, 1, 4, 'byte 3: truncated, 2 more'),
-    (b'\x00\x01\x01\x01\x01', 1, 4, 1, 4, 'byte 5: truncated'),
-    (b'\x81\x01\x01\x01\x01', 1, 4, 1, 4, 'byte 0: gap 1 leads to block 1 of a row with 1'),
-    (b'\x00\x01\x80\x01\x80\x01', 1, 2, 1, 1, 'byte 4: 2 bytes after the last row'),
-    (b'\xff\xff', 1, 4, 1, 4, 'byte 1: 1 bytes after the last row'),
-    (b'\x80\x00\x00\x00\x00', 1, 4, 1, 4, 'byte 1: a kept block is all zero'),
-    (b'\x80\x01\x00\x00\x02', 1, 3, 1, 4, 'byte 4: a weight in the padding'),
-    (b'\x81\x01\x02', 1, 1, 2, 2, 'byte 2: a weight in the padding'),
-    (b'\x80\x80', 1, 1, 1, 1, 'byte 1: weight -128'),
-    (b'\x00\x01\xff', 1, 2, 1, 1, 'byte 2: empty-row marker inside a row'),
-    (b'\x7f\xff', 1, 400, 1, 1, 'byte 1: empty-row marker inside a row'),
-    (b'\x7f\x80\x01', 1, 127, 1, 1, 'byte 0: gap 127 leads to block 127 of a row with 127'),
-    (b'\xff', 2, 4, 1, 4, 'byte 1: truncated'),
+    (b'\x80\x01\x01\x01\x01', 1, 4, 1, 4, 'byte 5: truncated, 1 more'),
+    (b'\x81\x01\x01\x01\x01\xff', 1, 4, 1, 4, 'byte 0: gap 1 leads to block 1 of a row with 1'),
+    (b'\x80\x01\x00\x01\x00\x01\xff', 1, 2, 1, 1, 'byte 4: gap 0 leads to block 2 of a row with 2'),
+    (b'\x80\x01\x80\x01\xff', 1, 2, 1, 1, 'byte 2: row 1 of a layer with 1'),
+    (b'\xfd\xff', 1, 4, 1, 4, 'byte 0: row 1 of a layer with 1'),
+    (b'\xfe\xff\xff', 1, 4, 1, 4, 'byte 2: 1 bytes after the end'),
+    (b'\xfe\xfe\xff', 2, 4, 1, 4, 'byte 1: empty rows in more headers than they need'),
+    (b'\xfe\xf8\xff', 8, 4, 1, 4, 'byte 1: empty rows in more headers than they need'),
+    (b'\xfe\xff', 2, 4, 1, 4, 'byte 1: the end comes after 1 of 2 rows'),
+    (b'\xff', 2, 4, 1, 4, 'byte 0: the end comes after 0 of 2 rows'),
+    (b'\x00\x01\xff', 1, 4, 1, 1, 'byte 0: a block outside any row'),
+    (b'\xfe\x00\x01\xff', 2, 4, 1, 1, 'byte 1: a block outside any row'),
+    (b'\x80\x01\x78\x01\xff', 1, 400, 1, 1, 'byte 2: no header is 0x78'),
+    (b'\x80\x00\x00\x00\x00\xff', 1, 4, 1, 4, 'byte 1: a kept block is all zero'),
+    (b'\xf7\x00\xff', 1, 400, 1, 1, 'byte 1: a kept block is all zero'),
+    (b'\xf7\x00\x80\x01\xff', 2, 400, 1, 1, 'byte 1: a kept block is all zero'),
+    (b'\xf6\x00\x00\x01\xff', 1, 400, 1, 1, 'byte 1: a kept block is all zero'),
+    (b'\x80\x01\x00\x00\x02\xff', 1, 3, 1, 4, 'byte 4: a weight in the padding'),
+    (b'\x81\x01\x02\xff', 1, 1, 2, 2, 'byte 2: a weight in the padding'),
+    (b'\x80\x80\xff', 1, 1, 1, 1, 'byte 1: weight -128'),
 ])
 def test_the_decoder_names_the_byte(stream, rows, cin, taps, b, what):
     with pytest.raises(CorruptModel) as e: decode(stream, rows, cin, taps, b)
@@ -162,7 +174,8 @@ def test_the_decoder_names_the_byte(stream, rows, cin, taps, b, what):
 
 
 def test_a_huge_shape_with_a_short_stream_is_refused_without_memory():
-    with pytest.raises(CorruptModel, match='truncated'): decode(b'\xff' * 10, 10**12, 10**12)
+    for stream, what in ((b'\xff' * 10, 'comes after 0 of'), (b'\xf8' * 10, 'truncated')):
+        with pytest.raises(CorruptModel, match=what): decode(stream, 10**12, 10**12)
 
 
 @pytest.mark.parametrize('weights', [np.zeros((2, 2)), np.zeros((2, 2), np.uint8), np.zeros(4, np.int8), np.zeros((0, 4), np.int8), np.zeros((2, 0), np.int8),
@@ -193,7 +206,7 @@ def test_expected_bytes_is_the_mean_over_all_masks():
     "Exact on layers small enough to list every mask."
     from itertools import combinations
     cases = 0
-    for rows, m in ((1, 1), (1, 6), (2, 4), (3, 3), (5, 2)):
+    for rows, m in ((1, 1), (1, 6), (2, 4), (3, 3), (5, 2), (9, 1), (16, 1)):
         for k in range(rows * m + 1):
             sizes = []
             for chosen in combinations(range(rows * m), k):
@@ -225,7 +238,8 @@ def test_sizes_are_ordered():
             args = 48, 40, 9, block, s
             assert bound_bytes(*args) <= expected_bytes(*args) + 1e-9
             assert layer_bytes(*args) == min(dense_bytes(48, 40, 9), expected_bytes(*args))
-    assert expected_bytes(7, 5, 1, '1x4', 1) == pytest.approx(7) and expected_bytes(7, 5, 1, '1x4', 0) == 7 * 2 * 5
+    assert expected_bytes(7, 5, 1, '1x4', 1) == pytest.approx(2) and expected_bytes(7, 5, 1, '1x4', 0) == 7 * 2 * 5 + 1
+    assert expected_bytes(15, 5, 1, '1x4', 1) == pytest.approx(4)
 
 
 def test_expected_bytes_is_fast_enough_for_a_search():
@@ -264,6 +278,6 @@ def test_rle_tensor():
 def test_pictures_are_pure():
     row = np.array([0, 0, 1, 2], np.int8)
     ax = plot_stream(row, 2, encode(row[None], 2))
-    assert len(ax.patches) == 4 + 3 and len(ax.lines) == 1
+    assert len(ax.patches) == 4 + 4 and len(ax.lines) == 1
     title = plot_sizes('1x2', .5, 32, 16, 9).get_title()
     assert title == f'1x2 at 50%: {layer_bytes(32, 16, 9, "1x2", .5):.0f} of 4608 bytes'

@@ -46,10 +46,10 @@ typedef struct { int32_t pixels, cin, cout; } tfm_linear_dims;
 typedef struct { int32_t h, w, cin, cout, kh, kw, stride, pad; } tfm_conv_dims;
 
 /* stream: rows (output channels) one after the other; a row is a list of items. An item is a header
- * byte and, unless its low seven bits are 127, `block` int8 weights (block is 1, 2 or 4).
- * Low seven bits: blocks skipped before this one; 127 skips 127 blocks and carries no weights.
- * High bit: last item of the row. 0xFF alone is an empty row. Each tap's input channels are padded
- * with zeros to a multiple of `block`. `bytes` is the length of the stream. */
+ * byte and `block` int8 weights (block is 1, 2 or 4). Low seven bits of the header, 0 to 119: blocks
+ * skipped before this one; a longer gap is bridged by blocks of zeros. High bit: first item of a row.
+ * 0xF8 to 0xFE stand for 7 to 1 empty rows, 0xFF for the end of the stream. Each tap's input channels
+ * are padded with zeros to a multiple of `block`. `bytes` is the length of the stream. */
 typedef struct { const uint8_t *stream; int32_t bytes, block; } tfm_rle;
 
 /* Reads the whole stream once: TFM_OK when it describes exactly `rows` rows of `row_blocks` blocks,

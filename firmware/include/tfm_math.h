@@ -80,25 +80,37 @@ static inline int tfm_args_status(const void *out, const void *in, const void *w
 }
 
 
-static inline int tfm_rle_status(const tfm_rle *w) {
+#define TFM_RLE_FIRST 128    /* header flag: first block of a row */
+#define TFM_RLE_MAX_GAP 119  /* blocks that one header can skip */
+#define TFM_RLE_MAX_EMPTY 7  /* empty rows that one header can stand for: header 255 - rows */
+#define TFM_RLE_END 255      /* behind the last row */
+
+/* The shortest stream of `rows` rows is empty rows only. */
+static inline int tfm_rle_status(const tfm_rle *w, int32_t rows) {
     if (!w->stream) return TFM_ERR_NULL;
-    return tfm_block_ok(w->block) ? TFM_OK : TFM_ERR_DIMS;
+    return tfm_block_ok(w->block) && w->bytes > rows / TFM_RLE_MAX_EMPTY ? TFM_OK : TFM_ERR_DIMS;
 }
 
 /* [item] */
-/* One item of a stream. Gives the index of the block whose weights follow, or -1 at the end of an
- * empty row; moves *stream past the header and *next past the block; *last tells the row's end. */
-static inline int32_t tfm_rle_next(const uint8_t **stream, int32_t *next, int *last) {
-    int32_t header = *(*stream)++;
-    while (header == 127) {
-        *next += 127;
-        header = *(*stream)++;
-    }
-    *last = header >> 7;
-    if (header == 255) return -1;
-    const int32_t at = *next + (header & 127);
-    *next = at + 1;
-    return at;
+/* A walk through a stream: the next byte, the block after the last one seen, empty rows to come. */
+typedef struct { const uint8_t *at; int32_t next, empty; } tfm_rle_walk;
+
+/* Begin a row. 0 when it is empty; else its blocks come one by one while tfm_rle_more() holds. */
+static inline int tfm_rle_row(tfm_rle_walk *walk) {
+    walk->next = -TFM_RLE_FIRST; /* takes the flag off the row's first header */
+    if (!walk->empty && *walk->at >= TFM_RLE_END - TFM_RLE_MAX_EMPTY) walk->empty = TFM_RLE_END - *walk->at++;
+    return walk->empty ? walk->empty--, 0 : 1;
+}
+
+/* Step over one header. Gives the index of the block whose weights now lie at walk->at. */
+static inline int32_t tfm_rle_next(tfm_rle_walk *walk) {
+    const int32_t block = walk->next + *walk->at++;
+    walk->next = block + 1;
+    return block;
+}
+
+static inline int tfm_rle_more(const tfm_rle_walk *walk) {
+    return *walk->at < TFM_RLE_FIRST;
 }
 /* [/item] */
 

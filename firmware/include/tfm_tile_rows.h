@@ -78,75 +78,64 @@ TFM_INLINE void tfm_rows_store(tfm_rows *r, int32_t acc[8]) {
     "smlabb %" A ", %[x], " W ", %" A "\n"                             \
     "smlatb %" B ", %[x], " W ", %" B "\n"
 
-/* Header of the next item. LSLS puts the last-item flag in C, bit 6 of the gap in N and the gap in
- * the top bits; nothing up to the closing BCC touches the flags again. Gaps of 64 and more go to a
- * side path that tells escapes apart, so the common path pays one branch for them. */
-#define TFM_HEADER(SHIFT)                                              \
-    "1: ldrb %[w], [%[s]], #1\n"                                       \
-    "lsls %[w], %[w], #25\n"                                           \
-    "bmi 3f\n"                                                         \
-    "2: add %[t], %[t], %[w], lsr #" SHIFT "\n"
-
-#define TFM_HEADER_END(BLOCK_BYTES)                                    \
-    "bcc 1b\n"                                                         \
-    "b 5f\n"                                                           \
-    "3: cmp %[w], #0xFE000000\n"                                       \
-    "ldrb %[w], [%[s], #-1]\n"                                         \
-    "beq 4f\n"                                                         \
-    "lsls %[w], %[w], #25\n"                                           \
-    "b 2b\n"                                                           \
-    "4: cmp %[w], #255\n"                                              \
-    "beq 5f\n"                                                         \
-    "movw %[w], #127*" BLOCK_BYTES "\n"                                \
-    "add %[t], %[t], %[w]\n"                                           \
-    "b 1b\n"                                                           \
-    "5:\n"
+/* A block is followed by the header of the next item. A header that begins a row is negative: the
+ * sum then wraps around and sets the carry (the tile lies above the first 8 KB of the memory). */
+#define TFM_WALK(BODY, SHIFT)                                          \
+    "ldrsb %[w], [%[s]], #1\n"                                         \
+    "add %[t], %[t], %[w], lsl #" SHIFT "\n"                           \
+    "1:\n" BODY                                                        \
+    "ldrsb %[w], [%[s]], #1\n"                                         \
+    "adds %[t], %[t], %[w], lsl #" SHIFT "\n"                          \
+    "bcc 1b\n"
 
 #define TFM_WALK_OPERANDS                                              \
     : TFM_ACC8(acc), [s] "+r"(s), [t] "+r"(t), [w] "=&r"(w), [v] "=&r"(v), [x] "=&r"(x) : : "cc", "memory"
 
 /* [asm4] */
-/* One row of 1x4 blocks: 40 instructions for the 32 products of a block. */
-TFM_INLINE const uint8_t *tfm_walk4(const uint8_t *s, const uint32_t *t, int32_t acc[8]) {
+/* One row of 1x4 blocks. */
+TFM_INLINE void tfm_walk4(tfm_rle_walk *walk, const uint32_t *t, int32_t acc[8]) {
+    const uint8_t *s = walk->at;
     uint32_t w, v, x;
+    t += TFM_RLE_FIRST * 16;
     __asm volatile(
-        TFM_HEADER("19")
-        "ldr %[w], [%[s]], #4\n"
-        "sxtb16 %[v], %[w]\n"
-        TFM_LINE("[%[t]], #64", "-64", "%[v]")
-        "sxtb16 %[w], %[w], ror #8\n"
-        TFM_LINE("[%[t], #-32]", "-32", "%[w]")
-        TFM_HEADER_END("64")
+        TFM_WALK(
+            "ldr %[w], [%[s]], #4\n"
+            "sxtb16 %[v], %[w]\n"
+            TFM_LINE("[%[t]], #64", "-64", "%[v]")
+            "sxtb16 %[w], %[w], ror #8\n"
+            TFM_LINE("[%[t], #-32]", "-32", "%[w]"), "6")
         TFM_WALK_OPERANDS);
-    return s;
+    walk->at = s - 1;
 }
 /* [/asm4] */
 
-TFM_INLINE const uint8_t *tfm_walk2(const uint8_t *s, const uint32_t *t, int32_t acc[8]) {
+TFM_INLINE void tfm_walk2(tfm_rle_walk *walk, const uint32_t *t, int32_t acc[8]) {
+    const uint8_t *s = walk->at;
     uint32_t w, v, x;
+    t += TFM_RLE_FIRST * 8;
     __asm volatile(
-        TFM_HEADER("20")
-        "ldrsb %[w], [%[s]], #1\n"
-        "ldrsb %[v], [%[s]], #1\n"
-        "pkhbt %[w], %[w], %[v], lsl #16\n"
-        TFM_LINE("[%[t]], #32", "-32", "%[w]")
-        TFM_HEADER_END("32")
+        TFM_WALK(
+            "ldrsb %[w], [%[s]], #1\n"
+            "ldrsb %[v], [%[s]], #1\n"
+            "pkhbt %[w], %[w], %[v], lsl #16\n"
+            TFM_LINE("[%[t]], #32", "-32", "%[w]"), "5")
         TFM_WALK_OPERANDS);
-    return s;
+    walk->at = s - 1;
 }
 
-TFM_INLINE const uint8_t *tfm_walk1(const uint8_t *s, const uint32_t *t, int32_t acc[8]) {
+TFM_INLINE void tfm_walk1(tfm_rle_walk *walk, const uint32_t *t, int32_t acc[8]) {
+    const uint8_t *s = walk->at;
     uint32_t w, v, x;
+    t += TFM_RLE_FIRST * 4;
     __asm volatile(
-        TFM_HEADER("21")
-        "ldrsb %[v], [%[s]], #1\n"
-        TFM_HALVES("[%[t]], #16", "0", "1", "%[v]")
-        TFM_HALVES("[%[t], #-12]", "2", "3", "%[v]")
-        TFM_HALVES("[%[t], #-8]", "4", "5", "%[v]")
-        TFM_HALVES("[%[t], #-4]", "6", "7", "%[v]")
-        TFM_HEADER_END("16")
+        TFM_WALK(
+            "ldrsb %[v], [%[s]], #1\n"
+            TFM_HALVES("[%[t]], #16", "0", "1", "%[v]")
+            TFM_HALVES("[%[t], #-12]", "2", "3", "%[v]")
+            TFM_HALVES("[%[t], #-8]", "4", "5", "%[v]")
+            TFM_HALVES("[%[t], #-4]", "6", "7", "%[v]"), "4")
         TFM_WALK_OPERANDS);
-    return s;
+    walk->at = s - 1;
 }
 
 /* Dense weights w..end-1, a multiple of four: 38 instructions for 32 products. */
@@ -173,42 +162,32 @@ TFM_INLINE void tfm_line(const uint32_t *t, uint32_t w, int32_t acc[8]) {
 }
 
 /* [walk4] */
-TFM_INLINE const uint8_t *tfm_walk4(const uint8_t *s, const uint32_t *t, int32_t acc[8]) {
-    int32_t next = 0;
-    for (int last = 0; !last;) {
-        const int32_t at = tfm_rle_next(&s, &next, &last);
-        if (at < 0) break;
-        const uint32_t w = tfm_load4(s);
-        s += 4;
-        tfm_line(t + 16 * at, tfm_sxtb16(w), acc);
-        tfm_line(t + 16 * at + 8, tfm_sxtb16_ror8(w), acc);
-    }
-    return s;
+TFM_INLINE void tfm_walk4(tfm_rle_walk *walk, const uint32_t *t, int32_t acc[8]) {
+    do {
+        const uint32_t *line = t + 16 * tfm_rle_next(walk), w = tfm_load4(walk->at);
+        tfm_line(line, tfm_sxtb16(w), acc);
+        tfm_line(line + 8, tfm_sxtb16_ror8(w), acc);
+        walk->at += 4;
+    } while (tfm_rle_more(walk));
 }
 /* [/walk4] */
 
-TFM_INLINE const uint8_t *tfm_walk2(const uint8_t *s, const uint32_t *t, int32_t acc[8]) {
-    int32_t next = 0;
-    for (int last = 0; !last; s += 2) {
-        const int32_t at = tfm_rle_next(&s, &next, &last);
-        if (at < 0) break;
-        tfm_line(t + 8 * at, tfm_pkhbt((uint32_t)(int8_t)s[0], (uint32_t)(int8_t)s[1]), acc);
-    }
-    return s;
+TFM_INLINE void tfm_walk2(tfm_rle_walk *walk, const uint32_t *t, int32_t acc[8]) {
+    do {
+        const uint32_t *line = t + 8 * tfm_rle_next(walk);
+        tfm_line(line, tfm_pkhbt((uint32_t)(int8_t)walk->at[0], (uint32_t)(int8_t)walk->at[1]), acc);
+        walk->at += 2;
+    } while (tfm_rle_more(walk));
 }
 
-TFM_INLINE const uint8_t *tfm_walk1(const uint8_t *s, const uint32_t *t, int32_t acc[8]) {
-    int32_t next = 0;
-    for (int last = 0; !last; s += 1) {
-        const int32_t at = tfm_rle_next(&s, &next, &last);
-        if (at < 0) break;
-        const uint32_t w = (uint32_t)(int8_t)s[0];
+TFM_INLINE void tfm_walk1(tfm_rle_walk *walk, const uint32_t *t, int32_t acc[8]) {
+    do {
+        const uint32_t *line = t + 4 * tfm_rle_next(walk), w = (uint32_t)(int8_t)*walk->at++;
         for (int p = 0; p < 8; p += 2) {
-            acc[p] = tfm_smlabb(t[4 * at + p / 2], w, acc[p]);
-            acc[p + 1] = tfm_smlatb(t[4 * at + p / 2], w, acc[p + 1]);
+            acc[p] = tfm_smlabb(line[p / 2], w, acc[p]);
+            acc[p + 1] = tfm_smlatb(line[p / 2], w, acc[p + 1]);
         }
-    }
-    return s;
+    } while (tfm_rle_more(walk));
 }
 
 TFM_INLINE void tfm_dense4(const int8_t *w_n, const int8_t *end, const uint32_t *t, int32_t acc[8]) {

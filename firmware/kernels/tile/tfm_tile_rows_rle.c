@@ -3,9 +3,10 @@
 /* The three loops differ in the block they walk; written once so that they cannot drift apart. */
 #define ROWS(NAME, WALK)                                                                              \
     static void NAME(tfm_rows r, const uint32_t *tile, const uint8_t *stream) {                       \
+        tfm_rle_walk walk = {stream, 0, 0};                                                           \
         for (; r.mult != r.end; r.bias += r.bias_step) {                                              \
             int32_t acc[8] = TFM_FILL8(*r.bias);                                                      \
-            stream = WALK(stream, tile, acc);                                                         \
+            if (tfm_rle_row(&walk)) WALK(&walk, tile, acc);                                           \
             tfm_rows_store(&r, acc);                                                                  \
         }                                                                                             \
     }
