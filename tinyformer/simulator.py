@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['HEAP', 'HEAP_BYTES', 'RETURN_TO', 'QEMU_TICK', 'new_core', 'count_instructions', 'map_memory', 'load_segments',
            'execute', 'Emulator', 'plot_stack', 'Image', 'overflow', 'build', 'check_images', 'run_host', 'Simulation',
-           'simulate', 'plot_profile', 'qemu']
+           'mean_profile', 'simulate', 'plot_profile', 'qemu']
 
 # %% ../nbs/14_simulator.ipynb #c002
 import bisect, ctypes, re, struct, subprocess
@@ -24,6 +24,7 @@ from unicorn.arm_const import (UC_ARM_REG_LR, UC_ARM_REG_PC, UC_ARM_REG_R0, UC_A
                                UC_ARM_REG_SP, UC_CPU_ARM_CORTEX_M7)
 
 from .codegen import Firmware
+from .cycles import available, cycle_profile
 from .errors import BadInput, BuildFailed, DoesNotFit, SimulationFailed
 from .toolchain import WARNINGS, compile_host, compile_image, find_compiler, find_qemu, firmware_dir, sections
 
@@ -275,16 +276,17 @@ def overflow(
 
 # %% ../nbs/14_simulator.ipynb #c055
 def build(
-    firmware:Firmware, # a generated folder with a port for a Cortex-M
-    cc:str='auto',     # 'auto', 'zig' or 'gcc'
-)->Image:              # linked
+    firmware:Firmware,   # a generated folder with a port for a Cortex-M
+    cc:str='auto',       # 'auto', 'zig' or 'gcc'
+    optimize:str='-O2',  # optimisation level
+)->Image:                # linked
     "Compile and link the folder into `build/`. `DoesNotFit` names the section and the bytes over; `BuildFailed` has the first error."
     f, t = Path(firmware.folder), firmware.target
     if not (f/'port').is_dir(): raise BadInput(f"the folder has no start-up code for {t.name}: generate it with port='stm32f746'")
     compiler = find_compiler(cc, t.core)
     sources = [f/'model.c', f/'weights.c', *sorted((f/'kernels').glob('*.c')), *sorted((f/'port').glob('*.c'))]
     try: elf = compile_image(sources, f/'port'/'link.ld', f/'build'/f'model-{compiler.name}.elf', [f/'include', f, f/'port'], WARNINGS,
-                             compiler.name, core=t.core)
+                             compiler.name, optimize, t.core)
     except BuildFailed as e:
         if not overflow(e.log): raise
         raise DoesNotFit(f'{firmware.graph.name} does not fit {t.name} with {t.flash_bytes} bytes of flash and {t.sram_bytes} of SRAM: '
@@ -360,6 +362,12 @@ class Simulation:
     arena_high_water: int     # bytes of the arena that were ever written
     images: int               # how many ran
     profiled: int             # how many of them were counted
+    cycles: dict = None       # op name, and 'rest' -> estimated cycles, mean over the profiled images; None without llvm-mca
+
+    @property
+    def est_cycles(self)->int:
+        "Estimated cycles per inference, None without llvm-mca."
+        return None if self.cycles is None else sum(self.cycles.values())
 
     def _repr_markdown_(self):
         rows = '\n'.join(f'| {name} | {n:,} | {n / max(1, self.instructions):.1%} |' for name, n in [*self.per_op.items(), ('entry and calls', self.rest)])
@@ -367,6 +375,14 @@ class Simulation:
                 f'{self.arena_high_water} bytes of arena, {self.images} images\n\n| operator | instructions | share |\n|:--|--:|--:|\n{rows}')
 
 # %% ../nbs/14_simulator.ipynb #c074
+def mean_profile(
+    profiles:list, # of dicts: owner -> count
+    names:list,    # owners, in the order that is wanted
+)->dict:           # owner -> mean, rounded
+    "The mean of some profiles, owner by owner."
+    return {n: round(sum(p.get(n, 0) for p in profiles) / max(1, len(profiles))) for n in names}
+
+# %% ../nbs/14_simulator.ipynb #c077
 def simulate(
     image:Image,          # of `build`
     firmware:Firmware,    # the folder it was built from
@@ -378,18 +394,19 @@ def simulate(
     x, g = check_images(firmware, x), firmware.graph
     emu, n = Emulator(image.elf), g.tensors[g.output].nbytes
     emu.marks = {**firmware.functions, 'tfm_invoke': 'rest', 'tfm_invoke_with': 'rest'}
-    high, outs, profiles = emu.arena_used(x[0], n), [], []
+    high, outs, profiles, cycles = emu.arena_used(x[0], n), [], [], []
     emu.paint()
     for i in tqdm(range(len(x)), 'emulated Cortex-M7', unit='image', disable=not progress, leave=False):
         outs.append(emu.invoke(x[i], n, count=i < profile_images))
         if i < profile_images: profiles.append(emu.profile())
-    per = {o.name: round(sum(p[o.name] for p in profiles) / max(1, len(profiles))) for o in g.ops}
-    rest = round(sum(p['rest'] for p in profiles) / max(1, len(profiles)))
-    totals = [sum(p.values()) for p in profiles]
-    return Simulation(np.stack(outs).reshape(len(x), *g.tensors[g.output].shape), sum(per.values()) + rest, per, rest,
-                      (min(totals, default=0), max(totals, default=0)), emu.stack_used(), high, len(x), len(profiles))
+        if i < profile_images and available(): cycles.append(cycle_profile(emu))
+    names, totals = [*(o.name for o in g.ops), 'rest'], [sum(p.values()) for p in profiles]
+    per = mean_profile(profiles, names)
+    return Simulation(np.stack(outs).reshape(len(x), *g.tensors[g.output].shape), sum(per.values()), {k: per[k] for k in names[:-1]}, per['rest'],
+                      (min(totals, default=0), max(totals, default=0)), emu.stack_used(), high, len(x), len(profiles),
+                      mean_profile(cycles, names) if cycles else None)
 
-# %% ../nbs/14_simulator.ipynb #c079
+# %% ../nbs/14_simulator.ipynb #c088
 def plot_profile(
     result:Simulation,   # with at least one profiled image
     clock_mhz:float=216, # core clock
@@ -405,7 +422,7 @@ def plot_profile(
     ax.set(xlabel='milliseconds', title=f'{total:.2f} ms per image at {clock_mhz:g} MHz and {cpi:g} cycles per instruction')
     return ax
 
-# %% ../nbs/14_simulator.ipynb #c083
+# %% ../nbs/14_simulator.ipynb #c092
 QEMU_TICK = 40    # instructions per timer tick: one instruction is 1 ns, the timer runs at 25 MHz
 
 def qemu(
