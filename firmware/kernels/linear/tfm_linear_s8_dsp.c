@@ -1,7 +1,7 @@
-#include "tfm_tile.h"
+#include "tfm_dense.h"
 
 int32_t tfm_linear_s8_dsp_scratch_bytes(const tfm_linear_dims *dims) {
-    return dims && tfm_linear_dims_ok(dims) ? 16 * tfm_round4(dims->cin) : -1;
+    return dims && tfm_linear_dims_ok(dims) ? tfm_dense_tile_bytes(dims->cin) : -1;
 }
 
 int tfm_linear_s8_dsp(int8_t *out, const int8_t *in, const int8_t *weight, const tfm_linear_dims *dims,
@@ -12,12 +12,16 @@ int tfm_linear_s8_dsp(int8_t *out, const int8_t *in, const int8_t *weight, const
     status = tfm_scratch_status(scratch, scratch_bytes, tfm_linear_s8_dsp_scratch_bytes(dims));
     if (status) return status;
     const int32_t cin = dims->cin, cout = dims->cout;
-    uint32_t *tile = scratch;
-    for (int32_t left = dims->pixels; left > 0; left -= TFM_TILE, out += TFM_TILE * cout) {
-        const tfm_tile_out to = {out, left < TFM_TILE ? left : TFM_TILE, cout};
-        for (int32_t p = 0; p < to.n; p++, in += cin) tfm_tile_expand(tile, p, 0, in, cin, 4);
-        for (int32_t p = to.n; p < TFM_TILE; p++) tfm_tile_fill(tile, p, 0, 0, cin, 4);
-        tfm_tile_rows_dense(&to, tile, weight, cin, cout, quant);
+    for (int32_t left = dims->pixels; left > 0; left -= TFM_DENSE_TILE, out += TFM_DENSE_TILE * cout) {
+        const int32_t n = left < TFM_DENSE_TILE ? left : TFM_DENSE_TILE;
+        for (int32_t p = 0; p < n; p += 4) { /* a pixel past the end repeats the last one */
+            const int32_t rest = n - p - 1;
+            const int8_t *const four[4] = {in, in + (rest < 1 ? rest : 1) * cin, in + (rest < 2 ? rest : 2) * cin,
+                                           in + (rest < 3 ? rest : 3) * cin};
+            tfm_dense_expand(tfm_dense_x(scratch, cin, p / 4, 0), four, cin);
+            in += 4 * cin;
+        }
+        tfm_dense_rows(out, scratch, n, weight, cin, cout, quant);
     }
     return TFM_OK;
 }

@@ -1,0 +1,196 @@
+/* The inner loops of dense weights: 2 output channels by 4 pixels in 8 accumulators.
+ * Included by tfm_tile_rows_dense.c only. */
+#ifndef TFM_DENSE_ROWS_H
+#define TFM_DENSE_ROWS_H
+
+#include "tfm_dense.h"
+
+/* What a group of pixels starts from and ends with. The assembly reads it in two LDMs, one on each
+ * side of `mult`, so the order of the fields matters. */
+typedef struct {
+    int32_t bias[8];      /* four times that of the first channel, four times that of the second */
+    int32_t odd;          /* not 0 when K / 8 is odd */
+    const uint32_t *w;
+    int32_t mult[2];
+    int8_t *out;          /* pixel 0 of the group, first channel */
+    int32_t zp, stride;
+    uint32_t saved[9];    /* the assembly keeps the caller's registers here: no stack of its own */
+} tfm_dense_frame;
+
+#if TFM_HAS_DSP
+
+/* n words of eight bytes of two rows to pair words, side by side. The STM wants its registers in
+ * ascending order; r7 may be the frame pointer. */
+static TFM_OUTLINE void tfm_dense_expand2(uint32_t *d, const int8_t *a, const int8_t *b, int32_t n) {
+    __asm volatile(
+        "1: ldr r4, [%[a]], #8\n"
+        "ldr r5, [%[b]], #8\n"
+        "sxtb16 r6, r4, ror #8\n"
+        "ldr r9, [%[a], #-4]\n"
+        "sxtb16 r4, r4\n"
+        "ldr r10, [%[b], #-4]\n"
+        "sxtb16 r8, r5, ror #8\n"
+        "sxtb16 r5, r5\n"
+        "sxtb16 r11, r9, ror #8\n"
+        "sxtb16 r12, r10, ror #8\n"
+        "sxtb16 r9, r9\n"
+        "subs %[n], %[n], #1\n"
+        "sxtb16 r10, r10\n"
+        "stm %[d]!, {r4, r5, r6, r8, r9, r10, r11, r12}\n"
+        "bne 1b\n"
+        : [d] "+r"(d), [a] "+r"(a), [b] "+r"(b), [n] "+r"(n)
+        : : "cc", "memory", "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12");
+}
+
+/* n words of four bytes of four rows. */
+static TFM_OUTLINE void tfm_dense_expand4(uint32_t *x, const int8_t *a, const int8_t *b, const int8_t *c,
+                                          const int8_t *d, int32_t n) {
+    uint32_t p, q, r, s;
+    __asm volatile(
+        "1: ldr %[p], [%[a]], #4\n"
+        "ldr %[q], [%[b]], #4\n"
+        "sxtb16 %[r], %[p]\n"
+        "sxtb16 %[s], %[q]\n"
+        "sxtb16 %[p], %[p], ror #8\n"
+        "sxtb16 %[q], %[q], ror #8\n"
+        "strd %[r], %[s], [%[x]]\n"
+        "strd %[p], %[q], [%[x], #16]\n"
+        "ldr %[p], [%[c]], #4\n"
+        "ldr %[q], [%[d]], #4\n"
+        "sxtb16 %[r], %[p]\n"
+        "sxtb16 %[s], %[q]\n"
+        "sxtb16 %[p], %[p], ror #8\n"
+        "sxtb16 %[q], %[q], ror #8\n"
+        "subs %[n], %[n], #1\n"
+        "strd %[p], %[q], [%[x], #24]\n"
+        "strd %[r], %[s], [%[x], #8]\n"
+        "add %[x], %[x], #32\n"
+        "bne 1b\n"
+        : [x] "+r"(x), [a] "+r"(a), [b] "+r"(b), [c] "+r"(c), [d] "+r"(d), [n] "+r"(n),
+          [p] "=&r"(p), [q] "=&r"(q), [r] "=&r"(r), [s] "=&r"(s) : : "cc", "memory");
+}
+
+#define TFM_NAKED __attribute__((naked, noinline))
+#define TFM_UNUSED __attribute__((unused))
+
+/* r0-r3: four pixels of the first channel, r4-r7 of the second; r8, r9: their weights;
+ * r10, r11: pixels; r12, lr: cursors of x and w. No register is left, so everything else waits on
+ * the stack or in the frame. */
+#define TFM_PIXEL_X0 "smlad r0, r10, r8, r0\n smlad r4, r10, r9, r4\n"
+#define TFM_PIXEL_X1 "smlad r1, r11, r8, r1\n smlad r5, r11, r9, r5\n"
+#define TFM_PIXEL_X2 "smlad r2, r10, r8, r2\n smlad r6, r10, r9, r6\n"
+#define TFM_PIXEL_X3 "smlad r3, r11, r8, r3\n smlad r7, r11, r9, r7\n"
+#define TFM_FIRST_LOADS(W, X)                       \
+    "ldrd r8, r9, [lr], #" W "\n"                   \
+    "ldr r10, [r12], #" X "\n"                      \
+    "ldr r11, [r12, #4-" X "]\n"
+#define TFM_STEP(X, W) /* one pair of inputs; the loads are for the pair that follows */ \
+    TFM_PIXEL_X0 "ldr r10, [r12, #" X "+8]\n"       \
+    TFM_PIXEL_X1 "ldr r11, [r12, #" X "+12]\n"      \
+    TFM_PIXEL_X2 "ldr r10, [r12, #" X "+16]\n"      \
+    TFM_PIXEL_X3 "ldrd r8, r9, [lr, #" W "+8]\n"    \
+    "ldr r11, [r12, #" X "+20]\n"
+#define TFM_LAST_STEP                               \
+    TFM_PIXEL_X0 "ldr r10, [r12, #-8]\n"            \
+    TFM_PIXEL_X1 "ldr r11, [r12, #-4]\n"            \
+    TFM_PIXEL_X2 "ldr r10, [sp, #8]\n"              \
+    "smlad r3, r11, r8, r3\n"                       \
+    "cmp lr, r10\n"                                 \
+    "smlad r7, r11, r9, r7\n"
+
+/* Both channels of one pixel, and on to the next pixel. */
+#define TFM_STORE2(A, B)                            \
+    "smmlar " A ", " A ", r8, r11\n"                \
+    "smmlar " B ", " B ", r9, r11\n"                \
+    "ssat " A ", #8, " A "\n"                       \
+    "ssat " B ", #8, " B "\n"                       \
+    "strb " A ", [r10]\n"                           \
+    "strb " B ", [r10, #1]\n"                       \
+    "add r10, r10, lr\n"
+
+/* [dense8] */
+/* Two channels of every group up to the one whose output would be at out_end. The cursor x runs on
+ * from group to group. The loop takes 16 inputs: 107 instructions for 128 products. */
+TFM_NAKED static void tfm_dense_groups(
+    TFM_UNUSED tfm_dense_frame *frame, TFM_UNUSED const uint32_t *x, TFM_UNUSED int32_t odd,
+    TFM_UNUSED const uint32_t *w, TFM_UNUSED int32_t *mult, TFM_UNUSED const int8_t *out_end,
+    TFM_UNUSED const uint32_t *w_end) { /* the last three: sp + 0, 4 and 8 */
+    __asm volatile(
+        "add r12, r0, #60\n"
+        "stm r12, {r4-r11, lr}\n"
+        "strd r2, r3, [r0, #32]\n"
+        "mov r12, r1\n"
+        "ldr lr, [sp]\n"
+        "1: ldmdb lr, {r0-r8, lr}\n"
+        "cmp r8, #0\n"
+        "bne 4f\n"
+        "2: " TFM_FIRST_LOADS("64", "128")
+        TFM_STEP("-128", "-64")
+        TFM_STEP("-112", "-56")
+        TFM_STEP("-96", "-48")
+        TFM_STEP("-80", "-40")
+        "3: " TFM_STEP("-64", "-32")
+        TFM_STEP("-48", "-24")
+        TFM_STEP("-32", "-16")
+        TFM_LAST_STEP
+        "bne 2b\n"
+        "ldr r10, [sp]\n"
+        "ldm r10, {r8-r11, lr}\n"
+        TFM_STORE2("r0", "r4")
+        TFM_STORE2("r1", "r5")
+        TFM_STORE2("r2", "r6")
+        TFM_STORE2("r3", "r7")
+        "ldrd lr, r9, [sp]\n"
+        "str r10, [lr, #8]\n"
+        "cmp r10, r9\n"
+        "bne 1b\n"
+        "add r12, lr, #20\n"
+        "ldm r12, {r4-r11, pc}\n"
+        "4: " TFM_FIRST_LOADS("32", "64")
+        "b 3b\n");
+}
+/* [/dense8] */
+
+#else
+
+static void tfm_dense_expand2(uint32_t *d, const int8_t *a, const int8_t *b, int32_t n) {
+    for (n *= 2; n > 0; n--, a += 4, b += 4, d += 4) {
+        const uint32_t p = tfm_load4(a), q = tfm_load4(b);
+        d[0] = tfm_sxtb16(p), d[1] = tfm_sxtb16(q);
+        d[2] = tfm_sxtb16_ror8(p), d[3] = tfm_sxtb16_ror8(q);
+    }
+}
+
+static void tfm_dense_expand4(uint32_t *x, const int8_t *a, const int8_t *b, const int8_t *c, const int8_t *d,
+                              int32_t n) {
+    for (; n > 0; n--, a += 4, b += 4, c += 4, d += 4, x += 8) {
+        const uint32_t p = tfm_load4(a), q = tfm_load4(b), r = tfm_load4(c), s = tfm_load4(d);
+        x[0] = tfm_sxtb16(p), x[1] = tfm_sxtb16(q), x[2] = tfm_sxtb16(r), x[3] = tfm_sxtb16(s);
+        x[4] = tfm_sxtb16_ror8(p), x[5] = tfm_sxtb16_ror8(q);
+        x[6] = tfm_sxtb16_ror8(r), x[7] = tfm_sxtb16_ror8(s);
+    }
+}
+
+#endif
+
+/* tfm_dense_groups in C, and the one that knows the left shift, which hardly any layer has. */
+static TFM_OUTLINE void tfm_dense_groups_c(tfm_dense_frame *f, const uint32_t *x, const int8_t *out_end,
+                                           const uint32_t *w_end, int32_t shift) {
+    for (; f->out != out_end; f->out += 4 * f->stride) {
+        int32_t a[8];
+        memcpy(a, f->bias, sizeof a);
+        for (const uint32_t *w = f->w; w != w_end; w += 2, x += 4) {
+            a[0] = tfm_smlad(x[0], w[0], a[0]), a[4] = tfm_smlad(x[0], w[1], a[4]);
+            a[1] = tfm_smlad(x[1], w[0], a[1]), a[5] = tfm_smlad(x[1], w[1], a[5]);
+            a[2] = tfm_smlad(x[2], w[0], a[2]), a[6] = tfm_smlad(x[2], w[1], a[6]);
+            a[3] = tfm_smlad(x[3], w[0], a[3]), a[7] = tfm_smlad(x[3], w[1], a[7]);
+        }
+        int8_t *out = f->out;
+        for (int p = 0; p < 4; p++, out += f->stride) {
+            out[0] = tfm_requant(a[p], f->mult[0], shift, f->zp);
+            out[1] = tfm_requant(a[p + 4], f->mult[1], shift, f->zp);
+        }
+    }
+}
+
+#endif
