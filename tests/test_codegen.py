@@ -97,12 +97,12 @@ def test_plan_is_sound_and_written_down(tmp_path, graph):
     told = json.loads((fw.folder/'plan.json').read_text())
     assert told['arena_bytes'] == fw.arena_bytes >= fw.arena_lower_bound_bytes > 0
     assert {t['name']: t['offset'] for t in told['tensors']} == fw.plan.offsets
-    assert graph.input not in fw.plan.offsets and graph.output not in fw.plan.offsets
+    assert graph.input not in cg.offsets(fw.plan) and graph.output not in cg.offsets(fw.plan)
     code = (fw.folder/'model.c').read_text()
     for op in told['operators']:
         comment = re.search(rf"/\* \d\d {re.escape(op['name'])}: (.*) \*/\nstatic TFM_NOINLINE int {op['function']}\(", code)
         assert comment, op
-        assert f"@{fw.plan.offsets.get(graph.ops[told['operators'].index(op)].output, '')}" in comment[1] or 'output' in comment[1]
+        assert f"@{cg.offsets(fw.plan).get(graph.ops[told['operators'].index(op)].output, '')}" in comment[1] or 'output' in comment[1]
     assert 0 < fw.weights_bytes < fw.weights_bytes_dense
 
 
