@@ -1,0 +1,280 @@
+#include "tfm_depthwise.h"
+#include "tfm_dsp.h"
+
+/* What the inner loop reads besides pixels. Weights of kernel row r are two words: (w0, w1) in w[r]
+ * and (w1, w2) in w[3 + r]. For a pair of outputs over the words A = (x, x+1) and B = (x+2, x+3)
+ *     left  = A . (w0, w1) + low(B) * w2
+ *     right = high(A) * w0 + B . (w1, w2)
+ * which is six multiplies per output and the next pair's A is this one's B. */
+typedef struct {
+    uint32_t w[6];
+    int32_t bias, mult;
+    const uint32_t *last; /* pair of columns with results, in the row at hand */
+    int32_t zp, shift;
+} lane;
+
+/* Four channels of one band. */
+typedef struct {
+    uint32_t *planes;
+    int8_t *stage;
+    int32_t columns, stride;
+} band;
+
+#if TFM_HAS_DSP && defined(__OPTIMIZE__)
+
+#define OPERANDS_2                                                                       \
+    [p] "+r"(p), [o] "+r"(o), [d0] "=&r"(d0), [d1] "=&r"(d1), [d2] "=&r"(d2), [d3] "=&r"(d3), \
+    [t] "=&r"(t), [u] "=&r"(u), [a] "=&r"(a), [b] "=&r"(b)
+
+/* Two rows of outputs, two columns at a time: a b above e f. 28 multiplies in 31 cycles; the order is
+ * the one that issues best. The lower pair is stored one round late, while the next one starts: what
+ * the first round stores falls into the stage's unused first slot. */
+static TFM_OUTLINE void two_rows(const uint32_t *p, int8_t *o, const lane *l) {
+    uint32_t d0, d1, d2, d3, t, u, a, b, e, f;
+    __asm volatile(
+        "ldr %[d0], [%[p]]\n"
+        "ldr %[d1], [%[p], #4]\n"
+        "ldr %[d2], [%[p], #8]\n"
+        "ldr %[d3], [%[p], #12]\n"
+        "movs %[e], #0\n"
+        "movs %[f], #0\n"
+        "ldr %[t], [%[s]]\n"
+        "1:\n"
+        "ssat %[e], #8, %[e]\n"
+        "ssat %[f], #8, %[f]\n"
+        "strb %[e], [%[o], #-56]\n"
+        "ldr %[a], [%[s], #24]\n"
+        "smlatb %[b], %[d0], %[t], %[a]\n"
+        "ldr %[u], [%[s], #4]\n"
+        "smlad %[e], %[d1], %[t], %[a]\n"
+        "strb %[f], [%[o], #-52]\n"
+        "smlatb %[b], %[d1], %[u], %[b]\n"
+        "smlatb %[f], %[d1], %[t], %[a]\n"
+        "smlad %[a], %[d0], %[t], %[a]\n"
+        "ldr %[d0], [%[s], #32]\n"
+        "smlad %[a], %[d1], %[u], %[a]\n"
+        "ldr %[t], [%[s], #8]\n"
+        "smlad %[e], %[d2], %[u], %[e]\n"
+        "cmp %[p], %[d0]\n"
+        "smlad %[e], %[d3], %[t], %[e]\n"
+        "ldr %[d1], [%[p], #164]\n"
+        "smlatb %[f], %[d2], %[u], %[f]\n"
+        "ldr %[u], [%[s], #12]\n"
+        "smlatb %[b], %[d2], %[t], %[b]\n"
+        "smlatb %[f], %[d3], %[t], %[f]\n"
+        "ldr %[d0], [%[p], #160]\n"
+        "smlad %[a], %[d2], %[t], %[a]\n"
+        "ldr %[t], [%[s], #16]\n"
+        "smlad %[b], %[d0], %[u], %[b]\n"
+        "smlabt %[a], %[d0], %[u], %[a]\n"
+        "smlad %[f], %[d1], %[u], %[f]\n"
+        "ldr %[d2], [%[p], #168]\n"
+        "smlabt %[e], %[d1], %[u], %[e]\n"
+        "ldr %[u], [%[s], #20]\n"
+        "smlabt %[a], %[d1], %[t], %[a]\n"
+        "smlabt %[a], %[d2], %[u], %[a]\n"
+        "smlabt %[e], %[d2], %[t], %[e]\n"
+        "smlad %[b], %[d1], %[t], %[b]\n"
+        "smlad %[f], %[d2], %[t], %[f]\n"
+        "ldr %[t], [%[s], #28]\n"
+        "smlad %[b], %[d2], %[u], %[b]\n"
+        "ldr %[d3], [%[p], #172]\n"
+        "smmlar %[a], %[a], %[t], %[zp]\n"
+        "smlabt %[e], %[d3], %[u], %[e]\n"
+        "smmlar %[b], %[b], %[t], %[zp]\n"
+        "add %[p], %[p], #160\n"
+        "smmlar %[e], %[e], %[t], %[zp]\n"
+        "ssat %[a], #8, %[a]\n"
+        "smlad %[f], %[d3], %[u], %[f]\n"
+        "ssat %[b], #8, %[b]\n"
+        "strb %[a], [%[o]]\n"
+        "strb %[b], [%[o], #4]\n"
+        "smmlar %[f], %[f], %[t], %[zp]\n"
+        "ldr %[t], [%[s]]\n"
+        "add %[o], %[o], #64\n"
+        "bne 1b\n"
+        "ssat %[e], #8, %[e]\n"
+        "ssat %[f], #8, %[f]\n"
+        "strb %[e], [%[o], #-56]\n"
+        "strb %[f], [%[o], #-52]\n"
+        : OPERANDS_2, [e] "=&r"(e), [f] "=&r"(f)
+        : [s] "r"(l), [zp] "r"(l->zp) : "cc", "memory");
+}
+
+/* Two rows of outputs at stride 2, one column at a time: rows 0 to 2 give a, rows 2 to 4 give b. */
+static TFM_OUTLINE void two_rows_stride2(const uint32_t *p, int8_t *o, const lane *l) {
+    uint32_t d0, d1, d2, d3, d4, t, u, a, b;
+    __asm volatile(
+        "ldr %[d0], [%[p]]\n"
+        "ldr %[d1], [%[p], #4]\n"
+        "ldr %[d2], [%[p], #8]\n"
+        "ldr %[d3], [%[p], #12]\n"
+        "ldr %[d4], [%[p], #16]\n"
+        "ldr %[t], [%[s]]\n"
+        "1:\n"
+        "ldr %[a], [%[s], #24]\n"
+        "smlad %[b], %[d2], %[t], %[a]\n"
+        "ldr %[u], [%[s], #4]\n"
+        "smlad %[a], %[d0], %[t], %[a]\n"
+        "ldr %[d0], [%[s], #32]\n"
+        "smlad %[b], %[d3], %[u], %[b]\n"
+        "ldr %[t], [%[s], #8]\n"
+        "cmp %[p], %[d0]\n"
+        "ldr %[d0], [%[p], #160]\n"
+        "smlad %[a], %[d1], %[u], %[a]\n"
+        "ldr %[d1], [%[p], #164]\n"
+        "smlad %[a], %[d2], %[t], %[a]\n"
+        "ldr %[u], [%[s], #12]\n"
+        "smlad %[b], %[d4], %[t], %[b]\n"
+        "ldr %[d2], [%[p], #168]\n"
+        "ldr %[d3], [%[p], #172]\n"
+        "ldr %[d4], [%[p], #176]\n"
+        "smlabt %[b], %[d2], %[u], %[b]\n"
+        "ldr %[t], [%[s], #16]\n"
+        "smlabt %[a], %[d0], %[u], %[a]\n"
+        "add %[p], %[p], #160\n"
+        "smlabt %[b], %[d3], %[t], %[b]\n"
+        "ldr %[u], [%[s], #20]\n"
+        "smlabt %[a], %[d1], %[t], %[a]\n"
+        "smlabt %[a], %[d2], %[u], %[a]\n"
+        "ldr %[t], [%[s], #28]\n"
+        "smlabt %[b], %[d4], %[u], %[b]\n"
+        "smmlar %[a], %[a], %[t], %[zp]\n"
+        "smmlar %[b], %[b], %[t], %[zp]\n"
+        "ssat %[a], #8, %[a]\n"
+        "ssat %[b], #8, %[b]\n"
+        "strb %[a], [%[o]]\n"
+        "ldr %[t], [%[s]]\n"
+        "strb %[b], [%[o], #8]\n"
+        "add %[o], %[o], #64\n"
+        "bne 1b\n"
+        : OPERANDS_2, [d4] "=&r"(d4)
+        : [s] "r"(l), [zp] "r"(l->zp) : "cc", "memory");
+}
+#define FAST 1
+#else
+#define FAST 0
+#endif
+
+/* One row of outputs in plain C. */
+static TFM_OUTLINE void one_row(const uint32_t *p, int8_t *o, const lane *l, int32_t stride) {
+    for (const uint32_t *end = l->last + TFM_DW_COLUMN; p != end; p += TFM_DW_COLUMN, o += TFM_DW_SLOT) {
+        int32_t left = l->bias, right = l->bias;
+        for (int32_t r = 0; r < 3; r++) {
+            const uint32_t a = p[r], b = p[r + TFM_DW_COLUMN];
+            left = tfm_smlad(a, l->w[r], tfm_smlatt(tfm_pkhbt(0, b), l->w[3 + r], left));
+            if (stride == 1) right = tfm_smlatb(a, l->w[r], tfm_smlad(b, l->w[3 + r], right));
+        }
+        o[0] = tfm_requant(left, l->mult, l->shift, l->zp);
+        if (stride == 1) o[4] = tfm_requant(right, l->mult, l->shift, l->zp);
+    }
+}
+
+/* One channel of a band. An odd number of rows is made even: planes and stage have the room. */
+static void channel_rows(const band *g, lane *l, int32_t c, int32_t rows) {
+    const uint32_t *p = g->planes + c * TFM_DW_ROWS;
+    int8_t *o = g->stage + TFM_DW_SLOT + c;
+    l->last = p + (g->columns - 2) * TFM_DW_COLUMN;
+#if FAST
+    if (l->shift == 0) {
+        for (; rows > 0; rows -= 2, o += 16, p += 2 * g->stride, l->last += 2 * g->stride) {
+            if (g->stride == 1) two_rows(p, o, l);
+            else two_rows_stride2(p, o, l);
+        }
+        return;
+    }
+#endif
+    for (; rows > 0; rows--, o += 8, p += g->stride, l->last += g->stride) one_row(p, o, l, g->stride);
+}
+
+/* n bytes as the low ones of a word. */
+static inline uint32_t load(const int8_t *p, int32_t n) { return n == 4 ? tfm_load4(p) : tfm_load_tail(p, n); }
+
+/* Four channels of two neighbours a, b as four words (a, b) at q, `step` words apart. */
+static inline void put(uint32_t *q, int32_t step, uint32_t a, uint32_t b) {
+    const uint32_t low = tfm_pkhbt(a, b), high = tfm_pkhtb(a, b);
+    q[0] = tfm_sxtb16(low), q[step] = tfm_sxtb16_ror8(low);
+    q[2 * step] = tfm_sxtb16(high), q[3 * step] = tfm_sxtb16_ror8(high);
+}
+
+/* Weights of up to four channels, `n` of them, C = `step` bytes from tap to tap. A shift before the
+ * requantisation is taken into them where sixteen bits hold it: the rest remains. */
+static void set_lanes(lane l[4], const int8_t *w, int32_t step, int32_t n, const tfm_quant *quant, int32_t c) {
+    const int32_t pre = FAST && quant->shift <= 8 ? quant->shift : 0;
+    for (int32_t r = 0; r < 3; r++, w += 3 * step) {
+        const uint32_t w0 = load(w, n), w1 = load(w + step, n), w2 = load(w + 2 * step, n);
+        put(&l[0].w[r], (int32_t)(sizeof *l / 4), w0, w1);
+        put(&l[0].w[3 + r], (int32_t)(sizeof *l / 4), w1, w2);
+    }
+    for (int32_t i = 0; i < n; i++) {
+        l[i].bias = tfm_shl(tfm_bias(quant, c + i), pre);
+        l[i].mult = quant->mult[c + i], l[i].zp = quant->zp_out, l[i].shift = quant->shift - pre;
+        if (pre) for (int32_t t = 0; t < 6; t++)
+            l[i].w[t] = tfm_pkhbt(l[i].w[t] << pre, (l[i].w[t] & 0xFFFF0000u) << pre >> 16);
+    }
+}
+
+/* A row of padding, or (in) a row of w pixels with n channels each, into row q of the planes. */
+static TFM_OUTLINE void set_row(uint32_t *q, const int8_t *in, const tfm_conv_dims *d, int32_t n, uint32_t zp) {
+    const int32_t c = d->cin;
+    uint32_t *const end = q + (d->w + 2 * d->pad + 1) / 2 * TFM_DW_COLUMN;
+    int32_t left = in ? d->w : 0;
+    if (in && d->pad) put(q, TFM_DW_ROWS, zp, load(in, n)), in += c, left--, q += TFM_DW_COLUMN;
+    if (n == 4) {
+        for (; left > 1; left -= 2, in += 2 * c, q += TFM_DW_COLUMN)
+            put(q, TFM_DW_ROWS, tfm_load4(in), tfm_load4(in + c));
+    } else {
+        for (; left > 1; left -= 2, in += 2 * c, q += TFM_DW_COLUMN)
+            put(q, TFM_DW_ROWS, load(in, n), load(in + c, n));
+    }
+    if (left) put(q, TFM_DW_ROWS, load(in, n), zp), q += TFM_DW_COLUMN;
+    for (; q != end; q += TFM_DW_COLUMN) put(q, TFM_DW_ROWS, zp, zp);
+}
+
+/* The last two rows of a band are the first two of the next. */
+static TFM_OUTLINE void keep_two(uint32_t *q, int32_t columns) {
+    for (int32_t i = 0; i < 4 * columns; i++, q += TFM_DW_ROWS) q[0] = q[TFM_DW_BAND], q[1] = q[TFM_DW_BAND + 1];
+}
+
+/* One row of results, ow pixels of n channels, from its place in the stage's slots. */
+static TFM_OUTLINE void store_row(int8_t *out, const int8_t *s, int32_t ow, int32_t c, int32_t n, int32_t stride) {
+    if (n == 4 && stride == 1) {
+        for (; ow > 1; ow -= 2, s += TFM_DW_SLOT, out += 2 * c) memcpy(out, s, 4), memcpy(out + c, s + 4, 4);
+        if (ow) memcpy(out, s, 4);
+        return;
+    }
+    for (int32_t x = 0; x < ow; x++, out += c) {
+        const int8_t *from = stride == 1 ? s + x / 2 * TFM_DW_SLOT + x % 2 * 4 : s + x * TFM_DW_SLOT;
+        for (int32_t i = 0; i < n; i++) out[i] = from[i];
+    }
+}
+
+/* n channels, from c on, of output rows y0..y1-1. */
+static void group(int8_t *out, const int8_t *in, int32_t ring, const int8_t *weight, const tfm_conv_dims *d,
+                  const tfm_quant *quant, int32_t y0, int32_t y1, const band *g, int32_t c, int32_t n) {
+    const int32_t stride = d->stride, ow = tfm_conv_ow(d), pitch = d->w * d->cin;
+    const uint32_t zp = (uint32_t)(quant->zp_in & 255) * 0x01010101u;
+    lane lanes[4];
+    set_lanes(lanes, weight + c, d->cin, n, quant, c);
+    for (int32_t y = y0, r = 0; y < y1; y += TFM_DW_BAND / stride, r = 2) {
+        const int32_t rows = y1 - y < TFM_DW_BAND / stride ? y1 - y : TFM_DW_BAND / stride;
+        if (r) keep_two(g->planes, g->columns);
+        for (; r < (rows - 1) * stride + 3; r++) {
+            const int32_t at = y * stride - d->pad + r;
+            const int8_t *row = at >= 0 && at < d->h ? in + (at < ring ? at : at % ring) * pitch + c : NULL;
+            set_row(g->planes + r, row, d, n, zp);
+        }
+        for (int32_t i = 0; i < n; i++) channel_rows(g, &lanes[i], i, rows);
+        for (int32_t i = 0; i < rows; i++, out += ow * d->cin)
+            store_row(out + c, g->stage + TFM_DW_SLOT + 8 * i, ow, d->cin, n, stride);
+    }
+}
+
+void tfm_depthwise3x3_rows(int8_t *out, const int8_t *in, int32_t ring, const int8_t *weight,
+                           const tfm_conv_dims *dims, const tfm_quant *quant, int32_t y0, int32_t y1,
+                           void *scratch) {
+    const int32_t columns = (dims->w + 2 * dims->pad + 1) / 2;
+    const band g = {scratch, (int8_t *)scratch + 4 * TFM_DW_COLUMN * columns, columns, dims->stride};
+    for (int32_t c = 0; c < dims->cin; c += 4)
+        group(out, in, ring, weight, dims, quant, y0, y1, &g, c, dims->cin - c < 4 ? dims->cin - c : 4);
+}
