@@ -1,14 +1,17 @@
 """Measure kernels on the emulated Cortex-M7, each compared with its NumPy operator in the same run, and fit the cost table."""
-import functools, math, struct
+import functools, struct, sys, tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from tqdm.auto import tqdm
 
-from tinyformer import cycles, graph as tg, kernels as tk, quantization as qz
+from tinyformer import codegen, cycles, graph as tg, kernels as tk, quantization as qz, simulator
 from tinyformer.errors import BadInput, SimulationFailed
 from tinyformer.files import write_json
 from tinyformer.graph import Op
 from tinyformer.hardware import target
+from tinyformer.peers import SPARSITIES, ratio, suite, times
 from tinyformer.rle_encoding import BLOCKS, stream_bytes
 from tinyformer.simulator import Emulator
 from tinyformer.toolchain import WARNINGS, compile_image, find_compiler
@@ -188,9 +191,9 @@ def device_call(
 
 # ---- rows
 
-def _pick(op, name, block, board):
+def _pick(op, name, block, board, objective):
     "The choice that the caller names, or the engine's own. A named kernel is taken without asking the cost table, which may not know it yet."
-    if name is None and block is None: return tk.choose(op, board, 'bytes')
+    if name is None and block is None: return tk.choose(op, board, objective)
     able = [k for k in tk.CATALOGUE if op.kind in k.kinds and (name is None or k.name == name) and (k.isa == 'c' or board.has('dsp'))]
     found = [tk.Choice(k, b, size, tk.scratch_bytes(k, op), 0) for k in reversed(able) for b, size, _ in tk._formats(k, op) if block in (None, b)]
     if not found: raise BadInput(f"{op.kind} cannot be run by {name or 'any kernel'} with block {block} on {board.name}; "
@@ -206,45 +209,147 @@ def measure(
     optimize:str='-O2',   # optimisation level
     flags:tuple=(),       # more compiler flags
     target_name:str='stm32f746', # the board that the engine chooses for
+    objective:str='speed', # of the engine's choice: 'speed', or 'bytes' of weights
     **shape,              # h, w, cin, cout, tokens, heads, stride, sparsity, seed, k, pad: see `make_op`
 )->dict: # a row with the keys `KEYS`
     "Run one operator with random weights on the emulated core: its instructions, its bytes, and the comparison with NumPy."
     block = None if block is None else block_number(block)
     op = make_op(op_kind, block=block or 4, **shape)
-    return measure_op(op, _pick(op, kernel, block, target(target_name)), cc, optimize, flags, **{'block': block, **shape})
+    return measure_op(op, _pick(op, kernel, block, target(target_name), objective), cc, optimize, flags, **{'block': block, **shape})
+
+
+def _shape(op, given):
+    "The shape of an operator, in the words of a row."
+    a = op.attrs
+    channels = a.get('c') or a.get('dim') or given.get('cin') or 16
+    flat = op.kind in ('pointwise', 'add')
+    size = {k: a.get(k, given.get(k) or (8 if flat and not given.get('tokens') else None)) for k in 'hw'}
+    return dict(**size, cin=a.get('cin', channels), cout=a.get('cout', channels), tokens=a.get('tokens', a.get('pixels', given.get('tokens'))),
+                heads=a.get('heads', given.get('heads', 4) if op.kind == 'softmax' else None), stride=a.get('stride'))
 
 
 def measure_op(op, choice, cc='auto', optimize='-O2', flags=(), sparsity=0., seed=0, **shape):
     "A row for one operator run by one choice."
     em, xs = device(cc, optimize, tuple(flags), choice.kernel.name), random_inputs(op, np.random.default_rng(seed + 1))
     got, want = device_call(em, choice.kernel, op, *xs, block=choice.block, count=True), expected(op, xs)
-    a, counted = op.attrs, em.instructions
-    row = dict(op=op.kind, h=a.get('h', shape.get('h')), w=a.get('w', shape.get('w')), cin=a.get('cin', a.get('c', a.get('dim', shape.get('cin')))),
-               cout=a.get('cout', a.get('c', a.get('dim', shape.get('cin')))), tokens=a.get('tokens', a.get('pixels', shape.get('tokens'))), heads=a.get('heads', shape.get('heads')),
-               stride=a.get('stride'), sparsity=sparsity, block=f'1x{choice.block}' if choice.block else 'dense', kernel=choice.kernel.name,
-               macs=tg.op_macs(op), instructions=counted, est_cycles=cycles.est_cycles(em), weight_bytes=choice.weight_bytes, scratch_bytes=choice.scratch_bytes,
-               cc=str(find_compiler(cc, 'cortex-m7')), flags=' '.join([optimize, *flags]), bytes_compared=int(want.size),
-               bytes_different=int((got != want).sum()))
+    row = dict(op=op.kind, **_shape(op, shape), sparsity=sparsity, block=f'1x{choice.block}' if choice.block else 'dense', kernel=choice.kernel.name,
+               macs=tg.op_macs(op), instructions=em.instructions, est_cycles=cycles.est_cycles(em), weight_bytes=choice.weight_bytes,
+               scratch_bytes=choice.scratch_bytes, cc=str(find_compiler(cc, 'cortex-m7')), flags=' '.join([optimize, *flags]),
+               bytes_compared=int(want.size), bytes_different=int((got != want).sum()))
     return {k: row[k] for k in KEYS}
+
+
+def measure_suite(
+    sparsities=SPARSITIES, # of layers with prunable weights; the others are measured once
+    cc:str='auto',         # 'auto', 'zig' or 'gcc'
+    optimize:str='-O3',    # optimisation level; the other engines' figures are at -O3
+    **kw,                  # block, kernel, objective, ...: see `measure`
+)->list: # of rows
+    "Every layer that other engines were measured on, with a progress bar."
+    todo = suite(sparsities)
+    bar = tqdm(todo, 'layers', unit='layer', disable=None, leave=False)
+    return [measure(op, cc=cc, optimize=optimize, **shape, **kw) for op, shape in bar]
+
+
+# ---- whole networks
+
+ROOM = 8 << 20
+"Bytes of flash and of SRAM while a network is measured, so that one that fits no board can be measured as well."
+
+
+def network(
+    source:str, # 'R', 'P', or a file: see `Arch.load`
+)->tuple: # (name, Arch)
+    "An architecture and what to call it."
+    from tinyformer.search_space import Arch
+    return Path(source).stem, Arch.load(source)
+
+
+def measure_network(
+    source:str,             # 'R', 'P', or an `Arch` as a JSON file
+    sparsity:float=None,    # of every prunable layer; None = what the architecture says
+    cc:str='auto',          # 'auto', 'zig' or 'gcc'
+    optimize:str='-O3',     # optimisation level
+    objective:str='speed',  # of the engine's choice of kernels
+    seed:int=0,             # of weights and images
+    images:int=4,           # random images whose output is compared; the first is counted
+    target_name:str='stm32f746', # the board that the engine chooses for
+)->list: # of rows: the whole network, op = 'network', then its operators in order
+    "Build a whole network with random weights, run it on the emulated core and compare its output with the reference."
+    name, arch = network(source)
+    graph, board = tg.random_model(arch, seed, sparsity), target(target_name)
+    with tempfile.TemporaryDirectory() as folder:
+        choices = tk.select(graph, board, objective=objective)
+        fw = codegen.generate(graph, replace(board, flash_bytes=ROOM, sram_bytes=ROOM), Path(folder)/'model', choices=choices)
+        image = simulator.build(fw, cc, optimize)
+        x = np.random.default_rng(seed).integers(-128, 128, (images, *graph.tensors[graph.input].shape)).astype(np.int8)
+        sim = simulator.simulate(image, fw, x, progress=sys.stderr.isatty())
+    return _network_rows(name, arch, sparsity, fw, image, sim, dict(cc=image.compiler, flags=optimize), x)
+
+
+def _network_rows(name, arch, sparsity, fw, image, sim, how, x):
+    from tinyformer.search_space import layers
+    graph, want = fw.graph, tg.run(fw.graph, x)
+    pruned = {l.name: l.sparsity if sparsity is None else sparsity for l in layers(arch) if l.prunable}
+    whole = dict.fromkeys(KEYS) | dict(op='network', h=arch.input[0], w=arch.input[1], cin=arch.input[2], cout=arch.classes, sparsity=sparsity,
+        macs=sum(map(tg.op_macs, graph.ops)), instructions=sim.instructions, est_cycles=sim.est_cycles, **how,
+        weight_bytes=sum(c.weight_bytes for c in fw.choices.values()), bytes_compared=int(want.size), bytes_different=int((sim.outputs != want).sum()))
+    rows = [whole | dict(network=name, arena_bytes=fw.arena_bytes, arena_lower_bound_bytes=fw.arena_lower_bound_bytes, flash_bytes=image.flash_bytes,
+                         stack_bytes=sim.stack_bytes, rest_instructions=sim.rest)]
+    for op in graph.ops:
+        c, spent = fw.choices[op.name], sim.per_op[op.name]
+        rows.append(dict.fromkeys(KEYS) | dict(op=op.kind, **_shape(op, _map(graph, op)), sparsity=pruned.get(op.name, 0.), block=f'1x{c.block}' if c.block else 'dense',
+            kernel=c.kernel.name, macs=tg.op_macs(op), instructions=spent, est_cycles=sim.cycles and sim.cycles[op.name], weight_bytes=c.weight_bytes,
+            scratch_bytes=c.scratch_bytes, **how) | dict(network=name, layer=op.name, share=spent / sim.instructions))
+    return rows
+
+
+def _map(graph, op):
+    "Height, width and channels of an operator's first input, where it is a map."
+    shape = graph.tensors[op.inputs[0]].shape
+    return dict(zip(('h', 'w', 'cin') if len(shape) == 3 else ('tokens', 'cin'), shape))
 
 
 def _n(v): return 'unknown' if v is None else f'{v:,}'
 
 
+def _columns(head, body, left):
+    width = [max(len(l[i]) for l in [head, *body]) for i in range(len(head))]
+    return '\n'.join('  '.join(c.ljust(n) if h in left else c.rjust(n) for h, c, n in zip(head, l, width)).rstrip() for l in [head, *body])
+
+
+def _size(r):
+    flat = r['op'] in ('linear', 'attention', 'layernorm', 'fully_connected', *tg.STEPS) or not r['h']
+    channels = f"{r['cin']}->{r['cout']}" if r['cout'] != r['cin'] or 'conv' in (r['kernel'] or '') or r['weight_bytes'] else f"{r['cin']}"
+    return f"{r['tokens']} tokens {channels}" if flat else f"{r['h']}x{r['w']} {channels}"
+
+
 def table_text(
     rows, # from `measure`
 )->str:
-    "Rows as a table for a terminal."
-    def shape(r):
-        size = f"{r['h']}x{r['w']}" if r['op'] not in ('linear', 'attention', 'layernorm', 'fully_connected') and r['h'] else f"{r['tokens']} tokens"
-        return f"{size} {r['cin']}->{r['cout']}"
-    head = ['op', 'shape', 'sparsity', 'block', 'kernel', 'MACs', 'instructions', 'cycles', 'per MAC', 'weights', 'scratch', 'different']
-    body = [[r['op'], shape(r), f"{r['sparsity']:.0%}", r['block'], r['kernel'], f"{r['macs']:,}", f"{r['instructions']:,}", _n(r['est_cycles']),
+    "Rows as a table for a terminal; the last columns say how many times more dense CMSIS-NN takes, where that is known."
+    head = ['op', 'shape', 'sparsity', 'block', 'kernel', 'MACs', 'instructions', 'cycles', 'per MAC', 'weights', 'scratch', 'different', 'CMSIS/instr', 'CMSIS/cycles']
+    body = [[r['op'], _size(r), f"{r['sparsity']:.0%}", r['block'], r['kernel'], f"{r['macs']:,}", f"{r['instructions']:,}", _n(r['est_cycles']),
              f"{r['instructions']/r['macs']:.2f}" if r['macs'] else '', f"{r['weight_bytes']:,}", f"{r['scratch_bytes']:,}",
-             f"{r['bytes_different']} of {r['bytes_compared']}"] for r in rows]
-    width = [max(len(l[i]) for l in [head, *body]) for i in range(len(head))]
-    left = (0, 1, 3, 4)
-    return '\n'.join('  '.join(c.ljust(n) if i in left else c.rjust(n) for i, (c, n) in enumerate(zip(l, width))).rstrip() for l in [head, *body])
+             f"{r['bytes_different']} of {r['bytes_compared']}", times(ratio(r, 'instructions')), times(ratio(r))] for r in rows]
+    keep = [i for i, h in enumerate(head) if not h.startswith('CMSIS') or any(l[i] for l in body)]
+    return _columns([head[i] for i in keep], [[l[i] for i in keep] for l in body], ('op', 'shape', 'block', 'kernel'))
+
+
+def network_text(
+    rows, # from `measure_network`
+)->str:
+    "A network's operators with their share, and its totals, for a terminal."
+    whole, ops = rows[0], rows[1:]
+    head = ['layer', 'op', 'shape', 'sparsity', 'block', 'kernel', 'MACs', 'instructions', 'share', 'cycles', 'share of cycles']
+    body = [[r['layer'], r['op'], _size(r), f"{r['sparsity']:.0%}", r['block'], r['kernel'], f"{r['macs']:,}", f"{r['instructions']:,}", f"{r['share']:.1%}",
+             _n(r['est_cycles']), f"{r['est_cycles']/whole['est_cycles']:.1%}" if whole['est_cycles'] else ''] for r in ops]
+    over = {f'{e} {w}': times(ratio(whole, w, k)) for e, k in (('dense CMSIS-NN', 'cmsis_nn'), ("the authors' engine", 'authors')) for w in ('instructions', 'est_cycles')}
+    lines = [f"network {whole['network']}: {whole['instructions']:,} instructions, {_n(whole['est_cycles'])} estimated cycles, {whole['macs']:,} MACs",
+             f"weights {whole['weight_bytes']:,} bytes, arena {whole['arena_bytes']:,} bytes (no plan below {whole['arena_lower_bound_bytes']:,}), "
+             f"stack {whole['stack_bytes']:,}, flash {whole['flash_bytes']:,}; {whole['bytes_different']} of {whole['bytes_compared']} output bytes differ",
+             *(f'{k.replace("est_", "")}: {v}' for k, v in over.items() if v)]
+    return '\n'.join([_columns(head, body, ('layer', 'op', 'shape', 'block', 'kernel')), '', *lines])
 
 
 # ---- the cost table
@@ -330,8 +435,7 @@ def measure_code_bytes(
     cc:str='auto', # 'auto', 'zig' or 'gcc'
 )->int: # bytes
     "Flash of a linked image less its weights and other constants: kernels, start-up, calls. The largest network of the digits family."
-    import tempfile
-    from tinyformer import codegen, search_space, simulator
+    from tinyformer import search_space
     graph, board = tg.random_model(search_space.digits_space().largest()), target('stm32f746')
     with tempfile.TemporaryDirectory() as folder:
         firmware = codegen.generate(graph, board, Path(folder)/'model')

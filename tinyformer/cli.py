@@ -122,24 +122,37 @@ def _qemu(run, cc):
 
 
 def _bench_rows(a):
-    "One row per sparsity asked for, the layer being the same."
+    "Rows of what was asked for: a network, a suite, or one layer at each sparsity."
     from tinyformer import bench
     shape = {k: v for k in 'h w cin cout tokens heads stride seed'.split() if (v := getattr(a, k)) is not None}
-    for s in a.sparsity:
-        yield bench.measure(a.op, kernel=a.kernel, block=0 if a.block == 'dense' else a.block, cc=a.cc, optimize=a.optimize, sparsity=s, **shape)
+    block, how = 0 if a.block == 'dense' else a.block, dict(cc=a.cc, objective=a.objective)
+    if a.network:
+        if a.sparsity and len(a.sparsity) > 1: raise BadInput('a network is measured at one sparsity at a time: give --sparsity one number')
+        if a.kernel or a.block: raise BadInput('--kernel and --block are for one layer; a network takes the block shapes of its file')
+        return bench.measure_network(a.network, a.sparsity and a.sparsity[0], optimize=a.optimize or '-O3', **how, **{k: v for k, v in shape.items() if k == 'seed'})
+    if a.suite: return bench.measure_suite(a.sparsity or bench.SPARSITIES, optimize=a.optimize or '-O3', block=block, kernel=a.kernel, **how)
+    return [bench.measure(a.op, kernel=a.kernel, block=block, optimize=a.optimize or '-O2', sparsity=s, **how, **shape) for s in a.sparsity or [0.]]
+
+
+def _bench_text(a, rows):
+    "What a person reads: a table, and what it comes to."
+    from tinyformer import bench, cycles, peers
+    parts = [bench.network_text(rows) if a.network else bench.table_text(rows)]
+    if a.suite: parts.append(peers.summary(rows))
+    if any(r['est_cycles'] is None for r in rows): parts.append(f"Cycles are unknown without llvm-mca. Install it: {cycles.install_hint('llvm')}")
+    return '\n\n'.join(parts)
 
 
 def cmd_bench(a):
     import json
     from tinyformer import bench
     from tinyformer.files import write_text
-    if a.fit: return bench.fit_cost_table(a.json if a.json not in (None, '-') else None, cc=a.cc, optimize=a.optimize, progress=print) and None
-    rows = list(_bench_rows(a))
+    if a.fit: return bench.fit_cost_table(a.json if a.json not in (None, '-') else None, cc=a.cc, optimize=a.optimize or '-O2', progress=print) and None
+    rows = _bench_rows(a)
     text = json.dumps(rows, indent=1)
-    if a.json == '-': return print(text)
-    print(bench.table_text(rows))
-    if a.json: write_text(a.json, text + '\n')
-    if bad := sum(r['bytes_different'] for r in rows): raise TinyFormerError(f'{bad} output bytes differ from the NumPy reference: a kernel is wrong.')
+    print(text if a.json == '-' else _bench_text(a, rows))
+    if a.json not in (None, '-'): write_text(a.json, text + '\n')
+    if bad := sum(r['bytes_different'] or 0 for r in rows): raise TinyFormerError(f'{bad} output bytes differ from the NumPy reference: a kernel is wrong.')
 
 
 def cmd_targets(a):
@@ -201,20 +214,27 @@ OPS = ('pointwise', 'linear', 'conv3x3', 'depthwise3x3', 'fully_connected', 'lay
 
 
 def _bench_parser(sub):
-    what = 'count the instructions of one layer on the emulated Cortex-M7, and compare its bytes with NumPy'
-    p = sub.add_parser('bench', help=what, description=f'{what[0].upper()}{what[1:]}. Weights and inputs are random.')
-    p.add_argument('--op', default='pointwise', choices=OPS, help='operator (default: pointwise)')
+    what = 'count the instructions and estimate the cycles of a layer, a suite or a network on the emulated Cortex-M7, and compare its bytes with NumPy'
+    p = sub.add_parser('bench', help=what, description=f'{what[0].upper()}{what[1:]}. Weights and inputs are random. Cycles need llvm-mca.')
+    g = p.add_argument_group('what to measure')
+    g.add_argument('--op', default='pointwise', choices=OPS, help='one layer: its operator (default: pointwise)')
+    g.add_argument('--suite', choices=['anchors'], help='every layer that other engines were measured on, with ratios over dense CMSIS-NN')
+    g.add_argument('--network', metavar='FILE', help='a whole network: R or P, which come with the package, or an architecture as a JSON file')
+    g.add_argument('--fit', action='store_true', help='measure every kernel and write the cost table that choices are made by (minutes)')
+    g = p.add_argument_group('one layer')
     for name, text in dict(h='input height, pixels (default: 8)', w='input width, pixels (default: 8)', cin='input channels (default: 16)',
-                           cout='output channels (default: as many as cin)', tokens='rows of linear, layernorm and attention (default: h*w)',
+                           cout='output channels (default: as many as cin)', tokens='rows of linear, layernorm, attention and its steps (default: h*w)',
                            heads='attention heads (default: 4)', stride='stride of a convolution (default: 1)', seed='seed of weights and inputs (default: 0)').items():
-        p.add_argument(f'--{name}', type=int, default=None, metavar='N', help=text)
-    p.add_argument('--sparsity', type=float, nargs='+', default=[0.], metavar='S', help='share of blocks that are zero, 0 to 1; several give a row each (default: 0)')
-    p.add_argument('--block', choices=['1x1', '1x2', '1x4', 'dense'], help="block shape of the stream (default: the engine's choice)")
-    p.add_argument('--kernel', help="C function (default: the engine's choice)")
-    p.add_argument('--cc', default='auto', choices=['auto', 'zig', 'gcc'], help='compiler (default: auto)')
-    p.add_argument('--optimize', default='-O2', help='optimisation level, as --optimize=-O3 (default: -O2)')
-    p.add_argument('--json', metavar='FILE', help='write the rows as JSON; - prints them instead of the table')
-    p.add_argument('--fit', action='store_true', help='measure every kernel and write the cost table of the search (minutes)')
+        g.add_argument(f'--{name}', type=int, default=None, metavar='N', help=text)
+    g.add_argument('--block', choices=['1x1', '1x2', '1x4', 'dense'], help="block shape of the stream (default: the engine's choice)")
+    g.add_argument('--kernel', help="C function (default: the engine's choice)")
+    g = p.add_argument_group('how')
+    g.add_argument('--sparsity', type=float, nargs='+', metavar='S', help='share of blocks that are zero, 0 to 1; several give a row each '
+                   '(default: 0; suite: 0 0.5 0.7 0.8 0.9 0.95; network: what its file says)')
+    g.add_argument('--objective', default='speed', choices=['speed', 'bytes'], help="what the engine's own choice goes by: fewest cycles or smallest weights (default: speed)")
+    g.add_argument('--cc', default='auto', choices=['auto', 'zig', 'gcc'], help='compiler (default: auto)')
+    g.add_argument('--optimize', help='optimisation level, as --optimize=-O3 (default: -O2, as images are built; suite and network: -O3, as the other engines were)')
+    g.add_argument('--json', metavar='FILE', help='write the rows as JSON; - prints them instead of the table')
     p.set_defaults(fn=cmd_bench)
 
 

@@ -1,0 +1,83 @@
+"""The bench: suites, ratios over other engines, whole networks."""
+import json, math
+
+import pytest
+
+from tinyformer import bench, cli, peers
+from tinyformer.search_space import Arch, Downsample, Transformer
+
+ARCH = Arch((8, 8, 3), 4, (Downsample(8, 'conv_pool'), Transformer(8, 2, 16, convs=False)), 16)
+
+
+def fake(op, sparsity, instructions, **shape):
+    return dict.fromkeys(bench.KEYS) | dict(op=op, sparsity=sparsity, instructions=instructions, est_cycles=instructions, **shape)
+
+
+def test_every_anchor_is_in_the_suite():
+    todo = peers.suite()
+    assert len(todo) > 60 and {op for op, _ in todo} == {l['op'] for l in peers.peers()['layers']}
+    assert {s.get('sparsity') for op, s in todo if op == 'linear'} == set(peers.SPARSITIES)
+    assert all('sparsity' not in s for op, s in todo if op in ('softmax', 'depthwise3x3', 'fully_connected'))
+    assert sum(op == 'conv3x3' and s['cin'] == 3 for op, s in todo) == 1          # three input channels are not pruned
+
+
+def test_the_anchors_file_is_whole():
+    for l in peers.peers()['layers']:
+        assert set(l) <= {'op', 'shape', 'cmsis_nn', 'authors', 'prototype'} and ('cmsis_nn' in l or 'authors' in l)
+        for f in [l.get('cmsis_nn') or {}, *l.get('authors', {}).values(), *l.get('prototype', {}).values()]:
+            assert not f or (f['instructions'] > 0 and f['est_cycles'] > 0)
+    assert set(peers.peers()['networks']) == {'R', 'P'}
+
+
+def test_ratios_and_means():
+    rows = [fake('linear', .8, 1632346 / 8, tokens=64, cin=64, cout=192), fake('linear', .8, 544282 / 2, tokens=64, cin=64, cout=64),
+            fake('linear', .8, 1, tokens=64, cin=64, cout=63)]
+    assert peers.ratio(rows[0], 'instructions') == pytest.approx(8) and peers.ratio(rows[2]) is None
+    mean, least, n = peers.means(rows, ('linear',), 'instructions')[.8]
+    assert (n, least) == (2, pytest.approx(2)) and mean == pytest.approx(4)
+    assert peers.ratio(rows[0], 'instructions', 'authors') > 8 and peers.ratio(rows[0], 'instructions', 'prototype') > 1
+    assert peers.geomean([None]) is None and peers.geomean([2, None, 8]) == pytest.approx(4)
+    assert peers.ratio(rows[0] | dict(est_cycles=None)) is None
+    assert '80%' in peers.summary(rows) and peers.summary(rows[2:]) == ''
+    assert peers.ratio(fake('network', .8, 53762843 / 4, network='R'), 'instructions') == pytest.approx(4)
+
+
+def test_a_suite_has_a_row_for_each_layer(monkeypatch):
+    monkeypatch.setattr(bench, 'suite', lambda s: [('linear', dict(tokens=8, cin=8, cout=4, sparsity=v)) for v in s])
+    rows = bench.measure_suite((0., .5))
+    assert [r['sparsity'] for r in rows] == [0., .5] and all(tuple(r) == bench.KEYS and r['flags'] == '-O3' for r in rows)
+
+
+@pytest.mark.parametrize('op', bench.OPS)
+def test_every_operator_has_a_row(op):
+    row = bench.measure(op, h=4, w=4, cin=8, cout=8, heads=2)
+    assert tuple(row) == bench.KEYS and row['bytes_different'] == 0 < row['bytes_compared'] and row['cin'] == 8
+    json.dumps(row)
+    assert op in bench.table_text([row])
+
+
+def test_network(tmp_path, capsys):
+    path = ARCH.save(tmp_path/'small.json')
+    assert cli.main(['bench', '--network', str(path), '--sparsity', '.5', '--json', '-']) == 0
+    whole, *ops = json.loads(capsys.readouterr().out)
+    assert whole['op'] == 'network' and whole['network'] == 'small' and whole['sparsity'] == .5 and whole['scratch_bytes'] is None
+    assert set(bench.KEYS) <= set(whole) and whole['arena_bytes'] >= whole['arena_lower_bound_bytes'] > 0
+    assert whole['bytes_different'] == 0 and whole['bytes_compared'] >= 4 * 4
+    assert sum(r['instructions'] for r in ops) + whole['rest_instructions'] == whole['instructions']
+    assert math.isclose(sum(r['share'] for r in ops), 1, abs_tol=.02)
+    assert {r['layer'] for r in ops} >= {'blocks.0.conv', 'blocks.1.encoder.0.attention', 'head', 'classifier'}
+    for what in ('weight_bytes', 'macs'): assert whole[what] == sum(r[what] for r in ops)
+
+
+def test_network_table(tmp_path, capsys):
+    assert cli.main(['bench', '--network', str(ARCH.save(tmp_path/'small.json'))]) == 0
+    out = capsys.readouterr().out
+    assert 'blocks.1.encoder.0.fc1' in out and 'arena' in out and '0 of' in out
+
+
+@pytest.mark.parametrize('words,said', [(['--network', 'Q'], 'R or P'), (['--network', 'R', '--sparsity', '.5', '.8'], 'one sparsity'),
+                                        (['--network', 'R', '--kernel', 'tfm_linear_s8_ref'], 'one layer'), (['--sparsity', '1.5'], '1.5'),
+                                        (['--kernel', 'tfm_nothing'], 'tfm_nothing'), (['--op', 'add', '--block', '1x4'], 'add')])
+def test_mistakes(words, said, capsys):
+    assert cli.main(['bench', *words]) == 1
+    assert said in capsys.readouterr().err

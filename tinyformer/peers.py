@@ -1,0 +1,87 @@
+"""What other engines take for the same layers (`peers.json`), and how our rows compare with them."""
+import functools, json, math
+from pathlib import Path
+
+SPARSITIES = (0., .5, .7, .8, .9, .95)
+"Sparsities at which layers with prunable weights are measured."
+
+GROUPS = {'pointwise and linear': ('pointwise', 'linear'), '3x3 convolution': ('conv3x3',), 'depthwise': ('depthwise3x3',)}
+"Operators whose ratios are averaged together."
+
+
+@functools.lru_cache(None)
+def peers()->dict: # layers, networks, and how they were measured
+    "The figures of the other engines."
+    return json.loads(Path(__file__).with_name('peers.json').read_text(encoding='utf-8'))
+
+
+def suite(
+    sparsities=SPARSITIES, # for layers with prunable weights; the others are measured once
+)->list: # of (op, arguments of `bench.make_op`)
+    "Every layer that there are figures for."
+    from tinyformer.bench import make_op
+    from tinyformer.graph import prunable
+    return [(l['op'], dict(l['shape'], **({'sparsity': s} if prunable(make_op(l['op'], **l['shape'])) else {})))
+            for l in peers()['layers'] for s in (sparsities if prunable(make_op(l['op'], **l['shape'])) else (0.,))]
+
+
+def peer(
+    row:dict, # from `bench.measure`
+)->dict: # the layer's entry in `peers`, or None
+    "The figures of others for a row's layer."
+    return next((l for l in peers()['layers'] if l['op'] == row['op'] and all(row.get(k) == v for k, v in l['shape'].items())), None)
+
+
+def ratio(
+    row:dict,                # from `bench.measure` or `bench.measure_network`
+    what:str='est_cycles',   # or 'instructions'
+    engine:str='cmsis_nn',   # 'cmsis_nn' (dense whatever the row's sparsity), 'authors' or 'prototype' (at the row's sparsity)
+)->float: # how many times less we take; None where a figure is missing
+    "Another engine's figure over ours."
+    entry = (peers()['networks'].get(row.get('network')) if row['op'] == 'network' else peer(row)) or {}
+    theirs = entry.get(engine) or {}
+    if engine != 'cmsis_nn' and row['op'] != 'network': theirs = theirs.get(f"{row['sparsity'] or 0:g}") or {}
+    return theirs[what] / row[what] if theirs.get(what) and row[what] else None
+
+
+def geomean(
+    values, # numbers, None among them left out
+)->float: # None when nothing is left
+    "Geometric mean."
+    v = [x for x in values if x is not None]
+    return math.exp(sum(map(math.log, v)) / len(v)) if v else None
+
+
+def means(
+    rows,                  # from `bench.measure`
+    kinds,                 # operators that count
+    what:str='est_cycles', # or 'instructions'
+    engine:str='cmsis_nn', # see `ratio`
+)->dict: # sparsity -> (geometric mean, smallest, how many layers)
+    "Ratios of some operators, averaged by sparsity."
+    by = {}
+    for r in rows:
+        if r['op'] in kinds and (v := ratio(r, what, engine)): by.setdefault(r['sparsity'], []).append(v)
+    return {s: (geomean(v), min(v), len(v)) for s, v in sorted(by.items())}
+
+
+def times(
+    v, # a ratio or None
+)->str:
+    "A ratio as people write it."
+    return '' if v is None else f'{v:.2f}x'
+
+
+def summary(
+    rows, # from `bench.measure`
+)->str: # lines for a terminal; empty when no row is a layer of the anchors
+    "Geometric means over dense CMSIS-NN by sparsity."
+    lines = []
+    for name, kinds in GROUPS.items():
+        cycles, count = means(rows, kinds), means(rows, kinds, 'instructions')
+        for s, (mean, least, n) in count.items():
+            c = cycles.get(s)
+            lines.append(f'{name:<22}{s:>5.0%}{n:>8}{times(c and c[0]):>12}{times(c and c[1]):>10}{times(mean):>15}{times(least):>10}')
+    if not lines: return ''
+    head = f"{'over dense CMSIS-NN':<22}{'':>5}{'layers':>8}{'cycles':>12}{'least':>10}{'instructions':>15}{'least':>10}"
+    return '\n'.join([head, *lines])
