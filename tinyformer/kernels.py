@@ -53,7 +53,7 @@ class Kernel:
 # %% ../nbs/12_kernels.ipynb #c015
 _LINEAR = 'out in0 {w} &tfm_linear_dims &tfm_quant scratch'
 _CONV = 'out in0 {w} &tfm_conv_dims &tfm_quant scratch'
-_TILE = 'kernels/tile/tfm_tile_expand.c', 'kernels/tile/tfm_tile_rows_{}.c'
+_TILE = dict(dense=('kernels/tile/tfm_tile_rows_dense.c',), rle=('kernels/tile/tfm_tile_expand.c', 'kernels/tile/tfm_tile_rows_rle.c'))
 
 _IN_PLACE = dict(add=(0, 1), layernorm=(0,), attention=(0,), softmax=(0,)) # as tfm_kernels.h says: "out may be in"
 
@@ -70,13 +70,13 @@ def _weighted(folder, kinds, args):
     for format in ('dense', 'rle'):
         check = ('kernels/rle/tfm_rle_check.c',) if format == 'rle' else ()
         yield _kernel(folder, folder, kinds, 'c', args, format, more=check)
-        yield _kernel(folder, folder, kinds, 'dsp', args, format, more=tuple(s.format(format) for s in _TILE))
+        yield _kernel(folder, folder, kinds, 'dsp', args, format, more=_TILE[format])
 
 CATALOGUE = (*_weighted('linear', 'pointwise linear fully_connected', _LINEAR),
     *_weighted('conv', 'conv3x3', _CONV),
     *(_kernel('depthwise', 'depthwise', 'depthwise3x3', isa, _CONV) for isa in ('c', 'dsp')),
     *(_kernel('add', 'add', 'add', isa, 'out in0 in1 &tfm_add', scratch=False) for isa in ('c', 'dsp')),
-    _kernel('pool', 'avgpool', 'avgpool', 'c', 'out in0 &tfm_pool', scratch=False),
+    *(_kernel('pool', 'avgpool', 'avgpool', isa, 'out in0 &tfm_pool', scratch=False) for isa in ('c', 'dsp')),
     _kernel('pool', 'maxpool2x2', 'maxpool2x2', 'c', 'out in0 h w c', scratch=False),
     *(_kernel('layernorm', 'layernorm', 'layernorm', isa, 'out in0 &tfm_layernorm', scratch=False) for isa in ('c', 'dsp')),
     *(_kernel('attention', 'attention', 'attention', isa, 'out in0 in1 in2 &tfm_attention scratch') for isa in ('c', 'dsp')),

@@ -17,8 +17,10 @@
 
 static inline int32_t tfm_round8(int32_t x) { return (x + 7) & ~7; }
 
-/* Bytes of a tile of K inputs. */
-static inline int32_t tfm_dense_tile_bytes(int32_t k) { return 36 * tfm_round8(k); }
+/* Bytes of a tile of `taps` times `cin` inputs: enough for the eights, and linear in the inputs. */
+static inline int32_t tfm_dense_tile_bytes(int32_t taps, int32_t cin) {
+    return 36 * taps * tfm_round4(cin) + 144;
+}
 
 /* The part of a tile where weights go. A caller may use its 4 * K bytes until it calls tfm_dense_rows. */
 static inline uint32_t *tfm_dense_w(uint32_t *tile, int32_t k) { return tile + 8 * tfm_round8(k); }

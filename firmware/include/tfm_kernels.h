@@ -108,6 +108,7 @@ int tfm_add_s8_dsp(int8_t *out, const int8_t *a, const int8_t *b, const tfm_add 
 /* out[c] = requant(bias + sum over y, x of in[y][x][c], mult, shift, zp_out). out int8[C], in int8[h][w][C]. */
 typedef struct { int32_t h, w, c, bias, mult, shift, zp_out; } tfm_pool;
 int tfm_avgpool_s8_ref(int8_t *out, const int8_t *in, const tfm_pool *pool);
+int tfm_avgpool_s8_dsp(int8_t *out, const int8_t *in, const tfm_pool *pool);
 
 /* out[y][x][c] = the largest of the four in[2y..2y+1][2x..2x+1][c]. h and w are even. out int8[h/2][w/2][C]. */
 int tfm_maxpool2x2_s8_ref(int8_t *out, const int8_t *in, int32_t h, int32_t w, int32_t c);

@@ -2,7 +2,7 @@
 #include "tfm_patch.h"
 
 int32_t tfm_conv_s8_dsp_scratch_bytes(const tfm_conv_dims *dims) {
-    return dims && tfm_conv_dims_ok(dims) ? tfm_dense_tile_bytes(dims->kh * dims->kw * dims->cin) : -1;
+    return dims && tfm_conv_dims_ok(dims) ? tfm_dense_tile_bytes(dims->kh * dims->kw, dims->cin) : -1;
 }
 
 /* Where the patches of a group of four output pixels begin in the input. */

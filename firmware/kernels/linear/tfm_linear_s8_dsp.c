@@ -1,7 +1,7 @@
 #include "tfm_dense.h"
 
 int32_t tfm_linear_s8_dsp_scratch_bytes(const tfm_linear_dims *dims) {
-    return dims && tfm_linear_dims_ok(dims) ? tfm_dense_tile_bytes(dims->cin) : -1;
+    return dims && tfm_linear_dims_ok(dims) ? tfm_dense_tile_bytes(1, dims->cin) : -1;
 }
 
 int tfm_linear_s8_dsp(int8_t *out, const int8_t *in, const int8_t *weight, const tfm_linear_dims *dims,
