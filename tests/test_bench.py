@@ -75,6 +75,19 @@ def test_network_table(tmp_path, capsys):
     assert 'blocks.1.encoder.0.fc1' in out and 'arena' in out and '0 of' in out
 
 
+@pytest.mark.needs('gcc', 'llvm-mca')
+def test_record(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(bench, 'suite', lambda s: [('linear', dict(tokens=64, cin=64, cout=64, sparsity=v)) for v in (0., .8)])
+    path = ARCH.save(tmp_path/'small.json')
+    monkeypatch.setattr(peers.record, '__defaults__', (None, ((str(path), None),), peers.SPARSITIES))
+    assert cli.main(['bench', '--record', str(tmp_path/'deep'/'r.json')]) == 0
+    out = json.loads((tmp_path/'deep'/'r.json').read_text())
+    assert out['meta']['command'].startswith('tinyformer bench --record') and out['meta']['llvm_mca'].startswith('LLVM')
+    assert [r['sparsity'] for r in out['rows']] == [0, .8] and out['networks'][0][0]['network'] == 'small'
+    assert all(0 < r['est_cycles_free_it'] <= r['est_cycles'] for r in out['rows'])
+    assert '80%' in capsys.readouterr().out
+
+
 @pytest.mark.parametrize('words,said', [(['--network', 'Q'], 'R or P'), (['--network', 'R', '--sparsity', '.5', '.8'], 'one sparsity'),
                                         (['--network', 'R', '--kernel', 'tfm_linear_s8_ref'], 'one layer'), (['--sparsity', '1.5'], '1.5'),
                                         (['--kernel', 'tfm_nothing'], 'tfm_nothing'), (['--op', 'add', '--block', '1x4'], 'add')])

@@ -243,12 +243,15 @@ def measure_suite(
     sparsities=SPARSITIES, # of layers with prunable weights; the others are measured once
     cc:str='auto',         # 'auto', 'zig' or 'gcc'
     optimize:str='-O3',    # optimisation level; the other engines' figures are at -O3
+    after=None,            # called with the emulator after each layer; its dict joins the row
     **kw,                  # block, kernel, objective, ...: see `measure`
 )->list: # of rows
     "Every layer that other engines were measured on, with a progress bar."
-    todo = suite(sparsities)
-    bar = tqdm(todo, 'layers', unit='layer', disable=None, leave=False)
-    return [measure(op, cc=cc, optimize=optimize, **shape, **kw) for op, shape in bar]
+    rows = []
+    for op, shape in tqdm(suite(sparsities), 'layers', unit='layer', disable=None, leave=False):
+        row = measure(op, cc=cc, optimize=optimize, **shape, **kw)
+        rows.append(row | (after(device(cc, optimize, (), row['kernel'])) if after else {}))
+    return rows
 
 
 # ---- whole networks

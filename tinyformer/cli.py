@@ -145,9 +145,13 @@ def _bench_text(a, rows):
 
 def cmd_bench(a):
     import json
-    from tinyformer import bench
+    from tinyformer import bench, peers
     from tinyformer.files import write_text
     if a.fit: return bench.fit_cost_table(a.json if a.json not in (None, '-') else None, cc=a.cc, optimize=a.optimize or '-O2', progress=print) and None
+    if a.record:
+        out = peers.record(a.record)
+        print(f"{a.record}: {len(out['rows'])} layers, {len(out['networks'])} networks, {out['meta']['seconds']} s\n\n{peers.summary(out['rows'])}")
+        return
     rows = _bench_rows(a)
     text = json.dumps(rows, indent=1)
     print(text if a.json == '-' else _bench_text(a, rows))
@@ -221,6 +225,7 @@ def _bench_parser(sub):
     g.add_argument('--suite', choices=['anchors'], help='every layer that other engines were measured on, with ratios over dense CMSIS-NN')
     g.add_argument('--network', metavar='FILE', help='a whole network: R or P, which come with the package, or an architecture as a JSON file')
     g.add_argument('--fit', action='store_true', help='measure every kernel and write the cost table that choices are made by (minutes)')
+    g.add_argument('--record', metavar='FILE', help='the suite and networks R and P with arm-none-eabi-gcc at -O3, as the JSON file of the benchmark page')
     g = p.add_argument_group('one layer')
     for name, text in dict(h='input height, pixels (default: 8)', w='input width, pixels (default: 8)', cin='input channels (default: 16)',
                            cout='output channels (default: as many as cin)', tokens='rows of linear, layernorm, attention and its steps (default: h*w)',

@@ -13,7 +13,7 @@ ITERATIONS = 100
 _OPPOSITE = dict(eq='ne', ne='eq', hs='lo', lo='hs', mi='pl', pl='mi', vs='vc', vc='vs', hi='ls', ls='hi', ge='lt', lt='ge', gt='le', le='gt')
 _FLOW = re.compile(rf"(b|bl|bx|blx|cbn?z|tb[bh]|b({'|'.join(_OPPOSITE)}))(\.[nw])?\s|(pop|ldm|ldr|mov|add)\S*\s.*\bpc\b(?!,\s*(#|r\d|lsl))(?!\])")
 _CALL = re.compile(r'bl(\.[nw])?\s+')
-_COST = {}        # instructions of a block, as text -> cycles of one execution
+_COST = {}        # what llvm-mca was asked -> cycles of one execution
 
 
 def find_llvm(
@@ -105,7 +105,8 @@ def _join(blocks):
 # ---- what a block costs
 
 def plain(
-    text:tuple, # instructions of a block
+    text:tuple,         # instructions of a block
+    free_it:bool=False, # leave IT out, as if the core hid it; else it counts as NOP, about two cycles
 )->tuple: # instructions that llvm-mca takes
     """What `llvm-mca` cannot read, in words that it can: IT becomes NOP and the instructions under it run always; a call becomes a branch,
     because each would be charged 100 cycles."""
@@ -114,7 +115,7 @@ def plain(
         name, _, rest = t.partition(' ')
         if re.fullmatch('it[te]{0,3}', name):
             conditions = [rest if c == 't' else _OPPOSITE[rest] for c in 't' + name[2:]]
-            out.append('nop')
+            if not free_it: out.append('nop')
             continue
         if conditions:
             head, dot, width = name.partition('.')
@@ -124,14 +125,14 @@ def plain(
 
 
 def block_cycles(
-    blocks, # of tuples of instructions as text
+    blocks,             # of tuples of instructions as text
+    free_it:bool=False, # see `plain`
 )->dict: # block -> cycles of one execution when it repeats for ever
     "Ask `llvm-mca` for every block that it was not asked for yet."
-    new = [b for b in dict.fromkeys(blocks) if b not in _COST]
-    todo = [(b, p) for b in new if (p := plain(b))]
-    _COST.update({b: 0. for b in new})
-    _COST.update(zip((b for b, _ in todo), _mca([p for _, p in todo])))
-    return {b: _COST[b] for b in blocks}
+    asked = {b: plain(b, free_it) for b in blocks}
+    new = list(dict.fromkeys(p for p in asked.values() if p and p not in _COST))
+    _COST.update(zip(new, _mca(new)))
+    return {b: _COST[p] if p else 0. for b, p in asked.items()}
 
 
 def _mca(blocks):
@@ -151,17 +152,19 @@ def _mca(blocks):
 # ---- a counted run
 
 def cycle_profile(
-    em, # an `Emulator` after a counted call
+    em,                 # an `Emulator` after a counted call
+    free_it:bool=False, # see `plain`
 )->Counter: # owner -> cycles
     "Estimated cycles of the last counted call by owner."
     blocks, total = basic_blocks(em.hits, em.read), Counter()
-    cost = block_cycles([text for _, text in blocks.values()])
+    cost = block_cycles([text for _, text in blocks.values()], free_it)
     for (owner, _), (times, text) in blocks.items(): total[owner] += times * cost[text]
     return total
 
 
 def est_cycles(
-    em, # an `Emulator` after a counted call
+    em,                 # an `Emulator` after a counted call
+    free_it:bool=False, # see `plain`
 )->int: # cycles, None without llvm-mca
     "Estimated cycles of the last counted call."
-    return round(sum(cycle_profile(em).values())) if available() else None
+    return round(sum(cycle_profile(em, free_it).values())) if available() else None

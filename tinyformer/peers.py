@@ -2,6 +2,8 @@
 import functools, json, math
 from pathlib import Path
 
+from tinyformer.errors import SimulationFailed
+
 SPARSITIES = (0., .5, .7, .8, .9, .95)
 "Sparsities at which layers with prunable weights are measured."
 
@@ -85,3 +87,49 @@ def summary(
     if not lines: return ''
     head = f"{'over dense CMSIS-NN':<22}{'':>5}{'layers':>8}{'cycles':>12}{'least':>10}{'instructions':>15}{'least':>10}"
     return '\n'.join([head, *lines])
+
+
+# ---- a record of everything, for the page that shows it
+
+RECORD = 'nbs/experiments/results/benchmark.json'
+"Where the recorded figures of this project live."
+
+NETWORKS = (('R', 0.), ('R', .8), ('P', 0.), ('P', None))
+"Whole networks that are recorded: name and sparsity, None for that of its file."
+
+
+def made_by(
+    seconds:float, # how long it took
+    command:str,   # that makes it again
+)->dict: # command, commit, versions, machine class, seconds
+    "Where figures come from."
+    import os, platform, subprocess
+    from importlib.metadata import version
+    from tinyformer import cycles
+    from tinyformer.toolchain import find_compiler
+    def git(*words): return subprocess.run(['git', *words], cwd=Path(__file__).parent, capture_output=True, text=True).stdout.strip()
+    changed = [l for l in git('status', '--porcelain').splitlines() if l[3:].startswith(('firmware', 'tinyformer'))]
+    return dict(command=command, commit=(git('rev-parse', 'HEAD') or 'unknown') + (' with changes' if changed else ''), seed=0, seconds=round(seconds),
+                machine=f'{platform.machine()}, {os.cpu_count()} cores', compiler=str(find_compiler('gcc', 'cortex-m7')), llvm_mca=cycles.version(),
+                versions={n: version(n) for n in ('tinyformer', 'numpy', 'unicorn')} | dict(python=platform.python_version()))
+
+
+def record(
+    path=RECORD,           # JSON file to write
+    networks=NETWORKS,     # (name, sparsity)
+    sparsities=SPARSITIES, # of layers with prunable weights
+)->dict: # meta, rows, networks
+    "Measure the suite and the networks at -O3 with gcc, and store them with all that is needed to make them again."
+    import time
+    from tinyformer import bench, cycles
+    from tinyformer.files import write_text
+    start, rows = time.time(), bench.measure_suite(sparsities, cc='gcc', after=lambda em: dict(est_cycles_free_it=cycles.est_cycles(em, free_it=True)))
+    whole = [bench.measure_network(n, s, cc='gcc') for n, s in networks]
+    bad = sum(r['bytes_different'] or 0 for r in [*rows, *(r for w in whole for r in w)])
+    if bad: raise SimulationFailed(f'{bad} output bytes differ from the NumPy reference: nothing was written')
+    out = dict(meta=made_by(time.time() - start, f'tinyformer bench --record {path}'), rows=rows, networks=whole)
+    lines = [',\n'.join('  ' + json.dumps(r) for r in part) for part in (rows, *whole)]
+    text = f'{{\n "meta": {json.dumps(out["meta"], indent=2)},\n "rows": [\n{lines[0]}\n ],\n "networks": [\n' + ',\n'.join(f' [\n{l}\n ]' for l in lines[1:]) + '\n ]\n}\n'
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, text)
+    return out
