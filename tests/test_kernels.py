@@ -1,9 +1,13 @@
-"""C against NumPy, bit for bit: seeded sweeps on the host, under sanitizers, and on the emulated Cortex-M7."""
-import os, pickle, re, subprocess, sys, time
+"""C against NumPy, bit for bit: seeded sweeps under sanitizers on the host and on the emulated Cortex-M7 (see sweep.py)."""
+import re, shutil, struct, subprocess
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+import sweep
+from unicorn import arm_const
+from sweep import draw_op, draw_shape
 
 from tinyformer import bench, graph as tg, kernels as tk, search_space as sp
 from tinyformer.errors import BadInput, CorruptModel, SimulationFailed
@@ -12,88 +16,132 @@ from tinyformer.quantization import softmax_s8, softmax_table
 from tinyformer.rle_encoding import decode, encode
 from tinyformer.toolchain import WARNINGS, compile_host, sections
 
-ROOT = Path(__file__).resolve().parent.parent
-BLOCKS = {'rle': (4, 2, 1), 'dense': (0,)}
-KERNELS = [(k, b) for k in tk.CATALOGUE for b in (BLOCKS[k.format] if 'weight' in k.args or k.format == 'rle' else (0,))]
-IDS = [f'{k.name}-{b}' for k, b in KERNELS]
-
-PIXELS, CHANNELS, OUTS = (1, 2, 7, 8, 9, 15, 16, 17, 23), (1, 2, 3, 4, 5, 6, 7, 8, 12, 13, 29, 36), (1, 2, 3, 5, 10, 11, 19)
-SPARSITIES = (0., 1., .3, .6, .8, .95)
+CASES = 10_000    # of every operator, in every place
+NEEDS = {'host': ('cc',), 'host-zig': (), 'm7-gcc': ('gcc',), 'm7-zig': (), 'qemu': ('gcc', 'qemu')}
+PROGRAMS = dict(cc='gcc', gcc='arm-none-eabi-gcc', qemu='qemu-system-arm')
 
 
-# ---- operators: pairwise different sizes, so that a swapped one cannot hide
-
-def draw_shape(rng, kind):
-    "Sizes around the tile and the word, zero points at the ends of the range, every sparsity."
-    while True:
-        p, c, n = int(rng.choice(PIXELS)), int(rng.choice(CHANNELS)), int(rng.choice(OUTS))
-        h, w = int(rng.integers(1, 8)), int(rng.integers(1, 8))
-        if rng.random() < .03: c = int(rng.choice([508, 512, 520, 640]))    # rows of more than 127 blocks
-        if len({p, c, n}) == 3 and (h != w or h == 1): break
-    shape = dict(cin=c, cout=n, sparsity=float(rng.choice(SPARSITIES)), seed=int(rng.integers(1 << 30)))
-    if kind in ('conv3x3', 'depthwise3x3'):
-        k, pad = int(rng.choice([1, 2, 3, 3, 3, 5])), int(rng.choice([0, 1, 1, 2, 3]))
-        if h + 2*pad < k or w + 2*pad < k: pad = k // 2 + 1
-        return dict(shape, h=h, w=w, k=k, pad=pad, stride=int(rng.choice([1, 1, 2, 3])), cin=min(c, 60))
-    if kind == 'maxpool2x2': return dict(shape, h=2*h, w=2*w)
-    if kind == 'avgpool': return dict(shape, h=h, w=w)
-    if kind in ('attention', *tg.STEPS):
-        heads = int(rng.choice([1, 2, 3]))
-        return dict(shape, tokens=p, heads=heads, cin=heads * int(rng.integers(1, 18)))
-    return dict(shape, tokens=p)
+def where(*places):
+    "A parameter for each place, marked with the system programs it needs."
+    return [pytest.param(p, marks=pytest.mark.needs(*NEEDS[p])) if NEEDS[p] else p for p in places]
 
 
-def draw_op(rng, kind, block):
-    "A random operator; now and then with empty channels, a pre-shift, or multipliers that saturate everything."
-    op = bench.make_op(kind, block=block or 4, **draw_shape(rng, kind))
-    p = op.params
-    if 'weight' in p and kind != 'depthwise3x3':
-        if rng.random() < .3: p['weight'][rng.random(len(p['weight'])) < .4] = 0
-        if rng.random() < .2: p['weight'] = np.where(p['weight'] != 0, np.int8(rng.choice([-127, 127])), np.int8(0))
-    if 'mult' in p and rng.random() < .2:
-        op.attrs['shift'] = int(rng.integers(1, 4))
-        p['mult'] = rng.integers(0, 1 << 30, len(p['mult'])).astype(np.int32) if rng.random() < .5 else p['mult'] >> 2
-    if 'mult' in p and rng.random() < .1: p['mult'] = np.full_like(p['mult'], 2**31 - 1 if rng.random() < .5 else 0)
-    return op
+# ---- every operator, every kernel, everywhere
+
+@pytest.fixture(scope='session')
+def sweeps():
+    "operator -> (operators drawn, place -> what was done), by two processes in the order asked for."
+    places = [p for p in sweep.USUAL if all(shutil.which(PROGRAMS[t]) for t in NEEDS[p])]
+    sweep.prepare(places)
+    with ProcessPoolExecutor(2) as pool:
+        yield {name: pool.submit(sweep.sweep, name, CASES, places=places) for name in sweep.OPERATORS}
+        pool.shutdown(cancel_futures=True)
 
 
-def cases(kernel, block, n, seed):
-    "Operators with inputs and the NumPy operator's answer; operators that leave int32 are the compiler's to refuse, and are drawn again."
-    rng = np.random.default_rng([seed, len(kernel.name), block])
-    kinds = kernel.kinds
-    while n:
-        op = draw_op(rng, kinds[n % len(kinds)], block)
-        xs = bench.random_inputs(op, rng)
-        try: want = bench.expected(op, xs)
-        except BadInput: continue
-        n -= 1
-        yield op, xs, want
+@pytest.mark.parametrize('place', where(*sweep.USUAL))
+@pytest.mark.parametrize('name', sweep.OPERATORS)
+def test_sweep(sweeps, name, place):
+    drawn, done = sweeps[name].result()
+    d, kernels = done[place], sweep.OPERATORS[name]
+    by = {k.name: int(n) for k, n in zip(tk.CATALOGUE, d['cases']) if n}
+    print(f"{name} on {place}: {drawn} operators, {sum(by.values())} cases, {d['compared']} bytes compared, {d['statuses']} calls refused, {d['seconds']:.1f} s; {by}")
+    assert sum(by.values()) >= CASES and set(by) == {k.name for k in kernels} and min(by.values()) > 1000
+    assert d['compared'] > CASES and d['statuses'] > 100
 
 
-def sweep(run, n, seed=0, kernels=KERNELS):
-    "Run every kernel on `n` operators; the number of cases and of bytes compared."
-    done = size = 0
-    for kernel, block in kernels:
-        for op, xs, want in cases(kernel, block, n, seed):
-            got = run(kernel, op, *xs, block=block)
-            assert np.array_equal(got, want), f'{kernel.name}, block {block}: {(got != want).sum()} of {want.size} bytes differ for {op.attrs}'
-            done, size = done + 1, size + want.size
-    return done, size
+def test_every_kernel_is_swept():
+    assert sorted(k.name for ks in sweep.OPERATORS.values() for k in ks) == sorted(k.name for k in tk.CATALOGUE)
 
 
-def report(what, done, size, started):
-    print(f'{what}: {done} cases, {size} bytes compared, {time.time() - started:.1f} s')
-    assert done > 0 and size > 0
+@pytest.mark.parametrize('name', sweep.OPERATORS)
+@pytest.mark.needs('gcc', 'qemu')
+def test_sweep_under_qemu(name):
+    "QEMU refuses what a real core refuses and the other emulator lets pass: paired and multiple loads and stores off a word's boundary."
+    drawn, done = sweep.sweep(name, 400, places=['qemu'], seed=3)
+    print(f"{name}: {done['qemu']['cases'].sum()} cases, {done['qemu']['compared']} bytes compared")
+    assert done['qemu']['cases'].sum() >= 400
 
 
-# ---- host
+def lying_chunks():
+    "(what is wrong, chunk, what the runner must say): an operator whose record lies, so that a sound kernel looks broken."
+    op = bench.make_op('linear', tokens=3, cin=6, cout=5)
+    xs = [np.arange(-9, 9, dtype=np.int8)[None]]
+    want = tg.run_op(op, *xs).reshape(1, -1)
+    for name in ('tfm_linear_s8_ref', 'tfm_linear_s8_dsp'):
+        kernels = [tk.kernel(name)]
+        chunk = lambda: bytearray(sweep.pack(op, xs, want, kernels, check=False))
+        last = chunk()
+        at, = struct.unpack_from('<i', last, 8*4)      # where inputs and expected bytes lie
+        yield 'sound', chunk(), kernels, None
+        last[at + 18 + 14] ^= 1
+        yield 'a byte differs', last, kernels, 'byte differs'
+        short = chunk()
+        struct.pack_into('<i', short, 3*4, 14)         # the output's last byte is said not to be there
+        yield 'output too short', short, kernels, 'any'
+        weights = chunk()
+        struct.pack_into('<i', weights, 64 + 16 + 2*16 + 8, 29)
+        yield 'weights too short', weights, kernels, 'any'
 
-@pytest.mark.parametrize('kernel,block', KERNELS, ids=IDS)
-def test_host_sweep(kernel, block):
-    t = time.time()
-    done, size = sweep(tk.call, 60, kernels=[(kernel, block)])
-    report(f'{kernel.name}, block {block}', done, size, t)
-    assert done == 60
+
+@pytest.mark.parametrize('place', where('host', 'm7-gcc', 'm7-zig'))
+def test_a_broken_kernel_is_seen(place, tmp_path):
+    "The runner is able to fail: at a different byte, at a byte written beside the output, at a byte read beside the weights."
+    n = 0
+    for what, chunk, kernels, why in lying_chunks():
+        res = sweep.PLACES[place](bytes(chunk), tmp_path)
+        assert bool(res['failures']) == (why is not None), (what, kernels, res)
+        assert why in (None, 'any') or res['why'] == why
+        n += 1
+    print(n, 'chunks')
+    assert n == 8
+
+
+def few(kernel, n=3, seed=0):
+    "Some operators of one kernel: (operator, block, inputs, expected)."
+    rng = np.random.default_rng([seed, *kernel.name.encode()])
+    for i in range(n):
+        op, xs, want = sweep.draw(rng, kernel.kinds, 1)
+        yield op, ((1, 2, 4)[i % 3] if kernel.format == 'rle' else 0), [x[0] for x in xs], want[0]
+
+
+@pytest.mark.parametrize('cc', ['zig', pytest.param('gcc', marks=pytest.mark.needs('gcc'))])
+def test_calls_from_python(cc):
+    "The two ways of calling one kernel from Python agree; on the core, a kernel leaves the caller's registers and stack as they were."
+    em, n = bench.device(cc), 0
+    saved = [getattr(arm_const, f'UC_ARM_REG_R{i}') for i in range(4, 12)]
+    for k in tk.CATALOGUE:
+        for op, block, xs, want in few(k):
+            for i, r in enumerate(saved): em.uc.reg_write(r, 0xC0DE0000 + i)
+            for got in (tk.call(k, op, *xs, block=block), bench.device_call(em, k, op, *xs, block=block)): assert np.array_equal(got, want), (k, op.attrs)
+            assert [em.uc.reg_read(r) for r in saved] == [0xC0DE0000 + i for i in range(len(saved))], f'{k.name} spoils registers'
+            assert 0 <= em.address('_stack_top') - em.uc.reg_read(arm_const.UC_ARM_REG_SP) <= 40, f'{k.name} moves the stack'
+            n += 1
+    print(n, 'cases')
+    assert n == 3 * len(tk.CATALOGUE)
+
+
+def test_a_call_checks_its_guards():
+    op = bench.make_op('linear', tokens=3, cin=4, cout=5)
+    class Beside:
+        def __getattr__(self, name):
+            def f(out, *rest):
+                tk.ctypes.memset(out.value + 15, 7, 1)
+                return 0
+            return f
+    with pytest.raises(SimulationFailed, match='around or into its output'):
+        tk.call(tk.kernel('tfm_linear_s8_dsp'), op, np.zeros(12, np.int8), library=Beside())
+
+
+@pytest.mark.parametrize('place', where('host', 'host-zig'))
+def test_statuses(place):
+    "The C test of error statuses, instrumented; the sweeps add calls with every argument of every kernel spoilt in turn."
+    cc = 'zig' if place == 'host-zig' else 'gcc'
+    program = compile_host([*tk.sources(), tk.FIRMWARE/'tests'/'test_status.c'], include=[tk.FIRMWARE/'include'], flags=(*sweep.SANITIZE[cc], *WARNINGS),
+                           shared=False, cc=cc)
+    r = subprocess.run([program], capture_output=True, text=True)
+    print(r.stdout)
+    checks = re.search(r'(\d+) checks, 0 failures', r.stdout)
+    assert r.returncode == 0 and checks and int(checks[1]) > 200, f'exit {r.returncode}: {r.stdout[-500:]} {r.stderr[-2000:]}'
 
 
 def test_softmax_of_flat_and_steep_tables():
@@ -109,74 +157,9 @@ def test_softmax_of_flat_and_steep_tables():
     assert n == 40
 
 
-def test_a_broken_kernel_is_seen():
-    "The sweep is able to fail: one byte changed after the call, or a byte written beside the output."
-    k = tk.kernel('tfm_linear_s8_dsp')
-    def flipped(kernel, op, *xs, block): return tk.call(kernel, op, *xs, block=block) ^ np.int8(1)
-    with pytest.raises(AssertionError, match='bytes differ'): sweep(flipped, 1, kernels=[(k, 0)])
-    op = bench.make_op('linear', tokens=3, cin=4, cout=5)
-    class Beside:
-        def __getattr__(self, name):
-            def f(out, *rest):
-                tk.ctypes.memset(out.value + 15, 7, 1)
-                return 0
-            return f
-    with pytest.raises(SimulationFailed, match='around or into its output'): tk.call(k, op, np.zeros(12, np.int8), library=Beside())
-
-
-def test_in_place_where_the_contract_allows_it():
-    "The output may be the first input of add, LayerNorm, softmax and attention."
-    rng, n = np.random.default_rng(7), 0
-    for k in (k for k in tk.CATALOGUE if k.kinds[0] in ('add', 'layernorm', 'softmax', 'attention')):
-        for op, xs, want in cases(k, 0, 20, 7):
-            out, scratch = tk.guarded(want.size), tk.guarded(tk.scratch_bytes(k, op))
-            out[tk.GUARD:-tk.GUARD] = xs[0].view(np.uint8)
-            same = [out[tk.GUARD:-tk.GUARD].view(np.int8), *xs[1:]]
-            assert getattr(tk.host(), k.name)(*tk._host_args(tk.arguments(k, op), out, same, scratch, [])) == 0
-            assert np.array_equal(out[tk.GUARD:-tk.GUARD].view(np.int8), want) and tk.guards_hold(out) and tk.guards_hold(scratch), (k.name, op.attrs)
-            n += 1
-    print(n, 'cases')
-    assert n == 20 * 8
-
-
-# ---- sanitizers: a fault kills the process, so all of it runs in one of its own
-
-UB = ('-fsanitize=undefined', '-fno-sanitize-recover=all', '-fsanitize=address', '-g')
-TRAP = ('-fsanitize=undefined', '-fsanitize-trap=all')
-
-def sanitized(folder, cc, flags, env=None, n=12):
-    "Run the C test of error statuses and a sweep in a child process with instrumented kernels."
-    todo = [(k.name, tk.arguments(k, op, b), xs, tk.scratch_bytes(k, op), want) for k, b in KERNELS for op, xs, want in cases(k, b, n, 2)]
-    (folder/'cases').write_bytes(pickle.dumps((tk.STRUCTS, todo)))
-    lib = compile_host([*tk.sources(), tk.FIRMWARE/'tests'/'test_status.c'], include=[tk.FIRMWARE/'include'], flags=(*flags, *WARNINGS), cc=cc)
-    r = subprocess.run([sys.executable, ROOT/'tests'/'run_kernel_cases.py', lib, folder/'cases'], capture_output=True, text=True,
-                       env={**os.environ, **(env or {})})
-    print(r.stdout)
-    assert r.returncode == 0, f'exit {r.returncode}: {r.stdout[-500:]} {r.stderr[-2000:]}'
-    checks, done = re.search(r'(\d+) checks, 0 failures', r.stdout), re.search(r'(\d+) cases', r.stdout)
-    assert checks and int(checks[1]) > 200 and done and int(done[1]) == n * len(KERNELS)
-
-
-def test_undefined_behaviour_zig(tmp_path): sanitized(tmp_path, 'zig', TRAP)
-
-
-@pytest.mark.needs('cc')
-def test_address_and_undefined_behaviour_gcc(tmp_path):
-    asan = subprocess.run(['gcc', '-print-file-name=libasan.so'], capture_output=True, text=True, check=True).stdout.strip()
-    sanitized(tmp_path, 'gcc', UB, dict(LD_PRELOAD=asan, ASAN_OPTIONS='detect_leaks=0', PYTHONMALLOC='malloc'))
-
-
 # ---- the emulated Cortex-M7
 
 CCS = ['zig', pytest.param('gcc', marks=pytest.mark.needs('gcc'))]
-
-@pytest.mark.parametrize('cc', CCS)
-def test_device_sweep(cc):
-    t, em = time.time(), bench.device(cc)
-    done, size = sweep(lambda k, op, *xs, block: bench.device_call(em, k, op, *xs, block=block), 8, seed=1)
-    report(f'emulated Cortex-M7, {cc}', done, size, t)
-    assert done == 8 * len(KERNELS)
-
 
 @pytest.mark.parametrize('cc', CCS)
 def test_image_needs_no_library(cc):

@@ -19,7 +19,7 @@ static void expect(int line, int got, int want) {
 /* 2 pixels or a 2x3 map, 5 channels in, 5 out: small enough for every kernel */
 static int8_t in[64], out[64], weight[5 * 9 * 5];
 static int32_t bias[5], mult[5], scratch[4096];
-static const uint8_t stream[] = {0x80, 1, 2, 3, 4, 0xFC, 0xFF};
+static const uint8_t stream[] = {0x80, 1, 2, 3, 4, 0xFB, 0xFF};
 static const tfm_quant quant = {bias, mult, 0, 0, 0}, no_bias = {NULL, mult, 0, 0, 0};
 static const tfm_quant no_mult = {bias, NULL, 0, 0, 0}, bad_shift = {bias, mult, 32, 0, 0};
 static const tfm_rle rle = {stream, (int32_t)sizeof stream, 4}, no_stream = {NULL, 9, 4}, bad_block = {stream, 9, 3};

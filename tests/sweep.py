@@ -1,0 +1,368 @@
+"""Random operators, run by every kernel of the catalogue, compared with NumPy byte for byte: on the host under sanitizers,
+on the emulated Cortex-M7, and under QEMU.
+
+    .venv/bin/python tests/sweep.py                                   every operator, 10,000 cases each
+    .venv/bin/python tests/sweep.py --op linear --kernels rle_dsp --cases 1000000 --on host m7-gcc --processes 2
+
+A case is one call of one kernel: its weights, its constants, its inputs, exact scratch, nothing mapped (or a sanitizer's
+red zone) on either side of every array. Python draws operators and packs them; firmware/tests/run_cases.c runs them."""
+import argparse, atexit, functools, os, re, shutil, struct, subprocess, sys, tempfile, time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from tinyformer import bench, graph as tg, kernels as tk
+from tinyformer.errors import BadInput, SimulationFailed
+from tinyformer.simulator import Emulator
+from tinyformer.toolchain import WARNINGS, compile_host, compile_image, find_qemu
+
+RUNNER = tk.FIRMWARE/'tests'/'run_cases.c'
+
+OPERATORS = {}      # name of an operator -> its kernels; kernels that share a kind of operator share its name
+for _k in tk.CATALOGUE: OPERATORS.setdefault(re.match(r'tfm_(\w+?)_s8', _k.name)[1], []).append(_k)
+
+
+# ---- random operators: pairwise different sizes, so that a swapped one cannot hide
+
+PIXELS, CHANNELS, OUTS = (1, 2, 7, 8, 9, 15, 16, 17, 23), (1, 2, 3, 4, 5, 6, 7, 8, 12, 13, 29, 36), (1, 2, 3, 5, 10, 11, 19)
+SPARSITIES = (0., 1., .3, .6, .8, .95)
+LONG = (508, 512, 520, 640, 1023)   # rows of more than 127 blocks
+GAPS = 0, 1, 3, 118, 119, 120, 121, 126, 127, 128, 239, 240, 241, 360     # blocks skipped, around what one header can say
+
+
+def draw_shape(rng, kind):
+    "Sizes around the tile and the word, zero points at the ends of the range, every sparsity. Few cases are large: small ones have the corners."
+    while True:
+        shape = _draw_shape(rng, kind)
+        taps = shape.get('k', 1)**2 * (shape['cout'] if kind not in ('depthwise3x3', 'avgpool', 'maxpool2x2', 'add', 'layernorm', 'softmax') else 1)
+        work = (shape.get('tokens') or shape['h'] * shape['w']) * shape['cin'] * taps
+        if kind in ('attention', 'matmul_qk', 'matmul_av'): work = 2 * shape['tokens']**2 * shape['cin']
+        if work < 4000 or rng.random() < 1000 / work: return shape
+
+
+def _draw_shape(rng, kind):
+    while True:
+        p, c, n = int(rng.choice(PIXELS)), int(rng.choice(CHANNELS)), int(rng.choice(OUTS))
+        h, w = int(rng.integers(1, 8)), int(rng.integers(1, 8))
+        if rng.random() < .05: c, n = int(rng.choice(LONG)), min(n, 3)
+        if len({p, c, n}) == 3 and (h != w or h == 1): break
+    shape = dict(cin=c, cout=n, sparsity=float(rng.choice(SPARSITIES)), seed=int(rng.integers(1 << 30)))
+    if kind in ('conv3x3', 'depthwise3x3'):
+        k, pad = int(rng.choice([1, 2, 3, 3, 3, 5])), int(rng.choice([0, 1, 1, 2, 3]))
+        if h + 2*pad < k or w + 2*pad < k: pad = k // 2 + 1
+        return dict(shape, h=h, w=w, k=k, pad=pad, stride=int(rng.choice([1, 1, 2, 3])), cin=min(c, 60))
+    if kind == 'maxpool2x2': return dict(shape, h=2*h, w=2*w)
+    if kind == 'avgpool': return dict(shape, h=h, w=w)
+    if kind in ('attention', 'matmul_qk', 'matmul_av'):
+        heads = int(rng.choice([1, 2, 3]))
+        return dict(shape, tokens=p, heads=heads, cin=heads * int(rng.integers(1, 18)))
+    return dict(shape, tokens=p)
+
+
+def far_apart(rng, w, block):
+    "Keep few blocks of each row, so far apart that the stream has to escape; gaps around each escape's length."
+    rows = w.reshape(len(w), -1)
+    for row in rows:
+        at, kept = 0, np.zeros(row.size, bool)
+        while (at := at + int(rng.choice(GAPS))*block) < row.size:
+            kept[at:at+block] = True
+            at += block
+        row[~kept] = 0
+    return rows.reshape(w.shape)
+
+
+def draw_op(rng, kind, block):
+    "A random operator; now and then with empty channels, long gaps, a pre-shift, no bias, or multipliers that saturate everything."
+    op = bench.make_op(kind, block=block, **draw_shape(rng, kind))
+    p, a = op.params, op.attrs
+    if 'weight' in p and kind != 'depthwise3x3':
+        if p['weight'][0].size > 126: p['weight'] = far_apart(rng, p['weight'], block) if rng.random() < .7 else p['weight']
+        if rng.random() < .3: p['weight'][rng.random(len(p['weight'])) < .4] = 0
+        if rng.random() < .2: p['weight'] = np.where(p['weight'] != 0, np.int8(rng.choice([-127, 127])), np.int8(0))
+    if 'mult' in p and rng.random() < .2:
+        a['shift'] = int(rng.integers(1, 4))
+        p['mult'] = rng.integers(0, 1 << 30, len(p['mult'])).astype(np.int32) if rng.random() < .5 else p['mult'] >> 2
+    if 'mult' in p and rng.random() < .1: p['mult'] = np.full_like(p['mult'], 2**31 - 1 if rng.random() < .5 else 0)
+    if 'bias' in p and rng.random() < .1: p['bias'] = np.zeros_like(p['bias'])
+    return op
+
+
+def draw(rng, kinds, images):
+    "(operator, inputs int8 [images, ...] each, the NumPy operator's answer). What leaves int32 is the compiler's to refuse, and is drawn again."
+    while True:
+        op = draw_op(rng, str(rng.choice(kinds)), int(rng.choice([1, 2, 4])))
+        xs = [np.stack(x) for x in zip(*(bench.random_inputs(op, rng) for _ in range(images)))]
+        try: return op, xs, np.ascontiguousarray(tg.run_op(op, *xs)).reshape(images, -1)
+        except BadInput: continue
+
+
+# ---- cases as bytes, for run_cases.c
+
+INT, ARRAY, OPTIONAL, INPUT, OUTPUT, SCRATCH, SCRATCH_BYTES, NOTHING, STRUCT = range(9)
+SIZES = {**dict.fromkeys('pixels cin cout h w c n tokens dim heads rows kh kw stride block'.split(), 1), 'shift': 2, 'shift_qk': 2, 'shift_av': 2,
+         'pad': 3, 'bytes': 4}      # what run_cases.c knows of a number: which values it can not have
+
+
+def _words(kernel, op, block):
+    "(tag, value, more, kind) of each argument of the kernel, a structure's fields behind it; an array stands for its offset."
+    def number(name, v):
+        role = 0 if (op.kind == 'add' and name == 'shift') else SIZES.get(name, 0)
+        return INT, *struct.unpack('<ii', struct.pack('<q', int(v))), role
+    def array(name, v):
+        if name == 'bias' and not v.any(): return NOTHING, 0, 0, 0
+        return OPTIONAL if name == 'bias' else ARRAY, np.ascontiguousarray(v), v.nbytes, v.itemsize
+    for what, name, value in tk.arguments(kernel, op, block):
+        if what == 'out': yield OUTPUT, 0, 0, 0
+        elif what == 'in': yield INPUT, value, 0, 0
+        elif what == 'scratch': yield from ((SCRATCH, 0, 0, 0), (SCRATCH_BYTES, 0, 0, 0))
+        elif what == 'array': yield array(name, value)
+        elif what == 'int': yield number(name, value)
+        else:
+            yield STRUCT, 0, 0, 0
+            for field, kind, v in value: yield array(field, v) if kind == '*' else number(field, v)
+
+
+def calls(kernels, op):
+    "(kernel, block of its stream, input that the output lies on or -1) of every way to run the operator."
+    for k in kernels:
+        if op.kind not in k.kinds: continue
+        for block in (1, 2, 4) if k.format == 'rle' else (0,):
+            for alias in (-1, *k.in_place): yield k, block, alias
+
+
+def pack(op, xs, want, kernels, check):
+    "One chunk: an operator, its images, and the calls that are to give the expected bytes."
+    head, data, todo = [], bytearray(), list(calls(kernels, op))
+    words, seen = [], {}
+    for k, block, alias in todo:
+        if (k.name, block) not in seen: seen[k.name, block] = list(_words(k, op, block))
+        words.append(seen[k.name, block])
+    start = 64 + sum(16 + 16*len(w) for w in words)
+    offsets = {}
+    def place(a):
+        "Equal arrays are stored once."
+        raw = a.tobytes()
+        if raw not in offsets:
+            data.extend(b'\0' * (-len(data) % 8))
+            offsets[raw] = start + len(data)
+            data.extend(raw)
+        return offsets[raw]
+    body = b''.join(struct.pack('<4i', tk.CATALOGUE.index(k), alias, len(w), 0)
+                    + b''.join(struct.pack('<4i', t, place(v) if isinstance(v, np.ndarray) else v, m, r) for t, v, m, r in w)
+                    for (k, _, alias), w in zip(todo, words))
+    at = start + len(data)
+    data.extend(np.concatenate([x.reshape(len(want), -1).view(np.int8) for x in (*xs, want)], 1).tobytes())
+    data.extend(b'\0' * (-len(data) % 8))
+    sizes = [x[0].size for x in xs] + [0] * (4 - len(xs))
+    return struct.pack('<16i', start + len(data), len(want), len(xs), want[0].size, *sizes, at, len(todo), int(check), 0, 0, 0, 0, 0) + body + bytes(data)
+
+
+# ---- the table of kernels, written from the catalogue
+
+def table():
+    "kernel_table.h: one line of C for each kernel, so that a new one needs no hand."
+    header = (tk.FIRMWARE/'include'/'tfm_kernels.h').read_text()
+    def line(k):
+        "(structures, argument list) of one kernel: an argument is a[n], a structure's fields follow it."
+        structs, words, n = {}, [], 0
+        for word in k.args.split():
+            if word[0] == '&':
+                fields = tk.STRUCTS[word[1:]].split()
+                values = (f'a[{i}].p' if f[0] == '*' else f'a[{i}].i' if f[0] == '%' else f'(int32_t)a[{i}].i' for i, f in enumerate(fields, n + 1))
+                structs[word[1:]] = f'a[{n}].p ? &s{n} : NULL', f"const {word[1:]} s{n} = {{{', '.join(values)}}};"
+                words.append(structs[word[1:]][0])
+                n += 1 + len(fields)
+            elif word == 'scratch':
+                words.append(f'a[{n}].p, (int32_t)a[{n+1}].i')
+                n += 2
+            else:
+                words.append(f'a[{n}].p' if word == 'out' or word[:2] == 'in' or word in ARRAYS else f'(int32_t)a[{n}].i')
+                n += 1
+        return structs, ', '.join(words)
+    def function(head, body):
+        cases = (f'    case {i}: {{\n{body(k, *line(k))}\n    }}' for i, k in enumerate(tk.CATALOGUE))
+        return '\n'.join([head, '    (void)a;', '    switch (kernel) {', *cases, '    default: return -1;', '    }', '}'])
+    def run(k, structs, words): return '\n'.join(['        ' + s for _, s in structs.values()] + [f'        return {k.name}({words});'])
+    def need(k, structs, _):
+        if not k.scratch: return '        return 0;'
+        types = re.findall(r'const (\w+) \*', re.search(rf'\b{k.scratch}\(([^)]*)\)', header)[1])
+        return '\n'.join(['        ' + structs[t][1] for t in types] + [f"        return {k.scratch}({', '.join(structs[t][0] for t in types)});"])
+    return '\n\n'.join([f'#define TABLE_KERNELS {len(tk.CATALOGUE)}', function('static int call_kernel(int32_t kernel, const arg *a) {', run),
+                        function('static int32_t need_kernel(int32_t kernel, const arg *a) {', need)]) + '\n'
+
+
+ARRAYS = {'weight', 'table', 'gamma', 'beta'}   # arguments of a kernel itself that are arrays
+
+
+@functools.lru_cache(None)
+def table_folder():
+    "A folder that holds kernel_table.h."
+    folder = Path(tempfile.mkdtemp(prefix='tinyformer-sweep-'))
+    (folder/'kernel_table.h').write_text(table())
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+# ---- where cases run
+
+SANITIZE = dict(gcc=('-fsanitize=undefined', '-fno-sanitize-recover=all', '-fsanitize=address', '-g'), zig=('-fsanitize=undefined', '-fsanitize-trap=all'))
+ROOMS, ROOM_BYTES, ROOM_AT, ROOM_STEP = 16, 256 << 10, 0x70000000, 0x45000
+_HEAD = 'failures chunk call image kernel at got want statuses unused'.split()
+
+
+def program(cc):
+    "run_cases as a program of this machine, instrumented."
+    return compile_host([*tk.sources(), RUNNER], include=[tk.FIRMWARE/'include', table_folder()], flags=(*SANITIZE[cc], *WARNINGS), shared=False, cc=cc)
+
+
+def image(cc):
+    "run_cases with all kernels for a Cortex-M7."
+    port = tk.FIRMWARE/'ports'/'cortex_m'
+    return compile_image([*tk.sources(), RUNNER, port/'memory.c'], port/'bare.ld', include=[tk.FIRMWARE/'include', table_folder()],
+                         flags=(*WARNINGS, '-DROOMS_ARE_GIVEN'), cc=cc)
+
+
+def board():
+    "run_cases as a program for QEMU's board with a Cortex-M7, which has rules of alignment that the other emulator lacks."
+    ports = tk.FIRMWARE/'ports'
+    return compile_image([*tk.sources(), RUNNER, ports/'cortex_m'/'memory.c', ports/'cortex_m'/'startup.c'], ports/'mps2_an500'/'link.ld',
+                         include=[tk.FIRMWARE/'include', table_folder()], flags=(*WARNINGS, '-DROOMS_ARE_GIVEN', '-DON_BOARD'), cc='gcc')
+
+
+def _results(numbers, why):
+    n = len(_HEAD)
+    return dict(zip(_HEAD, numbers), why=why, cases=numbers[n::2], compared=numbers[n+1::2])
+
+
+def run_host(cc, blob, folder):
+    "Results of the sanitized program."
+    (folder/'blob').write_bytes(blob)
+    r = subprocess.run([program(cc), folder/'blob'], capture_output=True, text=True, env={**os.environ, 'ASAN_OPTIONS': 'detect_leaks=1'})
+    return _said(r.stdout, r.returncode, r.stderr)
+
+
+def _said(text, code, trouble):
+    "Results as a program prints them; one that is stopped half-way has failed where it was."
+    lines = text.splitlines()
+    if not lines: raise SimulationFailed(f'run_cases said nothing, exit {code}: {trouble[-1500:]}')
+    res = _results([int(x) for x in lines[0].split()], lines[1] if len(lines) > 1 else '')
+    if code and not res['failures']: res.update(failures=1, why=f'exit {code}: {trouble[:1500]}')
+    return res
+
+
+@functools.lru_cache(None)
+def core(cc):
+    "An emulated core with rooms: pages with nothing on either side."
+    em = Emulator(image(cc))
+    for i in range(ROOMS): em.uc.mem_map(ROOM_AT + i*ROOM_STEP, ROOM_BYTES)
+    for name, value in (('room_start', ROOM_AT), ('room_step', ROOM_STEP), ('room_bytes', ROOM_BYTES)): em.write(em.address(name), struct.pack('<I', value))
+    return em
+
+
+def run_device(cc, blob, folder=None):
+    "Results of the emulated core."
+    em, n = core(cc), len(_HEAD)
+    em.free()
+    at, res = em.alloc(blob), em.alloc(4*n + 40 + 8*len(tk.CATALOGUE))
+    trouble = ''
+    try: em.call('run_cases', at, len(blob), res, timeout_ms=1_000_000)
+    except SimulationFailed as e: trouble = str(e)
+    raw = em.read(res, 4*n + 40 + 8*len(tk.CATALOGUE))
+    head, counts = struct.unpack(f'<{n}i', raw[:4*n]), struct.unpack(f'<{2*len(tk.CATALOGUE)}i', raw[4*n+40:])
+    both = [x for pair in zip(counts[:len(tk.CATALOGUE)], counts[len(tk.CATALOGUE):]) for x in pair]
+    got = _results([*head, *both], raw[4*n:4*n+40].split(b'\0')[0].decode())
+    if trouble: got.update(failures=max(1, got['failures']), why=trouble)
+    return got
+
+
+def run_qemu(blob, folder, timeout=120):
+    "Results of the program under QEMU."
+    (folder/'blob').write_bytes(struct.pack('<ii', len(blob), 0) + blob)
+    command = [str(find_qemu()), '-M', 'mps2-an500', '-nographic', '-semihosting-config', 'enable=on,target=native', '-kernel', str(board()),
+               '-device', f"loader,file={folder/'blob'},addr=0x60000000,force-raw=on"]
+    try: r = subprocess.run(command, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
+    except subprocess.TimeoutExpired as e: raise SimulationFailed(f'QEMU did not finish within {timeout} s: {e.stdout!r:.300}') from None
+    return _said(r.stdout + r.stderr, r.returncode, r.stderr)
+
+
+PLACES = {'host': functools.partial(run_host, 'gcc'), 'host-zig': functools.partial(run_host, 'zig'),
+          'm7-gcc': functools.partial(run_device, 'gcc'), 'm7-zig': functools.partial(run_device, 'zig'), 'qemu': run_qemu}
+USUAL = 'host', 'host-zig', 'm7-gcc', 'm7-zig'
+
+
+# ---- sweeps
+
+def describe(res, ops, kernels):
+    "The first failure in words."
+    op = ops[res['chunk']][0]
+    k, block, alias = list(calls(kernels, op))[res['call']]
+    place = f"byte {res['at']}: {res['got']} instead of {res['want']}" if res['why'] in ('byte differs', 'changed an input') else \
+            f"argument {res['at']}: status {res['got']} instead of {res['want']}"
+    return f"{k.name}, block {block}{f', output on input {alias}' if alias >= 0 else ''}, image {res['image']}: {res['why']} ({place}); {op.kind} {op.attrs}"
+
+
+def prepare(places):
+    "Compile what the places need, once."
+    for p in places: board() if p == 'qemu' else (program if p.startswith('host') else image)('zig' if p.endswith('zig') else 'gcc')
+
+
+def sweep(name, cases=10_000, images=4, places=USUAL, seed=0, kernels=None, ops_per_blob=125, progress=None):
+    "Run at least `cases` cases of one operator in every place. (operators drawn, place -> dict(cases: by kernel, compared, statuses, seconds)); raises at a difference."
+    kernels = OPERATORS[name] if kernels is None else kernels
+    kinds = sorted({kind for k in kernels for kind in k.kinds})
+    rng = np.random.default_rng([seed, *name.encode()])
+    done = {p: dict(cases=np.zeros(len(tk.CATALOGUE), int), compared=0, statuses=0, seconds=0.) for p in places}
+    drawn = 0
+    with tempfile.TemporaryDirectory() as folder:
+        while any(d['cases'].sum() < cases for d in done.values()):
+            each = images * len(list(calls(kernels, bench.make_op(kinds[0]))))
+            n = min(ops_per_blob, max(1, -(-(cases - min(d['cases'].sum() for d in done.values())) // each)))
+            ops = [draw(rng, kinds, images) for _ in range(n)]
+            blob = b''.join(pack(op, xs, want, kernels, check=i % 8 == 0) for i, (op, xs, want) in enumerate(ops))
+            for p in places:
+                t = time.time()
+                res = PLACES[p](blob, Path(folder))
+                if res['failures']: raise AssertionError(f"{p}, seed {seed}: {describe(res, ops, kernels)}")
+                d = done[p]
+                d['cases'] += res['cases']; d['compared'] += sum(res['compared']); d['statuses'] += res['statuses']; d['seconds'] += time.time() - t
+            drawn += n
+            if progress: progress(f"{name}: {drawn} operators, {done[places[0]]['cases'].sum()} cases")
+    return drawn, done
+
+
+def _job(name, share, images, places, seed, names):
+    return sweep(name, share, images, places, seed, [k for k in OPERATORS[name] if k.name in names])
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description='Random cases, every kernel against NumPy, byte for byte.')
+    parser.add_argument('--op', nargs='*', default=list(OPERATORS), choices=list(OPERATORS), help='operators')
+    parser.add_argument('--kernels', default='', help='only kernels whose name contains this, such as rle or dsp')
+    parser.add_argument('--cases', type=int, default=10_000, help='of each operator, in each place')
+    parser.add_argument('--images', type=int, default=4, help='inputs for each operator')
+    parser.add_argument('--on', nargs='*', default=list(USUAL), choices=list(PLACES), help='where')
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--processes', type=int, default=1)
+    args = parser.parse_args(argv)
+    prepare(args.on)
+    jobs, n = [], max(1, args.processes)
+    for name in args.op:
+        names = [k.name for k in OPERATORS[name] if args.kernels in k.name]
+        jobs += [(name, -(-args.cases // n), args.images, tuple(args.on), args.seed + 1000*i, names) for i in range(n) if names]
+    started, total = time.time(), {}
+    with ProcessPoolExecutor(n) as pool:
+        for job, result in zip(jobs, pool.map(_job, *zip(*jobs))):
+            drawn, done = result
+            for p, d in done.items():
+                key = total.setdefault((job[0], p), [0, {}, 0, 0, 0.])
+                key[0] += drawn; key[2] += d['compared']; key[3] += d['statuses']; key[4] += d['seconds']
+                for k, c in zip(tk.CATALOGUE, d['cases']):
+                    if c: key[1][k.name] = key[1].get(k.name, 0) + int(c)
+    for (name, p), (drawn, by, size, statuses, seconds) in total.items():
+        print(f'{name} on {p}: {drawn} operators, {sum(by.values())} cases, {size} bytes compared, 0 different; {statuses} refusals; {seconds:.1f} s')
+        for k, c in by.items(): print(f'    {k}: {c}')
+    print(f'{sum(sum(t[1].values()) for t in total.values())} cases in {time.time() - started:.0f} s')
+
+
+if __name__ == '__main__': main()
