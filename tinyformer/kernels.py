@@ -6,18 +6,18 @@
 __all__ = ['FIRMWARE', 'CATALOGUE', 'STRUCTS', 'GUARD', 'STATUS', 'OBJECTIVES', 'excerpt', 'Kernel', 'kernel', 'constants',
            'arguments', 'sources', 'host', 'guarded', 'guards_hold', 'scratch_bytes', 'default_block', 'call',
            'plot_tile', 'plot_ladder', 'row_inputs', 'features', 'predict_instructions', 'Choice', 'candidates',
-           'choose', 'select', 'in_place', 'variants', 'plot_variants', 'weights_blob', 'call_lines']
+           'choose', 'select', 'in_place', 'by_rows', 'variants', 'plot_variants', 'weights_blob', 'call_lines']
 
 # %% ../nbs/12_kernels.ipynb #c002
 import ctypes, functools, re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 
 from .errors import BadInput, SimulationFailed
-from .graph import Graph, Op, op_macs, op_sizes, random_graph, run, run_op
+from .graph import Graph, Op, op_macs, op_sizes, out_hw, random_graph, run, run_op
 from .hardware import Target
 from .rle_encoding import BLOCKS, dense_bytes, encode, expected_bytes, stream_bytes
 from .search_space import load_cost_table
@@ -47,6 +47,7 @@ class Kernel:
     sources:tuple  # C files, relative to `FIRMWARE`
     scratch:str|None = None  # the C function that gives the bytes of scratch, None for none
     in_place:tuple = ()      # inputs that the output may be, when both have the same size
+    rows:str|None = None     # the C function that makes some rows of the output only, see `by_rows`
 
     def __repr__(self): return self.name
 
@@ -55,14 +56,18 @@ _LINEAR = 'out in0 {w} &tfm_linear_dims &tfm_quant scratch'
 _CONV = 'out in0 {w} &tfm_conv_dims &tfm_quant scratch'
 _TILE = dict(dense=('kernels/tile/tfm_tile_rows_dense.c',), rle=('kernels/tile/tfm_tile_expand.c', 'kernels/tile/tfm_tile_rows_rle.c'))
 
-_IN_PLACE = dict(add=(0, 1), layernorm=(0,), attention=(0,), softmax=(0,)) # as tfm_kernels.h says: "out may be in"
+_IN_PLACE = dict(add=(0, 1), layernorm=(0,), attention=(0,), softmax=(0,), depthwise_dsp=(0,)) # as tfm_kernels.h says: "out may be in"
+
+_ROWS = ('tfm_depthwise_s8_dsp',) # kernels with a form for some rows of the output
 
 def _kernel(folder, op, kinds, isa, args, format='dense', scratch=True, more=()):
     "A kernel by our naming rule: file = function = tfm_<op>_s8[_rle]_<isa>."
     name = f"tfm_{op}_s8{'_rle' if format == 'rle' else ''}_{isa.replace('c', 'ref')}"
     args = args.format(w='&tfm_rle' if format == 'rle' else 'weight')
     sources = (f'kernels/{folder}/{name}.c', *more)
-    return Kernel(name, tuple(kinds.split()), isa, format, args, sources, f'{name}_scratch_bytes' if scratch else None, _IN_PLACE.get(op, ()))
+    over = _IN_PLACE.get(f'{op}_{isa}', _IN_PLACE.get(op, ()))
+    rows = f'{name}_rows' if name in _ROWS else None
+    return Kernel(name, tuple(kinds.split()), isa, format, args, sources, f'{name}_scratch_bytes' if scratch else None, over, rows)
 
 # %% ../nbs/12_kernels.ipynb #c017
 def _weighted(folder, kinds, args):
@@ -74,7 +79,8 @@ def _weighted(folder, kinds, args):
 
 CATALOGUE = (*_weighted('linear', 'pointwise linear fully_connected', _LINEAR),
     *_weighted('conv', 'conv3x3', _CONV),
-    *(_kernel('depthwise', 'depthwise', 'depthwise3x3', isa, _CONV) for isa in ('c', 'dsp')),
+    _kernel('depthwise', 'depthwise', 'depthwise3x3', 'c', _CONV),
+    _kernel('depthwise', 'depthwise', 'depthwise3x3', 'dsp', _CONV, more=('kernels/depthwise/tfm_depthwise3x3.c',)),
     *(_kernel('add', 'add', 'add', isa, 'out in0 in1 &tfm_add', scratch=False) for isa in ('c', 'dsp')),
     *(_kernel('pool', 'avgpool', 'avgpool', isa, 'out in0 &tfm_pool', scratch=False) for isa in ('c', 'dsp')),
     _kernel('pool', 'maxpool2x2', 'maxpool2x2', 'c', 'out in0 h w c', scratch=False),
@@ -94,7 +100,7 @@ def kernel(
 
 # %% ../nbs/12_kernels.ipynb #c023
 STRUCTS = dict( # field names, in C's order; * is an array, % is 64 bits, the rest int32
-    tfm_linear_dims='pixels cin cout', tfm_conv_dims='h w cin cout kh kw stride pad',
+    tfm_linear_dims='pixels cin cout', tfm_conv_dims='h w cin cout kh kw stride pad', tfm_band='first end ring',
     tfm_quant='*bias *mult shift zp_in zp_out', tfm_rle='*stream bytes block',
     tfm_add='n mult_a mult_b bias shift', tfm_pool='h w c bias mult shift zp_out',
     tfm_layernorm='tokens c *gamma *beta mult shift zp_out %eps_q',
@@ -109,6 +115,7 @@ def constants(
     "An operator's integers and arrays under the names that the C structures use."
     c = {**op.attrs, **op.params}
     if op.kind == 'depthwise3x3': c.update(cin=c['c'], cout=c['c'])
+    if 'kh' in c: c.update(first=0, end=out_hw(op.attrs)[0], ring=c['h'])
     if block:
         w = op.params['weight']
         stream = np.frombuffer(encode(w.reshape(len(w), -1, op.attrs['cin']), block), np.uint8)
@@ -358,14 +365,26 @@ def select(
     return {op.name: overrides.get(op.name) or choose(op, target, objective) for op in graph.ops}
 
 # %% ../nbs/12_kernels.ipynb #c104
+def _window(op): return tuple(op.attrs[k] for k in ('kh', 'kw', 'stride', 'pad'))
+
 def in_place(
     graph:Graph,  # the model
     choices:dict, # op name -> Choice
 )->dict: # op name -> positions of the inputs that the output may be written over
     "Which operators may work in place with the kernels chosen for them."
-    return {op.name: choices[op.name].kernel.in_place for op in graph.ops if choices[op.name].kernel.in_place}
+    def slots(op): return choices[op.name].kernel.in_place if op.kind != 'depthwise3x3' or _window(op) == (3, 3, 1, 1) else ()
+    return {op.name: slots(op) for op in graph.ops if slots(op)}
 
-# %% ../nbs/12_kernels.ipynb #c110
+# %% ../nbs/12_kernels.ipynb #c107
+def by_rows(
+    kernel:Kernel, # any kernel
+    op:Op,         # what it is to run
+)->Kernel|None: # its form for some rows of the output, None where there is none
+    "The kernel that makes rows `first` to `end - 1` from a ring of input rows."
+    if kernel.rows is None or op.kind == 'depthwise3x3' and (_window(op)[:2] != (3, 3) or _window(op)[2] > 2 or _window(op)[3] > 1): return None
+    return replace(kernel, name=kernel.rows, args=kernel.args.replace('scratch', '&tfm_band scratch'), in_place=(), rows=None)
+
+# %% ../nbs/12_kernels.ipynb #c113
 def variants(
     pixels:int,     # pixels or tokens
     cin:int,        # input channels
@@ -380,7 +399,7 @@ def variants(
         out[name] = expected_bytes(cout, cin, 1, name, sparsity), predict_instructions(kernel('tfm_linear_s8_rle_dsp'), op, b, kept)
     return out
 
-# %% ../nbs/12_kernels.ipynb #c113
+# %% ../nbs/12_kernels.ipynb #c116
 def plot_variants(
     pixels:int=64,      # pixels or tokens
     cin:int=64,         # input channels
@@ -400,7 +419,7 @@ def plot_variants(
     fig.suptitle(f'{pixels} x {cin} to {cout} at {sparsity:.0%}: smallest is {best[0]} with {best[1][0]:.0f} bytes', fontsize=10)
     return fig
 
-# %% ../nbs/12_kernels.ipynb #c117
+# %% ../nbs/12_kernels.ipynb #c120
 def weights_blob(
     op:Op,          # any operator
     choice:Choice,  # its kernel and format
@@ -410,10 +429,10 @@ def weights_blob(
     inner = [(f, v) for what, _, fields in args if what == 'struct' for f, k, v in fields if k == '*']
     return dict([(n, v) for what, n, v in args if what == 'array'] + inner)
 
-# %% ../nbs/12_kernels.ipynb #c120
+# %% ../nbs/12_kernels.ipynb #c123
 def _c_int(v): return '(-2147483647 - 1)' if v == -2**31 else f'{v}LL' if abs(v) >= 2**31 else str(v)
 
-# %% ../nbs/12_kernels.ipynb #c122
+# %% ../nbs/12_kernels.ipynb #c125
 def call_lines(
     op:Op,         # any operator
     choice:Choice, # its kernel and format

@@ -45,6 +45,12 @@ typedef struct { int32_t pixels, cin, cout; } tfm_linear_dims;
  * kh * kw <= TFM_MAX_TAPS, 0 <= pad. */
 typedef struct { int32_t h, w, cin, cout, kh, kw, stride, pad; } tfm_conv_dims;
 
+/* For the kernels whose names end in _rows: of the output only rows first to end - 1, which are written
+ * from `out` on. Input row y lies at in + (y % ring) * w * K: who makes the input band by band keeps
+ * `ring` rows of it; ring = h is the whole input. Rows outside the image are padding as ever.
+ * 0 <= first < end <= rows of the output, 1 <= ring <= h. Scratch is that of the whole kernel. */
+typedef struct { int32_t first, end, ring; } tfm_band;
+
 /* stream: rows (output channels) one after the other; a row is a list of items. An item is a header
  * byte and `block` int8 weights (block is 1, 2 or 4). Low seven bits of the header, 0 to 119: blocks
  * skipped before this one; a longer gap is bridged by blocks of zeros. High bit: first item of a row.
@@ -91,11 +97,14 @@ int32_t tfm_conv_s8_rle_ref_scratch_bytes(const tfm_conv_dims *dims);
 int32_t tfm_conv_s8_rle_dsp_scratch_bytes(const tfm_conv_dims *dims);
 
 /* out[y][x][c] = requant(bias[c] + sum over ky, kx of in[y*s+ky-pad][x*s+kx-pad][c] * weight[ky][kx][c])
- * cin == cout == C. out int8[oh][ow][C], in int8[h][w][C], weight int8[kh][kw][C]. Padding is zp_in. */
+ * cin == cout == C. out int8[oh][ow][C], in int8[h][w][C], weight int8[kh][kw][C]. Padding is zp_in.
+ * _dsp: out may be in when kh = kw = 3 and stride = pad = 1. _dsp_rows: kh = kw = 3, stride <= 2, pad <= 1. */
 int tfm_depthwise_s8_ref(int8_t *out, const int8_t *in, const int8_t *weight, const tfm_conv_dims *dims,
                          const tfm_quant *quant, void *scratch, int32_t scratch_bytes);
 int tfm_depthwise_s8_dsp(int8_t *out, const int8_t *in, const int8_t *weight, const tfm_conv_dims *dims,
                          const tfm_quant *quant, void *scratch, int32_t scratch_bytes);
+int tfm_depthwise_s8_dsp_rows(int8_t *out, const int8_t *in, const int8_t *weight, const tfm_conv_dims *dims,
+                              const tfm_quant *quant, const tfm_band *band, void *scratch, int32_t scratch_bytes);
 int32_t tfm_depthwise_s8_ref_scratch_bytes(const tfm_conv_dims *dims);
 int32_t tfm_depthwise_s8_dsp_scratch_bytes(const tfm_conv_dims *dims);
 

@@ -56,6 +56,10 @@ static inline int tfm_conv_dims_ok(const tfm_conv_dims *d) {
         && d->h + 2 * d->pad >= d->kh && d->w + 2 * d->pad >= d->kw;
 }
 
+static inline int tfm_band_ok(const tfm_band *b, const tfm_conv_dims *d) {
+    return b->first >= 0 && b->first < b->end && b->end <= tfm_conv_oh(d) && b->ring >= 1 && b->ring <= d->h;
+}
+
 static inline int tfm_shift_ok(int32_t shift) {
     return shift >= 0 && shift <= 31;
 }

@@ -1,4 +1,4 @@
-#include "tfm_depthwise3x3.c"
+#include "tfm_depthwise.h"
 
 int32_t tfm_depthwise_s8_dsp_scratch_bytes(const tfm_conv_dims *dims) {
     if (!dims || !tfm_conv_dims_ok(dims) || dims->cin != dims->cout) return -1;
@@ -34,17 +34,32 @@ static void channel(int8_t *out, const int8_t *in, const int8_t *weight, const t
     }
 }
 
-int tfm_depthwise_s8_dsp(int8_t *out, const int8_t *in, const int8_t *weight, const tfm_conv_dims *dims,
-                         const tfm_quant *quant, void *scratch, int32_t scratch_bytes) {
+/* Status of the arguments that both forms share. */
+static int args_status(const int8_t *out, const int8_t *in, const int8_t *weight, const tfm_conv_dims *dims,
+                       const tfm_quant *quant, const void *scratch, int32_t scratch_bytes) {
     const int status = tfm_args_status(out, in, weight, dims, quant);
     if (status) return status;
     const int32_t need = tfm_depthwise_s8_dsp_scratch_bytes(dims);
-    if (need < 0) return TFM_ERR_DIMS;
-    const int scratch_status = tfm_scratch_status(scratch, scratch_bytes, need);
-    if (scratch_status) return scratch_status;
-    if (need > 0)
+    return need < 0 ? TFM_ERR_DIMS : tfm_scratch_status(scratch, scratch_bytes, need);
+}
+
+int tfm_depthwise_s8_dsp(int8_t *out, const int8_t *in, const int8_t *weight, const tfm_conv_dims *dims,
+                         const tfm_quant *quant, void *scratch, int32_t scratch_bytes) {
+    const int status = args_status(out, in, weight, dims, quant, scratch, scratch_bytes);
+    if (status) return status;
+    if (tfm_depthwise3x3_ok(dims))
         tfm_depthwise3x3_rows(out, in, dims->h, weight, dims, quant, 0, tfm_conv_oh(dims), scratch);
     else
         for (int32_t c = 0; c < dims->cin; c++) channel(out + c, in + c, weight + c, dims, quant, c);
+    return TFM_OK;
+}
+
+int tfm_depthwise_s8_dsp_rows(int8_t *out, const int8_t *in, const int8_t *weight, const tfm_conv_dims *dims,
+                              const tfm_quant *quant, const tfm_band *band, void *scratch, int32_t scratch_bytes) {
+    if (!band) return TFM_ERR_NULL;
+    const int status = args_status(out, in, weight, dims, quant, scratch, scratch_bytes);
+    if (status) return status;
+    if (!tfm_depthwise3x3_ok(dims) || !tfm_band_ok(band, dims)) return TFM_ERR_DIMS;
+    tfm_depthwise3x3_rows(out, in, band->ring, weight, dims, quant, band->first, band->end, scratch);
     return TFM_OK;
 }
