@@ -199,7 +199,7 @@ static inline void put(uint32_t *q, int32_t step, uint32_t a, uint32_t b) {
 
 /* Weights of up to four channels, `n` of them, C = `step` bytes from tap to tap. A shift before the
  * requantisation is taken into them where sixteen bits hold it: the rest remains. */
-static void set_lanes(lane l[4], const int8_t *w, int32_t step, int32_t n, const tfm_quant *quant, int32_t c) {
+static inline void set_lanes(lane l[4], const int8_t *w, int32_t step, int32_t n, const tfm_quant *quant, int32_t c) {
     const int32_t pre = FAST && quant->shift <= 8 ? quant->shift : 0;
     for (int32_t r = 0; r < 3; r++, w += 3 * step) {
         const uint32_t w0 = load(w, n), w1 = load(w + step, n), w2 = load(w + 2 * step, n);
@@ -214,21 +214,31 @@ static void set_lanes(lane l[4], const int8_t *w, int32_t step, int32_t n, const
     }
 }
 
-/* A row of padding, or (in) a row of w pixels with n channels each, into row q of the planes. */
-static TFM_OUTLINE void set_row(uint32_t *q, const int8_t *in, const tfm_conv_dims *d, int32_t n, uint32_t zp) {
-    const int32_t c = d->cin;
-    uint32_t *const end = q + (d->w + 2 * d->pad + 1) / 2 * TFM_DW_COLUMN;
-    int32_t left = in ? d->w : 0;
-    if (in && d->pad) put(q, TFM_DW_ROWS, zp, load(in, n)), in += c, left--, q += TFM_DW_COLUMN;
-    if (n == 4) {
-        for (; left > 1; left -= 2, in += 2 * c, q += TFM_DW_COLUMN)
-            put(q, TFM_DW_ROWS, tfm_load4(in), tfm_load4(in + c));
-    } else {
-        for (; left > 1; left -= 2, in += 2 * c, q += TFM_DW_COLUMN)
-            put(q, TFM_DW_ROWS, load(in, n), load(in + c, n));
-    }
+/* A row of w pixels, n channels each, into a row of the planes; zero point left and right of it. */
+static inline uint32_t *set_row(uint32_t *q, const int8_t *in, int32_t left, int32_t c, int32_t pad, int32_t n, uint32_t zp) {
+    if (pad) put(q, TFM_DW_ROWS, zp, load(in, n)), in += c, left--, q += TFM_DW_COLUMN;
+    for (; left > 1; left -= 2, in += 2 * c, q += TFM_DW_COLUMN)
+        put(q, TFM_DW_ROWS, load(in, n), load(in + c, n));
     if (left) put(q, TFM_DW_ROWS, load(in, n), zp), q += TFM_DW_COLUMN;
-    for (; q != end; q += TFM_DW_COLUMN) put(q, TFM_DW_ROWS, zp, zp);
+    return q;
+}
+
+/* Rows r..last-1 of the planes: rows of the input from number `at` on, or of padding. */
+static TFM_OUTLINE void set_rows(const band *g, const int8_t *in, int32_t ring, const tfm_conv_dims *d,
+                                 int32_t n, uint32_t zp, int32_t at, int32_t r, int32_t last) {
+    const int32_t c = d->cin, w = d->w, h = d->h, pad = d->pad;
+    const uint32_t zp16 = tfm_sxtb16(zp);
+    const int32_t words = g->columns * TFM_DW_COLUMN;
+    uint32_t *q = g->planes + r;
+    for (uint32_t *const end = g->planes + last; q != end; q++, at++) {
+        uint32_t *p = q;
+        if (at >= 0 && at < h) {
+            const int8_t *row = in + (at < ring ? at : at % ring) * w * c;
+            p = n == 4 ? set_row(p, row, w, c, pad, 4, zp) : set_row(p, row, w, c, pad, n, zp);
+        }
+        for (; p != q + words; p += TFM_DW_COLUMN)
+            p[0] = zp16, p[TFM_DW_ROWS] = zp16, p[2 * TFM_DW_ROWS] = zp16, p[3 * TFM_DW_ROWS] = zp16;
+    }
 }
 
 /* The last two rows of a band are the first two of the next. */
@@ -252,18 +262,15 @@ static TFM_OUTLINE void store_row(int8_t *out, const int8_t *s, int32_t ow, int3
 /* n channels, from c on, of output rows y0..y1-1. */
 static void group(int8_t *out, const int8_t *in, int32_t ring, const int8_t *weight, const tfm_conv_dims *d,
                   const tfm_quant *quant, int32_t y0, int32_t y1, const band *g, int32_t c, int32_t n) {
-    const int32_t stride = d->stride, ow = tfm_conv_ow(d), pitch = d->w * d->cin;
+    const int32_t stride = d->stride, ow = tfm_conv_ow(d);
     const uint32_t zp = (uint32_t)(quant->zp_in & 255) * 0x01010101u;
     lane lanes[4];
-    set_lanes(lanes, weight + c, d->cin, n, quant, c);
+    if (n == 4) set_lanes(lanes, weight + c, d->cin, 4, quant, c);
+    else set_lanes(lanes, weight + c, d->cin, n, quant, c);
     for (int32_t y = y0, r = 0; y < y1; y += TFM_DW_BAND / stride, r = 2) {
         const int32_t rows = y1 - y < TFM_DW_BAND / stride ? y1 - y : TFM_DW_BAND / stride;
         if (r) keep_two(g->planes, g->columns);
-        for (; r < (rows - 1) * stride + 3; r++) {
-            const int32_t at = y * stride - d->pad + r;
-            const int8_t *row = at >= 0 && at < d->h ? in + (at < ring ? at : at % ring) * pitch + c : NULL;
-            set_row(g->planes + r, row, d, n, zp);
-        }
+        set_rows(g, in + c, ring, d, n, zp, y * stride - d->pad + r, r, (rows - 1) * stride + 3);
         for (int32_t i = 0; i < n; i++) channel_rows(g, &lanes[i], i, rows);
         for (int32_t i = 0; i < rows; i++, out += ow * d->cin)
             store_row(out + c, g->stage + TFM_DW_SLOT + 8 * i, ow, d->cin, n, stride);
