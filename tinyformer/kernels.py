@@ -116,6 +116,7 @@ def constants(
     c = {**op.attrs, **op.params}
     if op.kind == 'depthwise3x3': c.update(cin=c['c'], cout=c['c'])
     if 'kh' in c: c.update(first=0, end=out_hw(op.attrs)[0], ring=c['h'])
+    if 'table' in c: c['table'] = (c['table'][::-1] - 32768.).astype(np.int16)
     if block:
         w = op.params['weight']
         stream = np.frombuffer(encode(w.reshape(len(w), -1, op.attrs['cin']), block), np.uint8)

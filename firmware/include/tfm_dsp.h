@@ -31,6 +31,8 @@ static inline uint32_t tfm_load4(const void *p) {
     return x;
 }
 
+static inline void tfm_store4(void *p, uint32_t x) { memcpy(p, &x, 4); }
+
 /* Bytes 0..n-1 at p as the low bytes of a word, the rest 0 (n < 4). */
 static inline uint32_t tfm_load_tail(const void *p, int32_t n) {
     const uint8_t *b = p;

@@ -135,9 +135,10 @@ typedef struct {
 int tfm_layernorm_s8_ref(int8_t *out, const int8_t *in, const tfm_layernorm *norm);
 int tfm_layernorm_s8_dsp(int8_t *out, const int8_t *in, const tfm_layernorm *norm);
 
-/* Row-wise softmax: out = min(255, round(256 * e / sum e)) - 128 with e = table[max - in].
- * out, in int8[rows][n], n <= TFM_MAX_TOKENS; table uint16[256], table[0] > 0. out may be in. */
-typedef struct { int32_t rows, n; const uint16_t *table; } tfm_softmax;
+/* Row-wise softmax: out = min(255, round(256 * e / sum e)) - 128 with e = table[255 - (max - in)] + 32768.
+ * out, in int8[rows][n], n <= TFM_MAX_TOKENS; table int16[256] rises to 32767, the e of the maximum.
+ * out may be in. */
+typedef struct { int32_t rows, n; const int16_t *table; } tfm_softmax;
 int tfm_softmax_s8_ref(int8_t *out, const int8_t *in, const tfm_softmax *softmax, void *scratch, int32_t scratch_bytes);
 int tfm_softmax_s8_dsp(int8_t *out, const int8_t *in, const tfm_softmax *softmax, void *scratch, int32_t scratch_bytes);
 int32_t tfm_softmax_s8_ref_scratch_bytes(const tfm_softmax *softmax);
@@ -165,11 +166,11 @@ int32_t tfm_matmul_av_s8_dsp_scratch_bytes(const tfm_matmul *matmul);
 /* Multi-head attention, head width d = D / heads, zero points of q, k and v are 0:
  * score[i][j] = requant(sum_c q[i][c] * k[j][c], mult_qk, shift_qk, 0); prob = softmax(score[i]) + 128;
  * out[i][c] = requant(sum_j prob[i][j] * v[j][c], mult_av, shift_av, zp_out), per head.
- * out, q, k, v int8[T][D]; one query row at a time, so the score matrix never exists.
- * T <= TFM_MAX_TOKENS, heads divides D. out may be q. */
+ * out, q, k, v int8[T][D]; _ref takes one query row at a time, _dsp two: the score matrix never exists.
+ * table as for softmax. T <= TFM_MAX_TOKENS, heads divides D. out may be q. */
 typedef struct {
     int32_t tokens, dim, heads, mult_qk, shift_qk;
-    const uint16_t *table;
+    const int16_t *table;
     int32_t mult_av, shift_av, zp_out;
 } tfm_attention;
 int tfm_attention_s8_ref(int8_t *out, const int8_t *q, const int8_t *k, const int8_t *v,

@@ -79,8 +79,8 @@ static void streams(rle_linear *f, rle_conv *g, int checked) {
 }
 
 static void others(void) {
-    static uint16_t table[256] = {65535};
-    static const uint16_t dark[256] = {0};
+    static const int16_t table[256] = {[255] = 32767};
+    static const int16_t dark[256] = {0};
     static const int16_t gamma[5] = {1};
     const tfm_add add = {5, 1, 1, 0, 1}, bad_add[] = {{0, 1, 1, 0, 1}, {5, 1, 1, 0, 21}, {5, 1, 1, 0, -1}};
     int (*const adds[])(int8_t *, const int8_t *, const int8_t *, const tfm_add *) = {tfm_add_s8_ref, tfm_add_s8_dsp};

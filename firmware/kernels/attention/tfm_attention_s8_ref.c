@@ -12,21 +12,19 @@ int32_t tfm_attention_s8_ref_scratch_bytes(const tfm_attention *attention) {
 /* probabilities 0..255 of one query row against all keys of one head */
 static void row_probs(uint8_t *prob, const int8_t *q_i, const int8_t *k, const tfm_attention *a, int32_t width) {
     int8_t *score = (int8_t *)prob; /* the row is rewritten in place */
-    int32_t max = -128;
     for (int32_t j = 0; j < a->tokens; j++, k += a->dim) {
         int32_t acc = 0;
         for (int32_t c = 0; c < width; c++) acc += q_i[c] * k[c];
         score[j] = tfm_requant(acc, a->mult_qk, a->shift_qk, 0);
-        max = score[j] > max ? score[j] : max;
     }
-    tfm_softmax_row(prob, score, a->tokens, max, a->table);
+    tfm_softmax_row(prob, score, a->tokens, a->table);
 }
 
 int tfm_attention_s8_ref(int8_t *out, const int8_t *q, const int8_t *k, const int8_t *v,
                          const tfm_attention *attention, void *scratch, int32_t scratch_bytes) {
     const tfm_attention *a = attention;
     if (!out || !q || !k || !v || !a || !a->table) return TFM_ERR_NULL;
-    if (!dims_ok(a) || a->table[0] == 0) return TFM_ERR_DIMS;
+    if (!dims_ok(a) || !tfm_table_ok(a->table)) return TFM_ERR_DIMS;
     const int status = tfm_scratch_status(scratch, scratch_bytes, tfm_attention_s8_ref_scratch_bytes(a));
     if (status) return status;
     const int32_t width = a->dim / a->heads;

@@ -1,28 +1,43 @@
-#include "tfm_math.h"
+#include "tfm_attention_rows.h"
 
 static int dims_ok(const tfm_matmul *m) {
     return m->tokens >= 1 && m->tokens <= TFM_MAX_TOKENS && tfm_dim_ok(m->dim) && m->heads >= 1
         && m->heads <= m->dim && m->dim % m->heads == 0 && tfm_shift_ok(m->shift);
 }
 
+/* one head of v as words, then two rows of probabilities and their end */
 int32_t tfm_matmul_av_s8_dsp_scratch_bytes(const tfm_matmul *matmul) {
-    return matmul && dims_ok(matmul) ? 0 : -1;
+    if (!matmul || !dims_ok(matmul)) return -1;
+    return 2 * (tfm_round4(matmul->dim / matmul->heads) + 2) * tfm_round4(matmul->tokens) + 4;
+}
+
+/* Two rows of n probabilities as words: code -128 is 0. */
+static void prob_words(uint32_t *word, const int8_t *p0, const int8_t *p1, int32_t n) {
+    for (; n > 0; n -= 4, p0 += 4, p1 += 4, word += 4) {
+        uint32_t x = tfm_load_most4(p0, n) ^ 0x80808080u, y = tfm_load_most4(p1, n) ^ 0x80808080u;
+        if (n < 4) x &= 0xFFFFFFu >> (24 - 8 * n), y &= 0xFFFFFFu >> (24 - 8 * n); /* nothing is 0, too */
+        word[0] = x & 0x00FF00FFu, word[1] = y & 0x00FF00FFu;
+        word[2] = x >> 8 & 0x00FF00FFu, word[3] = y >> 8 & 0x00FF00FFu;
+    }
+    *word = TFM_ROWS_END;
 }
 
 int tfm_matmul_av_s8_dsp(int8_t *out, const int8_t *prob, const int8_t *v, const tfm_matmul *matmul,
                          void *scratch, int32_t scratch_bytes) {
     const tfm_matmul *m = matmul;
-    (void)scratch, (void)scratch_bytes;
     if (!out || !prob || !v || !m) return TFM_ERR_NULL;
     if (!dims_ok(m)) return TFM_ERR_DIMS;
-    const int32_t width = m->dim / m->heads;
-    for (int32_t h = 0; h < m->dim; h += width) {
-        for (int32_t i = 0; i < m->tokens; i++, prob += m->tokens) {
-            for (int32_t c = h; c < h + width; c++) {
-                int32_t acc = 0;
-                for (int32_t j = 0; j < m->tokens; j++) acc += (prob[j] + 128) * v[j * m->dim + c];
-                out[i * m->dim + c] = tfm_requant(acc, m->mult, m->shift, m->zp_out);
-            }
+    const int status = tfm_scratch_status(scratch, scratch_bytes, tfm_matmul_av_s8_dsp_scratch_bytes(m));
+    if (status) return status;
+    const int32_t tokens = m->tokens, dim = m->dim, width = dim / m->heads;
+    const tfm_rows_quant quant = {m->shift, m->mult, m->zp_out};
+    uint32_t *const values = scratch;
+    for (int32_t h = 0; h < dim; h += width, prob += tokens * tokens) {
+        uint32_t *const rows = tfm_v_words(values, v + h, dim, width, tokens);
+        for (int32_t i = 0; i < tokens; i += 2) {
+            const int32_t next = i + 1 < tokens ? i + 1 : i;
+            prob_words(rows, prob + i * tokens, prob + next * tokens, tokens);
+            tfm_rows_product(out + i * dim + h, out + next * dim + h, rows, values, width, &quant);
         }
     }
     return TFM_OK;

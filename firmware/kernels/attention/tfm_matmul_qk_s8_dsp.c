@@ -1,28 +1,32 @@
-#include "tfm_math.h"
+#include "tfm_attention_rows.h"
 
 static int dims_ok(const tfm_matmul *m) {
     return m->tokens >= 1 && m->tokens <= TFM_MAX_TOKENS && tfm_dim_ok(m->dim) && m->heads >= 1
         && m->heads <= m->dim && m->dim % m->heads == 0 && tfm_shift_ok(m->shift);
 }
 
+/* one head of k as words, then two rows of q and their end */
 int32_t tfm_matmul_qk_s8_dsp_scratch_bytes(const tfm_matmul *matmul) {
-    return matmul && dims_ok(matmul) ? 0 : -1;
+    if (!matmul || !dims_ok(matmul)) return -1;
+    return 2 * (tfm_round4(matmul->tokens) + 2) * tfm_round4(matmul->dim / matmul->heads) + 4;
 }
 
 int tfm_matmul_qk_s8_dsp(int8_t *out, const int8_t *q, const int8_t *k, const tfm_matmul *matmul,
                          void *scratch, int32_t scratch_bytes) {
     const tfm_matmul *m = matmul;
-    (void)scratch, (void)scratch_bytes;
     if (!out || !q || !k || !m) return TFM_ERR_NULL;
     if (!dims_ok(m)) return TFM_ERR_DIMS;
-    const int32_t width = m->dim / m->heads;
-    for (int32_t h = 0; h < m->dim; h += width) {
-        for (int32_t i = 0; i < m->tokens; i++) {
-            for (int32_t j = 0; j < m->tokens; j++) {
-                int32_t acc = 0;
-                for (int32_t c = h; c < h + width; c++) acc += q[i * m->dim + c] * k[j * m->dim + c];
-                *out++ = tfm_requant(acc, m->mult, m->shift, m->zp_out);
-            }
+    const int status = tfm_scratch_status(scratch, scratch_bytes, tfm_matmul_qk_s8_dsp_scratch_bytes(m));
+    if (status) return status;
+    const int32_t tokens = m->tokens, dim = m->dim, width = dim / m->heads;
+    const tfm_rows_quant quant = {m->shift, m->mult, m->zp_out};
+    uint32_t *const keys = scratch;
+    for (int32_t h = 0; h < dim; h += width, out += tokens * tokens) {
+        uint32_t *const rows = tfm_k_words(keys, k + h, dim, width, tokens);
+        for (int32_t i = 0; i < tokens; i += 2) {
+            const int32_t next = i + 1 < tokens ? i + 1 : i;
+            tfm_q_words(rows, q + i * dim + h, q + next * dim + h, width);
+            tfm_rows_product(out + i * tokens, out + next * tokens, rows, keys, tokens, &quant);
         }
     }
     return TFM_OK;

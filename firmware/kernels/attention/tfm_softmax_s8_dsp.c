@@ -4,21 +4,27 @@ static int dims_ok(const tfm_softmax *s) {
     return tfm_dim_ok(s->rows) && s->n >= 1 && s->n <= TFM_MAX_TOKENS;
 }
 
+/* one row of words, eight bytes apart, and the word that is read past them */
 int32_t tfm_softmax_s8_dsp_scratch_bytes(const tfm_softmax *softmax) {
-    return softmax && dims_ok(softmax) ? 0 : -1;
+    return softmax && dims_ok(softmax) ? 4 * tfm_round4(softmax->n) + 4 : -1;
+}
+
+/* n probabilities of a row of words, as bytes */
+static void store(int8_t *out, const uint32_t *word, int32_t n) {
+    for (; n >= 4; n -= 4, out += 4, word += 4) tfm_store4(out, (word[0] | word[2] << 8) ^ 0x80808080u);
+    const uint32_t last = (n > 0 ? word[0] | word[2] << 8 : 0) ^ 0x80808080u;
+    for (int32_t i = 0; i < n; i++) out[i] = (int8_t)(last >> 8 * i & 0xFFu);
 }
 
 int tfm_softmax_s8_dsp(int8_t *out, const int8_t *in, const tfm_softmax *softmax, void *scratch, int32_t scratch_bytes) {
     const tfm_softmax *s = softmax;
-    (void)scratch, (void)scratch_bytes;
     if (!out || !in || !s || !s->table) return TFM_ERR_NULL;
-    if (!dims_ok(s) || s->table[0] == 0) return TFM_ERR_DIMS;
-    const int32_t n = s->n;
-    for (int32_t r = 0; r < s->rows; r++, out += n, in += n) {
-        int32_t max = -128;
-        for (int32_t i = 0; i < n; i++) max = in[i] > max ? in[i] : max;
-        tfm_softmax_row((uint8_t *)out, in, n, max, s->table);
-        for (int32_t i = 0; i < n; i++) out[i] = (int8_t)((uint8_t)out[i] - 128); /* 0..255 to int8 */
+    if (!dims_ok(s) || !tfm_table_ok(s->table)) return TFM_ERR_DIMS;
+    const int status = tfm_scratch_status(scratch, scratch_bytes, tfm_softmax_s8_dsp_scratch_bytes(s));
+    if (status) return status;
+    for (int32_t r = 0; r < s->rows; r++, out += s->n, in += s->n) {
+        tfm_softmax_words(scratch, in, s->n, s->table);
+        store(out, scratch, s->n);
     }
     return TFM_OK;
 }

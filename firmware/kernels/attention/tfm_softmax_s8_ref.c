@@ -12,12 +12,10 @@ int tfm_softmax_s8_ref(int8_t *out, const int8_t *in, const tfm_softmax *softmax
     const tfm_softmax *s = softmax;
     (void)scratch, (void)scratch_bytes;
     if (!out || !in || !s || !s->table) return TFM_ERR_NULL;
-    if (!dims_ok(s) || s->table[0] == 0) return TFM_ERR_DIMS;
+    if (!dims_ok(s) || !tfm_table_ok(s->table)) return TFM_ERR_DIMS;
     const int32_t n = s->n;
     for (int32_t r = 0; r < s->rows; r++, out += n, in += n) {
-        int32_t max = -128;
-        for (int32_t i = 0; i < n; i++) max = in[i] > max ? in[i] : max;
-        tfm_softmax_row((uint8_t *)out, in, n, max, s->table);
+        tfm_softmax_row((uint8_t *)out, in, n, s->table);
         for (int32_t i = 0; i < n; i++) out[i] = (int8_t)((uint8_t)out[i] - 128); /* 0..255 to int8 */
     }
     return TFM_OK;
