@@ -119,8 +119,10 @@ typedef struct { int32_t h, w, c, bias, mult, shift, zp_out; } tfm_pool;
 int tfm_avgpool_s8_ref(int8_t *out, const int8_t *in, const tfm_pool *pool);
 int tfm_avgpool_s8_dsp(int8_t *out, const int8_t *in, const tfm_pool *pool);
 
-/* out[y][x][c] = the largest of the four in[2y..2y+1][2x..2x+1][c]. h and w are even. out int8[h/2][w/2][C]. */
+/* out[y][x][c] = the largest of the four in[2y..2y+1][2x..2x+1][c]. h and w are even. out int8[h/2][w/2][C].
+ * out may be in. */
 int tfm_maxpool2x2_s8_ref(int8_t *out, const int8_t *in, int32_t h, int32_t w, int32_t c);
+int tfm_maxpool2x2_s8_dsp(int8_t *out, const int8_t *in, int32_t h, int32_t w, int32_t c);
 
 /* out[t][c] = requant(norm[t][c] * gamma[c] + beta[c], mult, shift, zp_out) over rows of C channels;
  * norm is (x - mean) / sqrt(var + eps) in units of 2^-10, integers only. C <= 1024, 0 <= eps_q < 2^62.
