@@ -141,8 +141,8 @@ TFM_NAKED static void tfm_dense_groups(
         TFM_STORE2("r2", "r6")
         TFM_STORE2("r3", "r7")
         "ldrd lr, r9, [sp]\n"
-        "str r10, [lr, #8]\n"
         "cmp r10, r9\n"
+        "str r10, [lr, #8]\n"
         "bne 1b\n"
         "add r12, lr, #20\n"
         "ldm r12, {r4-r11, pc}\n"

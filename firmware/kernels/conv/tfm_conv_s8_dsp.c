@@ -24,36 +24,39 @@ static void gather_taps(uint32_t *x, const int8_t *in, const tfm_conv_dims *d, c
     }
 }
 
-/* Inline: a call of memcpy costs more than the few channels of a first layer. */
+/* Inline: a call of memcpy costs more than the few channels of a first layer. The last word may
+ * overlap the one before. */
 static inline void copy(int8_t *to, const int8_t *from, int32_t n) {
-    for (; n >= 4; n -= 4, to += 4, from += 4) memcpy(to, from, 4);
-    for (; n > 0; n--) *to++ = *from++;
+    if (n < 4) {
+        for (int32_t i = 0; i < n; i++) to[i] = from[i];
+        return;
+    }
+    for (int32_t i = 0; i < n - 4; i += 4) memcpy(to + i, from + i, 4);
+    memcpy(to + n - 4, from + n - 4, 4);
 }
 
 static inline int32_t clip(int32_t x, int32_t low, int32_t high) {
     return x < low ? low : x > high ? high : x;
 }
 
-/* One row of a patch: w pixels of which those from x on lie in the input's row, or do not. */
-static inline void patch_row(int8_t *to, const int8_t *row, const tfm_conv_dims *d, int32_t x, int32_t zp) {
-    const int32_t from = row ? clip(-x, 0, d->kw) : d->kw, end = clip(d->w - x, from, d->kw);
-    const int32_t c = d->cin;
-    if (from > 0) memset(to, zp, (size_t)(from * c));
-    if (end > from) copy(to + from * c, row + (x + from) * c, (end - from) * c);
-    if (end < d->kw) memset(to + end * c, zp, (size_t)((d->kw - end) * c));
+/* One patch as bytes [kh][kw][cin], which are a run of bytes for each ky where it lies inside. */
+static void patch_bytes(int8_t *to, const int8_t *in, const tfm_conv_dims *d, int32_t y, int32_t x, int32_t zp) {
+    const int32_t c = d->cin, run = d->kw * c, row = d->w * c;
+    const int32_t from = clip(-x, 0, d->kw), end = clip(d->w - x, from, d->kw);
+    if (end - from < d->kw || y < 0 || y + d->kh > d->h) memset(to, zp, (size_t)(d->kh * run));
+    const int32_t ky_end = clip(d->h - y, 0, d->kh), n = (end - from) * c;
+    int32_t ky = clip(-y, 0, d->kh);
+    if (n == 0 || ky >= ky_end) return;
+    in += (y + ky) * row + (x + from) * c;
+    to += ky * run + from * c;
+    for (; ky < ky_end; ky++, in += row, to += run) copy(to, in, n);
 }
 
 /* Channels that do not fill words: the patches are put together as bytes first. */
 static void gather_bytes(uint32_t *x, const int8_t *in, const tfm_conv_dims *d, const corners *at, int8_t *patch,
                          int32_t zp) {
-    const int32_t k = d->kh * d->kw * d->cin, k4 = tfm_round4(k);
-    for (int32_t p = 0; p < 4; p++) {
-        int8_t *to = patch + p * k4;
-        for (int32_t ky = 0; ky < d->kh; ky++, to += d->kw * d->cin) {
-            const int32_t y = at->y[p] + ky;
-            patch_row(to, y >= 0 && y < d->h ? in + y * d->w * d->cin : NULL, d, at->x[p], zp);
-        }
-    }
+    const int32_t k4 = tfm_round4(d->kh * d->kw * d->cin);
+    for (int32_t p = 0; p < 4; p++) patch_bytes(patch + p * k4, in, d, at->y[p], at->x[p], zp);
     const int8_t *const four[4] = {patch, patch + k4, patch + 2 * k4, patch + 3 * k4};
     tfm_dense_expand(x, four, k4);
 }

@@ -43,7 +43,8 @@ int tfm_avgpool_s8_dsp(int8_t *out, const int8_t *in, const tfm_pool *pool) {
             if (n == 16) add16(sum, from, c, left < MOST ? left : MOST);
             else add1(sum, from, c, left < MOST ? left : MOST);
         }
-        for (int32_t i = 0; i < n; i++) out[at + i] = tfm_requant(sum[i], pool->mult, pool->shift, pool->zp_out);
+        for (int32_t i = 0; i < n; i++)
+            out[at + i] = (int8_t)tfm_requant0(tfm_shl(sum[i], pool->shift), pool->mult, pool->zp_out);
     }
     return TFM_OK;
 }

@@ -10,18 +10,14 @@ void tfm_dense_expand(uint32_t *x, const int8_t *const in[4], int32_t c) {
     tfm_dense_expand4(x + 2 * body, b, b + 4, b + 8, b + 12, 1);
 }
 
-/* Rows a and b of weights as pairs, zeros up to a multiple of eight. */
-static inline void expand2(uint32_t *w, const int8_t *a, const int8_t *b, int32_t k) {
-    const int32_t tail = k & 7, body = k - tail;
-    if (body) tfm_dense_expand2(w, a, b, body / 8);
-    if (tail == 0) return;
+/* The last k < 8 weights of rows a and b as pairs, padded with zeros. */
+static TFM_OUTLINE void expand_tail(uint32_t *w, const int8_t *a, const int8_t *b, int32_t k) {
     int8_t last[16] = {0};
-    memcpy(last, a + body, (size_t)tail);
-    memcpy(last + 8, b + body, (size_t)tail);
-    tfm_dense_expand2(w + body, last, last + 8, 1);
+    for (int32_t i = 0; i < k; i++) last[i] = a[i], last[i + 8] = b[i];
+    tfm_dense_expand2(w, last, last + 8, 1);
 }
 
-/* Groups from x to the one that would start at out_end. */
+/* Groups from x to the one whose output would start at out_end. */
 static inline void groups(tfm_dense_frame *f, const uint32_t *x, const int8_t *out_end, const uint32_t *w_end,
                           int32_t shift) {
 #if TFM_HAS_DSP
@@ -34,32 +30,41 @@ static inline void groups(tfm_dense_frame *f, const uint32_t *x, const int8_t *o
 }
 
 /* A group that is not whole goes through 4 x 2 bytes of its own. */
-static TFM_OUTLINE void part(tfm_dense_frame f, int8_t *out, const uint32_t *x, const uint32_t *w_end,
+static TFM_OUTLINE void part(tfm_dense_frame *f, int8_t *out, const uint32_t *x, const uint32_t *w_end,
                              int32_t shift, int32_t pixels, int32_t channels) {
     int8_t own[8];
-    const int32_t stride = f.stride;
-    f.out = own;
-    f.stride = 2;
-    groups(&f, x, own + 8, w_end, shift);
-    for (int32_t p = 0; p < pixels; p++, out += stride) memcpy(out, own + 2 * p, (size_t)channels);
+    const int32_t stride = f->stride;
+    f->out = own;
+    f->stride = 2;
+    groups(f, x, own + 8, w_end, shift);
+    f->stride = stride;
+    for (int32_t p = 0; p < pixels; p++, out += stride) {
+        out[0] = own[2 * p];
+        if (channels == 2) out[1] = own[2 * p + 1];
+    }
 }
 
 void tfm_dense_rows(int8_t *out, uint32_t *tile, int32_t n, const int8_t *weight, int32_t k, int32_t cout,
                     const tfm_quant *quant) {
-    const int32_t k8 = tfm_round8(k), whole = n & ~3;
+    static const int32_t zero = 0;
+    const int32_t k8 = tfm_round8(k), tail = k & 7, body = k - tail, shift = quant->shift, step = quant->bias ? 1 : 0;
+    const int32_t *bias = quant->bias ? quant->bias : &zero, *mult = quant->mult, *const last = mult + cout - 1;
     uint32_t *const w = tfm_dense_w(tile, k), *const w_end = w + k8;
     tfm_dense_frame f;
     f.w = w, f.zp = quant->zp_out, f.stride = cout;
-    for (int32_t c = 0; c < cout; c += 2, out += 2, weight += 2 * k) {
-        const int32_t two = c + 1 < cout, d = c + two;
-        expand2(w, weight, two ? weight + k : weight, k);
-        const int32_t bias_c = tfm_bias(quant, c), bias_d = tfm_bias(quant, d);
-        f.bias[0] = f.bias[1] = f.bias[2] = f.bias[3] = bias_c;
-        f.bias[4] = f.bias[5] = f.bias[6] = f.bias[7] = bias_d;
-        f.mult[0] = quant->mult[c], f.mult[1] = quant->mult[d];
+    for (; mult <= last; mult += 2, bias += 2 * step, out += 2) {
+        const int32_t one = mult == last; /* a last channel without a partner stands in for it, too */
+        const int8_t *const b = one ? weight : weight + k;
+        if (body) tfm_dense_expand2(w, weight, b, body / 8);
+        if (tail) expand_tail(w + body, weight + body, b + body, tail);
+        weight += 2 * k;
+        f.bias[0] = f.bias[1] = f.bias[2] = f.bias[3] = bias[0];
+        f.bias[4] = f.bias[5] = f.bias[6] = f.bias[7] = one ? bias[0] : bias[step];
+        f.mult[0] = mult[0], f.mult[1] = mult[one ? 0 : 1];
         f.out = out;
-        if (two && whole) groups(&f, tile, out + whole * cout, w_end, quant->shift);
-        for (int32_t p = two ? whole : 0; p < n; p += 4)
-            part(f, out + p * cout, tile + 2 * p * (k8 / 4), w_end, quant->shift, n - p < 4 ? n - p : 4, 1 + two);
+        const int32_t whole = one ? 0 : n & ~3;
+        if (whole) groups(&f, tile, out + whole * cout, w_end, shift);
+        for (int32_t p = whole; p < n; p += 4)
+            part(&f, out + p * cout, tile + 2 * p * (k8 / 4), w_end, shift, n - p < 4 ? n - p : 4, one ? 1 : 2);
     }
 }

@@ -1,0 +1,106 @@
+/* Rows of weights against a single pixel: a fully connected layer. Not part of the public contract.
+ * No weight is used twice, so nothing is gained by expanding weights in memory; the inputs are
+ * expanded once, to int16 pairs in the order of tfm_dense.h, 2 bytes for each. */
+#ifndef TFM_FC_H
+#define TFM_FC_H
+
+#include "tfm_dsp.h"
+
+static inline int32_t tfm_fc_bytes(int32_t k) { return 2 * tfm_round4(k); }
+
+static inline int tfm_aligned4(const void *p) { return (uintptr_t)p % 4 == 0; }
+
+#if TFM_HAS_DSP
+
+/* n times 16 inputs, both sides aligned. An STM takes its registers in ascending order; r7 is left
+ * out because it may be the frame pointer. */
+static TFM_OUTLINE void tfm_fc_expand16(uint32_t *x, const int8_t *in, int32_t n) {
+    __asm volatile(
+        "1: ldm %[in]!, {r4, r6, r9, r11}\n"
+        "subs %[n], %[n], #1\n"
+        "sxtb16 r5, r4, ror #8\n"
+        "sxtb16 r4, r4\n"
+        "sxtb16 r8, r6, ror #8\n"
+        "sxtb16 r6, r6\n"
+        "sxtb16 r10, r9, ror #8\n"
+        "sxtb16 r9, r9\n"
+        "sxtb16 r12, r11, ror #8\n"
+        "sxtb16 r11, r11\n"
+        "stm %[x]!, {r4, r5, r6, r8, r9, r10, r11, r12}\n"
+        "bne 1b\n"
+        : [x] "+r"(x), [in] "+r"(in), [n] "+r"(n)
+        : : "cc", "memory", "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12");
+}
+
+#define TFM_FC_ROW(ACC) /* eight weights in p and q */   \
+    "sxtb16 %[t], %[p]\n"                                \
+    "sxtb16 %[p], %[p], ror #8\n"                        \
+    "smlad " ACC ", %[t], r4, " ACC "\n"                 \
+    "sxtb16 %[t], %[q]\n"                                \
+    "smlad " ACC ", %[p], r5, " ACC "\n"                 \
+    "sxtb16 %[q], %[q], ror #8\n"                        \
+    "smlad " ACC ", %[t], r6, " ACC "\n"                 \
+    "smlad " ACC ", %[q], r8, " ACC "\n"
+#define TFM_FC_8 /* eight inputs of two rows */          \
+    "ldrd %[p], %[q], [%[wa]], #8\n"                     \
+    "ldm %[x]!, {r4, r5, r6, r8}\n" TFM_FC_ROW("%[a]")   \
+    "ldrd %[p], %[q], [%[wb]], #8\n" TFM_FC_ROW("%[b]")
+
+/* [fc] */
+/* n times 32 inputs of two aligned rows: 78 instructions for 64 products. */
+static TFM_OUTLINE void tfm_fc_rows32(int32_t acc[2], const uint32_t *x, const int8_t *wa, const int8_t *wb,
+                                      int32_t n) {
+    int32_t a = acc[0], b = acc[1];
+    uint32_t p, q, t;
+    __asm volatile(
+        "1: " TFM_FC_8 TFM_FC_8 TFM_FC_8
+        "subs %[n], %[n], #1\n"
+        TFM_FC_8
+        "bne 1b\n"
+        : [a] "+r"(a), [b] "+r"(b), [x] "+r"(x), [wa] "+r"(wa), [wb] "+r"(wb), [n] "+r"(n),
+          [p] "=&r"(p), [q] "=&r"(q), [t] "=&r"(t) : : "cc", "memory", "r4", "r5", "r6", "r8");
+    acc[0] = a, acc[1] = b;
+}
+/* [/fc] */
+
+#endif
+
+/* Four inputs, or the last ones padded with zeros, to two words. */
+static inline void tfm_fc_expand4(uint32_t *x, uint32_t in) {
+    x[0] = tfm_sxtb16(in);
+    x[1] = tfm_sxtb16_ror8(in);
+}
+
+/* The k inputs of a pixel to pairs at x. */
+static inline void tfm_fc_expand(uint32_t *x, const int8_t *in, int32_t k) {
+    int32_t i = 0;
+#if TFM_HAS_DSP
+    if (k >= 16 && tfm_aligned4(in)) tfm_fc_expand16(x, in, k / 16), i = k & ~15;
+#endif
+    for (; i + 4 <= k; i += 4) tfm_fc_expand4(x + i / 2, tfm_load4(in + i));
+    if (k & 3) tfm_fc_expand4(x + i / 2, tfm_load_tail(in + i, k & 3));
+}
+
+static inline int32_t tfm_fc_mac4(int32_t acc, const uint32_t *x, uint32_t w) {
+    return tfm_smlad(x[1], tfm_sxtb16_ror8(w), tfm_smlad(x[0], tfm_sxtb16(w), acc));
+}
+
+/* Two rows of k weights added to acc. */
+static inline void tfm_fc_rows(int32_t acc[2], const uint32_t *x, const int8_t *wa, const int8_t *wb, int32_t k) {
+    int32_t i = 0;
+#if TFM_HAS_DSP
+    if (k >= 32 && tfm_aligned4(wa) && tfm_aligned4(wb)) tfm_fc_rows32(acc, x, wa, wb, k / 32), i = k & ~31;
+#endif
+    int32_t a = acc[0], b = acc[1];
+    for (; i + 4 <= k; i += 4) {
+        a = tfm_fc_mac4(a, x + i / 2, tfm_load4(wa + i));
+        b = tfm_fc_mac4(b, x + i / 2, tfm_load4(wb + i));
+    }
+    if (k & 3) {
+        a = tfm_fc_mac4(a, x + i / 2, tfm_load_tail(wa + i, k & 3));
+        b = tfm_fc_mac4(b, x + i / 2, tfm_load_tail(wb + i, k & 3));
+    }
+    acc[0] = a, acc[1] = b;
+}
+
+#endif
