@@ -267,7 +267,7 @@ static void group(int8_t *out, const int8_t *in, int32_t ring, const int8_t *wei
     lane lanes[4];
     if (n == 4) set_lanes(lanes, weight + c, d->cin, 4, quant, c);
     else set_lanes(lanes, weight + c, d->cin, n, quant, c);
-    for (int32_t y = y0, r = 0; y < y1; y += TFM_DW_BAND / stride, r = 2) {
+    for (int32_t y = y0, r = 0; y < y1; y += TFM_DW_BAND / stride, r = 3 - stride) { /* at stride 2 one row is kept */
         const int32_t rows = y1 - y < TFM_DW_BAND / stride ? y1 - y : TFM_DW_BAND / stride;
         if (r) keep_two(g->planes, g->columns);
         set_rows(g, in + c, ring, d, n, zp, y * stride - d->pad + r, r, (rows - 1) * stride + 3);
