@@ -125,8 +125,8 @@ def record(
     from tinyformer.files import write_text
     start, rows = time.time(), bench.measure_suite(sparsities, cc='gcc', after=lambda em: dict(est_cycles_free_it=cycles.est_cycles(em, free_it=True)))
     whole = [bench.measure_network(n, s, cc='gcc') for n, s in networks]
-    bad = sum(r['bytes_different'] or 0 for r in [*rows, *(r for w in whole for r in w)])
-    if bad: raise SimulationFailed(f'{bad} output bytes differ from the NumPy reference: nothing was written')
+    bad = [f"{r['op']} ({r['network'] if r['op'] == 'network' else r['kernel']}): {r['bytes_different']}" for r in [*rows, *(w[0] for w in whole)] if r['bytes_different']]
+    if bad: raise SimulationFailed(f"output bytes differ from the NumPy reference, nothing was written: {', '.join(bad)}")
     out = dict(meta=made_by(time.time() - start, f'tinyformer bench --record {path}'), rows=rows, networks=whole)
     lines = [',\n'.join('  ' + json.dumps(r) for r in part) for part in (rows, *whole)]
     text = f'{{\n "meta": {json.dumps(out["meta"], indent=2)},\n "rows": [\n{lines[0]}\n ],\n "networks": [\n' + ',\n'.join(f' [\n{l}\n ]' for l in lines[1:]) + '\n ]\n}\n'
