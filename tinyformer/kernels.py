@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['FIRMWARE', 'CATALOGUE', 'STRUCTS', 'GUARD', 'STATUS', 'OBJECTIVES', 'excerpt', 'Kernel', 'kernel', 'constants',
            'arguments', 'sources', 'host', 'guarded', 'guards_hold', 'scratch_bytes', 'default_block', 'call',
-           'plot_tile', 'plot_ladder', 'row_inputs', 'features', 'predict_instructions', 'Choice', 'candidates',
-           'choose', 'select', 'in_place', 'by_rows', 'variants', 'plot_variants', 'weights_blob', 'call_lines']
+           'plot_tile', 'plot_ladder', 'row_inputs', 'features', 'predict_instructions', 'predict_cycles', 'Choice',
+           'candidates', 'choose', 'select', 'in_place', 'by_rows', 'variants', 'plot_variants', 'weights_blob',
+           'call_lines']
 
 # %% ../nbs/12_kernels.ipynb #c002
 import ctypes, functools, re
@@ -306,10 +307,24 @@ def predict_instructions(
     table=None,    # cost table; None = the one shipped with the package
 )->int: # executed instructions
     "Instructions of one call by the cost table: a sum of measured costs per unit of each feature."
+    return _predict(kernel, op, block, kept, table, 'coef')
+
+def predict_cycles(
+    kernel:Kernel, # which function
+    op:Op,         # what it is to run
+    block:int=0,   # block of the stream, 0 for dense
+    kept:int=0,    # blocks in the stream
+    table=None,    # cost table; None = the one shipped with the package
+)->int: # cycles, None where the table was made without `llvm-mca`
+    "Estimated Cortex-M7 cycles of one call by the cost table."
+    return _predict(kernel, op, block, kept, table, 'cycles')
+
+def _predict(kernel, op, block, kept, table, what):
     table, f = table or load_cost_table(), features(op, kept)
     key = f'{kernel.name}/1x{block}' if block else kernel.name
     if key not in table['kernels']: raise BadInput(f'the cost table does not know {key}. Make it again with `tinyformer bench --fit`.')
-    return round(sum(c*f[name] for name, c in table['kernels'][key]['coef'].items()))
+    coef = table['kernels'][key].get(what)
+    return coef and round(sum(c*f[name] for name, c in coef.items()))
 
 # %% ../nbs/12_kernels.ipynb #c087
 @dataclass(frozen=True)
@@ -320,6 +335,12 @@ class Choice:
     weight_bytes:int   # weights in flash, without bias and multipliers
     scratch_bytes:int  # working memory, from the kernel's own C function
     instructions:int   # predicted
+    cycles:int = None  # predicted for a Cortex-M7, None when the table has none
+
+    @property
+    def time(self)->int:
+        "Predicted cycles, or instructions where there are none."
+        return self.instructions if self.cycles is None else self.cycles
 
 # %% ../nbs/12_kernels.ipynb #c090
 def _matrix(op): return op.params['weight'].reshape(len(op.params['weight']), -1, op.attrs['cin'])
@@ -339,11 +360,11 @@ def candidates(
 )->list: # of Choice
     "Every kernel and weight format that can run `op` on `target`."
     able = [k for k in CATALOGUE if op.kind in k.kinds and (k.isa == 'c' or target.has('dsp'))]
-    return [Choice(k, block, size, scratch_bytes(k, op), predict_instructions(k, op, block, kept))
-            for k in able for block, size, kept in _formats(k, op)]
+    return [Choice(k, block, size, scratch_bytes(k, op), predict_instructions(k, op, block, kept),
+                   predict_cycles(k, op, block, kept)) for k in able for block, size, kept in _formats(k, op)]
 
 # %% ../nbs/12_kernels.ipynb #c096
-OBJECTIVES = dict(bytes=lambda c: (c.weight_bytes, c.instructions), speed=lambda c: (c.instructions, c.weight_bytes))
+OBJECTIVES = dict(bytes=lambda c: (c.weight_bytes, c.time), speed=lambda c: (c.time, c.weight_bytes))
 
 def choose(
     op:Op,                   # any operator
