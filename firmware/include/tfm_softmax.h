@@ -77,45 +77,44 @@ static inline int32_t tfm_softmax_max(const int8_t *x, int32_t n) {
 static inline uint32_t tfm_softmax_exps(uint32_t *word, const int8_t *x, int32_t n, const int16_t *table, int32_t at) {
     uint32_t sum = 0;
 #if TFM_HAS_DSP
-    const int32_t body = n < 12 ? 0 : (n - 4) & ~7; /* the loop reads four scores ahead */
+    const int32_t body = n & ~7;
     if (body) {
         const int8_t *end = x + body;
         const uint32_t ones = 0x00010001u;
         uint32_t a, b, c, d, e, f, g, h;
         /* [exps] */
         __asm volatile(
-            "ldrsb %[a], [%[x]]\n" "ldrsb %[b], [%[x], #2]\n" "ldrsb %[c], [%[x], #1]\n" "ldrsb %[d], [%[x], #3]\n"
-            "1: ldrsh %[a], [%[t], %[a], lsl #1]\n"
-            "ldrsb %[e], [%[x], #4]\n"
-            "ldrsh %[b], [%[t], %[b], lsl #1]\n"
-            "ldrsb %[f], [%[x], #6]\n"
-            "ldrsh %[c], [%[t], %[c], lsl #1]\n"
-            "ldrsb %[g], [%[x], #5]\n"
-            "ldrsh %[d], [%[t], %[d], lsl #1]\n"
-            "ldrsb %[h], [%[x], #7]\n"
-            "pkhbt %[a], %[a], %[b], lsl #16\n"
-            "add %[x], #8\n"
-            "ldrsh %[e], [%[t], %[e], lsl #1]\n"
-            "pkhbt %[c], %[c], %[d], lsl #16\n"
-            "ldrsh %[f], [%[t], %[f], lsl #1]\n"
-            "smlad %[s], %[a], %[i], %[s]\n"    /* adds both halves */
-            "ldrsh %[g], [%[t], %[g], lsl #1]\n"
-            "str %[a], [%[w]]\n"
-            "ldrsh %[h], [%[t], %[h], lsl #1]\n"
-            "smlad %[s], %[c], %[i], %[s]\n"
-            "ldrsb %[a], [%[x]]\n"
-            "str %[c], [%[w], #8]\n"
-            "pkhbt %[e], %[e], %[f], lsl #16\n"
+            "1: ldrsb %[a], [%[x]]\n"
             "ldrsb %[b], [%[x], #2]\n"
             "ldrsb %[c], [%[x], #1]\n"
-            "pkhbt %[g], %[g], %[h], lsl #16\n"
             "ldrsb %[d], [%[x], #3]\n"
-            "smlad %[s], %[e], %[i], %[s]\n"
+            "ldrsb %[e], [%[x], #4]\n"
+            "ldrsb %[f], [%[x], #6]\n"
+            "ldrsh %[a], [%[t], %[a], lsl #1]\n"
+            "ldrsb %[g], [%[x], #5]\n"
+            "ldrsh %[b], [%[t], %[b], lsl #1]\n"
+            "ldrsb %[h], [%[x], #7]\n"
+            "ldrsh %[c], [%[t], %[c], lsl #1]\n"
+            "ldrsh %[d], [%[t], %[d], lsl #1]\n"
+            "pkhbt %[a], %[a], %[b], lsl #16\n"
+            "ldrsh %[e], [%[t], %[e], lsl #1]\n"
+            "ldrsh %[f], [%[t], %[f], lsl #1]\n"
+            "pkhbt %[c], %[c], %[d], lsl #16\n"
+            "ldrsh %[g], [%[t], %[g], lsl #1]\n"
+            "smlad %[s], %[a], %[i], %[s]\n"    /* adds both halves */
+            "ldrsh %[h], [%[t], %[h], lsl #1]\n"
+            "str %[a], [%[w]]\n"
+            "pkhbt %[e], %[e], %[f], lsl #16\n"
+            "add %[x], #8\n"
+            "smlad %[s], %[c], %[i], %[s]\n"
+            "str %[c], [%[w], #8]\n"
+            "pkhbt %[g], %[g], %[h], lsl #16\n"
             "str %[e], [%[w], #16]\n"
+            "smlad %[s], %[e], %[i], %[s]\n"
             "add %[w], #32\n"
-            "smlad %[s], %[g], %[i], %[s]\n"
-            "cmp %[x], %[end]\n"
             "str %[g], [%[w], #-8]\n"
+            "cmp %[x], %[end]\n"
+            "smlad %[s], %[g], %[i], %[s]\n"
             "bne 1b"
             : [x] "+r"(x), [w] "+r"(word), [s] "+r"(sum), [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c), [d] "=&r"(d),
               [e] "=&r"(e), [f] "=&r"(f), [g] "=&r"(g), [h] "=&r"(h)

@@ -10,7 +10,7 @@ static int dims_ok(const tfm_attention *a) {
 int32_t tfm_attention_s8_dsp_scratch_bytes(const tfm_attention *attention) {
     if (!attention || !dims_ok(attention)) return -1;
     const int32_t tokens = tfm_round4(attention->tokens), width = tfm_round4(attention->dim / attention->heads);
-    return 4 * tokens * width + 4 * width + 6 * tokens + 12;
+    return 4 * tokens * width + 4 * width + 6 * tokens + 8 * (1 + TFM_ROWS_MORE);
 }
 
 int tfm_attention_s8_dsp(int8_t *out, const int8_t *q, const int8_t *k, const int8_t *v,
@@ -21,21 +21,22 @@ int tfm_attention_s8_dsp(int8_t *out, const int8_t *q, const int8_t *k, const in
     const int status = tfm_scratch_status(scratch, scratch_bytes, tfm_attention_s8_dsp_scratch_bytes(a));
     if (status) return status;
     const int32_t tokens = a->tokens, dim = a->dim, width = dim / a->heads, padded = tfm_round4(tokens);
-    const tfm_rows_quant qk = {a->shift_qk, a->mult_qk, 0}, av = {a->shift_av, a->mult_av, a->zp_out};
     uint32_t *const keys = scratch, *const values = keys + (padded >> 1) * tfm_round4(width);
-    uint32_t *const prob = values + (padded >> 1) * tfm_round4(width), *const rows = prob + padded + 2;
-    int8_t *const score0 = (int8_t *)(rows + tfm_round4(width) + 1), *const score1 = score0 + padded;
+    uint32_t *const prob = values + (padded >> 1) * tfm_round4(width), *const rows = prob + padded + 1 + TFM_ROWS_MORE;
+    int8_t *const score0 = (int8_t *)(rows + tfm_round4(width) + 1 + TFM_ROWS_MORE), *const score1 = score0 + padded;
+    const tfm_rows_out scores = {a->mult_qk, 0, {score0, score1}, a->shift_qk};
     for (int32_t h = 0; h < dim; h += width) {
         tfm_k_words(keys, k + h, dim, width, tokens);
         tfm_v_words(values, v + h, dim, width, tokens);
         for (int32_t i = h; i < tokens * dim; i += 2 * dim) {
             const int32_t next = i + dim < tokens * dim ? i + dim : i;
             tfm_q_words(rows, q + i, q + next, width);
-            tfm_rows_product(score0, score1, rows, keys, tokens, &qk);
+            tfm_rows_product(scores, rows, keys, tokens, tfm_round4(width) / 2);
             tfm_softmax_words(prob, score0, tokens, a->table);
             tfm_softmax_words(prob + 1, score1, tokens, a->table);
             prob[padded] = TFM_ROWS_END;
-            tfm_rows_product(out + i, out + next, prob, values, width, &av);
+            const tfm_rows_out to = {a->mult_av, a->zp_out, {out + i, out + next}, a->shift_av};
+            tfm_rows_product(to, prob, values, width, padded / 2);
         }
     }
     return TFM_OK;

@@ -8,7 +8,7 @@ static int dims_ok(const tfm_matmul *m) {
 /* one head of k as words, then two rows of q and their end */
 int32_t tfm_matmul_qk_s8_dsp_scratch_bytes(const tfm_matmul *matmul) {
     if (!matmul || !dims_ok(matmul)) return -1;
-    return 2 * (tfm_round4(matmul->tokens) + 2) * tfm_round4(matmul->dim / matmul->heads) + 4;
+    return 2 * (tfm_round4(matmul->tokens) + 2) * tfm_round4(matmul->dim / matmul->heads) + 4 * (1 + TFM_ROWS_MORE);
 }
 
 int tfm_matmul_qk_s8_dsp(int8_t *out, const int8_t *q, const int8_t *k, const tfm_matmul *matmul,
@@ -19,14 +19,14 @@ int tfm_matmul_qk_s8_dsp(int8_t *out, const int8_t *q, const int8_t *k, const tf
     const int status = tfm_scratch_status(scratch, scratch_bytes, tfm_matmul_qk_s8_dsp_scratch_bytes(m));
     if (status) return status;
     const int32_t tokens = m->tokens, dim = m->dim, width = dim / m->heads;
-    const tfm_rows_quant quant = {m->shift, m->mult, m->zp_out};
     uint32_t *const keys = scratch;
     for (int32_t h = 0; h < dim; h += width, out += tokens * tokens) {
         uint32_t *const rows = tfm_k_words(keys, k + h, dim, width, tokens);
         for (int32_t i = 0; i < tokens; i += 2) {
             const int32_t next = i + 1 < tokens ? i + 1 : i;
             tfm_q_words(rows, q + i * dim + h, q + next * dim + h, width);
-            tfm_rows_product(out + i * tokens, out + next * tokens, rows, keys, tokens, &quant);
+            const tfm_rows_out to = {m->mult, m->zp_out, {out + i * tokens, out + next * tokens}, m->shift};
+            tfm_rows_product(to, rows, keys, tokens, tfm_round4(width) / 2);
         }
     }
     return TFM_OK;
