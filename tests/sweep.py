@@ -7,7 +7,7 @@ on the emulated Cortex-M7, and under QEMU.
 A case is one call of one kernel: its weights, its constants, its inputs, exact scratch, nothing mapped (or a sanitizer's
 red zone) on either side of every array. Python draws operators and packs them; firmware/tests/run_cases.c runs them."""
 import argparse, atexit, functools, os, re, shutil, struct, subprocess, sys, tempfile, time
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +19,12 @@ from tinyformer.toolchain import WARNINGS, compile_host, compile_image, find_qem
 
 RUNNER = tk.FIRMWARE/'tests'/'run_cases.c'
 
-OPERATORS = {}      # name of an operator -> its kernels; kernels that share a kind of operator share its name
+OPERATORS = {}      # name of an operator -> its kernels
 for _k in tk.CATALOGUE: OPERATORS.setdefault(re.match(r'tfm_(\w+?)_s8', _k.name)[1], []).append(_k)
+
+BY_ROWS = {k.name: tk.by_rows(k, bench.make_op(k.kinds[0])) for k in tk.CATALOGUE if k.rows}     # the forms that make some rows of the output
+TABLE = [*tk.CATALOGUE, *BY_ROWS.values()]
+NUMBER = {k.name: i for i, k in enumerate(TABLE)}
 
 
 # ---- random operators: pairwise different sizes, so that a swapped one cannot hide
@@ -97,11 +101,35 @@ def draw(rng, kinds, images):
         except BadInput: continue
 
 
+def band(rng, op, xs, want):
+    "The same operator for some rows of its output: its input a ring of as many rows as are needed, or more. The rest of the ring is noise."
+    a = op.attrs
+    oh = (a['h'] + 2*a['pad'] - a['kh']) // a['stride'] + 1
+    first = int(rng.integers(oh))
+    end = int(rng.integers(first, oh)) + 1
+    rows = range(max(0, first*a['stride'] - a['pad']), min(a['h'], (end - 1)*a['stride'] - a['pad'] + a['kh']))
+    ring = int(rng.integers(min(a['h'], max(1, len(rows))), a['h'] + 1))
+    x = xs[0].reshape(len(want), a['h'], -1)
+    held = rng.integers(-128, 128, (len(want), ring, x.shape[2])).astype(np.int8)
+    for r in rows: held[:, r % ring] = x[:, r]
+    part = tg.Op(op.kind, op.name, op.inputs, op.output, {**a, 'ring': ring, 'first': first, 'end': end}, op.params)
+    return part, [held], np.ascontiguousarray(want.reshape(len(want), oh, -1)[:, first:end].reshape(len(want), -1))
+
+
+def jobs(rng, kernels, kinds, images):
+    "A drawn operator with the kernels that are to run it, and bands of it for those that have a form for that."
+    op, xs, want = draw(rng, kinds, images)
+    yield op, xs, want, kernels
+    for k in kernels:
+        form = tk.by_rows(k, op) if op.kind in k.kinds else None
+        if form: yield *band(rng, op, xs, want), [form]
+
+
 # ---- cases as bytes, for run_cases.c
 
 INT, ARRAY, OPTIONAL, INPUT, OUTPUT, SCRATCH, SCRATCH_BYTES, NOTHING, STRUCT = range(9)
 SIZES = {**dict.fromkeys('pixels cin cout h w c n tokens dim heads rows kh kw stride block'.split(), 1), 'shift': 2, 'shift_qk': 2, 'shift_av': 2,
-         'pad': 3, 'bytes': 4}      # what run_cases.c knows of a number: which values it can not have
+         'pad': 3, 'bytes': 4, 'ring': 1, 'first': 3, 'end': 1}      # what run_cases.c knows of a number: which values it can not have
 
 
 def _words(kernel, op, block):
@@ -120,7 +148,12 @@ def _words(kernel, op, block):
         elif what == 'int': yield number(name, value)
         else:
             yield STRUCT, 0, 0, 0
-            for field, kind, v in value: yield array(field, v) if kind == '*' else number(field, v)
+            for field, kind, v in value: yield array(field, v) if kind == '*' else number(field, op.attrs.get(field, v))
+
+
+def may_alias(op):
+    "Whether the sizes allow what the kernel allows."
+    return op.kind != 'depthwise3x3' or [op.attrs[k] for k in ('kh', 'kw', 'stride', 'pad')] == [3, 3, 1, 1]
 
 
 def calls(kernels, op):
@@ -128,7 +161,7 @@ def calls(kernels, op):
     for k in kernels:
         if op.kind not in k.kinds: continue
         for block in (1, 2, 4) if k.format == 'rle' else (0,):
-            for alias in (-1, *k.in_place): yield k, block, alias
+            for alias in (-1, *(k.in_place if may_alias(op) else ())): yield k, block, alias
 
 
 def pack(op, xs, want, kernels, check):
@@ -148,7 +181,7 @@ def pack(op, xs, want, kernels, check):
             offsets[raw] = start + len(data)
             data.extend(raw)
         return offsets[raw]
-    body = b''.join(struct.pack('<4i', tk.CATALOGUE.index(k), alias, len(w), 0)
+    body = b''.join(struct.pack('<4i', NUMBER[k.name], alias, len(w), 0)
                     + b''.join(struct.pack('<4i', t, place(v) if isinstance(v, np.ndarray) else v, m, r) for t, v, m, r in w)
                     for (k, _, alias), w in zip(todo, words))
     at = start + len(data)
@@ -181,14 +214,14 @@ def table():
                 n += 1
         return structs, ', '.join(words)
     def function(head, body):
-        cases = (f'    case {i}: {{\n{body(k, *line(k))}\n    }}' for i, k in enumerate(tk.CATALOGUE))
+        cases = (f'    case {i}: {{\n{body(k, *line(k))}\n    }}' for i, k in enumerate(TABLE))
         return '\n'.join([head, '    (void)a;', '    switch (kernel) {', *cases, '    default: return -1;', '    }', '}'])
     def run(k, structs, words): return '\n'.join(['        ' + s for _, s in structs.values()] + [f'        return {k.name}({words});'])
     def need(k, structs, _):
         if not k.scratch: return '        return 0;'
         types = re.findall(r'const (\w+) \*', re.search(rf'\b{k.scratch}\(([^)]*)\)', header)[1])
         return '\n'.join(['        ' + structs[t][1] for t in types] + [f"        return {k.scratch}({', '.join(structs[t][0] for t in types)});"])
-    return '\n\n'.join([f'#define TABLE_KERNELS {len(tk.CATALOGUE)}', function('static int call_kernel(int32_t kernel, const arg *a) {', run),
+    return '\n\n'.join([f'#define TABLE_KERNELS {len(TABLE)}', function('static int call_kernel(int32_t kernel, const arg *a) {', run),
                         function('static int32_t need_kernel(int32_t kernel, const arg *a) {', need)]) + '\n'
 
 
@@ -264,13 +297,13 @@ def run_device(cc, blob, folder=None):
     "Results of the emulated core."
     em, n = core(cc), len(_HEAD)
     em.free()
-    at, res = em.alloc(blob), em.alloc(4*n + 40 + 8*len(tk.CATALOGUE))
+    at, res = em.alloc(blob), em.alloc(4*n + 40 + 8*len(TABLE))
     trouble = ''
     try: em.call('run_cases', at, len(blob), res, timeout_ms=1_000_000)
     except SimulationFailed as e: trouble = str(e)
-    raw = em.read(res, 4*n + 40 + 8*len(tk.CATALOGUE))
-    head, counts = struct.unpack(f'<{n}i', raw[:4*n]), struct.unpack(f'<{2*len(tk.CATALOGUE)}i', raw[4*n+40:])
-    both = [x for pair in zip(counts[:len(tk.CATALOGUE)], counts[len(tk.CATALOGUE):]) for x in pair]
+    raw = em.read(res, 4*n + 40 + 8*len(TABLE))
+    head, counts = struct.unpack(f'<{n}i', raw[:4*n]), struct.unpack(f'<{2*len(TABLE)}i', raw[4*n+40:])
+    both = [x for pair in zip(counts[:len(TABLE)], counts[len(TABLE):]) for x in pair]
     got = _results([*head, *both], raw[4*n:4*n+40].split(b'\0')[0].decode())
     if trouble: got.update(failures=max(1, got['failures']), why=trouble)
     return got
@@ -293,9 +326,9 @@ USUAL = 'host', 'host-zig', 'm7-gcc', 'm7-zig'
 
 # ---- sweeps
 
-def describe(res, ops, kernels):
+def describe(res, todo):
     "The first failure in words."
-    op = ops[res['chunk']][0]
+    op, _, _, kernels = todo[res['chunk']]
     k, block, alias = list(calls(kernels, op))[res['call']]
     place = f"byte {res['at']}: {res['got']} instead of {res['want']}" if res['why'] in ('byte differs', 'changed an input') else \
             f"argument {res['at']}: status {res['got']} instead of {res['want']}"
@@ -303,8 +336,10 @@ def describe(res, ops, kernels):
 
 
 def prepare(places):
-    "Compile what the places need, once."
-    for p in places: board() if p == 'qemu' else (program if p.startswith('host') else image)('zig' if p.endswith('zig') else 'gcc')
+    "Compile what the places need, once, two at a time."
+    table_folder()
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda p: board() if p == 'qemu' else (program if p.startswith('host') else image)('zig' if p.endswith('zig') else 'gcc'), places))
 
 
 def sweep(name, cases=10_000, images=4, places=USUAL, seed=0, kernels=None, ops_per_blob=125, progress=None):
@@ -312,18 +347,18 @@ def sweep(name, cases=10_000, images=4, places=USUAL, seed=0, kernels=None, ops_
     kernels = OPERATORS[name] if kernels is None else kernels
     kinds = sorted({kind for k in kernels for kind in k.kinds})
     rng = np.random.default_rng([seed, *name.encode()])
-    done = {p: dict(cases=np.zeros(len(tk.CATALOGUE), int), compared=0, statuses=0, seconds=0.) for p in places}
+    done = {p: dict(cases=np.zeros(len(TABLE), int), compared=0, statuses=0, seconds=0.) for p in places}
     drawn = 0
     with tempfile.TemporaryDirectory() as folder:
         while any(d['cases'].sum() < cases for d in done.values()):
             each = images * len(list(calls(kernels, bench.make_op(kinds[0]))))
             n = min(ops_per_blob, max(1, -(-(cases - min(d['cases'].sum() for d in done.values())) // each)))
-            ops = [draw(rng, kinds, images) for _ in range(n)]
-            blob = b''.join(pack(op, xs, want, kernels, check=i % 8 == 0) for i, (op, xs, want) in enumerate(ops))
+            todo = [job for _ in range(n) for job in jobs(rng, kernels, kinds, images)]
+            blob = b''.join(pack(*job, check=i % 8 == 0) for i, job in enumerate(todo))
             for p in places:
                 t = time.time()
                 res = PLACES[p](blob, Path(folder))
-                if res['failures']: raise AssertionError(f"{p}, seed {seed}: {describe(res, ops, kernels)}")
+                if res['failures']: raise AssertionError(f"{p}, seed {seed}: {describe(res, todo)}")
                 d = done[p]
                 d['cases'] += res['cases']; d['compared'] += sum(res['compared']); d['statuses'] += res['statuses']; d['seconds'] += time.time() - t
             drawn += n
@@ -357,7 +392,7 @@ def main(argv=None):
             for p, d in done.items():
                 key = total.setdefault((job[0], p), [0, {}, 0, 0, 0.])
                 key[0] += drawn; key[2] += d['compared']; key[3] += d['statuses']; key[4] += d['seconds']
-                for k, c in zip(tk.CATALOGUE, d['cases']):
+                for k, c in zip(TABLE, d['cases']):
                     if c: key[1][k.name] = key[1].get(k.name, 0) + int(c)
     for (name, p), (drawn, by, size, statuses, seconds) in total.items():
         print(f'{name} on {p}: {drawn} operators, {sum(by.values())} cases, {size} bytes compared, 0 different; {statuses} refusals; {seconds:.1f} s')

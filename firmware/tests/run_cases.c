@@ -37,7 +37,8 @@ typedef struct {
 #define ROOMS 16
 #define MAX_ARGS 48
 
-typedef struct { uint8_t *base, *p; int32_t size, n; const uint8_t *from; } room;
+/* An array of n bytes at p; after the call its first `same` bytes are to be those at `from`. */
+typedef struct { uint8_t *base, *p; int32_t size, n, same; const uint8_t *from; } room;
 
 #ifdef ROOMS_ARE_GIVEN
 /* Set by the caller: ROOMS stretches of memory, `room_step` bytes apart, `room_bytes` each. */
@@ -77,7 +78,7 @@ static int32_t behind(const room *r) {
 
 static int hold(room *r, int32_t i, const uint8_t *from, int32_t n, int32_t align, int at_end) {
     if (!reserve(r, i, n, align, at_end)) return 0;
-    r->n = n, r->from = from;
+    r->n = r->same = n, r->from = from;
     memset(r->p - before(r), 0xA5, (size_t)before(r));
     memset(r->p + n, 0xA5, (size_t)behind(r));
     if (from && n) memcpy(r->p, from, (size_t)n);
@@ -172,7 +173,7 @@ static int prepare(call *k, int32_t image) {
             if (!hold(r, k->out, NULL, c->out_bytes, 1, at_end)) return 0;
             copy_flipped(r->p, want, r->n);
         }
-        k->a[j].p = k->rooms[k->out].p, k->rooms[k->out].from = want;
+        k->a[j].p = k->rooms[k->out].p, k->rooms[k->out].from = want, k->rooms[k->out].same = c->out_bytes;
     }
     const int32_t need = need_kernel(k->r->kernel, k->a);
     if (need < 0) return 0;
@@ -196,7 +197,7 @@ static int compare(const call *k) {
         const char *beside = i == k->out ? "wrote beside the output" : i == k->scratch ? "wrote beside scratch" : "wrote beside an input";
         if (!guards_hold(r)) return fail(k->res, beside, i, 0, 0);
         if (i == k->scratch) continue;
-        const int32_t at = difference(r->p, r->from, r->n, 0);
+        const int32_t at = difference(r->p, r->from, r->same, 0);
         if (at < 0) continue;
         return fail(k->res, i == k->out ? "byte differs" : "changed an input", at, (int8_t)r->p[at], (int8_t)r->from[at]);
     }
