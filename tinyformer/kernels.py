@@ -59,7 +59,7 @@ _TILE = dict(dense=('kernels/tile/tfm_tile_rows_dense.c',), rle=('kernels/tile/t
 
 _IN_PLACE = dict(add=(0, 1), layernorm=(0,), attention=(0,), softmax=(0,), depthwise_dsp=(0,)) # as tfm_kernels.h says: "out may be in"
 
-_ROWS = ('tfm_depthwise_s8_dsp',) # kernels with a form for some rows of the output
+_ROWS = 'tfm_depthwise_s8_dsp', 'tfm_conv_s8_dsp' # kernels with a form for some rows of the output
 
 def _kernel(folder, op, kinds, isa, args, format='dense', scratch=True, more=()):
     "A kernel by our naming rule: file = function = tfm_<op>_s8[_rle]_<isa>."

@@ -4,6 +4,12 @@
 
 #include "tfm_math.h"
 
+/* Row y of the input where `ring` rows of it are kept, row y at y % ring; NULL outside the image. */
+static inline const int8_t *tfm_patch_row(const int8_t *in, int32_t ring, const tfm_conv_dims *d, int32_t y) {
+    if (y < 0 || y >= d->h) return NULL;
+    return in + (y < ring ? y : y % ring) * d->w * d->cin;
+}
+
 /* Input channels under tap (ky, kx) of the patch at (y0, x0); NULL where only padding is. */
 static inline const int8_t *tfm_patch_tap(const int8_t *in, const tfm_conv_dims *d, int32_t y0, int32_t x0,
                                           int32_t ky, int32_t kx) {

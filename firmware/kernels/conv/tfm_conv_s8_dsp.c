@@ -9,15 +9,17 @@ int32_t tfm_conv_s8_dsp_scratch_bytes(const tfm_conv_dims *dims) {
 typedef struct { int32_t y[4], x[4]; } corners;
 
 /* Taps of whole words go straight from the input to the tile; `pad` stands in for taps outside. */
-static void gather_taps(uint32_t *x, const int8_t *in, const tfm_conv_dims *d, const corners *at, int8_t *pad,
-                        int32_t zp) {
+static void gather_taps(uint32_t *x, const int8_t *in, int32_t ring, const tfm_conv_dims *d, const corners *at,
+                        int8_t *pad, int32_t zp) {
     memset(pad, zp, (size_t)d->cin);
     for (int32_t ky = 0; ky < d->kh; ky++) {
+        const int8_t *row[4];
+        for (int32_t p = 0; p < 4; p++) row[p] = tfm_patch_row(in, ring, d, at->y[p] + ky);
         for (int32_t kx = 0; kx < d->kw; kx++, x += 2 * d->cin) {
             const int8_t *four[4];
             for (int32_t p = 0; p < 4; p++) {
-                four[p] = tfm_patch_tap(in, d, at->y[p], at->x[p], ky, kx);
-                if (!four[p]) four[p] = pad;
+                const int32_t column = at->x[p] + kx;
+                four[p] = row[p] && column >= 0 && column < d->w ? row[p] + column * d->cin : pad;
             }
             tfm_dense_expand(x, four, d->cin);
         }
@@ -40,38 +42,54 @@ static inline int32_t clip(int32_t x, int32_t low, int32_t high) {
 }
 
 /* One patch as bytes [kh][kw][cin], which are a run of bytes for each ky where it lies inside. */
-static void patch_bytes(int8_t *to, const int8_t *in, const tfm_conv_dims *d, int32_t y, int32_t x, int32_t zp) {
-    const int32_t c = d->cin, run = d->kw * c, row = d->w * c;
+static void patch_bytes(int8_t *to, const int8_t *in, int32_t ring, const tfm_conv_dims *d, int32_t y, int32_t x,
+                        int32_t zp) {
+    const int32_t c = d->cin, run = d->kw * c;
     const int32_t from = clip(-x, 0, d->kw), end = clip(d->w - x, from, d->kw);
     if (end - from < d->kw || y < 0 || y + d->kh > d->h) memset(to, zp, (size_t)(d->kh * run));
     const int32_t ky_end = clip(d->h - y, 0, d->kh), n = (end - from) * c;
     int32_t ky = clip(-y, 0, d->kh);
     if (n == 0 || ky >= ky_end) return;
-    in += (y + ky) * row + (x + from) * c;
     to += ky * run + from * c;
-    for (; ky < ky_end; ky++, in += row, to += run) copy(to, in, n);
+    for (; ky < ky_end; ky++, to += run) copy(to, tfm_patch_row(in, ring, d, y + ky) + (x + from) * c, n);
 }
 
 /* Channels that do not fill words: the patches are put together as bytes first. */
-static void gather_bytes(uint32_t *x, const int8_t *in, const tfm_conv_dims *d, const corners *at, int8_t *patch,
-                         int32_t zp) {
+static void gather_bytes(uint32_t *x, const int8_t *in, int32_t ring, const tfm_conv_dims *d, const corners *at,
+                         int8_t *patch, int32_t zp) {
     const int32_t k4 = tfm_round4(d->kh * d->kw * d->cin);
-    for (int32_t p = 0; p < 4; p++) patch_bytes(patch + p * k4, in, d, at->y[p], at->x[p], zp);
+    for (int32_t p = 0; p < 4; p++) patch_bytes(patch + p * k4, in, ring, d, at->y[p], at->x[p], zp);
     const int8_t *const four[4] = {patch, patch + k4, patch + 2 * k4, patch + 3 * k4};
     tfm_dense_expand(x, four, k4);
 }
 
+/* Status of the arguments that both forms share. */
+static int args_status(const int8_t *out, const int8_t *in, const int8_t *weight, const tfm_conv_dims *dims,
+                       const tfm_quant *quant, const void *scratch, int32_t scratch_bytes) {
+    const int status = tfm_args_status(out, in, weight, dims, quant);
+    if (status) return status;
+    const int32_t need = tfm_conv_s8_dsp_scratch_bytes(dims);
+    return need < 0 ? TFM_ERR_DIMS : tfm_scratch_status(scratch, scratch_bytes, need);
+}
+
 int tfm_conv_s8_dsp(int8_t *out, const int8_t *in, const int8_t *weight, const tfm_conv_dims *dims,
                     const tfm_quant *quant, void *scratch, int32_t scratch_bytes) {
-    int status = tfm_args_status(out, in, weight, dims, quant);
+    const int status = args_status(out, in, weight, dims, quant, scratch, scratch_bytes);
     if (status) return status;
-    if (!tfm_conv_dims_ok(dims)) return TFM_ERR_DIMS;
-    status = tfm_scratch_status(scratch, scratch_bytes, tfm_conv_s8_dsp_scratch_bytes(dims));
+    const tfm_band all = {0, tfm_conv_oh(dims), dims->h};
+    return tfm_conv_s8_dsp_rows(out, in, weight, dims, quant, &all, scratch, scratch_bytes);
+}
+
+int tfm_conv_s8_dsp_rows(int8_t *out, const int8_t *in, const int8_t *weight, const tfm_conv_dims *dims,
+                         const tfm_quant *quant, const tfm_band *band, void *scratch, int32_t scratch_bytes) {
+    if (!band) return TFM_ERR_NULL;
+    const int status = args_status(out, in, weight, dims, quant, scratch, scratch_bytes);
     if (status) return status;
-    const int32_t ow = tfm_conv_ow(dims), oh = tfm_conv_oh(dims), k = dims->kh * dims->kw * dims->cin;
+    if (!tfm_band_ok(band, dims)) return TFM_ERR_DIMS;
+    const int32_t ow = tfm_conv_ow(dims), k = dims->kh * dims->kw * dims->cin;
     int8_t *const free_bytes = (int8_t *)tfm_dense_w(scratch, k); /* until the weights need it */
-    int32_t y = 0, x = 0;
-    for (int32_t left = oh * ow; left > 0; left -= TFM_DENSE_TILE, out += TFM_DENSE_TILE * dims->cout) {
+    int32_t y = band->first, x = 0;
+    for (int32_t left = (band->end - y) * ow; left > 0; left -= TFM_DENSE_TILE, out += TFM_DENSE_TILE * dims->cout) {
         const int32_t n = left < TFM_DENSE_TILE ? left : TFM_DENSE_TILE;
         for (int32_t at = 0; at < n; at += 4) {
             corners four;
@@ -79,11 +97,11 @@ int tfm_conv_s8_dsp(int8_t *out, const int8_t *in, const int8_t *weight, const t
                 four.y[p] = y * dims->stride - dims->pad;
                 four.x[p] = x * dims->stride - dims->pad;
                 if (x + 1 < ow) x++;
-                else if (y + 1 < oh) x = 0, y++;
+                else if (y + 1 < band->end) x = 0, y++;
             }
             uint32_t *to = tfm_dense_x(scratch, k, at / 4, 0);
-            if (dims->cin & 3) gather_bytes(to, in, dims, &four, free_bytes, quant->zp_in);
-            else gather_taps(to, in, dims, &four, free_bytes, quant->zp_in);
+            if (dims->cin & 3) gather_bytes(to, in, band->ring, dims, &four, free_bytes, quant->zp_in);
+            else gather_taps(to, in, band->ring, dims, &four, free_bytes, quant->zp_in);
         }
         tfm_dense_rows(out, scratch, n, weight, k, dims->cout, quant);
     }
