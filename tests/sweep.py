@@ -309,7 +309,7 @@ def run_device(cc, blob, folder=None):
     return got
 
 
-def run_qemu(blob, folder, timeout=120):
+def run_qemu(blob, folder, timeout=60):
     "Results of the program under QEMU."
     (folder/'blob').write_bytes(struct.pack('<ii', len(blob), 0) + blob)
     command = [str(find_qemu()), '-M', 'mps2-an500', '-nographic', '-semihosting-config', 'enable=on,target=native', '-kernel', str(board()),
