@@ -6,24 +6,25 @@
  *   w: two output channels,           [K/2 pairs][2 channels] words, 4 * K bytes
  * Pairs follow the bytes of a word: inputs (0, 2), (1, 3), (4, 6), (5, 7) and so on.
  * All output channels, two at a time, meet all groups: a word that is read serves two channels or
- * four pixels, and a weight is expanded once for 16 pixels. Inputs past the end of a row may be
- * anything: their weights are 0. */
+ * four pixels, and a weight is expanded once for 16 pixels (8 would halve the scratch and cost
+ * a tenth more cycles; 32 would double it and save a twentieth). Inputs past the end of a row may
+ * be anything: their weights are 0. */
 #ifndef TFM_DENSE_H
 #define TFM_DENSE_H
 
 #include "tfm_dsp.h"
 
-#define TFM_DENSE_TILE 16
+#define TFM_DENSE_TILE 16 /* a multiple of 4; more pixels cost memory and save expanding weights */
 
 static inline int32_t tfm_round8(int32_t x) { return (x + 7) & ~7; }
 
 /* Bytes of a tile of `taps` times `cin` inputs: enough for the eights, and linear in the inputs. */
 static inline int32_t tfm_dense_tile_bytes(int32_t taps, int32_t cin) {
-    return 36 * taps * tfm_round4(cin) + 144;
+    return (2 * TFM_DENSE_TILE + 4) * (taps * tfm_round4(cin) + 4);
 }
 
 /* The part of a tile where weights go. A caller may use its 4 * K bytes until it calls tfm_dense_rows. */
-static inline uint32_t *tfm_dense_w(uint32_t *tile, int32_t k) { return tile + 8 * tfm_round8(k); }
+static inline uint32_t *tfm_dense_w(uint32_t *tile, int32_t k) { return tile + TFM_DENSE_TILE / 2 * tfm_round8(k); }
 
 /* The words of input k0 (a multiple of 4) of a group. */
 static inline uint32_t *tfm_dense_x(uint32_t *tile, int32_t k, int32_t group, int32_t k0) {

@@ -72,7 +72,7 @@ static inline void tfm_fc_expand4(uint32_t *x, uint32_t in) {
 }
 
 /* The k inputs of a pixel to pairs at x. */
-static inline void tfm_fc_expand(uint32_t *x, const int8_t *in, int32_t k) {
+static TFM_OUTLINE void tfm_fc_expand(uint32_t *x, const int8_t *in, int32_t k) {
     int32_t i = 0;
 #if TFM_HAS_DSP
     if (k >= 16 && tfm_aligned4(in)) tfm_fc_expand16(x, in, k / 16), i = k & ~15;
@@ -85,22 +85,29 @@ static inline int32_t tfm_fc_mac4(int32_t acc, const uint32_t *x, uint32_t w) {
     return tfm_smlad(x[1], tfm_sxtb16_ror8(w), tfm_smlad(x[0], tfm_sxtb16(w), acc));
 }
 
-/* Two rows of k weights added to acc. */
-static inline void tfm_fc_rows(int32_t acc[2], const uint32_t *x, const int8_t *wa, const int8_t *wb, int32_t k) {
-    int32_t i = 0;
-#if TFM_HAS_DSP
-    if (k >= 32 && tfm_aligned4(wa) && tfm_aligned4(wb)) tfm_fc_rows32(acc, x, wa, wb, k / 32), i = k & ~31;
-#endif
+/* Two rows of k weights added to acc, at any address. */
+static TFM_OUTLINE void tfm_fc_rows4(int32_t acc[2], const uint32_t *x, const int8_t *wa, const int8_t *wb, int32_t k) {
     int32_t a = acc[0], b = acc[1];
-    for (; i + 4 <= k; i += 4) {
-        a = tfm_fc_mac4(a, x + i / 2, tfm_load4(wa + i));
-        b = tfm_fc_mac4(b, x + i / 2, tfm_load4(wb + i));
+    for (const int8_t *end = wa + (k & ~3); wa != end; wa += 4, wb += 4, x += 2) {
+        a = tfm_fc_mac4(a, x, tfm_load4(wa));
+        b = tfm_fc_mac4(b, x, tfm_load4(wb));
     }
     if (k & 3) {
-        a = tfm_fc_mac4(a, x + i / 2, tfm_load_tail(wa + i, k & 3));
-        b = tfm_fc_mac4(b, x + i / 2, tfm_load_tail(wb + i, k & 3));
+        a = tfm_fc_mac4(a, x, tfm_load_tail(wa, k & 3));
+        b = tfm_fc_mac4(b, x, tfm_load_tail(wb, k & 3));
     }
     acc[0] = a, acc[1] = b;
+}
+
+static inline void tfm_fc_rows(int32_t acc[2], const uint32_t *x, const int8_t *wa, const int8_t *wb, int32_t k) {
+    int32_t body = 0;
+#if TFM_HAS_DSP
+    if (k >= 32 && tfm_aligned4(wa) && tfm_aligned4(wb)) {
+        body = k & ~31;
+        tfm_fc_rows32(acc, x, wa, wb, k / 32);
+    }
+#endif
+    if (body < k) tfm_fc_rows4(acc, x + body / 2, wa + body, wb + body, k - body);
 }
 
 #endif
