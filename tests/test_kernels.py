@@ -228,7 +228,9 @@ def test_scratch_formulas_match_the_c_functions():
             if kind == 'linear' and shape['tokens'] == 1: shape['tokens'] = 24          # one pixel is a fully connected layer
             op = bench.make_op(kind, **{**shape, 'sparsity': 0.})
             c = op.attrs
-            have = dict(const=1, kin=tg.math.prod((c.get('kh', 1), c.get('kw', 1), -(-c.get('cin', 1) // 4) * 4)), tokens=c.get('tokens', 0))
+            head, tokens = (-(-n // 4) * 4 for n in (c.get('dim', 1) // c.get('heads', 1), c.get('tokens', 0)))
+            have = dict(const=1, kin=tg.math.prod((c.get('kh', 1), c.get('kw', 1), -(-c.get('cin', 1) // 4) * 4)), tokens=tokens, head=head,
+                        head_tokens=head * tokens)
             asked = tk.scratch_bytes(tk.kernel(name), op)
             formula_bytes = sum(v * have[f] for f, v in formula.items())
             assert asked <= formula_bytes <= asked + 3, (key, c, asked, formula_bytes)

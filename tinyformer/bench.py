@@ -377,13 +377,13 @@ _MODEL = { # kernel -> (features its instructions are fitted on, shapes that are
     'tfm_layernorm_s8_ref':  ('call pixels elements', 'layernorm'),
     'tfm_layernorm_s8_dsp':  ('call pixels elements', 'layernorm'),
     'tfm_attention_s8_ref':  ('call row_tokens2 macs outputs', 'attention'),
-    'tfm_attention_s8_dsp':  ('call row_tokens2 macs outputs', 'attention'),
-    'tfm_softmax_s8_ref':    ('call elements', 'softmax'),
-    'tfm_softmax_s8_dsp':    ('call elements', 'softmax'),
+    'tfm_attention_s8_dsp':  ('call head_rows row_tokens2 head_macs head_outputs', 'attention'),
+    'tfm_softmax_s8_ref':    ('call head_rows elements', 'softmax'),
+    'tfm_softmax_s8_dsp':    ('call head_rows elements', 'softmax'),
     'tfm_matmul_qk_s8_ref':  ('call row_tokens2 macs', 'matmul_qk'),
-    'tfm_matmul_qk_s8_dsp':  ('call row_tokens2 macs', 'matmul_qk'),
+    'tfm_matmul_qk_s8_dsp':  ('call head_rows row_tokens2 head_macs head_outputs', 'matmul_qk'),
     'tfm_matmul_av_s8_ref':  ('call macs outputs', 'matmul_av'),
-    'tfm_matmul_av_s8_dsp':  ('call macs outputs', 'matmul_av')}
+    'tfm_matmul_av_s8_dsp':  ('call head_rows row_tokens2 head_macs head_outputs', 'matmul_av')}
 
 
 def _shapes(group):
@@ -431,7 +431,7 @@ _LAYER = { # what the cost model of the search asks for -> the kernel that the e
 
 SCRATCH = { # bytes of scratch as a linear formula, checked against the kernels' own C functions by the tests
     'linear/dense': dict(kin=36, const=144), 'linear/rle': dict(kin=16), 'fully_connected/dense': {}, 'conv3x3/dense': dict(kin=36, const=144),
-    'conv3x3/rle': dict(kin=16), 'depthwise3x3/dense': {}, 'attention/dense': dict(tokens=1, const=3), 'layernorm/dense': {},
+    'conv3x3/rle': dict(kin=16), 'depthwise3x3/dense': {}, 'attention/dense': dict(head_tokens=4, tokens=6, head=4, const=56), 'layernorm/dense': {},
     'add/dense': {}, 'avgpool/dense': {}, 'maxpool2x2/dense': {}}
 
 

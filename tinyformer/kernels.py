@@ -21,7 +21,7 @@ from .errors import BadInput, SimulationFailed
 from .graph import Graph, Op, op_macs, op_sizes, out_hw, random_graph, run, run_op
 from .hardware import Target
 from .rle_encoding import BLOCKS, dense_bytes, encode, expected_bytes, stream_bytes
-from .search_space import load_cost_table
+from .search_space import head_counts, load_cost_table
 from .toolchain import compile_host, firmware_dir
 
 # %% ../nbs/12_kernels.ipynb #c005
@@ -292,11 +292,12 @@ def features(
     a, n = op.attrs, op_sizes(op)[1]
     cout = a.get('cout') or a.get('c') or a.get('dim') or 1
     p = n // cout
-    tiles, t = -(-p // 8), a.get('tokens', 0)
+    tiles = -(-p // 8)
     quads, k8, one = -(-p // 4), -(-row_inputs(op) // 8) * 8, p == 1 and 'kh' not in a    # dense tiles: groups of 4 pixels, inputs by eights
     dense = dict(one_rows=cout, one_macs=op_macs(op)) if one else dict(quad_cin=4*quads*k8, quad_rows=quads*cout, quad_macs=4*quads*cout*k8, row_cin=-(-p // 16)*cout*k8)
     return dict.fromkeys('one_rows one_macs quad_cin quad_rows quad_macs row_cin'.split(), 0) | dense | dict(call=1, pixels=p, pixel_cin=p*row_inputs(op), outputs=n, pixel_rows=tiles*cout, tile_blocks=tiles*kept,
-                pixel_blocks=p*kept, macs=op_macs(op), tile_cin=8*tiles*row_inputs(op), tile_macs=8*tiles*cout*row_inputs(op), row_tokens2=a.get('heads', 0)*t*t, elements=n)
+                pixel_blocks=p*kept, macs=op_macs(op), tile_cin=8*tiles*row_inputs(op), tile_macs=8*tiles*cout*row_inputs(op), elements=n,
+                **head_counts(a.get('tokens', a.get('rows', 0)), a.get('dim', 1), a.get('heads', int('rows' in a))))
 
 # %% ../nbs/12_kernels.ipynb #c084
 def predict_instructions(

@@ -7,8 +7,8 @@ __all__ = ['RULES', 'KINDS', 'NETWORKS', 'LEAVES', 'WEIGHT_KINDS', 'CONV_KINDS',
            'draw_boxes', 'Downsample', 'InvertedResidual', 'Transformer', 'Arch', 'plot_path', 'ToTokens', 'ToMap',
            'Add', 'GlobalAvgPool', 'AttentionCore', 'Encoder', 'ConvBlock', 'InvertedResidualBlock', 'TransformerBlock',
            'build_block', 'Net', 'build', 'LayerSpec', 'layers', 'published_arch', 'reference_arch', 'CostTable',
-           'load_cost_table', 'scratch_bytes', 'intervals', 'instructions', 'Cost', 'cost', 'prune_plan', 'Position',
-           'SearchSpace', 'digits_space', 'plot_costs', 'SuperNet', 'recalibrate_bn']
+           'load_cost_table', 'scratch_bytes', 'intervals', 'head_counts', 'instructions', 'Cost', 'cost', 'prune_plan',
+           'Position', 'SearchSpace', 'digits_space', 'plot_costs', 'SuperNet', 'recalibrate_bn']
 
 # %% ../nbs/05_search_space.ipynb #c002
 import json
@@ -693,7 +693,8 @@ def scratch_bytes(
     table:CostTable, # coefficients
 )->int: # bytes that the kernel needs beside its input and output
     "Scratch of the layer's kernel."
-    have = dict(const=1, kin=l.taps*ceil(l.cin/4)*4, tokens=l.tokens, pixels=l.pixels)
+    head, tokens = 4*ceil(l.cout / (l.heads or 1) / 4), 4*ceil(l.tokens / 4)
+    have = dict(const=1, kin=l.taps*ceil(l.cin/4)*4, tokens=tokens, pixels=l.pixels, head=head, head_tokens=head*tokens)
     return ceil(sum(c*have[k] for k, c in _entry(table, 'scratch', l).items()))
 
 def _intervals(specs, table, x=None, last=True):
@@ -714,13 +715,24 @@ def intervals(
     return _intervals(layers(arch), table or load_cost_table(), last=False)
 
 # %% ../nbs/05_search_space.ipynb #c120
+def head_counts(
+    tokens:int, # rows of q, k and v
+    dim:int,    # their width
+    heads:int,  # 0 where there is no attention
+)->dict: # feature name → count
+    "How often the loops of attention run; they take a head's channels four at a time."
+    rows, width = heads*tokens, 4*ceil(dim / max(heads, 1) / 4)
+    return dict(head_rows=rows, row_tokens2=rows*tokens, head_macs=rows*tokens*width, head_outputs=rows*width)
+
+# %% ../nbs/05_search_space.ipynb #c122
 @patch
 def features(self:LayerSpec)->dict: # feature name → count
     "What the instruction count of a kernel is a linear function of."
     p, k = self.pixels, self.taps*self.cin
     tiles, kept = ceil(p/8), self.kept_blocks
     return dict(call=1, pixels=p, pixel_cin=p*k, outputs=p*self.cout, pixel_rows=tiles*self.cout, tile_blocks=tiles*kept,
-                pixel_blocks=p*kept, macs=self.macs, row_tokens2=self.heads*self.tokens**2, elements=self.out_bytes)
+                pixel_blocks=p*kept, macs=self.macs, elements=self.out_bytes,
+                **head_counts(self.tokens, self.cout, self.heads))
 
 def instructions(
     l:LayerSpec,     # one layer
@@ -730,7 +742,7 @@ def instructions(
     f = l.features()
     return sum(c*f[k] for k, c in _entry(table, 'instructions', l)['coef'].items())
 
-# %% ../nbs/05_search_space.ipynb #c123
+# %% ../nbs/05_search_space.ipynb #c125
 @dataclass(frozen=True)
 class Cost:
     "What a path costs on the device, predicted."
@@ -742,7 +754,7 @@ class Cost:
 
     def _repr_markdown_(self): return '| cost | |\n|---|--:|\n' + '\n'.join(f'| {k} | {v:,} |' for k, v in asdict(self).items())
 
-# %% ../nbs/05_search_space.ipynb #c125
+# %% ../nbs/05_search_space.ipynb #c127
 ALIGN = 8  # bytes; every offset in the arena is a multiple of it
 
 @lru_cache(maxsize=65536)
@@ -766,19 +778,19 @@ def cost(
     params, macs, flash, peak, instr, _ = zip(*rows)
     return Cost(sum(params), sum(macs), ceil(sum(flash)) + table['code_bytes'], max(peak), round(sum(instr)))
 
-# %% ../nbs/05_search_space.ipynb #c128
+# %% ../nbs/05_search_space.ipynb #c130
 def prune_plan(
     arch:Arch, # one path
 )->dict: # module name → (block shape, sparsity), for layers whose sparsity is above 0
     "What `pruning` has to do to this network."
     return {l.name: (l.block, l.sparsity) for l in layers(arch) if l.prunable and l.sparsity > 0}
 
-# %% ../nbs/05_search_space.ipynb #c131
+# %% ../nbs/05_search_space.ipynb #c133
 def _freeze(choices):
     "A dict of choices as a hashable tuple of (name, values)."
     return tuple((k, tuple(v)) for k, v in (choices.items() if isinstance(choices, dict) else choices))
 
-# %% ../nbs/05_search_space.ipynb #c133
+# %% ../nbs/05_search_space.ipynb #c135
 @dataclass(frozen=True)
 class Position:
     "One place on every path: a kind of block, what its fields may be, and how many such blocks may stand there."
@@ -802,7 +814,7 @@ class Position:
         lack = [f.name for f in fields(KINDS[self.kind]) if f.default is MISSING and f.name not in ch]
         _check(not lack, f'{self.kind} needs choices for {", ".join(lack)}.')
 
-# %% ../nbs/05_search_space.ipynb #c136
+# %% ../nbs/05_search_space.ipynb #c138
 @patch
 def draw(self:Position,
     pick:callable, # pick(name, values) → one of the values
@@ -827,7 +839,7 @@ def accepts(self:Position,
     default = {f.name: f.default for f in fields(b)}
     return all(getattr(b, n) in ch.get(n, (d,)) for n, d in default.items() if n not in free) and (not free or b.dim == cin)
 
-# %% ../nbs/05_search_space.ipynb #c139
+# %% ../nbs/05_search_space.ipynb #c141
 @dataclass(frozen=True)
 class SearchSpace:
     "A supernet as data: the paths that share one set of weights."
@@ -848,7 +860,7 @@ class SearchSpace:
                f'space {self.name!r}: every path needs a transformer block that cannot be skipped.')
         self.check_widths()
 
-# %% ../nbs/05_search_space.ipynb #c141
+# %% ../nbs/05_search_space.ipynb #c143
 @patch
 def check_widths(self:SearchSpace)->None:
     "Raise `BadInput` where a path could be wider than the largest path, whose weights all paths share."
@@ -865,7 +877,7 @@ def check_widths(self:SearchSpace)->None:
     _check(have[k] >= c, f'up to {c} channels can reach the head, but only {have[k]} on the largest path.')
     _check(0 not in self.head or max(self.head) == 0 or max(self.head) >= c, f'up to {c} channels can reach the classifier without a head, so a head of at least {c} must be among {self.head}.')
 
-# %% ../nbs/05_search_space.ipynb #c143
+# %% ../nbs/05_search_space.ipynb #c145
 @patch
 def walk(self:SearchSpace,
     pick:callable, # pick(name, values) → one of the values; called once per open choice, in path order
@@ -879,7 +891,7 @@ def walk(self:SearchSpace,
             x = blocks[-1].out_shape(*x)
     return Arch(self.input, self.classes, tuple(blocks), *(one(n, getattr(self, n)) for n in ('head', 'head_block', 'head_sparsity')))
 
-# %% ../nbs/05_search_space.ipynb #c145
+# %% ../nbs/05_search_space.ipynb #c147
 def _extreme(name, vs, best):
     "The value that makes the network biggest (best=max) or smallest (best=min)."
     if name.endswith('block'): return vs[0]
@@ -895,7 +907,7 @@ def smallest(self:SearchSpace)->Arch: # fewest parameters and highest sparsity
     "The path with every choice at its smallest."
     return self.walk(lambda n, vs: _extreme(n, vs, min))
 
-# %% ../nbs/05_search_space.ipynb #c148
+# %% ../nbs/05_search_space.ipynb #c150
 @patch(as_prop=True)
 def choices(self:SearchSpace)->dict: # name → values
     "Every choice of the space by the name that `suggest` uses."
@@ -919,7 +931,7 @@ def cardinality(self:SearchSpace)->int:
     "Number of different choices along a path, all positions together."
     return prod(p.cardinality() for p in self.positions)*len(self.head)*len(self.head_block)*len(self.head_sparsity)
 
-# %% ../nbs/05_search_space.ipynb #c151
+# %% ../nbs/05_search_space.ipynb #c153
 @patch
 def sample(self:SearchSpace,
     rng:np.random.Generator|int, # generator, or a seed
@@ -935,7 +947,7 @@ def suggest(self:SearchSpace,
     "Let an Optuna trial make the choices; its parameters are named 'position.copy.field'."
     return self.walk(trial.suggest_categorical)
 
-# %% ../nbs/05_search_space.ipynb #c156
+# %% ../nbs/05_search_space.ipynb #c158
 @patch
 def place(self:SearchSpace,
     arch:Arch, # a path
@@ -959,7 +971,7 @@ def contains(self:SearchSpace,
     "Whether the space can draw this path."
     return self.place(arch) is not None
 
-# %% ../nbs/05_search_space.ipynb #c158
+# %% ../nbs/05_search_space.ipynb #c160
 @patch
 def to_json(self:SearchSpace)->dict: # only dicts, lists, strings and numbers
     "The space as a JSON object."
@@ -977,11 +989,11 @@ def from_json(cls:SearchSpace,
         return _read(cls, d | dict(positions=ps), 'search space')
     except (TypeError, ValueError) as e: raise CorruptModel(f'search space: a field has the wrong type: {e}.') from e
 
-# %% ../nbs/05_search_space.ipynb #c161
+# %% ../nbs/05_search_space.ipynb #c163
 BLOCK_CHOICES = '1x4', '1x2', '1x1'
 SPARSITY_CHOICES = .7, .75, .8, .85, .9
 
-# %% ../nbs/05_search_space.ipynb #c162
+# %% ../nbs/05_search_space.ipynb #c164
 def digits_space(
     name:str='digits',          # shown in reports
     stem:tuple=(8, 12, 16),     # channels of the 3x3 stem at 8x8
@@ -1008,7 +1020,7 @@ def digits_space(
                  Position('transformer', dict(dim=dim, heads=heads, ffn=ffn, depth=depth, convs=convs) | pruned))
     return SearchSpace(name, (8, 8, 1), 10, positions, head, block, sparsity)
 
-# %% ../nbs/05_search_space.ipynb #c167
+# %% ../nbs/05_search_space.ipynb #c169
 def plot_costs(
     scale:float=1.,  # factor on all widths of the digits family
     sparsity:float=.8, # of every prunable layer, 0 to below 1
@@ -1027,7 +1039,7 @@ def plot_costs(
     ax.set(xlabel='flash, KB', ylabel='arena, KB', xlim=(0, None), ylim=(0, None), title=f'{fits.mean():.0%} of {n} paths within {flash_kb} KB and {sram_kb} KB')
     return ax
 
-# %% ../nbs/05_search_space.ipynb #c176
+# %% ../nbs/05_search_space.ipynb #c178
 def _slice(p, shape):
     "The leading corner of `p` with the given shape, as a view."
     return p[tuple(slice(0, n) for n in shape)]
@@ -1037,7 +1049,7 @@ def _skeleton(arch):
     "The path's modules, for their shapes and the order of calls; drawing its unused weights leaves torch's generator alone."
     with torch.random.fork_rng(devices=[]): return build(arch)
 
-# %% ../nbs/05_search_space.ipynb #c179
+# %% ../nbs/05_search_space.ipynb #c181
 class SuperNet(nn.Module):
     "One set of weights for every path of a space: a path uses the leading channels of each layer (one-shot search)."
     def __init__(self,
@@ -1046,7 +1058,7 @@ class SuperNet(nn.Module):
         super().__init__()
         self.space, self.net = space, build(space.largest())
 
-# %% ../nbs/05_search_space.ipynb #c181
+# %% ../nbs/05_search_space.ipynb #c183
 @patch
 def state_of(self:SuperNet,
     arch:Arch, # a path of the space
@@ -1061,7 +1073,7 @@ def state_of(self:SuperNet,
         out[n] = _slice(have[f'blocks.{where[int(i)]}.{rest}' if rest else n], p.shape)
     return out
 
-# %% ../nbs/05_search_space.ipynb #c183
+# %% ../nbs/05_search_space.ipynb #c185
 @patch
 def forward(self:SuperNet,
     x:torch.Tensor, # images [n, c, h, w] in [0, 1]
@@ -1072,7 +1084,7 @@ def forward(self:SuperNet,
     skeleton.train(self.training)
     return functional_call(skeleton, self.state_of(arch), (x,))
 
-# %% ../nbs/05_search_space.ipynb #c186
+# %% ../nbs/05_search_space.ipynb #c188
 @patch
 def extract(self:SuperNet,
     arch:Arch, # a path of the space
@@ -1082,7 +1094,7 @@ def extract(self:SuperNet,
     net.load_state_dict({n: t.detach().clone() for n, t in self.state_of(arch).items()})
     return net.train(self.training)
 
-# %% ../nbs/05_search_space.ipynb #c189
+# %% ../nbs/05_search_space.ipynb #c191
 @torch.no_grad()
 def recalibrate_bn(
     net:nn.Module, # a network, changed in place

@@ -11,6 +11,10 @@ int32_t tfm_softmax_s8_dsp_scratch_bytes(const tfm_softmax *softmax) {
 
 /* n probabilities of a row of words, as bytes */
 static void store(int8_t *out, const uint32_t *word, int32_t n) {
+    for (; n >= 8; n -= 8, out += 8, word += 8) {
+        const uint32_t a = word[0], b = word[2], c = word[4], d = word[6];
+        tfm_store4(out, (a | b << 8) ^ 0x80808080u), tfm_store4(out + 4, (c | d << 8) ^ 0x80808080u);
+    }
     for (; n >= 4; n -= 4, out += 4, word += 4) tfm_store4(out, (word[0] | word[2] << 8) ^ 0x80808080u);
     const uint32_t last = (n > 0 ? word[0] | word[2] << 8 : 0) ^ 0x80808080u;
     for (int32_t i = 0; i < n; i++) out[i] = (int8_t)(last >> 8 * i & 0xFFu);
