@@ -59,6 +59,7 @@ class Page:
     def __init__(self, notebook, entries):
         self.notebook, self.name, self.entries = notebook, course.page(notebook), entries
         self.sources, self.level, self.cells, self.last_heading = sources(notebook), 1, [], 1
+        self.up = '../'*self.name.count('/')            # from a page in a folder back to the top of the site
 
     def build(self):
         raw = json.loads((ROOT/'_proc'/self.notebook).read_text(encoding='utf-8'))
@@ -156,7 +157,7 @@ class Page:
         "A link for one backticked word, or the word as it was."
         word = m.group(1).removesuffix('()')
         key = course.page(word) if word in {Path(o).stem for o in course.present()} else word
-        if key in self.entries and key != self.name: return f'[`{m.group(1)}`]({key}.ipynb)'
+        if key in self.entries and key != self.name: return f'[`{m.group(1)}`]({self.up}{key}.ipynb)'
         mod, _, name = word.removeprefix('tinyformer.').partition('.')
         if name and mod in self.entries and name in self.entries[mod]: return f'[`{m.group(1)}`](#{target(mod, name)})'
         plain = word.isalpha() and word.islower() and not m.group(1).endswith('()')       # too ordinary to mean another page's
@@ -168,7 +169,8 @@ class Page:
         where, anchor = m.group(1), m.group(2) or ''
         if '://' in where or where.startswith(('#', 'mailto:')): return m.group(0)
         path = os.path.normpath(os.path.join('nbs', os.path.dirname(self.notebook), where))
-        return f"]({site_link(path)}{anchor if path.endswith('.ipynb') else ''})"
+        to = site_link(path)
+        return f"]({to if '://' in to else self.up + to}{anchor if path.endswith('.ipynb') else ''})"
 
 
 def site_link(path):
@@ -261,7 +263,7 @@ def main():
     cmd = [sys.executable, '-m', 'sphinx', '-q', *strict, '-b', 'html', '-c', str(ROOT/'docs'),
            '-d', str(ROOT/'_build'/'doctrees'), str(SRC), str(BUILT)]
     if subprocess.run(cmd).returncode: sys.exit('the site was not built: see the warnings above')
-    fetched = {o.name: remote(o.read_text(encoding='utf-8')) for o in BUILT.glob('*.html')}
+    fetched = {o.name: remote(o.read_text(encoding='utf-8')) for o in BUILT.rglob('*.html')}
     fetched = {k: v for k, v in fetched.items() if v}
     if fetched: sys.exit('pages that would fetch something: ' + '; '.join(f'{k}: {v[0]}' for k, v in fetched.items()))
     shutil.rmtree(OUT, ignore_errors=True)

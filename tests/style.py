@@ -10,6 +10,7 @@ EXPORTED_LINES, HIDDEN_SHARE, HIDDEN_FREE, MAX_BYTES = 25, .06, 2, 500_000
 RUN_SHARE, ASSERTED_SHARE = .80, .60
 ASSERTION = re.compile(r'^\s*(assert\b|test_\w+\(|with (expect_fail|ExceptionExpected)|expect_fail\()|\b(test_eq|test_close|test_fail|validate)\(', re.M)
 MACHINE_PATH = re.compile(r'(?<![\w.:/])/(?:work|root|home/\w+|Users/\w+|tmp|var/folders)/[\w.@-]+')
+FOLDERS = ('experiments', 'tutorials')           # their notebooks show what modules do and export none
 DEFS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -185,11 +186,11 @@ def proven(cs):
     return out
 
 
-def shape(cs, index):
-    "A lesson has exercises; nothing is left unrun without a word."
+def shape(cs, index, module=True):
+    "A lesson has exercises; a notebook of the course exports a module; nothing is left unrun without a word."
     if index: return []
     out = [] if any(c.kind == 'markdown' and re.search(r'^#+ .*exercise', c.source, flags=re.M | re.I) for c in cs) else ['no exercises']
-    if not any('default_exp' in c.dirs for c in cs[1:2]): out.append('the second cell is not `#| default_exp`')
+    if module and not any('default_exp' in c.dirs for c in cs[1:2]): out.append('the second cell is not `#| default_exp`')
     out += [f'cell {c.i}: `eval: false`' for c in cs if re.search(r'^#\|\s*eval:\s*false', c.source, flags=re.M)]
     return out
 
@@ -197,7 +198,7 @@ def shape(cs, index):
 def offences(path):
     "Every offence of one notebook, as sentences."
     cs, index = cells(path), path.name == 'index.ipynb'
-    return (title(cs) + shape(cs, index) + sizes(cs, path) + documented(cs) + proven(cs) + hidden(cs) + imports(cs) + stored(cs))
+    return (title(cs) + shape(cs, index, module=path.parent.name not in FOLDERS) + sizes(cs, path) + documented(cs) + proven(cs) + hidden(cs) + imports(cs) + stored(cs))
 
 
 def measures(path):

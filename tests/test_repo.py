@@ -11,7 +11,7 @@ sys.path.insert(0, str(ROOT/'docs'))
 import course, readme, road
 
 NOTEBOOKS = sorted(o.relative_to(ROOT/'nbs').as_posix() for o in style.notebooks())
-MODULES = [o for o in NOTEBOOKS if o != 'index.ipynb']
+MODULES = [o for o in NOTEBOOKS if o != 'index.ipynb' and not o.startswith(tuple(f'{f}/' for f in style.FOLDERS))]
 TEXT = {'.py', '.md', '.ipynb', '.ini', '.toml', '.c', '.h', '.yml', '.css', '.ld', '.s', '.S', '.json', '.txt', '.svg', '.in', ''}
 
 
