@@ -107,7 +107,7 @@ def made_by(
     from importlib.metadata import version
     from tinyformer import cycles
     from tinyformer.toolchain import find_compiler
-    def git(*words): return subprocess.run(['git', *words], cwd=Path(__file__).parent, capture_output=True, text=True).stdout.strip()
+    def git(*words): return subprocess.run(['git', *words], cwd=Path(__file__).parent, capture_output=True, text=True).stdout.rstrip()
     changed = [l for l in git('status', '--porcelain').splitlines() if l[3:].startswith(('firmware', 'tinyformer'))]
     return dict(command=command, commit=(git('rev-parse', 'HEAD') or 'unknown') + (' with changes' if changed else ''), seed=0, seconds=round(seconds),
                 machine=f'{platform.machine()}, {os.cpu_count()} cores', compiler=str(find_compiler('gcc', 'cortex-m7')), llvm_mca=cycles.version(),
