@@ -368,12 +368,13 @@ _MODEL = { # kernel -> (features its instructions are fitted on, shapes that are
     'tfm_conv_s8_rle_ref':   ('call outputs pixel_blocks', 'sparse_conv'),
     'tfm_conv_s8_rle_dsp':   ('call pixels tile_cin pixel_rows tile_blocks', 'sparse_conv'),
     'tfm_depthwise_s8_ref':  ('call outputs macs', 'depthwise'),
-    'tfm_depthwise_s8_dsp':  ('call outputs macs', 'depthwise'),
+    'tfm_depthwise_s8_dsp':  ('call channels inputs outputs', 'depthwise'),
     'tfm_add_s8_ref':        ('call elements', 'add'),
     'tfm_add_s8_dsp':        ('call elements', 'add'),
     'tfm_avgpool_s8_ref':    ('call elements pixel_cin', 'avgpool'),
     'tfm_avgpool_s8_dsp':    ('call elements pixel_cin', 'avgpool'),
     'tfm_maxpool2x2_s8_ref': ('call elements', 'maxpool2x2'),
+    'tfm_maxpool2x2_s8_dsp': ('call pixels elements', 'maxpool2x2'),
     'tfm_layernorm_s8_ref':  ('call pixels elements', 'layernorm'),
     'tfm_layernorm_s8_dsp':  ('call pixels elements', 'layernorm'),
     'tfm_attention_s8_ref':  ('call row_tokens2 macs outputs', 'attention'),
@@ -394,7 +395,7 @@ def _shapes(group):
     if group == 'sparse': return [('linear', dict(tokens=p, cin=i, cout=o, sparsity=s)) for (p, i, o), s in zip(linear * 2, (.9, .5, .7, .8, .9, .6, .75, .95, .8, .85, 0., .9))]
     if group == 'conv': return [('conv3x3', dict(h=h, w=h, cin=i, cout=o)) for h, i, o in conv]
     if group == 'sparse_conv': return [('conv3x3', dict(h=h, w=h, cin=i, cout=o, sparsity=s)) for (h, i, o), s in zip(conv[2:] * 3, (.5, .7, .8, .9, .8, .9, .95, .6))]
-    if group == 'depthwise': return [('depthwise3x3', dict(h=h, w=h, cin=c, stride=s)) for h, c, s in ((4, 32, 1), (8, 16, 1), (8, 48, 2), (8, 64, 1), (16, 24, 1))]
+    if group == 'depthwise': return [('depthwise3x3', dict(h=h, w=h, cin=c, stride=s)) for h, c, s in ((4, 32, 1), (8, 16, 1), (8, 48, 2), (8, 64, 1), (16, 24, 1), (16, 40, 2), (32, 16, 1), (3, 20, 1))]
     if group in ('attention', *tg.STEPS): return [(group, dict(tokens=t, cin=c, heads=n)) for t, c, n in ((4, 16, 2), (16, 16, 4), (16, 24, 4), (16, 32, 4), (16, 48, 2), (64, 32, 4), (64, 64, 2), (32, 24, 3))]
     if group == 'layernorm': return [('layernorm', dict(tokens=t, cin=c)) for t, c in ((4, 16), (16, 32), (16, 96), (64, 24), (64, 64))]
     return [(group, dict(h=h, w=h, cin=c)) for h, c in ((2, 8), (4, 32), (4, 96), (8, 16), (8, 64), (16, 24))]
@@ -427,11 +428,11 @@ _LAYER = { # what the cost model of the search asks for -> the kernel that the e
     'linear/dense': 'tfm_linear_s8_dsp', 'linear/rle': 'tfm_linear_s8_rle_dsp', 'fully_connected/dense': 'tfm_linear_s8_ref',
     'conv3x3/dense': 'tfm_conv_s8_dsp', 'conv3x3/rle': 'tfm_conv_s8_rle_dsp', 'depthwise3x3/dense': 'tfm_depthwise_s8_dsp',
     'attention/dense': 'tfm_attention_s8_dsp', 'layernorm/dense': 'tfm_layernorm_s8_dsp', 'add/dense': 'tfm_add_s8_dsp',
-    'avgpool/dense': 'tfm_avgpool_s8_ref', 'maxpool2x2/dense': 'tfm_maxpool2x2_s8_ref'}
+    'avgpool/dense': 'tfm_avgpool_s8_ref', 'maxpool2x2/dense': 'tfm_maxpool2x2_s8_dsp'}
 
 SCRATCH = { # bytes of scratch as a linear formula, checked against the kernels' own C functions by the tests
     'linear/dense': dict(kin=36, const=144), 'linear/rle': dict(kin=16), 'fully_connected/dense': {}, 'conv3x3/dense': dict(kin=36, const=144),
-    'conv3x3/rle': dict(kin=16), 'depthwise3x3/dense': {}, 'attention/dense': dict(head_tokens=4, tokens=6, head=4, const=56), 'layernorm/dense': {},
+    'conv3x3/rle': dict(kin=16), 'depthwise3x3/dense': dict(columns=224), 'attention/dense': dict(head_tokens=4, tokens=6, head=4, const=56), 'layernorm/dense': {},
     'add/dense': {}, 'avgpool/dense': {}, 'maxpool2x2/dense': {}}
 
 

@@ -84,7 +84,7 @@ CATALOGUE = (*_weighted('linear', 'pointwise linear fully_connected', _LINEAR),
     _kernel('depthwise', 'depthwise', 'depthwise3x3', 'dsp', _CONV, more=('kernels/depthwise/tfm_depthwise3x3.c',)),
     *(_kernel('add', 'add', 'add', isa, 'out in0 in1 &tfm_add', scratch=False) for isa in ('c', 'dsp')),
     *(_kernel('pool', 'avgpool', 'avgpool', isa, 'out in0 &tfm_pool', scratch=False) for isa in ('c', 'dsp')),
-    _kernel('pool', 'maxpool2x2', 'maxpool2x2', 'c', 'out in0 h w c', scratch=False),
+    *(_kernel('pool', 'maxpool2x2', 'maxpool2x2', isa, 'out in0 h w c', scratch=False) for isa in ('c', 'dsp')),
     *(_kernel('layernorm', 'layernorm', 'layernorm', isa, 'out in0 &tfm_layernorm', scratch=False) for isa in ('c', 'dsp')),
     *(_kernel('attention', 'attention', 'attention', isa, 'out in0 in1 in2 &tfm_attention scratch') for isa in ('c', 'dsp')),
     *(_kernel('attention', 'softmax', 'softmax', isa, 'out in0 &tfm_softmax scratch') for isa in ('c', 'dsp')),
@@ -297,6 +297,7 @@ def features(
     dense = dict(one_rows=cout, one_macs=op_macs(op)) if one else dict(quad_cin=4*quads*k8, quad_rows=quads*cout, quad_macs=4*quads*cout*k8, row_cin=-(-p // 16)*cout*k8)
     return dict.fromkeys('one_rows one_macs quad_cin quad_rows quad_macs row_cin'.split(), 0) | dense | dict(call=1, pixels=p, pixel_cin=p*row_inputs(op), outputs=n, pixel_rows=tiles*cout, tile_blocks=tiles*kept,
                 pixel_blocks=p*kept, macs=op_macs(op), tile_cin=8*tiles*row_inputs(op), tile_macs=8*tiles*cout*row_inputs(op), elements=n,
+                channels=cout, inputs=op_sizes(op)[0],
                 **head_counts(a.get('tokens', a.get('rows', 0)), a.get('dim', 1), a.get('heads', int('rows' in a))))
 
 # %% ../nbs/12_kernels.ipynb #c084

@@ -694,7 +694,8 @@ def scratch_bytes(
 )->int: # bytes that the kernel needs beside its input and output
     "Scratch of the layer's kernel."
     head, tokens = 4*ceil(l.cout / (l.heads or 1) / 4), 4*ceil(l.tokens / 4)
-    have = dict(const=1, kin=l.taps*ceil(l.cin/4)*4, tokens=tokens, pixels=l.pixels, head=head, head_tokens=head*tokens)
+    have = dict(const=1, kin=l.taps*ceil(l.cin/4)*4, tokens=tokens, pixels=l.pixels, head=head, head_tokens=head*tokens,
+                columns=ceil(l.w*l.stride/2) + 1)     # pairs of columns, padding included, of a depthwise layer
     return ceil(sum(c*have[k] for k, c in _entry(table, 'scratch', l).items()))
 
 def _intervals(specs, table, x=None, last=True):
@@ -731,7 +732,7 @@ def features(self:LayerSpec)->dict: # feature name → count
     p, k = self.pixels, self.taps*self.cin
     tiles, kept = ceil(p/8), self.kept_blocks
     return dict(call=1, pixels=p, pixel_cin=p*k, outputs=p*self.cout, pixel_rows=tiles*self.cout, tile_blocks=tiles*kept,
-                pixel_blocks=p*kept, macs=self.macs, elements=self.out_bytes,
+                pixel_blocks=p*kept, macs=self.macs, elements=self.out_bytes, channels=self.cout, inputs=self.in_bytes,
                 **head_counts(self.tokens, self.cout, self.heads))
 
 def instructions(
