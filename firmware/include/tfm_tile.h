@@ -13,19 +13,25 @@
 
 #define TFM_TILE 8
 
-/* Where the rows of a tile go: n valid pixels, `stride` bytes from one pixel's output to the next. */
-typedef struct { int8_t *out; int32_t n, stride; } tfm_tile_out;
+/* A layer of streams, tile by tile. empty_ok: the outputs of all empty rows are in `out` already. */
+typedef struct {
+    const tfm_rle *weight;
+    const tfm_quant *quant;
+    int8_t *out;
+    int32_t pixels, cout, empty_ok;
+} tfm_tile_layer;
 
 /* Write c inputs of one pixel into column p, starting at channel k0 (a multiple of block). */
 void tfm_tile_expand(uint32_t *tile, int32_t p, int32_t k0, const int8_t *in, int32_t c, int32_t block);
 
+/* Four pixels, `step` bytes from one to the next, into the columns p to p + 3. */
+void tfm_tile_expand4(uint32_t *tile, int32_t p, int32_t k0, const int8_t *in, int32_t step, int32_t c,
+                      int32_t block);
+
 /* The same with one value in place of inputs: padding, or the columns of pixels that do not exist. */
 void tfm_tile_fill(uint32_t *tile, int32_t p, int32_t k0, int32_t value, int32_t c, int32_t block);
 
-/* All output channels of a tile: dense weight int8[cout][k] or a stream. */
-void tfm_tile_rows_dense(const tfm_tile_out *to, const uint32_t *tile, const int8_t *weight, int32_t k,
-                         int32_t cout, const tfm_quant *quant);
-void tfm_tile_rows_rle(const tfm_tile_out *to, const uint32_t *tile, const tfm_rle *weight,
-                       int32_t cout, const tfm_quant *quant);
+/* All output channels of the pixels `at` to at + 7, of which those below `pixels` exist. */
+void tfm_tile_rows_rle(tfm_tile_layer *layer, const uint32_t *tile, int32_t at);
 
 #endif

@@ -1,5 +1,5 @@
-/* The inner loops over a tile: eight accumulators in registers, one weight block at a time.
- * Included by the two row kernels only. */
+/* The rows of a stream over one tile: eight accumulators in registers, one weight block at a time.
+ * Included by tfm_tile_rows_rle.c only. */
 #ifndef TFM_TILE_ROWS_H
 #define TFM_TILE_ROWS_H
 
@@ -12,149 +12,7 @@
 #define TFM_INLINE static inline
 #endif
 
-/* What a row needs besides its weights. Kept in locals by the row loops: the stores of int8 results
- * could alias anything, so the compiler would read the structures again for every row. */
-typedef struct {
-    int8_t *out;          /* pixel p of the current channel at out[p * stride] */
-    const int32_t *bias, *mult, *end;
-    int32_t stride, n, shift, zp, bias_step;
-} tfm_rows;
-
-TFM_INLINE tfm_rows tfm_rows_begin(const tfm_tile_out *to, int32_t cout, const tfm_quant *quant) {
-    static const int32_t zero = 0;
-    const tfm_rows r = {to->out, quant->bias ? quant->bias : &zero, quant->mult, quant->mult + cout,
-                        to->stride, to->n, quant->shift, quant->zp_out, quant->bias ? 1 : 0};
-    return r;
-}
-
-#define TFM_FILL8(x) {x, x, x, x, x, x, x, x}
-
-/* Requantise the eight accumulators of one channel, store those of pixels that exist, go to the next.
- * Constant subscripts only: with a variable one the accumulators would have to live in memory. */
-TFM_INLINE void tfm_rows_store(tfm_rows *r, int32_t acc[8]) {
-    const int32_t m = *r->mult++, z = r->zp, s = r->stride;
-    if (r->shift) {
-        acc[0] = tfm_shl(acc[0], r->shift), acc[1] = tfm_shl(acc[1], r->shift);
-        acc[2] = tfm_shl(acc[2], r->shift), acc[3] = tfm_shl(acc[3], r->shift);
-        acc[4] = tfm_shl(acc[4], r->shift), acc[5] = tfm_shl(acc[5], r->shift);
-        acc[6] = tfm_shl(acc[6], r->shift), acc[7] = tfm_shl(acc[7], r->shift);
-    }
-    int8_t *o = r->out++, *o3 = o + 3 * s; /* all offsets are one register shifted by 0, 1 or 2 */
-    if (r->n == TFM_TILE) {
-        o[0] = (int8_t)tfm_requant0(acc[0], m, z);
-        o[s] = (int8_t)tfm_requant0(acc[1], m, z);
-        o[2 * s] = (int8_t)tfm_requant0(acc[2], m, z);
-        o3[0] = (int8_t)tfm_requant0(acc[3], m, z);
-        o[4 * s] = (int8_t)tfm_requant0(acc[4], m, z);
-        o3[2 * s] = (int8_t)tfm_requant0(acc[5], m, z);
-        o3[3 * s] = (int8_t)tfm_requant0(acc[6], m, z);
-        o3[4 * s] = (int8_t)tfm_requant0(acc[7], m, z);
-    } else {
-        const int32_t part[8] = {acc[0], acc[1], acc[2], acc[3], acc[4], acc[5], acc[6], acc[7]};
-        for (int32_t p = 0; p < r->n; p++, o += s) *o = (int8_t)tfm_requant0(part[p], m, z);
-    }
-}
-
-#if TFM_HAS_DSP
-
-#define TFM_ACC8(a) "+r"((a)[0]), "+r"((a)[1]), "+r"((a)[2]), "+r"((a)[3]), \
-                    "+r"((a)[4]), "+r"((a)[5]), "+r"((a)[6]), "+r"((a)[7])
-
-/* Eight loads and SMLADs with weight pair W. FIRST is the load of pixel 0; it moves the cursor past
- * the block when it is the block's first, so the others look back from there: OFF is below zero. */
-#define TFM_LINE(FIRST, OFF, W)                                        \
-    "ldr %[x], " FIRST "\n                smlad %0, %[x], " W ", %0\n" \
-    "ldr %[x], [%[t], #" OFF "+4*1]\n     smlad %1, %[x], " W ", %1\n" \
-    "ldr %[x], [%[t], #" OFF "+4*2]\n     smlad %2, %[x], " W ", %2\n" \
-    "ldr %[x], [%[t], #" OFF "+4*3]\n     smlad %3, %[x], " W ", %3\n" \
-    "ldr %[x], [%[t], #" OFF "+4*4]\n     smlad %4, %[x], " W ", %4\n" \
-    "ldr %[x], [%[t], #" OFF "+4*5]\n     smlad %5, %[x], " W ", %5\n" \
-    "ldr %[x], [%[t], #" OFF "+4*6]\n     smlad %6, %[x], " W ", %6\n" \
-    "ldr %[x], [%[t], #" OFF "+4*7]\n     smlad %7, %[x], " W ", %7\n"
-
-/* One word holds two pixels of one channel; the weight is the low half of W. */
-#define TFM_HALVES(FIRST, A, B, W)                                     \
-    "ldr %[x], " FIRST "\n"                                            \
-    "smlabb %" A ", %[x], " W ", %" A "\n"                             \
-    "smlatb %" B ", %[x], " W ", %" B "\n"
-
-/* A block is followed by the header of the next item. A header that begins a row is negative: the
- * sum then wraps around and sets the carry (the tile lies above the first 8 KB of the memory). */
-#define TFM_WALK(BODY, SHIFT)                                          \
-    "ldrsb %[w], [%[s]], #1\n"                                         \
-    "add %[t], %[t], %[w], lsl #" SHIFT "\n"                           \
-    "1:\n" BODY                                                        \
-    "ldrsb %[w], [%[s]], #1\n"                                         \
-    "adds %[t], %[t], %[w], lsl #" SHIFT "\n"                          \
-    "bcc 1b\n"
-
-#define TFM_WALK_OPERANDS                                              \
-    : TFM_ACC8(acc), [s] "+r"(s), [t] "+r"(t), [w] "=&r"(w), [v] "=&r"(v), [x] "=&r"(x) : : "cc", "memory"
-
-/* [asm4] */
-/* One row of 1x4 blocks. */
-TFM_INLINE void tfm_walk4(tfm_rle_walk *walk, const uint32_t *t, int32_t acc[8]) {
-    const uint8_t *s = walk->at;
-    uint32_t w, v, x;
-    t += TFM_RLE_FIRST * 16;
-    __asm volatile(
-        TFM_WALK(
-            "ldr %[w], [%[s]], #4\n"
-            "sxtb16 %[v], %[w]\n"
-            TFM_LINE("[%[t]], #64", "-64", "%[v]")
-            "sxtb16 %[w], %[w], ror #8\n"
-            TFM_LINE("[%[t], #-32]", "-32", "%[w]"), "6")
-        TFM_WALK_OPERANDS);
-    walk->at = s - 1;
-}
-/* [/asm4] */
-
-TFM_INLINE void tfm_walk2(tfm_rle_walk *walk, const uint32_t *t, int32_t acc[8]) {
-    const uint8_t *s = walk->at;
-    uint32_t w, v, x;
-    t += TFM_RLE_FIRST * 8;
-    __asm volatile(
-        TFM_WALK(
-            "ldrsb %[w], [%[s]], #1\n"
-            "ldrsb %[v], [%[s]], #1\n"
-            "pkhbt %[w], %[w], %[v], lsl #16\n"
-            TFM_LINE("[%[t]], #32", "-32", "%[w]"), "5")
-        TFM_WALK_OPERANDS);
-    walk->at = s - 1;
-}
-
-TFM_INLINE void tfm_walk1(tfm_rle_walk *walk, const uint32_t *t, int32_t acc[8]) {
-    const uint8_t *s = walk->at;
-    uint32_t w, v, x;
-    t += TFM_RLE_FIRST * 4;
-    __asm volatile(
-        TFM_WALK(
-            "ldrsb %[v], [%[s]], #1\n"
-            TFM_HALVES("[%[t]], #16", "0", "1", "%[v]")
-            TFM_HALVES("[%[t], #-12]", "2", "3", "%[v]")
-            TFM_HALVES("[%[t], #-8]", "4", "5", "%[v]")
-            TFM_HALVES("[%[t], #-4]", "6", "7", "%[v]"), "4")
-        TFM_WALK_OPERANDS);
-    walk->at = s - 1;
-}
-
-/* Dense weights w..end-1, a multiple of four: 38 instructions for 32 products. */
-TFM_INLINE void tfm_dense4(const int8_t *w_n, const int8_t *end, const uint32_t *t, int32_t acc[8]) {
-    uint32_t w, v, x;
-    __asm volatile(
-        "1: ldr %[w], [%[s]], #4\n"
-        "sxtb16 %[v], %[w]\n"
-        TFM_LINE("[%[t]], #64", "-64", "%[v]")
-        "sxtb16 %[w], %[w], ror #8\n"
-        TFM_LINE("[%[t], #-32]", "-32", "%[w]")
-        "ldr %[x], %[end]\n"
-        "cmp %[s], %[x]\n"
-        "bne 1b\n"
-        : TFM_ACC8(acc), [s] "+r"(w_n), [t] "+r"(t), [w] "=&r"(w), [v] "=&r"(v), [x] "=&r"(x)
-        : [end] "m"(end) : "cc", "memory");
-}
-
-#else
+#define TFM_UNUSED __attribute__((unused))
 
 /* Eight SMLADs of one weight pair with the eight words at t. */
 TFM_INLINE void tfm_line(const uint32_t *t, uint32_t w, int32_t acc[8]) {
@@ -190,13 +48,245 @@ TFM_INLINE void tfm_walk1(tfm_rle_walk *walk, const uint32_t *t, int32_t acc[8])
     } while (tfm_rle_more(walk));
 }
 
-TFM_INLINE void tfm_dense4(const int8_t *w_n, const int8_t *end, const uint32_t *t, int32_t acc[8]) {
-    for (; w_n < end; w_n += 4, t += 16) {
-        const uint32_t w = tfm_load4(w_n);
-        tfm_line(t, tfm_sxtb16(w), acc);
-        tfm_line(t + 8, tfm_sxtb16_ror8(w), acc);
+/* Any layer and any tile, row by row. */
+#define TFM_ROWS(NAME, WALK)                                                                          \
+    static void NAME(const tfm_tile_layer *l, const uint32_t *tile, int8_t *out, int32_t n) {         \
+        tfm_rle_walk walk = {l->weight->stream, 0, 0};                                                \
+        for (int32_t row = 0; row < l->cout; row++) {                                                 \
+            const int32_t b = tfm_bias(l->quant, row);                                                \
+            int32_t acc[8] = {b, b, b, b, b, b, b, b};                                                \
+            if (tfm_rle_row(&walk)) WALK(&walk, tile, acc);                                           \
+            for (int32_t p = 0; p < n; p++)                                                           \
+                out[p * l->cout + row] = tfm_requant(acc[p], l->quant->mult[row], l->quant->shift, l->quant->zp_out); \
+        }                                                                                             \
     }
-}
+
+#if TFM_HAS_DSP
+
+/* What the rows need besides the fourteen registers that a block takes: from sp on, as the last argument
+ * of a function that keeps nothing else on the stack. The order of the fields matters. */
+typedef struct {
+    const int32_t *mult;  /* of the row */
+    int8_t *out;          /* of the row, pixel 0 */
+    int32_t zp, stride;   /* stride: bytes between pixels */
+    const uint32_t *tile; /* what header 0 points to: 128 blocks before the tile */
+    int32_t bias;         /* bytes from mult to bias */
+    int32_t empty_ok;     /* the outputs of empty rows are there already */
+    uint32_t saved[9];    /* the caller's registers */
+} tfm_row_frame;
+
+/* How the walk moves: r8 is the stream, r9 the tile. Loading a block's weights takes r8 behind the next
+ * header, and that header, added to r9, gives the next block. A header that begins a row is negative:
+ * the sum wraps around and sets the carry. (The tile lies above the first 8 KB of the address space.)
+ * Between blocks r9 stands two words early: a block ends with its last two words, loaded by one LDRD
+ * that moves r9 to them, so that the three words before can be one LDMDB. */
+
+/* The first block of a row. Its first line lands in the accumulators by one LDM and takes the bias. */
+#define TFM_FIRST4 \
+    "ldrd r1, r2, [sp, #16]\n" \
+    "ldr r10, [r8], #5\n" \
+    "ldr r12, [r9, r2]\n" \
+    "add r9, r1, lr, lsl #6\n" \
+    "sxtb16 lr, r10\n" \
+    "ldm r9, {r0-r7}\n" \
+    "smlad r4, r4, lr, r12\n" \
+    "smlad r6, r6, lr, r12\n" \
+    "smlad r2, r2, lr, r12\n" \
+    "smlad r7, r7, lr, r12\n" \
+    "sxtb16 r10, r10, ror #8\n" \
+    "smlad r3, r3, lr, r12\n" \
+    "smlad r5, r5, lr, r12\n" \
+    "smlad r1, r1, lr, r12\n" \
+    "smlad r0, r0, lr, r12\n" \
+    "ldrd r11, r12, [r9, #56]!\n" \
+    "smlad r6, r11, r10, r6\n" \
+    "smlad r7, r12, r10, r7\n" \
+    "ldmdb r9, {r11, r12, lr}\n" \
+    "smlad r3, r11, r10, r3\n" \
+    "smlad r5, lr, r10, r5\n" \
+    "ldr r11, [r9, #-16]\n" \
+    "smlad r4, r12, r10, r4\n" \
+    "smlad r2, r11, r10, r2\n" \
+    "ldrsb lr, [r8, #-1]\n" \
+    "ldrd r11, r12, [r9, #-24]\n" \
+    "smlad r0, r11, r10, r0\n" \
+    "adds r9, r9, lr, lsl #6\n" \
+    "smlad r1, r12, r10, r1\n"    
+
+/* [asm4] */
+/* A block in 30 instructions with its branch. The order is the one in which a Cortex-M7, which issues up
+ * to two instructions a cycle in order, waits least: a product beside a load or a widening. */
+#define TFM_BLOCK4 \
+    "ldrd r11, r12, [r9, #8]\n" \
+    "ldr r10, [r8], #5\n" \
+    "sxtb16 lr, r10\n" \
+    "smlad r1, r12, lr, r1\n" \
+    "smlad r0, r11, lr, r0\n" \
+    "ldrd r11, r12, [r9, #16]\n" \
+    "smlad r3, r12, lr, r3\n" \
+    "smlad r2, r11, lr, r2\n" \
+    "ldrd r11, r12, [r9, #24]\n" \
+    "smlad r4, r11, lr, r4\n" \
+    "sxtb16 r10, r10, ror #8\n" \
+    "smlad r5, r12, lr, r5\n" \
+    "ldrd r11, r12, [r9, #32]\n" \
+    "smlad r6, r11, lr, r6\n" \
+    "smlad r7, r12, lr, r7\n" \
+    "ldrd r11, r12, [r9, #64]!\n" \
+    "smlad r7, r12, r10, r7\n" \
+    "smlad r6, r11, r10, r6\n" \
+    "ldmdb r9, {r11, r12, lr}\n" \
+    "smlad r3, r11, r10, r3\n" \
+    "ldr r11, [r9, #-16]\n" \
+    "smlad r4, r12, r10, r4\n" \
+    "smlad r5, lr, r10, r5\n" \
+    "ldrsb lr, [r8, #-1]\n" \
+    "smlad r2, r11, r10, r2\n" \
+    "ldrd r11, r12, [r9, #-24]\n" \
+    "adds r9, r9, lr, lsl #6\n" \
+    "smlad r1, r12, r10, r1\n" \
+    "smlad r0, r11, r10, r0\n"    
+/* [/asm4] */
+
+#define TFM_FIRST2 \
+    "ldrd r1, r2, [sp, #16]\n" \
+    "ldrsb r10, [r8], #3\n" \
+    "ldr r12, [r9, r2]\n" \
+    "add r9, r1, lr, lsl #5\n" \
+    "ldrsb lr, [r8, #-2]\n" \
+    "ldm r9, {r0-r7}\n" \
+    "pkhbt r10, r10, lr, lsl #16\n" \
+    "add r9, r9, #24\n" \
+    "ldrsb lr, [r8, #-1]\n" \
+    "smlad r0, r0, r10, r12\n" \
+    "smlad r1, r1, r10, r12\n" \
+    "adds r9, r9, lr, lsl #5\n" \
+    "smlad r2, r2, r10, r12\n" \
+    "smlad r3, r3, r10, r12\n" \
+    "smlad r4, r4, r10, r12\n" \
+    "smlad r5, r5, r10, r12\n" \
+    "smlad r6, r6, r10, r12\n" \
+    "smlad r7, r7, r10, r12\n"
+#define TFM_BLOCK2 \
+    "ldrsb r10, [r8], #3\n" \
+    "ldrsb lr, [r8, #-2]\n" \
+    "ldrd r11, r12, [r9, #32]!\n" \
+    "pkhbt r10, r10, lr, lsl #16\n" \
+    "smlad r6, r11, r10, r6\n" \
+    "smlad r7, r12, r10, r7\n" \
+    "ldmdb r9, {r11, r12, lr}\n" \
+    "smlad r3, r11, r10, r3\n" \
+    "ldr r11, [r9, #-16]\n" \
+    "smlad r4, r12, r10, r4\n" \
+    "smlad r5, lr, r10, r5\n" \
+    "ldrsb lr, [r8, #-1]\n" \
+    "smlad r2, r11, r10, r2\n" \
+    "ldrd r11, r12, [r9, #-24]\n" \
+    "smlad r0, r11, r10, r0\n" \
+    "adds r9, r9, lr, lsl #5\n" \
+    "smlad r1, r12, r10, r1\n"
+
+/* A word holds two pixels of one channel, the weight is a low half. */
+#define TFM_FIRST1 \
+    "ldrd r1, r2, [sp, #16]\n" \
+    "ldrsb r10, [r8], #2\n" \
+    "ldr r12, [r9, r2]\n" \
+    "add r9, r1, lr, lsl #4\n" \
+    "ldrsb lr, [r8, #-1]\n" \
+    "ldm r9, {r1, r3, r5, r7}\n" \
+    "add r9, r9, #8\n" \
+    "smlabb r0, r1, r10, r12\n" \
+    "smlatb r1, r1, r10, r12\n" \
+    "adds r9, r9, lr, lsl #4\n" \
+    "smlabb r2, r3, r10, r12\n" \
+    "smlatb r3, r3, r10, r12\n" \
+    "smlabb r4, r5, r10, r12\n" \
+    "smlatb r5, r5, r10, r12\n" \
+    "smlabb r6, r7, r10, r12\n" \
+    "smlatb r7, r7, r10, r12\n"
+#define TFM_BLOCK1 \
+    "ldrsb r10, [r8], #2\n" \
+    "ldrd r11, r12, [r9, #16]!\n" \
+    "ldrsb lr, [r8, #-1]\n" \
+    "smlabb r4, r11, r10, r4\n" \
+    "smlatb r5, r11, r10, r5\n" \
+    "smlabb r6, r12, r10, r6\n" \
+    "smlatb r7, r12, r10, r7\n" \
+    "ldrd r11, r12, [r9, #-8]\n" \
+    "smlabb r0, r11, r10, r0\n" \
+    "adds r9, r9, lr, lsl #4\n" \
+    "smlatb r1, r11, r10, r1\n" \
+    "smlabb r2, r12, r10, r2\n" \
+    "smlatb r3, r12, r10, r3\n"
+
+/* [epilogue] */
+/* Eight accumulators to eight bytes, a stride apart: multiply, saturate, store. The header was in lr. */
+#define TFM_REQUANT \
+    "ldm sp, {r9, r10, r11, lr}\n" \
+    "ldr r12, [r9], #4\n" \
+    "smmlar r1, r1, r12, r11\n" \
+    "smmlar r4, r4, r12, r11\n" \
+    "ssat r1, #8, r1\n" \
+    "smmlar r6, r6, r12, r11\n" \
+    "strb r1, [r10, lr]\n" \
+    "smmlar r2, r2, r12, r11\n" \
+    "ssat r6, #8, r6\n" \
+    "smmlar r3, r3, r12, r11\n" \
+    "ssat r4, #8, r4\n" \
+    "smmlar r7, r7, r12, r11\n" \
+    "ssat r2, #8, r2\n" \
+    "smmlar r5, r5, r12, r11\n" \
+    "strb r4, [r10, lr, lsl #2]\n" \
+    "smmlar r0, r0, r12, r11\n" \
+    "add r11, r10, lr\n" \
+    "add r12, lr, lr, lsl #1\n" \
+    "ssat r0, #8, r0\n" \
+    "strb r2, [r10, lr, lsl #1]\n" \
+    "ssat r3, #8, r3\n" \
+    "strb r6, [r10, r12, lsl #1]\n" \
+    "ssat r5, #8, r5\n" \
+    "strb r3, [r10, r12]\n" \
+    "strb r0, [r10], #1\n" \
+    "strd r9, r10, [sp]\n" \
+    "ssat r7, #8, r7\n" \
+    "strb r5, [r11, lr, lsl #2]\n" \
+    "strb r7, [r11, r12, lsl #1]\n" \
+    "ldrsb lr, [r8, #-1]\n"
+/* [/epilogue] */
+
+/* [rows] */
+/* 1: a row begins. 2: its next block. 3: no more. 4: what comes next? 5: empty rows, or 6: the end.
+ * Returns the header that ended the walk. */
+#define TFM_FAST(NAME, FIRST, BLOCK)                                            \
+    __attribute__((naked, noinline)) static int32_t NAME(                       \
+        TFM_UNUSED const uint8_t *stream, TFM_UNUSED int32_t r1, TFM_UNUSED int32_t r2, TFM_UNUSED int32_t r3, \
+        TFM_UNUSED tfm_row_frame frame) {                                       \
+        __asm volatile(                                                         \
+            "add r12, sp, #28\n"                                                \
+            "stm r12, {r4-r11, lr}\n"                                           \
+            "mov r8, r0\n"                                                      \
+            "ldrd r9, r10, [sp]\n"                                              \
+            "b 5f\n"                                                            \
+            "1: " FIRST "bcs 3f\n"                                              \
+            "2: " BLOCK "bcc 2b\n"                                              \
+            "3: " TFM_REQUANT                                                   \
+            "4: cmn lr, #8\n"                                                   \
+            "blt 1b\n"                                                          \
+            "mvns r0, lr\n" /* how many empty rows */                           \
+            "beq 6f\n"                                                          \
+            "ldr r1, [sp, #24]\n"                                               \
+            "cmp r1, #0\n"                                                      \
+            "beq 6f\n"                                                          \
+            "add r9, r9, r0, lsl #2\n"                                          \
+            "add r10, r10, r0\n"                                                \
+            "strd r9, r10, [sp]\n"                                              \
+            "5: ldrsb lr, [r8], #1\n"                                           \
+            "b 4b\n"                                                            \
+            "6: mov r0, lr\n"                                                   \
+            "add r12, sp, #28\n"                                                \
+            "ldm r12, {r4-r11, pc}\n");                                         \
+    }
+/* [/rows] */
 
 #endif
 #endif

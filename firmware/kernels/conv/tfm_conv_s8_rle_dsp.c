@@ -28,12 +28,14 @@ int tfm_conv_s8_rle_dsp(int8_t *out, const int8_t *in, const tfm_rle *weight, co
     if (!tfm_conv_dims_ok(dims)) return TFM_ERR_DIMS;
     status = tfm_scratch_status(scratch, scratch_bytes, tfm_conv_s8_rle_dsp_scratch_bytes(dims));
     if (status) return status;
-    const int32_t pixels = tfm_conv_oh(dims) * tfm_conv_ow(dims);
-    for (int32_t at = 0; at < pixels; at += TFM_TILE, out += TFM_TILE * dims->cout) {
-        const tfm_tile_out to = {out, pixels - at < TFM_TILE ? pixels - at : TFM_TILE, dims->cout};
+    const int32_t pixels = tfm_conv_oh(dims) * tfm_conv_ow(dims), last = pixels - TFM_TILE;
+    tfm_tile_layer layer = {weight, quant, out, pixels, dims->cout, 0};
+    /* the last tile reaches back so that it is full, too */
+    for (int32_t at = 0; at < pixels; at += TFM_TILE) {
+        if (at > last && last > 0) at = last;
         for (int32_t p = 0; p < TFM_TILE; p++) /* a pixel past the end repeats the last one */
-            gather(scratch, p, in, dims, p < to.n ? at + p : pixels - 1, quant->zp_in, weight->block);
-        tfm_tile_rows_rle(&to, scratch, weight, dims->cout, quant);
+            gather(scratch, p, in, dims, at + p < pixels ? at + p : pixels - 1, quant->zp_in, weight->block);
+        tfm_tile_rows_rle(&layer, scratch, at);
     }
     return TFM_OK;
 }

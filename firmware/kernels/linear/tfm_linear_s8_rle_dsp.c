@@ -12,13 +12,17 @@ int tfm_linear_s8_rle_dsp(int8_t *out, const int8_t *in, const tfm_rle *weight, 
     if (!tfm_linear_dims_ok(dims)) return TFM_ERR_DIMS;
     status = tfm_scratch_status(scratch, scratch_bytes, tfm_linear_s8_rle_dsp_scratch_bytes(dims));
     if (status) return status;
-    const int32_t cin = dims->cin, cout = dims->cout, block = weight->block;
-    uint32_t *tile = scratch;
-    for (int32_t left = dims->pixels; left > 0; left -= TFM_TILE, out += TFM_TILE * cout) {
-        const tfm_tile_out to = {out, left < TFM_TILE ? left : TFM_TILE, cout};
-        for (int32_t p = 0; p < to.n; p++, in += cin) tfm_tile_expand(tile, p, 0, in, cin, block);
-        for (int32_t p = to.n; p < TFM_TILE; p++) tfm_tile_fill(tile, p, 0, 0, cin, block);
-        tfm_tile_rows_rle(&to, tile, weight, cout, quant);
+    const int32_t cin = dims->cin, pixels = dims->pixels, last = pixels - TFM_TILE;
+    tfm_tile_layer layer = {weight, quant, out, pixels, dims->cout, 0};
+    /* the last tile reaches back so that it is full, too */
+    for (int32_t at = 0; at < pixels; at += TFM_TILE) {
+        if (at > last && last > 0) at = last;
+        for (int32_t p = 0; p < TFM_TILE; p += 4) {
+            if (at + p + 3 < pixels) tfm_tile_expand4(scratch, p, 0, in + (at + p) * cin, cin, cin, weight->block);
+            else for (int32_t i = p; i < p + 4; i++) /* a pixel past the end repeats the last one */
+                tfm_tile_expand(scratch, i, 0, in + (at + i < pixels ? at + i : pixels - 1) * cin, cin, weight->block);
+        }
+        tfm_tile_rows_rle(&layer, scratch, at);
     }
     return TFM_OK;
 }

@@ -1,23 +1,64 @@
 #include "tfm_tile_rows.h"
 
-/* The three loops differ in the block they walk; written once so that they cannot drift apart. */
-#define ROWS(NAME, WALK)                                                                              \
-    static void NAME(tfm_rows r, const uint32_t *tile, const uint8_t *stream) {                       \
-        tfm_rle_walk walk = {stream, 0, 0};                                                           \
-        for (; r.mult != r.end; r.bias += r.bias_step) {                                              \
-            int32_t acc[8] = TFM_FILL8(*r.bias);                                                      \
-            if (tfm_rle_row(&walk)) WALK(&walk, tile, acc);                                           \
-            tfm_rows_store(&r, acc);                                                                  \
-        }                                                                                             \
-    }
-ROWS(rows4, tfm_walk4)
-ROWS(rows2, tfm_walk2)
-ROWS(rows1, tfm_walk1)
+TFM_ROWS(rows4, tfm_walk4)
+TFM_ROWS(rows2, tfm_walk2)
+TFM_ROWS(rows1, tfm_walk1)
 
-void tfm_tile_rows_rle(const tfm_tile_out *to, const uint32_t *tile, const tfm_rle *weight,
-                       int32_t cout, const tfm_quant *quant) {
-    const tfm_rows r = tfm_rows_begin(to, cout, quant);
-    if (weight->block == 4) rows4(r, tile, weight->stream);
-    else if (weight->block == 2) rows2(r, tile, weight->stream);
-    else rows1(r, tile, weight->stream);
+#if TFM_HAS_DSP
+
+TFM_FAST(fast4, TFM_FIRST4, TFM_BLOCK4)
+TFM_FAST(fast2, TFM_FIRST2, TFM_BLOCK2)
+TFM_FAST(fast1, TFM_FIRST1, TFM_BLOCK1)
+
+/* n bytes, a multiple of 4; both pointers aligned. `to` may lie behind `from`: what was just written is
+ * then read again and repeats. Distances are 4 * k bytes, so only blocks of up to k words are safe. */
+static void repeat(int8_t *to, int32_t distance, int32_t n) {
+    const int8_t *from = to - distance;
+    if (distance >= 32) {
+        for (; n >= 32; n -= 32)
+            __asm volatile("ldm %0!, {r3, r4, r5, r6, r8, r10, r11, r12}\n stm %1!, {r3, r4, r5, r6, r8, r10, r11, r12}\n"
+                           : "+r"(from), "+r"(to) : : "r3", "r4", "r5", "r6", "r8", "r10", "r11", "r12", "memory");
+    }
+    for (; n > 0; n -= 4, to += 4, from += 4) memcpy(to, from, 4);
+}
+
+/* An empty row gives the same byte for all pixels. Writing the outputs of such rows for the whole layer
+ * before the first tile is copying; a row of the tile would have to store byte by byte. */
+static void fill(const tfm_tile_layer *l) {
+    const tfm_quant *q = l->quant;
+    int8_t *to = l->out;
+    for (int32_t n = 0; n < l->cout; n++) *to++ = (int8_t)tfm_requant0(q->bias[n], q->mult[n], q->zp_out);
+    const int32_t rest = (l->pixels - 1) * l->cout;
+    if ((l->cout & 3) == 0 && ((uintptr_t)to & 3) == 0) repeat(to, l->cout, rest);
+    else for (int32_t i = 0; i < rest; i++) to[i] = to[i - l->cout];
+}
+
+/* 0 when the tile met an empty row whose outputs are not there. */
+static int fast(const tfm_tile_layer *l, const uint32_t *tile, int32_t at) {
+    const tfm_quant *q = l->quant;
+    const int32_t block = l->weight->block, bias = (const int8_t *)q->bias - (const int8_t *)q->mult;
+    const tfm_row_frame f = {q->mult, l->out + at * l->cout, q->zp_out, l->cout, tile + TFM_RLE_FIRST * 4 * block,
+                             bias, l->empty_ok, {0}};
+    int32_t (*const rows)(const uint8_t *, int32_t, int32_t, int32_t, tfm_row_frame)
+        = block == 4 ? fast4 : block == 2 ? fast2 : fast1;
+    return rows(l->weight->stream, 0, 0, 0, f) == -1;
+}
+
+#endif
+
+void tfm_tile_rows_rle(tfm_tile_layer *l, const uint32_t *tile, int32_t at) {
+    const int32_t left = l->pixels - at, n = left < TFM_TILE ? left : TFM_TILE, block = l->weight->block;
+#if TFM_HAS_DSP
+    if (n == TFM_TILE && l->quant->bias && !l->quant->shift) {
+        if (fast(l, tile, at)) return;
+        fill(l); /* the first tile found out that there are empty rows: it starts again */
+        l->empty_ok = 1;
+        fast(l, tile, at);
+        return;
+    }
+#endif
+    int8_t *out = l->out + at * l->cout;
+    if (block == 4) rows4(l, tile, out, n);
+    else if (block == 2) rows2(l, tile, out, n);
+    else rows1(l, tile, out, n);
 }
