@@ -7,9 +7,10 @@ import pytest
 
 from tinyformer import codegen as cg, toolchain as tc
 from tinyformer.errors import BadInput, CorruptModel, DoesNotFit, RunFolderError, UnsupportedOp
-from tinyformer.graph import Op, random_graph, run
+from tinyformer.graph import Op, random_graph, random_model, run
 from tinyformer.hardware import target
 from tinyformer.memory_alloc import validate
+from tinyformer.search_space import Arch, Downsample, InvertedResidual, Transformer
 from tinyformer.simulator import run_host
 
 BOARD = target('stm32f746')
@@ -35,6 +36,49 @@ def test_host_returns_the_reference_bytes(tmp_path, seed):
     out = run_host(cg.generate(g, BOARD, tmp_path/'fw'), x)
     print(f'{out.size} bytes compared')
     assert out.size > 0 and (out == run(g, x)).all()
+
+
+BANDED = Arch((17, 12, 3), 7, (Downsample(16, 'conv'), Downsample(12, 'ir', 4), InvertedResidual(12, 5), Transformer(8, 2, 20, 1, 16, True), Downsample(16, 'ir', 3)), 24)
+
+
+@pytest.mark.parametrize('memory', cg.MEMORY)
+@pytest.mark.parametrize('sparsity', (0., .8))
+def test_bands_change_no_byte(tmp_path, memory, sparsity):
+    "Odd heights, both strides, a convolution in front, additions and layers over tokens: the arena shrinks, the bytes stay."
+    g = random_model(BANDED, 1, sparsity)
+    fw, x = cg.generate(g, BOARD, tmp_path/'fw', memory=memory), images(g, 6)
+    validate(fw.plan)
+    out, whole = run_host(fw, x), cg.generate(g, BOARD, tmp_path/'whole', memory='fast')
+    print(f'{out.size} bytes compared, arena {fw.arena_bytes} of {whole.arena_bytes}, {len(fw.chains)} chains')
+    assert (out == run(g, x)).all()
+    assert (fw.arena_bytes < whole.arena_bytes and fw.chains) if memory != 'fast' else not fw.chains
+    assert [b['operators'] for b in json.loads((fw.folder/'plan.json').read_text())['bands']] == [[op.name for op in fw.graph.ops[c.first:c.last + 1]] for c in fw.chains]
+
+
+def test_every_row_of_a_chain_is_made_once_and_in_time():
+    "What a band reads has been made and is still kept, for every chain and every number of rows at a time."
+    g, n = random_model(BANDED, 1), 0
+    choices = cg.choose_kernels(g, BOARD)
+    for first, last in cg.runs(g, choices):
+        for a in range(first, last):
+            for b in range(a + 1, last + 1):
+                ops = g.ops[a:b + 1]
+                if all(op.kind == 'add' for op in ops): continue
+                h = cg.heights(ops)[1:]
+                for rows in range(1, h[-1] + 1):
+                    kept, made = cg.kept(g, cg.Chain(a, b, rows)), [0]*len(ops)
+                    for band in cg.schedule(ops, rows):
+                        for i, (start, end) in enumerate(band):
+                            assert start == made[i] <= end <= h[i]
+                            if i and end > start:
+                                k, s, p = cg.window(ops[i])
+                                low, high = max(0, start*s - p), min((end - 1)*s - p + k, h[i - 1])
+                                assert high <= made[i - 1] and low >= made[i - 1] - kept[ops[i - 1].output][0]
+                            made[i] = end
+                            n += 1
+                    assert made[-1] == h[-1]
+    print(f'{n} steps')
+    assert n > 1000
 
 
 def test_same_input_same_folder_and_replaced_whole(tmp_path, graph):
@@ -150,14 +194,17 @@ def test_folder_builds_by_itself(tmp_path, graph):
 
 
 @pytest.mark.needs('cc')
-def test_no_memory_error_under_sanitizers(tmp_path, graph):
-    fw, x = cg.generate(graph, BOARD, tmp_path/'fw'), images(graph, 8)
+@pytest.mark.parametrize('banded', (False, True))
+def test_no_memory_error_under_sanitizers(tmp_path, graph, banded):
+    graph = random_model(BANDED, 1, .5) if banded else graph
+    fw, x = cg.generate(graph, BOARD, tmp_path/'fw', memory='least'), images(graph, 8)
+    assert bool(fw.chains) == banded
     f = fw.folder
     program = tc.compile_host([f/'model.c', f/'weights.c', *sorted((f/'kernels').glob('*.c')), f/'host'/'main.c'], None, [f/'include', f],
                               ('-O1', '-g', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'), shared=False, cc='gcc')
     done = subprocess.run([program], input=x.tobytes(), capture_output=True)
     assert done.returncode == 0, done.stderr.decode()
-    assert done.stdout == run(graph, x).tobytes() and len(done.stdout) == 80
+    assert done.stdout == run(graph, x).tobytes() and len(done.stdout) == 8 * graph.tensors[graph.output].nbytes
 
 
 def test_host_program_reports_a_wrong_byte(tmp_path, graph):
