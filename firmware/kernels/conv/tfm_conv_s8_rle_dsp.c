@@ -20,6 +20,29 @@ static void gather(uint32_t *tile, int32_t p, const int8_t *in, const tfm_conv_d
     }
 }
 
+/* Four pixels of one output row into the columns p to p + 3. Each tap is one run through the input, read
+ * without looking at left and right borders as long as it stays inside the tensor: what it read there
+ * is overwritten. Channels are rounded up to whole blocks; weights of the padding are 0. */
+static void gather4(uint32_t *tile, int32_t p, const int8_t *in, const tfm_conv_dims *d, int32_t oy, int32_t ox,
+                    int32_t zp, int32_t block) {
+    const int32_t c = tfm_padded(d->cin, block), step = d->stride * d->cin, size = d->h * d->w * d->cin;
+    const int32_t y0 = oy * d->stride - d->pad, x0 = ox * d->stride - d->pad, run = 3 * step + c;
+    int32_t k0 = 0;
+    for (int32_t y = y0; y < y0 + d->kh; y++) {
+        for (int32_t x = x0; x < x0 + d->kw; x++, k0 += c) {
+            const int32_t at = (y * d->w + x) * d->cin, far = x + 3 * d->stride;
+            const int safe = y >= 0 && y < d->h && at >= 0 && at + run <= size;
+            if (safe) tfm_tile_expand4(tile, p, k0, in + at, step, c, block);
+            if (safe && x >= 0 && far < d->w) continue;
+            for (int32_t i = 0; i < 4; i++) {
+                const int8_t *in_k = tfm_patch_tap(in, d, y, x + i * d->stride, 0, 0);
+                if (!in_k) tfm_tile_fill(tile, p + i, k0, zp, d->cin, block);
+                else if (!safe) tfm_tile_expand(tile, p + i, k0, in_k, d->cin, block);
+            }
+        }
+    }
+}
+
 int tfm_conv_s8_rle_dsp(int8_t *out, const int8_t *in, const tfm_rle *weight, const tfm_conv_dims *dims,
                         const tfm_quant *quant, void *scratch, int32_t scratch_bytes) {
     int status = tfm_args_status(out, in, weight, dims, quant);
@@ -28,13 +51,17 @@ int tfm_conv_s8_rle_dsp(int8_t *out, const int8_t *in, const tfm_rle *weight, co
     if (!tfm_conv_dims_ok(dims)) return TFM_ERR_DIMS;
     status = tfm_scratch_status(scratch, scratch_bytes, tfm_conv_s8_rle_dsp_scratch_bytes(dims));
     if (status) return status;
-    const int32_t pixels = tfm_conv_oh(dims) * tfm_conv_ow(dims), last = pixels - TFM_TILE;
+    const int32_t ow = tfm_conv_ow(dims), pixels = tfm_conv_oh(dims) * ow, last = pixels - TFM_TILE;
     tfm_tile_layer layer = {weight, quant, out, pixels, dims->cout, 0};
     /* the last tile reaches back so that it is full, too */
     for (int32_t at = 0; at < pixels; at += TFM_TILE) {
         if (at > last && last > 0) at = last;
-        for (int32_t p = 0; p < TFM_TILE; p++) /* a pixel past the end repeats the last one */
-            gather(scratch, p, in, dims, at + p < pixels ? at + p : pixels - 1, quant->zp_in, weight->block);
+        for (int32_t p = 0; p < TFM_TILE; p += 4) {
+            const int32_t oy = (at + p) / ow, ox = at + p - oy * ow;
+            if (ox + 3 < ow && at + p < pixels) gather4(scratch, p, in, dims, oy, ox, quant->zp_in, weight->block);
+            else for (int32_t i = p; i < p + 4; i++) /* a pixel past the end repeats the last one */
+                gather(scratch, i, in, dims, at + i < pixels ? at + i : pixels - 1, quant->zp_in, weight->block);
+        }
         tfm_tile_rows_rle(&layer, scratch, at);
     }
     return TFM_OK;
