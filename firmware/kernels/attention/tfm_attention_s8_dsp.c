@@ -1,5 +1,5 @@
 #include "tfm_attention_rows.h"
-#include "tfm_softmax.h"
+#include "tfm_softmax_words.h"
 
 static int dims_ok(const tfm_attention *a) {
     return a->tokens >= 1 && a->tokens <= TFM_MAX_TOKENS && tfm_dim_ok(a->dim) && a->heads >= 1

@@ -1,4 +1,4 @@
-#include "tfm_softmax.h"
+#include "tfm_softmax_words.h"
 
 static int dims_ok(const tfm_softmax *s) {
     return tfm_dim_ok(s->rows) && s->n >= 1 && s->n <= TFM_MAX_TOKENS;
