@@ -45,7 +45,7 @@ def test_sweep(sweeps, name, place):
     d, kernels = done[place], sweep.OPERATORS[name]
     by = {k.name: int(n) for k, n in zip(sweep.TABLE, d['cases']) if n}
     print(f"{name} on {place}: {drawn} operators, {sum(by.values())} cases, {d['compared']} bytes compared, {d['statuses']} calls refused, {d['seconds']:.1f} s; {by}")
-    assert sum(by.values()) >= CASES and set(by) == {k.name for k in kernels} | {k.rows for k in kernels if k.rows} and min(by.values()) > 1000
+    assert sum(by.values()) >= CASES and set(by) == {k.name for k in kernels} | {k.rows for k in kernels if k.rows} and min(by.values()) > 500
     assert d['compared'] > CASES and d['statuses'] > 100
 
 
@@ -168,6 +168,16 @@ def test_image_needs_no_library(cc):
     assert {k.name for k in tk.CATALOGUE} <= names
     bad = [n for n in names if re.match(r'(__aeabi_[fdil]\d?[a-z]*(add|sub|mul|div|cmp|2)|__aeabi_u?l?divmod|__aeabi_ldivmod|__(u?divdi3|udivmod)|malloc|free|_sbrk|printf)', n)]
     assert not bad, bad
+
+
+@pytest.mark.needs('gcc')
+@pytest.mark.parametrize('optimize', ['-O0', '-Os'])
+def test_kernels_compile_in_a_build_of_ones_own(optimize, tmp_path):
+    "No flag but the core and the level: assembly that takes all registers gives way where a compiler keeps some."
+    r = subprocess.run(['arm-none-eabi-gcc', '-mcpu=cortex-m7', '-mthumb', '-std=gnu11', optimize, *WARNINGS, '-I', str(tk.FIRMWARE/'include'), '-c', *map(str, tk.sources())],
+                       capture_output=True, text=True, cwd=tmp_path)
+    assert r.returncode == 0, r.stderr[-2000:]
+    assert len(list(tmp_path.glob('*.o'))) == len(tk.sources())
 
 
 @pytest.mark.parametrize('cc', CCS)

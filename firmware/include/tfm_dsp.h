@@ -10,8 +10,10 @@
 #error "the dsp kernels read four weights as one little-endian word"
 #endif
 
-/* -DTFM_NO_DSP builds the portable form for a core that has the extension: to measure what it gives. */
-#if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP && defined(__thumb2__) && !defined(TFM_NO_DSP)
+/* -DTFM_NO_DSP builds the portable form for a core that has the extension: to measure what it gives.
+ * The assembly takes every register there is, so an unoptimised build, which spends one on a frame
+ * pointer and others on nothing, has the portable form, too; clang also wants -fomit-frame-pointer. */
+#if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP && defined(__thumb2__) && defined(__OPTIMIZE__) && !defined(TFM_NO_DSP)
 #define TFM_HAS_DSP 1
 #else
 #define TFM_HAS_DSP 0
