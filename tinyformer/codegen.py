@@ -376,6 +376,25 @@ def _stretch(graph, chain, names, args, first, last, y, n):
     return lines
 
 # %% ../nbs/13_codegen.ipynb #c082
+def _least_of(x, most, needed): return f'{x} < {most} ? {x} : {most}' if needed else x
+
+def _ring_ends(graph, chain, rings):
+    "C that says up to which row each ring must be made for the rows before `end` of the chain's output."
+    h, lines, last = heights(graph.ops[chain.first:chain.last + 1])[1:], [], ('end', chain.last)
+    for i in reversed(rings):
+        k, s, p = window(graph.ops[i + 1])
+        x = _times(s * math.prod(window(op)[1] for op in graph.ops[i + 2:last[1] + 1]), last[0])
+        x += f' + {k - s - p}' if k > s + p else f' - {s + p - k}' if k < s + p else ''
+        have, last = h[i - chain.first], (f'end_{i:02d}', i)
+        lines.append(f'const int32_t {last[0]} = {_least_of(x, have, (h[i - chain.first + 1] - 1)*s - p + k > have)};')
+    return lines
+
+def _fill_ring(calls, i, rows, whole):
+    "C that makes the missing rows of ring `i`, which holds `rows` of them; `calls` makes n rows from row made_i on."
+    room = [f'n = end_{i:02d} - made_{i:02d};'] if whole else [f'n = {rows} - made_{i:02d} % {rows};', f'if (n > end_{i:02d} - made_{i:02d}) n = end_{i:02d} - made_{i:02d};']
+    return [f'for (int32_t n; made_{i:02d} < end_{i:02d}; made_{i:02d} += n) {{', *(f'    {l}' for l in room + calls), '}']
+
+# %% ../nbs/13_codegen.ipynb #c084
 def chain_lines(
     graph:Graph, # the model
     chain:Chain, # some of its operators
@@ -384,30 +403,18 @@ def chain_lines(
 )->list:         # lines of C
     "The loop that runs a chain."
     part, h = kept(graph, chain), heights(graph.ops[chain.first:chain.last + 1])[1:]
-    rings = [i for i in range(chain.first, chain.last) if part[graph.ops[i].output][2]]
-    starts, rows = [chain.first] + [i + 1 for i in rings], h[-1]
-    ends = [f'const int32_t end = {_least_of(f"y + {chain.rows}", rows, rows % chain.rows)};']
-    last, loops = ('end', chain.last), []
-    for i in reversed(rings):
-        factor = math.prod(window(op)[1] for op in graph.ops[i + 2:last[1] + 1])
-        k, s, p = window(graph.ops[i + 1])
-        much = _times(factor * s, last[0]) + (f' + {k - s - p}' if k - s - p > 0 else f' - {s + p - k}' if k - s - p else '')
-        high = h[i - chain.first]
-        ends.append(f'const int32_t end_{i:02d} = {_least_of(much, high, (h[i - chain.first + 1] - 1)*s - p + k > high)};')
-        last = f'end_{i:02d}', i
+    rings, rows = [i for i in range(chain.first, chain.last) if part[graph.ops[i].output][2]], h[-1]
+    body = [f'const int32_t end = {_least_of(f"y + {chain.rows}", rows, rows % chain.rows)};', *_ring_ends(graph, chain, rings)]
+    starts = [chain.first] + [i + 1 for i in rings]
     for a, i in zip(starts, rings):
-        total, made, end = part[graph.ops[i].output][0], f'made_{i:02d}', f'end_{i:02d}'
-        room = f'{end} - {made}' if total == h[i - chain.first] else None
-        lines = [f'n = {room};'] if room else [f'n = {total} - {made} % {total};', f'if (n > {end} - {made}) n = {end} - {made};']
-        loops += [f'for (int32_t n; {made} < {end}; {made} += n) {{', *(f'    {l}' for l in lines + _stretch(graph, chain, names, args, a, i, made, 'n')), '}']
-    body = [*ends, *loops, *_stretch(graph, chain, names, args, starts[-1], chain.last, 'y', 'end - y')]
+        held = part[graph.ops[i].output][0]
+        body += _fill_ring(_stretch(graph, chain, names, args, a, i, f'made_{i:02d}', 'n'), i, held, held == h[i - chain.first])
+    body += _stretch(graph, chain, names, args, starts[-1], chain.last, 'y', 'end - y')
     state = ''.join(f', made_{i:02d} = 0' for i in rings)
     what = f'/* {chain.first:02d} to {chain.last:02d}, band by band: {chain.rows} of {rows} rows at a time */'
     return [what, f'for (int32_t y = 0{state}; y < {rows}; y += {chain.rows}) {{', *(f'    {l}' for l in body), '}']
 
-def _least_of(x, most, needed): return f'{x} < {most} ? {x} : {most}' if needed else x
-
-# %% ../nbs/13_codegen.ipynb #c084
+# %% ../nbs/13_codegen.ipynb #c086
 def model_c(
     graph:Graph,     # the model
     choices:dict,    # op name -> Choice
@@ -425,7 +432,7 @@ def model_c(
         elif within[i].first == i: calls += chain_lines(graph, within[i], names, args)
     return fill('model.c', title=f'Model {graph.name}', functions='\n'.join(t for t, _ in made), calls='\n'.join(f'    {l}' for l in calls))
 
-# %% ../nbs/13_codegen.ipynb #c087
+# %% ../nbs/13_codegen.ipynb #c089
 def model_h(
     graph:Graph, # the model
     plan:Plan,   # of the arena
@@ -436,7 +443,7 @@ def model_h(
         output_shape=shape_text(o), input_zero=f'{-i.zero_point:+d}', output_zero=f'{-o.zero_point:+d}', input_scale=f'{i.scale:.9g}',
         output_scale=f'{o.scale:.9g}', arena_bytes=max(plan.peak, plan.align), lower_bound=plan.lower_bound, align=plan.align)
 
-# %% ../nbs/13_codegen.ipynb #c090
+# %% ../nbs/13_codegen.ipynb #c092
 ALIGNED = '#define TFM_ALIGNED __attribute__((aligned(4)))\n'
 
 def weights_files(
@@ -448,7 +455,7 @@ def weights_files(
     head = f'/* Constants of the model. Generated. */\n#ifndef TFM_WEIGHTS_H\n#define TFM_WEIGHTS_H\n#include <stdint.h>\n\n{decl}#endif\n'
     return head, f'/* Constants of the model. Generated. */\n#include "weights.h"\n\n{ALIGNED}\n' + '\n'.join(c_array(n, a) for n, a in arrays)
 
-# %% ../nbs/13_codegen.ipynb #c092
+# %% ../nbs/13_codegen.ipynb #c094
 def pick_example(
     graph:Graph,             # the model
     example:np.ndarray=None, # int8 of the input's shape
@@ -471,7 +478,7 @@ def example_h(
     return ('/* One input and its expected output. Generated. */\n#ifndef TFM_EXAMPLE_H\n#define TFM_EXAMPLE_H\n'
             f'#include <stdint.h>\n\n{ALIGNED}\n{parts}#endif\n')
 
-# %% ../nbs/13_codegen.ipynb #c095
+# %% ../nbs/13_codegen.ipynb #c097
 def kernel_sources(
     choices:dict, # op name -> Choice
 )->list:          # paths, sorted
@@ -492,7 +499,7 @@ def headers_of(
                 todo.append(path)
     return sorted(found)
 
-# %% ../nbs/13_codegen.ipynb #c098
+# %% ../nbs/13_codegen.ipynb #c100
 def ports()->list: # names
     "Boards with start-up code and a linker script, so that a whole image can be linked."
     return sorted(p.parent.name for p in (firmware_dir()/'ports').glob('*/link.ld'))
@@ -508,7 +515,7 @@ def linker_script(
         if n != 1: raise BadInput(f'the linker script of port {port!r} has no line for {region}')
     return text
 
-# %% ../nbs/13_codegen.ipynb #c101
+# %% ../nbs/13_codegen.ipynb #c103
 def check_flash(
     graph:Graph, # the model
     blobs:dict,  # as `constants` gives
@@ -521,7 +528,7 @@ def check_flash(
     raise DoesNotFit(f"the weights of {graph.name} need {size} bytes of flash, {size - limit} more than the {limit} there are. Largest: "
                      f"{', '.join(f'{n} ({s})' for s, n in per[:3])}. Prune more, or choose a target with more flash.")
 
-# %% ../nbs/13_codegen.ipynb #c104
+# %% ../nbs/13_codegen.ipynb #c106
 @dataclass(frozen=True, repr=False)
 class Firmware:
     "A generated folder and the figures that were known before compiling."
@@ -542,12 +549,13 @@ class Firmware:
         "C function -> name of the operator that it runs."
         return {f'tfm_op_{c_name(i, op.name)}': op.name for i, op in enumerate(self.graph.ops)}
 
-# %% ../nbs/13_codegen.ipynb #c107
+# %% ../nbs/13_codegen.ipynb #c109
 def plan_dict(
     fw:Firmware, # a model with its plan
 )->dict:         # plain JSON data
     "What plan.json holds."
-    ops = [dict(name=op.name, kind=op.kind, function=f, kernel=c.kernel.name, block=c.block, weight_bytes=c.weight_bytes, scratch_bytes=c.scratch_bytes)
+    ops = [dict(name=op.name, kind=op.kind, function=f, kernel=c.kernel.name, block=c.block, weight_bytes=c.weight_bytes, scratch_bytes=c.scratch_bytes,
+                predicted_instructions=c.instructions)
            for f, op in zip(fw.functions, fw.graph.ops) for c in [fw.choices[op.name]]]
     tensors = [dict(name=i.name, offset=fw.plan.offsets[i.name], bytes=i.size, first_step=i.start, end_step=i.stop) for i in fw.plan.intervals]
     chains = [dict(operators=[op.name for op in fw.graph.ops[c.first:c.last + 1]], rows=c.rows) for c in fw.chains]
@@ -555,7 +563,7 @@ def plan_dict(
                 sram_limit_bytes=fw.target.sram_bytes, arena_bytes=fw.arena_bytes, arena_lower_bound_bytes=fw.arena_lower_bound_bytes,
                 weights_bytes=fw.weights_bytes, weights_bytes_dense=fw.weights_bytes_dense, tensors=tensors, operators=ops, bands=chains)
 
-# %% ../nbs/13_codegen.ipynb #c110
+# %% ../nbs/13_codegen.ipynb #c112
 def text_files(
     fw:Firmware,  # a model with its plan
     blobs:dict,   # as `constants` gives
@@ -572,7 +580,7 @@ def text_files(
              'example.h': example_h(fw.graph, x), 'Makefile': make, 'README.md': readme, 'plan.json': json.dumps(plan_dict(fw), indent=1) + '\n'}
     return files if fw.port == 'host' else files | {'port/link.ld': linker_script(fw.port, t)}
 
-# %% ../nbs/13_codegen.ipynb #c112
+# %% ../nbs/13_codegen.ipynb #c114
 def copied_files(
     fw:Firmware, # a model with its plan
 )->dict:         # relative path -> source file
@@ -583,7 +591,7 @@ def copied_files(
     if fw.port == 'host': return res
     return res | {f'port/{p.name}': p for folder in ('cortex_m', fw.port) for p in (root/'ports'/folder).glob('*.[ch]')}
 
-# %% ../nbs/13_codegen.ipynb #c115
+# %% ../nbs/13_codegen.ipynb #c117
 def write_folder(
     folder:Path, # made, or replaced if it is an earlier generated folder
     texts:dict,  # relative path -> text
@@ -605,7 +613,7 @@ def write_folder(
     except OSError as e:
         raise RunFolderError(f'cannot write {folder}: {e.strerror or e}. Free some space, or choose a folder you can write to.') from e
 
-# %% ../nbs/13_codegen.ipynb #c118
+# %% ../nbs/13_codegen.ipynb #c120
 def generate(
     graph:Graph,             # the model
     target:Target,           # with the budget to meet
@@ -631,7 +639,7 @@ def generate(
     write_folder(folder, text_files(fw, blobs, x), copied_files(fw))
     return fw
 
-# %% ../nbs/13_codegen.ipynb #c121
+# %% ../nbs/13_codegen.ipynb #c123
 @patch
 def __repr__(self:Firmware): return f'Firmware({self.graph.name} for {self.target.name}, {self.weights_bytes} B constants, {self.arena_bytes} B arena)'
 
@@ -643,7 +651,7 @@ def _repr_markdown_(self:Firmware):
             f'(dense {self.weights_bytes_dense:,}), arena {self.arena_bytes:,} of {self.target.sram_bytes:,} bytes of SRAM '
             f'(no plan below {self.arena_lower_bound_bytes:,})\n\n| file | bytes |\n|:--|--:|\n{rows}')
 
-# %% ../nbs/13_codegen.ipynb #c134
+# %% ../nbs/13_codegen.ipynb #c136
 def plot_step(
     fw:Firmware, # a generated model
     step:int=0,  # which operator runs
