@@ -82,7 +82,6 @@ TFM_OUTLINE static void tfm_rows_four(const tfm_rows_out *to, const uint32_t *ro
  * There are at least two steps, and an even number of them. */
 TFM_OUTLINE static void tfm_rows_fours(const uint32_t *rows, const uint32_t *columns) {
     uint32_t q, r, k, l, s0, s1, s2, s3, s4, s5, s6, s7;
-    /* [dot] */
     __asm volatile(
         "0: ldr %[k], [%[b]]\n"        /* k and l: columns in turn, each loaded one column early */
         "ldr %[q], [%[a]]\n"        /* q and r: this step's words of both rows */
@@ -101,6 +100,7 @@ TFM_OUTLINE static void tfm_rows_fours(const uint32_t *rows, const uint32_t *col
         "ldr %[q], [%[a], #8]\n"
         "smuad %[s7], %[r], %[l]\n"
         "b 2f\n"
+/* [step] */
         "1: ldr %[r], [%[a], #4]\n"
         "smlad %[s0], %[q], %[k], %[s0]\n"
         "ldr %[l], [%[b], #4]\n"
@@ -115,6 +115,7 @@ TFM_OUTLINE static void tfm_rows_fours(const uint32_t *rows, const uint32_t *col
         "smlad %[s3], %[q], %[l], %[s3]\n"
         "ldr %[q], [%[a], #8]\n"
         "smlad %[s7], %[r], %[l], %[s7]\n"
+/* [/step] */
         "2: ldr %[r], [%[a], #12]\n"
         "smlad %[s0], %[q], %[k], %[s0]\n"
         "ldr %[l], [%[b], #20]\n"
@@ -169,7 +170,6 @@ TFM_OUTLINE static void tfm_rows_fours(const uint32_t *rows, const uint32_t *col
         : [a] "+r"(rows), [b] "+r"(columns), [q] "=&r"(q), [r] "=&r"(r), [k] "=&r"(k), [l] "=&r"(l), [s0] "=&r"(s0),
           [s1] "=&r"(s1), [s2] "=&r"(s2), [s3] "=&r"(s3), [s4] "=&r"(s4), [s5] "=&r"(s5), [s6] "=&r"(s6), [s7] "=&r"(s7)
         : [last] "i"(TFM_ROWS_END) : "cc", "memory");
-    /* [/dot] */
 }
 #endif
 

@@ -25,7 +25,6 @@ static inline int32_t tfm_softmax_max(const int8_t *x, int32_t n) {
 #if TFM_HAS_DSP
     if (x < end) {
         uint32_t w, v, t;
-        /* [max] */
         __asm volatile(
             "1: ldr %[w], [%[x]]\n"
             "ldr %[v], [%[x], #4]\n"
@@ -40,7 +39,6 @@ static inline int32_t tfm_softmax_max(const int8_t *x, int32_t n) {
             "sel %[m], %[l], %[m]"
             : [x] "+r"(x), [m] "+r"(m), [l] "+r"(l), [w] "=&r"(w), [v] "=&r"(v), [t] "=&r"(t)
             : [end] "r"(end) : "cc", "memory");
-        /* [/max] */
     }
 #else
     for (; x < end; x += 8) m = tfm_max4(m, tfm_load4(x)), l = tfm_max4(l, tfm_load4(x + 4));
@@ -62,7 +60,6 @@ static inline uint32_t tfm_softmax_exps(uint32_t *word, const int8_t *x, int32_t
         const int8_t *end = x + body;
         const uint32_t ones = 0x00010001u;
         uint32_t a, b, c, d, e, f, g, h;
-        /* [exps] */
         __asm volatile(
             "1: ldrsb %[a], [%[x]]\n"
             "ldrsb %[b], [%[x], #2]\n"
@@ -99,7 +96,6 @@ static inline uint32_t tfm_softmax_exps(uint32_t *word, const int8_t *x, int32_t
             : [x] "+r"(x), [w] "+r"(word), [s] "+r"(sum), [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c), [d] "=&r"(d),
               [e] "=&r"(e), [f] "=&r"(f), [g] "=&r"(g), [h] "=&r"(h)
             : [t] "r"((uintptr_t)table + 2u * (uint32_t)at), [i] "r"(ones), [end] "r"(end) : "cc", "memory");
-        /* [/exps] */
         sum += (uint32_t)body << 15;
         n -= body;
     }
@@ -123,7 +119,7 @@ static inline void tfm_softmax_scale(uint32_t *word, int32_t pairs, uint32_t sum
     uint32_t *p = word, *end = word + 4 * pairs;
 #if TFM_HAS_DSP
     uint32_t a, b, c, d;
-    /* [scale] */
+/* [scale] */
     __asm volatile(
         "ldr %[a], [%[p]]\n"
         "1: smlawb %[c], %[m], %[a], %[k]\n"
@@ -141,7 +137,7 @@ static inline void tfm_softmax_scale(uint32_t *word, int32_t pairs, uint32_t sum
         "bne 1b"
         : [p] "+r"(p), [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c), [d] "=&r"(d)
         : [m] "r"(mult), [k] "r"(half), [end] "r"(end) : "cc", "memory");
-    /* [/scale] */
+/* [/scale] */
 #else
     for (; p < end; p += 2) {
         const int64_t low = (int64_t)mult * tfm_low16(*p) >> 16, high = (int64_t)mult * tfm_high16(*p) >> 16;
