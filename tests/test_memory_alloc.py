@@ -1,5 +1,6 @@
 "Property sweeps of the arena planner against oracles that share no code with it."
 import random
+from pathlib import Path
 from dataclasses import replace
 from itertools import count
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from tinyformer.errors import BadInput, DoesNotFit
-from tinyformer.memory_alloc import BranchAndBound, Interval, Plan, aligned, lifetimes, live_bytes, lower_bound, plan, plot_plan, validate
+from tinyformer.memory_alloc import read_csv, solve, BranchAndBound, Interval, Plan, aligned, lifetimes, live_bytes, lower_bound, plan, plot_plan, validate
 
 SWEEP = settings(deadline=None, max_examples=150, derandomize=True)
 
@@ -176,3 +177,27 @@ def test_plot_shows_what_is_live():
         bars = plot_plan(p, t).containers
         assert [bar[0].get_alpha() == .75 for bar in bars] == [i.start <= t < i.stop for i in p.intervals]
     assert '**Peak 16 bytes**, lower bound 16, proven optimal' in p._repr_markdown_()
+
+
+# ---- MiniMalloc's public instances, where the files are at hand: beside the checkout, as its continuous integration has them
+
+PUZZLES = Path(__file__).resolve().parents[2]/'shared'/'data'/'minimalloc'
+
+
+@pytest.mark.parametrize('path', sorted(PUZZLES.glob('?.1048576.csv')) or [None], ids=lambda p: p.name[0] if p else 'absent')
+def test_public_puzzles_are_solved_at_their_capacity(path):
+    if path is None:
+        assert not PUZZLES.parent.parent.exists(), f'{PUZZLES} holds no instance'
+        return print(f'MiniMalloc instances are not at hand ({PUZZLES}); nothing was compared')
+    p = solve(read_csv(path), align=1, capacity=1048576)
+    validate(p)
+    assert p.peak <= 1048576 and p.proven == (p.peak == p.lower_bound) and p.seconds < 60
+    print(f'{path.name}: {len(p.intervals)} buffers, peak {p.peak}, {p.seconds:.1f} s')
+
+
+@settings(deadline=None, max_examples=60, derandomize=True)
+@given(intervals(n=9, steps=6, size=20))
+def test_solve_is_sound(ivs):
+    p = solve(ivs, align=1, nodes=3000)
+    validate(p)
+    assert owners(p) is None and lower_bound(ivs, 1) <= p.peak <= plan(ivs, align=1).peak

@@ -159,6 +159,23 @@ def cmd_bench(a):
     if bad := sum(r['bytes_different'] or 0 for r in rows): raise TinyFormerError(f'{bad} output bytes differ from the NumPy reference: a kernel is wrong.')
 
 
+def cmd_plan(a):
+    import json
+    from tinyformer.files import write_text
+    from tinyformer.memory_alloc import csv_text, read_csv, solve, validate
+    plan = solve(read_csv(a.file), align=a.align, capacity=a.capacity)
+    validate(plan)
+    out = a.out or a.file.with_suffix('.plan.csv')
+    write_text(out, csv_text(plan))
+    if a.json:
+        row = dict(peak=plan.peak, lower_bound=plan.lower_bound, seconds=round(plan.seconds, 3), proven=plan.proven, method=plan.method,
+                   capacity=a.capacity, offsets=plan.offsets)
+        if a.json == '-': return print(json.dumps(row, indent=1))
+        write_text(a.json, json.dumps(row, indent=1) + '\n')
+    print(f"peak {plan.peak:,} bytes, lower bound {plan.lower_bound:,}, {plan.seconds:.2f} s, proven {'yes' if plan.proven else 'no'} ({plan.method})\n"
+          f'offsets: {out}')
+
+
 def cmd_targets(a):
     from tinyformer.hardware import targets
     print(f"{'name':<16}{'core':<14}{'flash':>10}{'SRAM':>10}{'MHz':>6}  board")
@@ -209,6 +226,14 @@ def parser(argv):
     s.add_argument('--qemu', action='store_true', help='run folder: also run one image under qemu-system-arm and compare bytes and instructions')
     _step_parser(sub, 'report', 'write report.json and report.md of a finished run', cmd_report)
     _bench_parser(sub)
+    what = 'place buffers of fixed life and size in one arena'
+    q = sub.add_parser('plan', help=what, description=f'{what[0].upper()}{what[1:]}: a CSV of id,lower,upper,size (MiniMalloc\'s format) gets an offset column.')
+    q.add_argument('file', type=Path, metavar='FILE.csv', help='rows of id,lower,upper,size; a buffer lives from lower up to, not including, upper')
+    q.add_argument('--capacity', type=int, metavar='N', help='bytes there are; a plan above it is an error (default: as low as can be)')
+    q.add_argument('--align', type=int, default=1, metavar='N', help='every offset is a multiple of it (default: 1)')
+    q.add_argument('--out', type=Path, metavar='FILE', help='where the rows with their offsets go (default: FILE.plan.csv)')
+    q.add_argument('--json', metavar='FILE', help='write peak, lower bound, seconds, proven and offsets as JSON; - prints them')
+    q.set_defaults(fn=cmd_plan)
     sub.add_parser('targets', help='list the known boards', description='List the known boards with core, flash, SRAM and clock.').set_defaults(fn=cmd_targets)
     return p
 

@@ -4,19 +4,26 @@
 
 # %% auto #0
 __all__ = ['ORDERS', 'Interval', 'lifetimes', 'aligned', 'live_bytes', 'lower_bound', 'plot_lifetimes', 'lowest_gap', 'place',
-           'peak_of', 'promote', 'BranchAndBound', 'Plan', 'fullest', 'does_not_fit', 'plan', 'plot_plan', 'validate']
+           'peak_of', 'promote', 'BranchAndBound', 'Plan', 'fullest', 'does_not_fit', 'plan', 'plot_plan', 'validate',
+           'read_csv', 'csv_text', 'sections', 'deep_search', 'solve']
 
 # %% ../nbs/03_memory_alloc.ipynb #c002
-import time
+import csv, ctypes, io, time
 from bisect import bisect_left
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from importlib import resources
 from itertools import accumulate, combinations
+from math import gcd
+from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 from fastcore.basics import patch
 
 from .errors import BadInput, DoesNotFit
+from .toolchain import compile_host
 
 # %% ../nbs/03_memory_alloc.ipynb #c008
 @dataclass(frozen=True)
@@ -311,3 +318,79 @@ def validate(
         if i.start < j.stop and j.start < i.stop and max(x, y) < min(x + i.size, y + j.size):
             raise BadInput(f"{i.name!r} at {x}..{x + i.size} and {j.name!r} at {y}..{y + j.size} overlap "
                            f"at step {max(i.start, j.start)}")
+
+# %% ../nbs/03_memory_alloc.ipynb #c117
+def read_csv(
+    path: str|Path, # a CSV file
+) -> list:  # Intervals
+    "Intervals of a file in MiniMalloc's format. Raises `BadInput` that names the line."
+    try: rows = list(csv.DictReader(io.StringIO(Path(path).read_text(encoding='utf-8-sig'))))
+    except (OSError, UnicodeDecodeError) as e: raise BadInput(f"cannot read {path}: {getattr(e, 'strerror', None) or 'not a text file'}") from e
+    missing = {'id', 'lower', 'upper', 'size'} - set(rows[0] if rows else ())
+    if missing: raise BadInput(f"{path}: the first line must be id,lower,upper,size and rows must follow; missing: {', '.join(sorted(missing))}")
+    out = []
+    for n, r in enumerate(rows, 2):
+        try: out.append(Interval(r['id'], int(r['lower']), int(r['upper']), int(r['size'])))
+        except (TypeError, ValueError, BadInput) as e: raise BadInput(f"{path}, line {n}: {e}") from e
+    if len({i.name for i in out}) < len(out): raise BadInput(f"{path}: two rows have the same id")
+    return out
+
+# %% ../nbs/03_memory_alloc.ipynb #c120
+def csv_text(
+    plan: Plan,  # any plan
+) -> str:  # CSV
+    "The same rows with an `offset` column."
+    return ''.join(['id,lower,upper,size,offset\n', *(f'{i.name},{i.start},{i.stop},{i.size},{plan.offsets[i.name]}\n' for i in plan.intervals)])
+
+# %% ../nbs/03_memory_alloc.ipynb #c123
+def sections(
+    intervals: list,  # Intervals, at least one
+) -> list:  # of (first, end): the sections in which each interval lives
+    "Cut time where the set of live intervals is largest: just before something stops."
+    times = sorted({i.start for i in intervals} | {i.stop for i in intervals})
+    stops = {i.stop for i in intervals}
+    keep = [t for t, after in zip(times, times[1:]) if after in stops]
+    return [(bisect_left(keep, i.start), bisect_left(keep, i.stop)) for i in intervals]
+
+# %% ../nbs/03_memory_alloc.ipynb #c126
+@lru_cache(None)
+def _placement(): return ctypes.CDLL(str(compile_host([Path(str(resources.files('tinyformer')/'placement.c'))])))
+
+def deep_search(
+    intervals: tuple,  # Intervals, at most 320
+    height: int,  # bytes that the arena may have
+    align: int = 8,  # bytes
+    nodes: int = 8_000_000,  # steps of the search; bounds the time alike on every machine
+    seed: int = 1,  # of the random changes
+) -> dict|None:  # name -> offset, None when none was found
+    "Look for a plan of a given height."
+    real = [i for i in intervals if i.size]
+    sizes = [aligned(i.size, align) for i in real]
+    unit = gcd(*sizes, align * (height // align)) or 1
+    first, end = (np.array(x, np.int32) for x in zip(*sections(real)))
+    size, life = np.array([[s // unit, i.stop - i.start] for s, i in zip(sizes, real)], np.int32).T.copy()
+    offset, lib = np.zeros(len(real), np.int32), _placement()
+    memory = np.zeros(lib.tfm_place_bytes(), np.uint8)
+    p = [ctypes.c_void_p(x.ctypes.data) for x in (memory, first, end, size, life, offset)]
+    found = lib.tfm_place(p[0], len(real), int(end.max()), int(height // unit), *p[1:5], ctypes.c_int64(nodes), ctypes.c_uint64(seed), p[5])
+    return {i.name: 0 for i in intervals} | {i.name: int(o) * unit for i, o in zip(real, offset)} if found else None
+
+# %% ../nbs/03_memory_alloc.ipynb #c129
+def solve(
+    intervals: list,  # Intervals, each name once
+    align: int = 8,  # bytes
+    capacity: int = None,  # bytes; `DoesNotFit` when no plan that low was found
+    nodes: int = 8_000_000,  # steps of the deep search
+) -> Plan:
+    "`plan`, and a deep search when that neither proves its peak nor meets the capacity."
+    began, best = time.perf_counter(), plan(intervals, align)
+    for height in (best.lower_bound, capacity):
+        if best.proven or height is None or not best.lower_bound <= height < best.peak: continue
+        if len(best.intervals) > 320: continue
+        offsets = deep_search(best.intervals, height, align, nodes)
+        if offsets is None: continue
+        peak = peak_of(best.intervals, offsets, align)
+        best = replace(best, offsets=offsets, peak=peak, proven=peak == best.lower_bound, method='deep search')
+    best = replace(best, seconds=time.perf_counter() - began)
+    if capacity is not None and best.peak > capacity: raise does_not_fit(best, capacity)
+    return best
