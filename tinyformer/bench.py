@@ -195,7 +195,7 @@ def _pick(op, name, block, board, objective):
     "The choice that the caller names, or the engine's own. A named kernel is taken without asking the cost table, which may not know it yet."
     if name is None and block is None: return tk.choose(op, board, objective)
     able = [k for k in tk.CATALOGUE if op.kind in k.kinds and (name is None or k.name == name) and (k.isa == 'c' or board.has('dsp'))]
-    found = [tk.Choice(k, b, size, tk.scratch_bytes(k, op), 0) for k in reversed(able) for b, size, _ in tk._formats(k, op) if block in (None, b)]
+    found = [tk.Choice(k, b, size, tk.scratch_bytes(k, op), 0) for k in reversed(able) for b, size, *_ in tk._formats(k, op) if block in (None, b)]
     if not found: raise BadInput(f"{op.kind} cannot be run by {name or 'any kernel'} with block {block} on {board.name}; "
                                  f"its kernels: {', '.join(k.name for k in tk.CATALOGUE if op.kind in k.kinds)}")
     return min(found, key=lambda c: c.weight_bytes)
@@ -224,7 +224,7 @@ def _shape(op, given):
     channels = a.get('c') or a.get('dim') or given.get('cin') or 16
     flat = op.kind in ('pointwise', 'add')
     size = {k: a.get(k, given.get(k) or (8 if flat and not given.get('tokens') else None)) for k in 'hw'}
-    return dict(**size, cin=a.get('cin', channels), cout=a.get('cout', channels), tokens=a.get('tokens', a.get('pixels', given.get('tokens'))),
+    return dict(**size, cin=a.get('cin', channels), cout=a.get('cout', channels), tokens=a.get('tokens', a.get('pixels', a['n'] if op.kind == 'softmax' else given.get('tokens'))),
                 heads=a.get('heads', given.get('heads', 4) if op.kind == 'softmax' else None), stride=a.get('stride'))
 
 
@@ -360,17 +360,17 @@ def network_text(
 _ALL = ('1x4', '1x2', '1x1')
 _MODEL = { # kernel -> (features its instructions are fitted on, shapes that are measured)
     'tfm_linear_s8_ref':     ('call outputs macs', 'linear'),
-    'tfm_linear_s8_dsp':     ('call tile_cin pixel_rows tile_macs', 'linear'),
-    'tfm_linear_s8_rle_ref': ('call outputs pixel_blocks', 'sparse'),
-    'tfm_linear_s8_rle_dsp': ('call tile_cin pixel_rows tile_blocks', 'sparse'),
+    'tfm_linear_s8_dsp':     ('call one_rows one_macs quad_cin quad_rows quad_macs row_cin', 'linear'),
+    'tfm_linear_s8_rle_ref': ('call channels stream_blocks outputs pixel_blocks', 'sparse'),
+    'tfm_linear_s8_rle_dsp': ('call tile_cin tile_rows tile_blocks fill_blocks fill_words few_rows few_blocks few_outputs', 'sparse'),
     'tfm_conv_s8_ref':       ('call outputs macs', 'conv'),
-    'tfm_conv_s8_dsp':       ('call pixels tile_cin pixel_rows tile_macs', 'conv'),
-    'tfm_conv_s8_rle_ref':   ('call outputs pixel_blocks', 'sparse_conv'),
-    'tfm_conv_s8_rle_dsp':   ('call pixels tile_cin pixel_rows tile_blocks', 'sparse_conv'),
+    'tfm_conv_s8_dsp':       ('call pixels edge_pixels quad_cin quad_rows quad_macs row_cin', 'conv'),
+    'tfm_conv_s8_rle_ref':   ('call channels stream_blocks outputs pixel_blocks', 'sparse_conv'),
+    'tfm_conv_s8_rle_dsp':   ('call pixels edge_pixels tile_cin tile_rows tile_blocks fill_blocks fill_words', 'sparse_conv'),
     'tfm_depthwise_s8_ref':  ('call outputs macs', 'depthwise'),
     'tfm_depthwise_s8_dsp':  ('call channels inputs outputs', 'depthwise'),
     'tfm_add_s8_ref':        ('call elements', 'add'),
-    'tfm_add_s8_dsp':        ('call elements', 'add'),
+    'tfm_add_s8_dsp':        ('call usual_adds other_adds', 'add'),
     'tfm_avgpool_s8_ref':    ('call elements pixel_cin', 'avgpool'),
     'tfm_avgpool_s8_dsp':    ('call elements pixel_cin', 'avgpool'),
     'tfm_maxpool2x2_s8_ref': ('call elements', 'maxpool2x2'),
@@ -389,12 +389,13 @@ _MODEL = { # kernel -> (features its instructions are fitted on, shapes that are
 
 def _shapes(group):
     "(kind, shape) of the layers that a group of kernels is measured on: sizes as they occur in small networks."
-    linear = [(p, i, o) for p, i, o in ((1, 64, 10), (8, 12, 20), (16, 32, 64), (16, 64, 48), (64, 16, 96), (64, 24, 33), (32, 96, 16))]
-    conv = [(8, 1, 8), (8, 3, 16), (4, 16, 24), (8, 16, 12), (8, 24, 32), (6, 32, 8)]
-    if group == 'linear': return [('linear', dict(tokens=p, cin=i, cout=o)) for p, i, o in linear]
-    if group == 'sparse': return [('linear', dict(tokens=p, cin=i, cout=o, sparsity=s)) for (p, i, o), s in zip(linear * 2, (.9, .5, .7, .8, .9, .6, .75, .95, .8, .85, 0., .9))]
+    linear = [(8, 12, 20), (16, 32, 64), (16, 64, 48), (64, 16, 96), (64, 24, 33), (32, 96, 16), (64, 64, 128), (64, 256, 32)]
+    one = [(1, 64, 10), (1, 256, 10), (1, 96, 33)]
+    conv = [(16, 1, 8), (24, 3, 16), (4, 16, 24), (8, 16, 12), (8, 24, 32), (6, 32, 8), (16, 16, 16), (8, 64, 16), (8, 20, 96), (16, 8, 48)]
+    if group == 'linear': return [('linear', dict(tokens=p, cin=i, cout=o)) for p, i, o in one + linear]
+    if group == 'sparse': return [('linear', dict(tokens=p, cin=i, cout=o, sparsity=s)) for (p, i, o), s in zip(one + linear * 2, (.9, .5, .7, .8, .9, .6, .75, .95, .8, .85, 0., .9, .7, .8, .95, .5, .9, .8, .7))]
     if group == 'conv': return [('conv3x3', dict(h=h, w=h, cin=i, cout=o)) for h, i, o in conv]
-    if group == 'sparse_conv': return [('conv3x3', dict(h=h, w=h, cin=i, cout=o, sparsity=s)) for (h, i, o), s in zip(conv[2:] * 3, (.5, .7, .8, .9, .8, .9, .95, .6))]
+    if group == 'sparse_conv': return [('conv3x3', dict(h=h, w=h, cin=i, cout=o, sparsity=s)) for (h, i, o), s in zip(conv[2:] * 2, (.5, .7, .8, .9, .8, .9, .9, .8, .95, .6, .7, .5, .95, .7, .5, .95))]
     if group == 'depthwise': return [('depthwise3x3', dict(h=h, w=h, cin=c, stride=s)) for h, c, s in ((4, 32, 1), (8, 16, 1), (8, 48, 2), (8, 64, 1), (16, 24, 1), (16, 40, 2), (32, 16, 1), (3, 20, 1))]
     if group in ('attention', *tg.STEPS): return [(group, dict(tokens=t, cin=c, heads=n)) for t, c, n in ((4, 16, 2), (16, 16, 4), (16, 24, 4), (16, 32, 4), (16, 48, 2), (64, 32, 4), (64, 64, 2), (32, 24, 3))]
     if group == 'layernorm': return [('layernorm', dict(tokens=t, cin=c)) for t, c in ((4, 16), (16, 32), (16, 96), (64, 24), (64, 64))]
@@ -406,32 +407,38 @@ def fit_kernel(
     block:str=None,      # block of the stream; None for dense weights
     cc:str='auto',       # 'auto', 'zig' or 'gcc'
     optimize:str='-O2',  # optimisation level
-)->dict: # coef: feature -> instructions, error: largest relative error, layers: how many were measured, rows
-    "Measure a kernel on a handful of layers and fit its instructions, no coefficient below zero, relative errors weighed alike."
-    from scipy.optimize import nnls
+)->dict: # coef: feature -> instructions, cycles: feature -> cycles or None, error: largest relative error, layers: how many were measured, rows
+    "Measure a kernel on a handful of layers and fit its instructions and its cycles."
     names, group = _MODEL[name]
-    rows, feats, kernel = [], [], tk.kernel(name)
+    names, rows, feats, kernel = names.split(), [], [], tk.kernel(name)
     for seed, (kind, shape) in enumerate(_shapes(group)):
         row = measure(kind, kernel=name, block=block or 0, cc=cc, optimize=optimize, seed=seed, **shape)
         if row['bytes_different']: raise SimulationFailed(f"{name} differs from NumPy in {row['bytes_different']} bytes on {kind} {shape}")
         op = make_op(kind, block=block or 4, seed=seed, **shape)
-        kept = next((k for b, _, k in tk._formats(kernel, op) if b == block_number(block or 0)), 0)
+        kept, live = next((k, n) for b, _, k, n in tk._formats(kernel, op) if b == block_number(block or 0))
         rows.append(row)
-        feats.append([tk.features(op, kept)[f] for f in names.split()])
-    y, a = np.array([r['instructions'] for r in rows], float), np.array(feats, float)
+        feats.append([tk.features(op, kept, live)[f] for f in names])
+    coef, error, predicted = _fit(names, feats, [r['instructions'] for r in rows])
+    cyc = _fit(names, feats, [r['est_cycles'] for r in rows])[:2] if cycles.available() else (None, None)
+    return dict(coef=coef, error=error, cycles=cyc[0], cycles_error=cyc[1], layers=len(rows), rows=rows, predicted=predicted)
+
+
+def _fit(names, feats, counts):
+    "(coefficients, largest relative error, predictions): none below zero, relative errors weighed alike."
+    from scipy.optimize import nnls
+    y, a = np.array(counts, float), np.array(feats, float)
     coef, _ = nnls(a / y[:, None], np.ones(len(y)))
-    return dict(coef={f: float(f'{c:.5g}') for f, c in zip(names.split(), coef)}, error=float(f'{np.abs(a @ coef / y - 1).max():.3g}'),
-                layers=len(y), rows=rows, predicted=(a @ coef).round().astype(int).tolist())
+    return {f: float(f'{c:.5g}') for f, c in zip(names, coef)}, float(f'{np.abs(a @ coef / y - 1).max():.3g}'), (a @ coef).round().astype(int).tolist()
 
 
 _LAYER = { # what the cost model of the search asks for -> the kernel that the engine takes
-    'linear/dense': 'tfm_linear_s8_dsp', 'linear/rle': 'tfm_linear_s8_rle_dsp', 'fully_connected/dense': 'tfm_linear_s8_ref',
+    'linear/dense': 'tfm_linear_s8_dsp', 'linear/rle': 'tfm_linear_s8_rle_dsp', 'fully_connected/dense': 'tfm_linear_s8_dsp',
     'conv3x3/dense': 'tfm_conv_s8_dsp', 'conv3x3/rle': 'tfm_conv_s8_rle_dsp', 'depthwise3x3/dense': 'tfm_depthwise_s8_dsp',
     'attention/dense': 'tfm_attention_s8_dsp', 'layernorm/dense': 'tfm_layernorm_s8_dsp', 'add/dense': 'tfm_add_s8_dsp',
-    'avgpool/dense': 'tfm_avgpool_s8_ref', 'maxpool2x2/dense': 'tfm_maxpool2x2_s8_dsp'}
+    'avgpool/dense': 'tfm_avgpool_s8_dsp', 'maxpool2x2/dense': 'tfm_maxpool2x2_s8_dsp'}
 
 SCRATCH = { # bytes of scratch as a linear formula, checked against the kernels' own C functions by the tests
-    'linear/dense': dict(kin=36, const=144), 'linear/rle': dict(kin=16), 'fully_connected/dense': {}, 'conv3x3/dense': dict(kin=36, const=144),
+    'linear/dense': dict(kin=36, const=144), 'linear/rle': dict(kin=16), 'fully_connected/dense': dict(kin=2), 'conv3x3/dense': dict(kin=36, const=144),
     'conv3x3/rle': dict(kin=16), 'depthwise3x3/dense': dict(columns=224), 'attention/dense': dict(head_tokens=4, tokens=6, head=4, const=56), 'layernorm/dense': {},
     'add/dense': {}, 'avgpool/dense': {}, 'maxpool2x2/dense': {}}
 
@@ -459,15 +466,13 @@ def fit_cost_table(
     for name in _MODEL:
         for block in blocks[name]:
             fit = fit_kernel(name, block, cc, optimize)
-            kernels[f'{name}/{block}' if block else name] = {k: fit[k] for k in ('coef', 'error', 'layers')}
-            if progress: progress(f"{name} {block or ''}: {fit['layers']} layers, largest error {fit['error']:.1%}")
+            kernels[f'{name}/{block}' if block else name] = {k: fit[k] for k in ('coef', 'error', 'cycles', 'cycles_error', 'layers') if fit[k] is not None}
+            if progress: progress(f"{name} {block or ''}: {fit['layers']} layers, largest error {fit['error']:.1%}"
+                                  + (f", of cycles {fit['cycles_error']:.1%}" if fit['cycles'] else ''))
     instructions = {}
     for key, name in _LAYER.items():
         for block in blocks[name]:
-            coef = dict(kernels[f'{name}/{block}' if block else name]['coef'])
-            whole = dict(tile_macs='macs', tile_cin='pixel_cin')     # equal when pixels are a multiple of eight
-            coef = {whole.get(f, f): c for f, c in coef.items()}
-            instructions[f'{key}/{block}' if block else key] = dict(coef=coef)
+            instructions[f'{key}/{block}' if block else key] = dict(coef=kernels[f'{name}/{block}' if block else name]['coef'])
     table = dict(code_bytes=0, meta=dict(compiler=str(find_compiler(cc, 'cortex-m7')), flags=optimize, core='cortex-m7, emulated',
                  unit='executed instructions', command='tinyformer bench --fit'), scratch=SCRATCH, instructions=instructions, kernels=kernels)
     path = Path(path or Path(__file__).with_name('cost_table.json'))

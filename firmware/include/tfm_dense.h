@@ -7,8 +7,8 @@
  * Pairs follow the bytes of a word: inputs (0, 2), (1, 3), (4, 6), (5, 7) and so on.
  * All output channels, two at a time, meet all groups: a word that is read serves two channels or
  * four pixels, and a weight is expanded once for 16 pixels (8 would halve the scratch and cost
- * a tenth more cycles; 32 would double it and save a twentieth). Inputs past the end of a row may
- * be anything: their weights are 0. */
+ * a tenth more cycles; 32 would double it and save a twentieth). Inputs past the end of a row are 0,
+ * so what stands there among the weights, mostly those of the next row, does not count. */
 #ifndef TFM_DENSE_H
 #define TFM_DENSE_H
 
@@ -31,10 +31,16 @@ static inline uint32_t *tfm_dense_x(uint32_t *tile, int32_t k, int32_t group, in
     return tile + 2 * (group * tfm_round8(k) + k0);
 }
 
-/* c inputs of four pixels, from in[0] to in[3], to the words at x. */
+/* Zeros for the inputs that no caller writes: whole words between k and its eights. Once for a call. */
+static inline void tfm_dense_clear(uint32_t *tile, int32_t k) {
+    const int32_t k4 = tfm_round4(k);
+    for (int32_t g = 0; g < TFM_DENSE_TILE / 4 && k4 < tfm_round8(k); g++) memset(tfm_dense_x(tile, k, g, k4), 0, 32);
+}
+
+/* c inputs of four pixels, from in[0] to in[3], to the words at x; zeros up to a multiple of 4. */
 void tfm_dense_expand(uint32_t *x, const int8_t *const in[4], int32_t c);
 
-/* All output channels of the n pixels of a tile: weight int8[cout][k], out int8[n][cout]. */
+/* All output channels of the n pixels of a tile: weight int8[cout][k], out int8[n][cout]. Inputs past k are 0. */
 void tfm_dense_rows(int8_t *out, uint32_t *tile, int32_t n, const int8_t *weight, int32_t k, int32_t cout,
                     const tfm_quant *quant);
 

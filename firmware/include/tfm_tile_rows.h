@@ -12,6 +12,7 @@
 #define TFM_INLINE static inline
 #endif
 
+/* -DTFM_NO_ASM leaves the rows to the compiler: to measure what the assembly gives. */
 #define TFM_UNUSED __attribute__((unused))
 
 /* Eight SMLADs of one weight pair with the eight words at t. */
@@ -61,7 +62,7 @@ TFM_INLINE void tfm_walk1(tfm_rle_walk *walk, const uint32_t *t, int32_t acc[8])
         }                                                                                             \
     }
 
-#if TFM_HAS_DSP
+#if TFM_HAS_DSP && !defined(TFM_NO_ASM)
 
 /* What the rows need besides the fourteen registers that a block takes: from sp on, as the last argument
  * of a function that keeps nothing else on the stack. The order of the fields matters. */

@@ -54,11 +54,24 @@ static void patch_bytes(int8_t *to, const int8_t *in, int32_t ring, const tfm_co
     for (; ky < ky_end; ky++, to += run) copy(to, tfm_patch_row(in, ring, d, y + ky) + (x + from) * c, n);
 }
 
+/* Four neighbours whose patches lie inside the image: runs without a look at borders. 0 when they do not. */
+static int inner_bytes(int8_t *to, int32_t k4, const int8_t *in, int32_t ring, const tfm_conv_dims *d, const corners *at) {
+    const int32_t y = at->y[0], x = at->x[0], run = d->kw * d->cin, step = d->stride * d->cin;
+    if (y != at->y[3] || y < 0 || y + d->kh > d->h || x < 0 || at->x[3] + d->kw > d->w || at->x[3] != x + 3 * d->stride) return 0;
+    for (int32_t ky = 0; ky < d->kh; ky++, to += run) {
+        const int8_t *from = tfm_patch_row(in, ring, d, y + ky) + x * d->cin;
+        for (int32_t p = 0; p < 4; p++, from += step) copy(to + p * k4, from, run);
+    }
+    return 1;
+}
+
 /* Channels that do not fill words: the patches are put together as bytes first. */
 static void gather_bytes(uint32_t *x, const int8_t *in, int32_t ring, const tfm_conv_dims *d, const corners *at,
                          int8_t *patch, int32_t zp) {
     const int32_t k4 = tfm_round4(d->kh * d->kw * d->cin);
-    for (int32_t p = 0; p < 4; p++) patch_bytes(patch + p * k4, in, ring, d, at->y[p], at->x[p], zp);
+    for (int32_t p = 1; p <= 4; p++) memset(patch + p * k4 - 4, 0, 4); /* the bytes past the end */
+    if (!inner_bytes(patch, k4, in, ring, d, at))
+        for (int32_t p = 0; p < 4; p++) patch_bytes(patch + p * k4, in, ring, d, at->y[p], at->x[p], zp);
     const int8_t *const four[4] = {patch, patch + k4, patch + 2 * k4, patch + 3 * k4};
     tfm_dense_expand(x, four, k4);
 }
@@ -89,6 +102,7 @@ int tfm_conv_s8_dsp_rows(int8_t *out, const int8_t *in, const int8_t *weight, co
     const int32_t ow = tfm_conv_ow(dims), k = dims->kh * dims->kw * dims->cin;
     int8_t *const free_bytes = (int8_t *)tfm_dense_w(scratch, k); /* until the weights need it */
     int32_t y = band->first, x = 0;
+    tfm_dense_clear(scratch, k);
     for (int32_t left = (band->end - y) * ow; left > 0; left -= TFM_DENSE_TILE, out += TFM_DENSE_TILE * dims->cout) {
         const int32_t n = left < TFM_DENSE_TILE ? left : TFM_DENSE_TILE;
         for (int32_t at = 0; at < n; at += 4) {

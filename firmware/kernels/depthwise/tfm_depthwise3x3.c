@@ -1,6 +1,7 @@
 #include "tfm_depthwise.h"
 #include "tfm_dsp.h"
 
+/* [lane] */
 /* What the inner loop reads besides pixels. Weights of kernel row r are two words: (w0, w1) in w[r]
  * and (w1, w2) in w[3 + r]. For a pair of outputs over the words A = (x, x+1) and B = (x+2, x+3)
  *     left  = A . (w0, w1) + low(B) * w2
@@ -12,6 +13,7 @@ typedef struct {
     const uint32_t *last; /* pair of columns with results, in the row at hand */
     int32_t zp, shift;
 } lane;
+/* [/lane] */
 
 /* Four channels of one band. */
 typedef struct {

@@ -31,6 +31,7 @@ int tfm_linear_s8_dsp(int8_t *out, const int8_t *in, const int8_t *weight, const
         one_pixel(out, in, weight, cin, cout, quant, scratch);
         return TFM_OK;
     }
+    tfm_dense_clear(scratch, cin);
     for (int32_t left = dims->pixels; left > 0; left -= TFM_DENSE_TILE, out += TFM_DENSE_TILE * cout) {
         const int32_t n = left < TFM_DENSE_TILE ? left : TFM_DENSE_TILE;
         for (int32_t p = 0; p < n; p += 4) { /* a pixel past the end repeats the last one */

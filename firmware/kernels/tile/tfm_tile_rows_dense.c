@@ -10,11 +10,14 @@ void tfm_dense_expand(uint32_t *x, const int8_t *const in[4], int32_t c) {
     tfm_dense_expand4(x + 2 * body, b, b + 4, b + 8, b + 12, 1);
 }
 
-/* The last k < 8 weights of rows a and b as pairs, padded with zeros. */
-static TFM_OUTLINE void expand_tail(uint32_t *w, const int8_t *a, const int8_t *b, int32_t k) {
+/* Rows a and b of k weights as pairs. Whole eights are read, into the rows that follow, as far as `end` allows. */
+static inline void expand_rows(uint32_t *w, const int8_t *a, const int8_t *b, int32_t k, const int8_t *end) {
+    const int32_t tail = end - b < tfm_round8(k) ? k & 7 : 0, body = tail ? k - tail : tfm_round8(k);
+    if (body) tfm_dense_expand2(w, a, b, body / 8);
+    if (tail == 0) return;
     int8_t last[16] = {0};
-    for (int32_t i = 0; i < k; i++) last[i] = a[i], last[i + 8] = b[i];
-    tfm_dense_expand2(w, last, last + 8, 1);
+    for (int32_t i = 0; i < tail; i++) last[i] = a[body + i], last[i + 8] = b[body + i];
+    tfm_dense_expand2(w + body, last, last + 8, 1);
 }
 
 /* Groups from x to the one whose output would start at out_end. */
@@ -47,7 +50,8 @@ static TFM_OUTLINE void part(tfm_dense_frame *f, int8_t *out, const uint32_t *x,
 void tfm_dense_rows(int8_t *out, uint32_t *tile, int32_t n, const int8_t *weight, int32_t k, int32_t cout,
                     const tfm_quant *quant) {
     static const int32_t zero = 0;
-    const int32_t k8 = tfm_round8(k), tail = k & 7, body = k - tail, shift = quant->shift, step = quant->bias ? 1 : 0;
+    const int32_t k8 = tfm_round8(k), shift = quant->shift, step = quant->bias ? 1 : 0;
+    const int8_t *const end = weight + k * cout;
     const int32_t *bias = quant->bias ? quant->bias : &zero, *mult = quant->mult, *const last = mult + cout - 1;
     uint32_t *const w = tfm_dense_w(tile, k), *const w_end = w + k8;
     tfm_dense_frame f;
@@ -55,8 +59,7 @@ void tfm_dense_rows(int8_t *out, uint32_t *tile, int32_t n, const int8_t *weight
     for (; mult <= last; mult += 2, bias += 2 * step, out += 2) {
         const int32_t one = mult == last; /* a last channel without a partner stands in for it, too */
         const int8_t *const b = one ? weight : weight + k;
-        if (body) tfm_dense_expand2(w, weight, b, body / 8);
-        if (tail) expand_tail(w + body, weight + body, b + body, tail);
+        expand_rows(w, weight, b, k, end);
         weight += 2 * k;
         f.bias[0] = f.bias[1] = f.bias[2] = f.bias[3] = bias[0];
         f.bias[4] = f.bias[5] = f.bias[6] = f.bias[7] = one ? bias[0] : bias[step];

@@ -4,22 +4,28 @@ TFM_ROWS(rows4, tfm_walk4)
 TFM_ROWS(rows2, tfm_walk2)
 TFM_ROWS(rows1, tfm_walk1)
 
-#if TFM_HAS_DSP
+#if TFM_HAS_DSP && !defined(TFM_NO_ASM)
 
 TFM_FAST(fast4, TFM_FIRST4, TFM_BLOCK4)
 TFM_FAST(fast2, TFM_FIRST2, TFM_BLOCK2)
 TFM_FAST(fast1, TFM_FIRST1, TFM_BLOCK1)
 
-/* n bytes, a multiple of 4; both pointers aligned. `to` may lie behind `from`: what was just written is
- * then read again and repeats. Distances are 4 * k bytes, so only blocks of up to k words are safe. */
+/* n bytes, each as the one `distance` before it. What was just written is read again and repeats, so no
+ * more than `distance` bytes may be copied at a time. */
 static void repeat(int8_t *to, int32_t distance, int32_t n) {
     const int8_t *from = to - distance;
-    if (distance >= 32) {
-        for (; n >= 32; n -= 32)
-            __asm volatile("ldm %0!, {r3, r4, r5, r6, r8, r10, r11, r12}\n stm %1!, {r3, r4, r5, r6, r8, r10, r11, r12}\n"
-                           : "+r"(from), "+r"(to) : : "r3", "r4", "r5", "r6", "r8", "r10", "r11", "r12", "memory");
+    if (n >= 32 && distance >= 32 && distance % 4 == 0 && (uintptr_t)to % 4 == 0) {
+        const int8_t *const end = to + (n & ~31);
+        n &= 31;
+        __asm volatile("1: ldm %0!, {r3, r4, r5, r6, r8, r10, r11, r12}\n"
+                       "stm %1!, {r3, r4, r5, r6, r8, r10, r11, r12}\n"
+                       "cmp %1, %2\n"
+                       "bne 1b\n"
+                       : "+r"(from), "+r"(to) : "r"(end) : "r3", "r4", "r5", "r6", "r8", "r10", "r11", "r12", "cc", "memory");
     }
-    for (; n > 0; n -= 4, to += 4, from += 4) memcpy(to, from, 4);
+    if (distance >= 4)
+        for (; n >= 4; n -= 4, to += 4, from += 4) memcpy(to, from, 4);
+    for (; n > 0; n--) *to++ = *from++;
 }
 
 /* An empty row gives the same byte for all pixels. Writing the outputs of such rows for the whole layer
@@ -28,9 +34,7 @@ static void fill(const tfm_tile_layer *l) {
     const tfm_quant *q = l->quant;
     int8_t *to = l->out;
     for (int32_t n = 0; n < l->cout; n++) *to++ = (int8_t)tfm_requant0(q->bias[n], q->mult[n], q->zp_out);
-    const int32_t rest = (l->pixels - 1) * l->cout;
-    if ((l->cout & 3) == 0 && ((uintptr_t)to & 3) == 0) repeat(to, l->cout, rest);
-    else for (int32_t i = 0; i < rest; i++) to[i] = to[i - l->cout];
+    repeat(to, l->cout, (l->pixels - 1) * l->cout);
 }
 
 /* 0 when the tile met an empty row whose outputs are not there. */
@@ -39,16 +43,17 @@ static int fast(const tfm_tile_layer *l, const uint32_t *tile, int32_t at) {
     const int32_t block = l->weight->block, bias = (const int8_t *)q->bias - (const int8_t *)q->mult;
     const tfm_row_frame f = {q->mult, l->out + at * l->cout, q->zp_out, l->cout, tile + TFM_RLE_FIRST * 4 * block,
                              bias, l->empty_ok, {0}};
-    int32_t (*const rows)(const uint8_t *, int32_t, int32_t, int32_t, tfm_row_frame)
-        = block == 4 ? fast4 : block == 2 ? fast2 : fast1;
-    return rows(l->weight->stream, 0, 0, 0, f) == -1;
+    const uint8_t *const stream = l->weight->stream;
+    /* no pointer to a function: the bound of the stack follows calls by name */
+    const int32_t last = block == 4 ? fast4(stream, 0, 0, 0, f) : block == 2 ? fast2(stream, 0, 0, 0, f) : fast1(stream, 0, 0, 0, f);
+    return last == -1;
 }
 
 #endif
 
 void tfm_tile_rows_rle(tfm_tile_layer *l, const uint32_t *tile, int32_t at) {
     const int32_t left = l->pixels - at, n = left < TFM_TILE ? left : TFM_TILE, block = l->weight->block;
-#if TFM_HAS_DSP
+#if TFM_HAS_DSP && !defined(TFM_NO_ASM)
     if (n == TFM_TILE && l->quant->bias && !l->quant->shift) {
         if (fast(l, tile, at)) return;
         fill(l); /* the first tile found out that there are empty rows: it starts again */

@@ -1,0 +1,89 @@
+"""The stack that a generated model can need at most: a bound from frames and calls, above what a run touches; and what no image may hold."""
+import re, subprocess
+
+import numpy as np
+import pytest
+
+from tinyformer import codegen as cg, toolchain as tc
+from tinyformer.errors import BadInput
+from tinyformer.graph import random_graph, random_model
+from tinyformer.hardware import target
+from tinyformer.search_space import Arch, Downsample, InvertedResidual, Transformer
+from tinyformer.simulator import build, simulate
+from tinyformer.stack import call_graph, stack_bound, worst_case
+
+BOARD = target('stm32f746')
+SMALL = Arch((16, 16, 3), 5, (Downsample(8, 'conv_pool'), InvertedResidual(8, 3), Transformer(12, 3, 20, 1, 16, True), Downsample(16, 'ir', 2)), 20)
+
+
+@pytest.fixture(scope='module')
+def firmwares(tmp_path_factory):
+    "A model with chains of layers and sparse weights, and one that holds every kind of operator."
+    models = dict(banded=random_model(SMALL, 0, .7), every=random_graph(3, (8, 8, 3), 8, 2))
+    return {n: cg.generate(g, BOARD, tmp_path_factory.mktemp('fw')/n, memory='least') for n, g in models.items()}
+
+
+@pytest.mark.needs('gcc')
+@pytest.mark.parametrize('name', ('banded', 'every'))
+def test_the_bound_is_at_least_what_a_run_touches(firmwares, name):
+    fw = firmwares[name]
+    shape = (2, *fw.graph.tensors[fw.graph.input].shape)
+    run = simulate(build(fw, cc='gcc'), fw, np.random.default_rng(0).integers(-128, 128, shape, dtype=np.int8), progress=False)
+    bound, way = stack_bound(fw)
+    print(f'{name}: at most {bound} bytes of stack, {run.stack_bytes} touched; deepest: {" > ".join(way)}')
+    assert 0 < run.stack_bytes <= bound < 2048
+    assert way[0] == 'tfm_invoke'
+
+
+def test_assembly_keeps_to_the_frames_of_its_function():
+    "The compiler knows nothing of what inline assembly pushes or calls: it does neither."
+    for path in [*(tc.firmware_dir()/'kernels').rglob('*.c'), *(tc.firmware_dir()/'include').glob('*.h')]:
+        lines = re.findall(r'"\s*((?:push|vpush|bl|blx|sub sp|stm\w* sp!|str\w* [^"]*\[sp, #-)\b[^"]*)"', path.read_text())
+        assert not lines, (path.name, lines)
+
+
+def test_the_deepest_way_by_hand():
+    frames, calls = dict(a=8, b=100, c=16, d=24), dict(a={'b', 'c'}, c={'d'}, b={'d'})
+    assert worst_case(frames, calls, 'a') == (132, ('a', 'b', 'd'))
+    with pytest.raises(BadInput, match='e has no known frame'): worst_case(frames, dict(a={'e'}), 'a')
+    assert worst_case(frames, dict(a={'e'}), 'a', dict(e=40)) == (48, ('a', 'e'))
+    with pytest.raises(BadInput, match='calls itself'): worst_case(frames, dict(a={'b'}, b={'a'}), 'a')
+
+
+@pytest.mark.needs('gcc')
+@pytest.mark.parametrize('code, words', [('int f(int n) { return n ? f(n - 1) + n * 3 : 0; } int (*g)(int) = f;', 'calls itself'),
+                                         ('int f(int (*g)(int)) { return g(3) + 1; }', 'no known frame'),
+                                         ('#include <string.h>\nvoid h(char *); void f(int n) { char a[n]; h(a); }', 'has no bound')])
+def test_code_without_a_bound_is_refused(tmp_path, code, words):
+    (tmp_path/'a.c').write_text(code)
+    with pytest.raises(BadInput, match=words): worst_case(*call_graph([tmp_path/'a.c'], [], optimize='-O1'), 'f')
+
+
+@pytest.mark.needs('gcc')
+@pytest.mark.parametrize('cc', ('gcc', 'zig'))
+def test_no_float_no_heap_no_library_in_the_image(firmwares, cc):
+    "Every symbol of the linked image is ours: no soft float, no malloc, no long division."
+    for fw in firmwares.values():
+        elf = build(fw, cc=cc).elf
+        names = re.findall(r'^[0-9a-f]* +[a-zA-Z] (\S+)$', subprocess.run(['arm-none-eabi-nm', str(elf)], capture_output=True, text=True, check=True).stdout, re.M)
+        bad = [n for n in names if re.match(r'__aeabi_[a-z]*(f|d|ldiv|lmul|idiv)|__.*(sf|df)\d?$|_?(malloc|calloc|realloc|free|sbrk|printf)', n) and not n.startswith('__aeabi_mem')]
+        assert len(names) > 30 and not bad, bad
+        text = subprocess.run(['arm-none-eabi-objdump', '-d', str(elf)], capture_output=True, text=True, check=True).stdout
+        floats = re.findall(r'\t(v(?:add|sub|mul|div|cvt|ml[as]|sqrt|neg|abs|cmp)\S*\.f\d+)', text)
+        print(f'{len(names)} symbols, {text.count(chr(10))} lines of code, {len(floats)} float instructions')
+        assert not floats
+
+
+@pytest.mark.needs('gcc', 'cc')
+@pytest.mark.parametrize('compiler', ('zig host', 'gcc host', 'zig device', 'gcc device'))
+def test_every_file_compiles_without_a_warning(firmwares, compiler):
+    "Generated files and the kernels that come with them, and all kernels of the catalogue."
+    from tinyformer.kernels import sources
+    name, where = compiler.split()
+    for f, files in [(fw.folder, [fw.folder/'model.c', fw.folder/'weights.c', *sorted((fw.folder/'kernels').glob('*.c'))]) for fw in firmwares.values()] \
+            + [(tc.firmware_dir(), sources())]:
+        cc = tc.find_compiler(name, 'cortex-m7' if where == 'device' else 'host')
+        flags = tc.core_flags(name, 'cortex-m7') if where == 'device' else ()
+        for path in files:
+            done = subprocess.run([*cc.command, *flags, '-std=gnu11', '-O2', *tc.WARNINGS, f'-I{f}', f'-I{f}/include', '-fsyntax-only', str(path)], capture_output=True, text=True)
+            assert done.returncode == 0 and not done.stderr.strip(), done.stderr
