@@ -48,7 +48,7 @@ def draw_shape(rng, kind):
 def _draw_shape(rng, kind):
     while True:
         p, c, n = int(rng.choice(PIXELS)), int(rng.choice(CHANNELS)), int(rng.choice(OUTS))
-        h, w = int(rng.integers(1, 8)), int(rng.integers(1, 8))
+        h, w = int(rng.integers(1, 8)), int(rng.integers(1, 8) if rng.random() < .9 else rng.integers(8, 20))
         if rng.random() < .05: c, n = int(rng.choice(LONG)), min(n, 3)
         if len({p, c, n}) == 3 and (h != w or h == 1): break
     shape = dict(cin=c, cout=n, sparsity=float(rng.choice(SPARSITIES)), seed=int(rng.integers(1 << 30)))

@@ -254,7 +254,7 @@ def test_the_shipped_table_knows_every_kernel():
     table = sp.load_cost_table()
     known = {k.split('/')[0] for k in table['kernels']}
     assert known == {k.name for k in tk.CATALOGUE} and table['scratch'] == bench.SCRATCH
-    assert all(v >= 0 for e in table['kernels'].values() for v in e['coef'].values()) and 2000 < table['code_bytes'] < 20000
+    assert all(v >= 0 for e in table['kernels'].values() for v in e['coef'].values()) and 2000 < table['code_bytes'] < 28000
 
 
 def test_features_of_layer_and_operator_agree():
@@ -266,8 +266,8 @@ def test_features_of_layer_and_operator_agree():
             if l.kind == 'avgpool': h, w = (int(tg.math.isqrt(l.taps)),) * 2
             op = bench.make_op(l.kind, h=h, w=w, cin=l.cin, cout=l.cout, tokens=None if '3x3' in l.kind or 'pool' in l.kind else l.tokens,
                                heads=l.heads or 1, stride=1 if 'pool' in l.kind else stride)
-            mine, theirs = tk.features(op, l.kept_blocks), l.features()
-            names = set(mine) & set(theirs) if l.kind != 'add' else {'call', 'elements', 'macs'}
+            mine, theirs = tk.features(op, l.kept_blocks, l.live_rows), l.features()
+            names = sp._entry(sp.load_cost_table(), 'instructions', l)['coef']
             assert {f: mine[f] for f in names} == {f: theirs[f] for f in names}, (l, op.attrs)
             n += 1
     print(n, 'layers')
@@ -297,7 +297,7 @@ def test_choices():
     dense = bench.make_op('pointwise', h=8, w=8, cin=32, cout=48)
     assert tk.choose(dense, m7).kernel.name == 'tfm_linear_s8_dsp'
     assert tk.choose(op, m7, 'speed').instructions == min(c.instructions for c in tk.candidates(op, m7))
-    assert tk.choose(bench.make_op('fully_connected', cin=64, cout=10), m7).kernel.name == 'tfm_linear_s8_ref'
+    assert tk.choose(bench.make_op('fully_connected', cin=64, cout=10), m7).kernel.name == 'tfm_linear_s8_dsp'
     with pytest.raises(BadInput, match="choose 'bytes' or 'speed'"): tk.choose(op, m7, 'cheap')
     with pytest.raises(BadInput, match='known: tfm_linear'): tk.kernel('tfm_linear_s8_mve')
     with pytest.raises(BadInput, match='does not run add'): tk.call(tk.kernel('tfm_linear_s8_ref'), bench.make_op('add'), np.zeros(1, np.int8))

@@ -6,7 +6,7 @@
 __all__ = ['BLOCKS', 'FIRST', 'END', 'MAX_GAP', 'MAX_EMPTY', 'walk_bytes', 'plot_stream', 'block_size', 'blocks_per_row',
            'to_blocks', 'kept_gaps', 'bridged', 'empty_runs', 'check_weights', 'encode', 'corrupt', 'take', 'walk',
            'check_block', 'decode', 'stream_bytes', 'RleTensor', 'log_choose', 'kept_blocks', 'expected_bytes',
-           'dense_bytes', 'layer_bytes', 'crossover', 'bound_bytes', 'plot_sizes']
+           'live_rows', 'dense_bytes', 'layer_bytes', 'crossover', 'bound_bytes', 'plot_sizes']
 
 # %% ../nbs/02_rle_encoding.ipynb #c002
 from dataclasses import dataclass
@@ -316,6 +316,19 @@ def expected_bytes(
         if (often := e(r)) < 1e-12: break               # longer lines are rarer still
         empty += (rows - r + 1) * often - (rows - r) * e(r + 1)
     return 1 + (b + 1) * (k + rows * bridges) + empty
+
+# %% ../nbs/02_rle_encoding.ipynb #c096b
+def live_rows(
+    rows: int,                # output channels
+    cin: int,                 # input channels
+    taps: int = 1,            # kernel positions
+    block: int | str = '1x4', # block shape
+    sparsity: float = 0.      # share of blocks pruned, 0 to 1
+) -> float:                   # rows with at least one kept block
+    "Mean number of rows that keep a block, over all masks that keep this many blocks."
+    m = blocks_per_row(cin, taps, block)
+    k = kept_blocks(rows * m, sparsity)
+    return rows * (1 - exp(log_choose(rows * m - m, k) - log_choose(rows * m, k)))
 
 # %% ../nbs/02_rle_encoding.ipynb #c100
 def dense_bytes(

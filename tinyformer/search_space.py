@@ -7,8 +7,9 @@ __all__ = ['RULES', 'KINDS', 'NETWORKS', 'LEAVES', 'WEIGHT_KINDS', 'CONV_KINDS',
            'draw_boxes', 'Downsample', 'InvertedResidual', 'Transformer', 'Arch', 'plot_path', 'ToTokens', 'ToMap',
            'Add', 'GlobalAvgPool', 'AttentionCore', 'Encoder', 'ConvBlock', 'InvertedResidualBlock', 'TransformerBlock',
            'build_block', 'Net', 'build', 'LayerSpec', 'layers', 'published_arch', 'reference_arch', 'CostTable',
-           'load_cost_table', 'scratch_bytes', 'intervals', 'head_counts', 'instructions', 'Cost', 'cost', 'prune_plan',
-           'Position', 'SearchSpace', 'digits_space', 'plot_costs', 'SuperNet', 'recalibrate_bn']
+           'load_cost_table', 'scratch_bytes', 'intervals', 'head_counts', 'dense_counts', 'stream_counts',
+           'add_counts', 'edge_pixels', 'instructions', 'Cost', 'cost', 'prune_plan', 'Position', 'SearchSpace',
+           'digits_space', 'plot_costs', 'SuperNet', 'recalibrate_bn']
 
 # %% ../nbs/05_search_space.ipynb #c002
 import json
@@ -28,7 +29,7 @@ from torch.func import functional_call
 from .errors import BadInput, CorruptModel
 from .files import write_json
 from .memory_alloc import Interval, lower_bound
-from .rle_encoding import BLOCKS, dense_bytes, expected_bytes, kept_blocks, layer_bytes
+from .rle_encoding import BLOCKS, dense_bytes, expected_bytes, kept_blocks, layer_bytes, live_rows
 
 # %% ../nbs/05_search_space.ipynb #c006
 def draw_boxes(
@@ -658,6 +659,11 @@ def kept_blocks(self:LayerSpec)->int:
     if self.format == 'dense': return 0
     return kept_blocks(self.cout*self.taps*ceil(self.cin/BLOCKS[self.block]), self.sparsity)
 
+@patch(as_prop=True)
+def live_rows(self:LayerSpec)->float:
+    "Output channels expected to keep at least one block; all of them for a layer stored dense."
+    return self.cout if self.format == 'dense' else live_rows(self.cout, self.cin, self.taps, self.block, self.sparsity)
+
 # %% ../nbs/05_search_space.ipynb #c111
 class CostTable(dict):
     "Coefficients of the cost model: `code_bytes`, `scratch`, `instructions`. Hashed by identity, so costs can be cached."
@@ -725,15 +731,59 @@ def head_counts(
     rows, width = heads*tokens, 4*ceil(dim / max(heads, 1) / 4)
     return dict(head_rows=rows, row_tokens2=rows*tokens, head_macs=rows*tokens*width, head_outputs=rows*width)
 
-# %% ../nbs/05_search_space.ipynb #c122
+# %% ../nbs/05_search_space.ipynb #c123
+def dense_counts(
+    pixels:int, # outputs of one channel
+    inputs:int, # that one output is made from
+    cout:int,   # output channels
+    taps:int=1, # kernel positions among the inputs
+)->dict: # feature name → count
+    "How often the loops over dense weights run."
+    quads, k8, one = ceil(pixels/4), 8*ceil(inputs/8), pixels == 1 and taps == 1
+    counts = dict(one_rows=cout, one_macs=inputs*cout) if one else dict(quad_cin=4*quads*k8, quad_rows=quads*cout, quad_macs=4*quads*cout*k8,
+                                                                        row_cin=ceil(pixels/16)*cout*k8)
+    return dict.fromkeys(('one_rows', 'one_macs', 'quad_cin', 'quad_rows', 'quad_macs', 'row_cin'), 0) | counts
+
+# %% ../nbs/05_search_space.ipynb #c124b
+def stream_counts(
+    pixels:int,  # outputs of one channel
+    inputs:int,  # that one output is made from
+    cout:int,    # output channels
+    kept:float,  # blocks in the stream
+    live:float,  # output channels that keep a block
+)->dict: # feature name → count
+    "How often the loops over a stream run."
+    tiles, fill = ceil(pixels/8), pixels*cout*(live < cout - .5)
+    fills = dict(fill_blocks=fill) if cout % 4 == 0 and cout >= 32 else dict(fill_words=fill)
+    counts = dict(few_rows=cout, few_blocks=kept, few_outputs=pixels*cout) if pixels < 8 else dict(tile_rows=tiles*live, tile_blocks=tiles*kept, **fills)
+    names = 'few_rows', 'few_blocks', 'few_outputs', 'tile_rows', 'tile_blocks', 'fill_blocks', 'fill_words'
+    return dict.fromkeys(names, 0) | counts | dict(tile_cin=8*tiles*inputs)
+
+# %% ../nbs/05_search_space.ipynb #c124e
+def add_counts(
+    n:int,        # elements
+    shift:int=16, # of the addition; what training gives lies between 14 and 17
+)->dict: # feature name → count
+    "An addition has a faster loop for each of the usual shifts."
+    usual = 14 <= shift <= 17
+    return dict(usual_adds=n*usual, other_adds=n*(not usual))
+
+def edge_pixels(
+    h:int,    # rows of the output
+    w:int,    # columns of the output
+    taps:int, # kernel positions
+)->int: # output pixels
+    "Pixels in groups of four, along a row, that touch the border: top and bottom rows, first and last group of each row."
+    return min(h*w, 2*w + 8*h) if taps > 1 else 0
+
+# %% ../nbs/05_search_space.ipynb #c125
 @patch
 def features(self:LayerSpec)->dict: # feature name → count
     "What the instruction count of a kernel is a linear function of."
-    p, k = self.pixels, self.taps*self.cin
-    tiles, kept = ceil(p/8), self.kept_blocks
-    return dict(call=1, pixels=p, pixel_cin=p*k, outputs=p*self.cout, pixel_rows=tiles*self.cout, tile_blocks=tiles*kept,
-                pixel_blocks=p*kept, macs=self.macs, elements=self.out_bytes, channels=self.cout, inputs=self.in_bytes,
-                **head_counts(self.tokens, self.cout, self.heads))
+    p, k, kept = self.pixels, self.taps*self.cin, self.kept_blocks
+    return dict(call=1, pixels=p, pixel_cin=p*k, outputs=p*self.cout, pixel_blocks=p*kept, stream_blocks=kept, macs=self.macs, elements=self.out_bytes,
+                channels=self.cout, inputs=self.in_bytes, edge_pixels=edge_pixels(self.h, self.w, self.taps), **add_counts(self.out_bytes), **head_counts(self.tokens, self.cout, self.heads),
+                **dense_counts(p, k, self.cout, self.taps), **stream_counts(p, k, self.cout, kept, self.live_rows))
 
 def instructions(
     l:LayerSpec,     # one layer
@@ -743,7 +793,7 @@ def instructions(
     f = l.features()
     return sum(c*f[k] for k, c in _entry(table, 'instructions', l)['coef'].items())
 
-# %% ../nbs/05_search_space.ipynb #c125
+# %% ../nbs/05_search_space.ipynb #c128
 @dataclass(frozen=True)
 class Cost:
     "What a path costs on the device, predicted."
@@ -755,7 +805,7 @@ class Cost:
 
     def _repr_markdown_(self): return '| cost | |\n|---|--:|\n' + '\n'.join(f'| {k} | {v:,} |' for k, v in asdict(self).items())
 
-# %% ../nbs/05_search_space.ipynb #c127
+# %% ../nbs/05_search_space.ipynb #c130
 ALIGN = 8  # bytes; every offset in the arena is a multiple of it
 
 @lru_cache(maxsize=65536)
@@ -779,19 +829,19 @@ def cost(
     params, macs, flash, peak, instr, _ = zip(*rows)
     return Cost(sum(params), sum(macs), ceil(sum(flash)) + table['code_bytes'], max(peak), round(sum(instr)))
 
-# %% ../nbs/05_search_space.ipynb #c130
+# %% ../nbs/05_search_space.ipynb #c133
 def prune_plan(
     arch:Arch, # one path
 )->dict: # module name → (block shape, sparsity), for layers whose sparsity is above 0
     "What `pruning` has to do to this network."
     return {l.name: (l.block, l.sparsity) for l in layers(arch) if l.prunable and l.sparsity > 0}
 
-# %% ../nbs/05_search_space.ipynb #c133
+# %% ../nbs/05_search_space.ipynb #c136
 def _freeze(choices):
     "A dict of choices as a hashable tuple of (name, values)."
     return tuple((k, tuple(v)) for k, v in (choices.items() if isinstance(choices, dict) else choices))
 
-# %% ../nbs/05_search_space.ipynb #c135
+# %% ../nbs/05_search_space.ipynb #c138
 @dataclass(frozen=True)
 class Position:
     "One place on every path: a kind of block, what its fields may be, and how many such blocks may stand there."
@@ -815,7 +865,7 @@ class Position:
         lack = [f.name for f in fields(KINDS[self.kind]) if f.default is MISSING and f.name not in ch]
         _check(not lack, f'{self.kind} needs choices for {", ".join(lack)}.')
 
-# %% ../nbs/05_search_space.ipynb #c138
+# %% ../nbs/05_search_space.ipynb #c141
 @patch
 def draw(self:Position,
     pick:callable, # pick(name, values) → one of the values
@@ -840,7 +890,7 @@ def accepts(self:Position,
     default = {f.name: f.default for f in fields(b)}
     return all(getattr(b, n) in ch.get(n, (d,)) for n, d in default.items() if n not in free) and (not free or b.dim == cin)
 
-# %% ../nbs/05_search_space.ipynb #c141
+# %% ../nbs/05_search_space.ipynb #c144
 @dataclass(frozen=True)
 class SearchSpace:
     "A supernet as data: the paths that share one set of weights."
@@ -861,7 +911,7 @@ class SearchSpace:
                f'space {self.name!r}: every path needs a transformer block that cannot be skipped.')
         self.check_widths()
 
-# %% ../nbs/05_search_space.ipynb #c143
+# %% ../nbs/05_search_space.ipynb #c146
 @patch
 def check_widths(self:SearchSpace)->None:
     "Raise `BadInput` where a path could be wider than the largest path, whose weights all paths share."
@@ -878,7 +928,7 @@ def check_widths(self:SearchSpace)->None:
     _check(have[k] >= c, f'up to {c} channels can reach the head, but only {have[k]} on the largest path.')
     _check(0 not in self.head or max(self.head) == 0 or max(self.head) >= c, f'up to {c} channels can reach the classifier without a head, so a head of at least {c} must be among {self.head}.')
 
-# %% ../nbs/05_search_space.ipynb #c145
+# %% ../nbs/05_search_space.ipynb #c148
 @patch
 def walk(self:SearchSpace,
     pick:callable, # pick(name, values) → one of the values; called once per open choice, in path order
@@ -892,7 +942,7 @@ def walk(self:SearchSpace,
             x = blocks[-1].out_shape(*x)
     return Arch(self.input, self.classes, tuple(blocks), *(one(n, getattr(self, n)) for n in ('head', 'head_block', 'head_sparsity')))
 
-# %% ../nbs/05_search_space.ipynb #c147
+# %% ../nbs/05_search_space.ipynb #c150
 def _extreme(name, vs, best):
     "The value that makes the network biggest (best=max) or smallest (best=min)."
     if name.endswith('block'): return vs[0]
@@ -908,7 +958,7 @@ def smallest(self:SearchSpace)->Arch: # fewest parameters and highest sparsity
     "The path with every choice at its smallest."
     return self.walk(lambda n, vs: _extreme(n, vs, min))
 
-# %% ../nbs/05_search_space.ipynb #c150
+# %% ../nbs/05_search_space.ipynb #c153
 @patch(as_prop=True)
 def choices(self:SearchSpace)->dict: # name → values
     "Every choice of the space by the name that `suggest` uses."
@@ -932,7 +982,7 @@ def cardinality(self:SearchSpace)->int:
     "Number of different choices along a path, all positions together."
     return prod(p.cardinality() for p in self.positions)*len(self.head)*len(self.head_block)*len(self.head_sparsity)
 
-# %% ../nbs/05_search_space.ipynb #c153
+# %% ../nbs/05_search_space.ipynb #c156
 @patch
 def sample(self:SearchSpace,
     rng:np.random.Generator|int, # generator, or a seed
@@ -948,7 +998,7 @@ def suggest(self:SearchSpace,
     "Let an Optuna trial make the choices; its parameters are named 'position.copy.field'."
     return self.walk(trial.suggest_categorical)
 
-# %% ../nbs/05_search_space.ipynb #c158
+# %% ../nbs/05_search_space.ipynb #c161
 @patch
 def place(self:SearchSpace,
     arch:Arch, # a path
@@ -972,7 +1022,7 @@ def contains(self:SearchSpace,
     "Whether the space can draw this path."
     return self.place(arch) is not None
 
-# %% ../nbs/05_search_space.ipynb #c160
+# %% ../nbs/05_search_space.ipynb #c163
 @patch
 def to_json(self:SearchSpace)->dict: # only dicts, lists, strings and numbers
     "The space as a JSON object."
@@ -990,11 +1040,11 @@ def from_json(cls:SearchSpace,
         return _read(cls, d | dict(positions=ps), 'search space')
     except (TypeError, ValueError) as e: raise CorruptModel(f'search space: a field has the wrong type: {e}.') from e
 
-# %% ../nbs/05_search_space.ipynb #c163
+# %% ../nbs/05_search_space.ipynb #c166
 BLOCK_CHOICES = '1x4', '1x2', '1x1'
 SPARSITY_CHOICES = .7, .75, .8, .85, .9
 
-# %% ../nbs/05_search_space.ipynb #c164
+# %% ../nbs/05_search_space.ipynb #c167
 def digits_space(
     name:str='digits',          # shown in reports
     stem:tuple=(8, 12, 16),     # channels of the 3x3 stem at 8x8
@@ -1021,7 +1071,7 @@ def digits_space(
                  Position('transformer', dict(dim=dim, heads=heads, ffn=ffn, depth=depth, convs=convs) | pruned))
     return SearchSpace(name, (8, 8, 1), 10, positions, head, block, sparsity)
 
-# %% ../nbs/05_search_space.ipynb #c169
+# %% ../nbs/05_search_space.ipynb #c172
 def plot_costs(
     scale:float=1.,  # factor on all widths of the digits family
     sparsity:float=.8, # of every prunable layer, 0 to below 1
@@ -1040,7 +1090,7 @@ def plot_costs(
     ax.set(xlabel='flash, KB', ylabel='arena, KB', xlim=(0, None), ylim=(0, None), title=f'{fits.mean():.0%} of {n} paths within {flash_kb} KB and {sram_kb} KB')
     return ax
 
-# %% ../nbs/05_search_space.ipynb #c178
+# %% ../nbs/05_search_space.ipynb #c181
 def _slice(p, shape):
     "The leading corner of `p` with the given shape, as a view."
     return p[tuple(slice(0, n) for n in shape)]
@@ -1050,7 +1100,7 @@ def _skeleton(arch):
     "The path's modules, for their shapes and the order of calls; drawing its unused weights leaves torch's generator alone."
     with torch.random.fork_rng(devices=[]): return build(arch)
 
-# %% ../nbs/05_search_space.ipynb #c181
+# %% ../nbs/05_search_space.ipynb #c184
 class SuperNet(nn.Module):
     "One set of weights for every path of a space: a path uses the leading channels of each layer (one-shot search)."
     def __init__(self,
@@ -1059,7 +1109,7 @@ class SuperNet(nn.Module):
         super().__init__()
         self.space, self.net = space, build(space.largest())
 
-# %% ../nbs/05_search_space.ipynb #c183
+# %% ../nbs/05_search_space.ipynb #c186
 @patch
 def state_of(self:SuperNet,
     arch:Arch, # a path of the space
@@ -1074,7 +1124,7 @@ def state_of(self:SuperNet,
         out[n] = _slice(have[f'blocks.{where[int(i)]}.{rest}' if rest else n], p.shape)
     return out
 
-# %% ../nbs/05_search_space.ipynb #c185
+# %% ../nbs/05_search_space.ipynb #c188
 @patch
 def forward(self:SuperNet,
     x:torch.Tensor, # images [n, c, h, w] in [0, 1]
@@ -1085,7 +1135,7 @@ def forward(self:SuperNet,
     skeleton.train(self.training)
     return functional_call(skeleton, self.state_of(arch), (x,))
 
-# %% ../nbs/05_search_space.ipynb #c188
+# %% ../nbs/05_search_space.ipynb #c191
 @patch
 def extract(self:SuperNet,
     arch:Arch, # a path of the space
@@ -1095,7 +1145,7 @@ def extract(self:SuperNet,
     net.load_state_dict({n: t.detach().clone() for n, t in self.state_of(arch).items()})
     return net.train(self.training)
 
-# %% ../nbs/05_search_space.ipynb #c191
+# %% ../nbs/05_search_space.ipynb #c194
 @torch.no_grad()
 def recalibrate_bn(
     net:nn.Module, # a network, changed in place
