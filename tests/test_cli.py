@@ -47,7 +47,7 @@ def test_help_has_units_and_defaults(command, capsys):
     with pytest.raises(SystemExit) as e: cli.main([command, '--help'])
     out = capsys.readouterr().out
     assert e.value.code == 0 and f'usage: tinyformer {command}' in out
-    if command in ('demo', 'search'): assert '(default: 32KB)' in out and '1 KB = 1024 bytes' in out and '0 to 1' in out
+    if command in ('demo', 'search'): assert '(default: 42KB)' in out and '1 KB = 1024 bytes' in out and '0 to 1' in out
 
 
 def test_the_command_is_installed():

@@ -15,7 +15,7 @@ from tinyformer.supernas import (BUDGETS, STACK_BYTES, Acceptance, acceptance, a
 from tinyformer.training import rng_at
 
 matplotlib.use('Agg')
-M7 = target('stm32f746').with_budget('32KB', '16KB')
+M7 = target('stm32f746').with_budget('42KB', '16KB')
 SPACE = digits_space()
 
 
@@ -72,7 +72,7 @@ def test_verdict_follows_the_interval(p, want): assert made(p).verdict == want
 
 
 def test_sampling_stops_as_soon_as_the_interval_clears_the_threshold():
-    roomy, tight = M7.with_budget('1MB', '320KB'), M7.with_budget('32KB', '3KB')
+    roomy, tight = M7.with_budget('1MB', '320KB'), M7.with_budget('42KB', '3KB')
     for acc, want in [(acceptance(SPACE, roomy, lo=0), 'accepted'), (acceptance(SPACE, tight), 'rejected')]:
         assert acc.verdict == want and acc.samples <= 100
         before = replace(acc, flash=acc.flash[:-50], sram=acc.sram[:-50], params=acc.params[:-50])
@@ -88,7 +88,7 @@ def test_sampling_goes_on_to_the_end_when_nothing_is_clear():
 def test_samples_do_not_depend_on_the_step():
     a, b = (acceptance(SPACE, M7, n_max=120, step=s, threshold=.97) for s in (7, 50))
     n = min(a.samples, b.samples)
-    assert n >= 50 and a.flash[:n] == b.flash[:n] and a.sram[:n] == b.sram[:n]
+    assert n >= 30 and a.flash[:n] == b.flash[:n] and a.sram[:n] == b.sram[:n]
 
 
 def test_failures_count_each_budget():
@@ -99,7 +99,7 @@ def test_failures_count_each_budget():
 
 def test_rejection_says_how_likely_and_why():
     with pytest.raises(SearchSpaceRejected) as e: require_accepted(made(.62))
-    for part in ('62.0%', '95% interval', 'flash over λ_hi: 152', 'more than 90%', 'raise λ_hi', '32768 B flash'): assert part in str(e.value)
+    for part in ('62.0%', '95% interval', 'flash over λ_hi: 152', 'more than 90%', 'raise λ_hi', '43008 B flash'): assert part in str(e.value)
     with pytest.raises(SearchSpaceRejected, match='give more SRAM'): require_accepted(made(1., sram=2.))
     with pytest.raises(SearchSpaceRejected, match='undecided'): require_accepted(made(.9))
     assert require_accepted(made(.99)).verdict == 'accepted'
@@ -107,7 +107,7 @@ def test_rejection_says_how_likely_and_why():
 
 def test_a_budget_nobody_can_meet():
     with pytest.raises(SearchSpaceRejected, match='SRAM over the limit'):
-        supernas(sample_supernets(3), M7.with_budget('32KB', '2KB'), progress=False)
+        supernas(sample_supernets(3), M7.with_budget('42KB', '2KB'), progress=False)
 
 
 @pytest.mark.parametrize('lo,hi', [(1., 1.), (.5, .2), (-.1, 1.)])

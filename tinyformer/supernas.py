@@ -22,7 +22,7 @@ from .training import rng_at
 
 # %% ../nbs/09_supernas.ipynb #c008
 STACK_BYTES = 1024  # SRAM beside the arena: call stack and the state of the program
-LAMBDA_LO, LAMBDA_HI = 0.55, 1.0  # window for storage as a share of the flash limit
+LAMBDA_LO, LAMBDA_HI = 0.65, 1.0  # window for storage as a share of the flash limit
 BUDGETS = dict(flash_low='flash under λ_lo', flash_high='flash over λ_hi', sram='SRAM over the limit')
 
 # %% ../nbs/09_supernas.ipynb #c009
