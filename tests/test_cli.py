@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tinyformer import cli
-from tinyformer.graph import random_graph, save
+from tinyformer.graph import load, random_graph, save
 
 SHORT = '--trials 3 --supernet-epochs 1 --float-epochs 1 --prune-epochs 1 --qat-epochs 1'.split()
 
@@ -129,6 +129,15 @@ def test_model_over_flash_or_sram(refused, model):
     refused('compile', model, '--flash', '2KB', words=['flash', 'bytes'])
     refused('compile', model, '--sram', '1KB', words=['SRAM'])
     assert not model.with_name('random_firmware').exists()
+
+
+def test_another_kernel_for_a_layer(say, refused, model):
+    "The choice of the cost table is shown and can be overridden, layer by layer."
+    layer = load(model).ops[-1].name
+    _, out, _ = say('compile', model, '--objective', 'speed', '--kernel', f'{layer}=tfm_linear_s8_rle_ref:1x2')
+    assert any(layer in line and 'tfm_linear_s8_rle_ref' in line and '1x2' in line and 'predicted' in line for line in out.splitlines())
+    refused('compile', model, '--kernel', f'{layer}=tfm_add_s8_dsp', words=[layer, 'can be run by', 'tfm_linear_s8_dsp'])
+    refused('compile', model, '--kernel', 'ghost=tfm_add_s8_dsp', words=["no layer 'ghost'"])
 
 
 def test_compile_and_simulate_a_model_file(say, model):

@@ -73,10 +73,13 @@ def _model_firmware(a, port=None):
     from tinyformer.codegen import generate
     from tinyformer.graph import load
     from tinyformer.hardware import parse_bytes, target
+    from tinyformer.kernels import parse_overrides
     t = target(a.target).with_budget(flash_bytes=a.flash and parse_bytes(a.flash), sram_bytes=a.sram and parse_bytes(a.sram))
     path = Path(a.what)
     if not path.is_file(): raise BadInput(f'{path} is neither a run folder nor a model file (.tfm). Make one with: tinyformer demo')
-    return generate(load(path), t, a.out or path.with_name(f'{path.stem}_firmware'), port=port)
+    graph = load(path)
+    return generate(graph, t, a.out or path.with_name(f'{path.stem}_firmware'), port=port, choices=parse_overrides(graph, a.kernel or (), t),
+                    objective=a.objective, memory=a.memory)
 
 
 def cmd_compile(a):
@@ -88,6 +91,10 @@ def cmd_compile(a):
         return _steps(run, 'compile', again=a.again or other, cc=a.cc)
     fw = _model_firmware(a)
     image = build(fw, cc=a.cc)
+    width = max(map(len, fw.choices))
+    for name, c in fw.choices.items():
+        cycles = '' if c.cycles is None else f', {c.cycles:,} cycles'
+        print(f"  {name:<{width}}  {c.kernel.name:<24} {f'1x{c.block}' if c.block else 'dense':<6}{c.weight_bytes:>8,} bytes of weights, predicted {c.instructions:,} instructions{cycles}")
     print(f'{fw.folder}: {image.flash_bytes:,} bytes of flash, arena {fw.arena_bytes:,} bytes, {image.compiler}')
 
 
@@ -200,6 +207,9 @@ def _model_parser(sub, name, what, fn):
     g.add_argument('--flash', help='tighter flash limit, such as 32KB (default: what the target has)')
     g.add_argument('--sram', help='tighter SRAM limit, such as 16KB (default: what the target has)')
     g.add_argument('--out', type=Path, help='firmware folder (default: beside the model)')
+    g.add_argument('--objective', default='bytes', choices=['bytes', 'speed'], help='kernels are chosen by the cost table for the smallest weights or for speed (default: bytes)')
+    g.add_argument('--kernel', action='append', metavar='LAYER=FUNCTION[:BLOCK]', help='another kernel than the chosen one for a layer, such as head=tfm_linear_s8_rle_dsp:1x4; may be given again')
+    g.add_argument('--memory', default='low', choices=['fast', 'low', 'least'], help='chains of layers run band by band: never, where that lowers the arena at little cost, or wherever it lowers it (default: low)')
     p.set_defaults(fn=fn)
     return p
 

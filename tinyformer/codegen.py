@@ -52,12 +52,13 @@ def choose_kernels(
     graph:Graph,       # the model
     target:Target,     # decides which kernels may run
     choices:dict=None, # op name -> Choice that replaces the automatic one
+    objective:str='bytes', # see `kernels.choose`
 )->dict:               # op name -> Choice
     "A kernel for each operator; `UnsupportedOp` names the first that has none."
     for op in graph.ops:
         if not tk.candidates(op, target):
             raise UnsupportedOp(f'{op.name}: no kernel computes {op.kind!r}; kinds with a kernel: {", ".join(tg.KINDS)}')
-    return tk.select(graph, target, choices or {})
+    return tk.select(graph, target, choices or {}, objective)
 
 # %% ../nbs/13_codegen.ipynb #c020
 def constants(
@@ -623,11 +624,12 @@ def generate(
     port:str=None,           # a name in `ports()`, or 'host'; None: the target's own port if it has one, else 'host'
     example:np.ndarray=None, # int8 input to embed with its expected output; None: a fixed pattern
     memory:str='low',        # 'fast', 'low' or 'least': see `find_chains`
+    objective:str='bytes',   # of the automatic choice of kernels: 'bytes' or 'speed'
 )->Firmware:                 # the folder and its figures
     "Write a C project for `graph`, or raise `DoesNotFit` or `UnsupportedOp` before anything is written."
     port = port or (target.name if target.name in ports() else 'host')
     if port not in [*ports(), 'host']: raise BadInput(f"no port {port!r}; known: {', '.join([*ports(), 'host'])}")
-    picked = choose_kernels(graph, target, choices)
+    picked = choose_kernels(graph, target, choices, objective)
     tg.check(graph)
     graph = reorder(graph, picked)
     x, blobs = pick_example(graph, example), constants(graph, picked)

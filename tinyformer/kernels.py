@@ -6,8 +6,8 @@
 __all__ = ['FIRMWARE', 'CATALOGUE', 'STRUCTS', 'GUARD', 'STATUS', 'ACCOUNTS', 'OBJECTIVES', 'excerpt', 'Kernel', 'kernel',
            'constants', 'arguments', 'sources', 'host', 'guarded', 'guards_hold', 'scratch_bytes', 'default_block',
            'call', 'plot_tile', 'plot_ladder', 'row_inputs', 'features', 'predict_instructions', 'predict_cycles',
-           'account', 'plot_account', 'Choice', 'candidates', 'choose', 'select', 'in_place', 'by_rows', 'variants',
-           'plot_variants', 'weights_blob', 'call_lines']
+           'account', 'plot_account', 'Choice', 'candidates', 'choose', 'select', 'parse_overrides', 'in_place',
+           'by_rows', 'variants', 'plot_variants', 'weights_blob', 'call_lines']
 
 # %% ../nbs/12_kernels.ipynb #c002
 import ctypes, functools, re
@@ -424,6 +424,24 @@ def select(
     unknown = set(overrides) - {op.name for op in graph.ops}
     if unknown: raise BadInput(f"no operator named {', '.join(sorted(unknown))} in {graph.name}")
     return {op.name: overrides.get(op.name) or choose(op, target, objective) for op in graph.ops}
+
+# %% ../nbs/12_kernels.ipynb #c102b
+def parse_overrides(
+    graph:Graph,   # the model
+    texts:list,    # of 'LAYER=FUNCTION' or 'LAYER=FUNCTION:BLOCK'
+    target:Target, # the board
+)->dict: # op name -> Choice, for `select`
+    "Read overrides that a person typed."
+    ops, out = {op.name: op for op in graph.ops}, {}
+    for text in texts:
+        name, _, rest = text.partition('=')
+        function, _, block = rest.partition(':')
+        if name not in ops: raise BadInput(f"no layer {name!r}; the model has {', '.join(ops)}")
+        want = BLOCKS[block] if block in BLOCKS else default_block(kernel(function)) if not block else None
+        found = [c for c in candidates(ops[name], target) if (c.kernel.name, c.block) == (function, want)]
+        if not found: raise BadInput(f"{text}: {name} can be run by " + ', '.join(f"{c.kernel}{f':1x{c.block}' if c.block else ''}" for c in candidates(ops[name], target)))
+        out[name] = found[0]
+    return out
 
 # %% ../nbs/12_kernels.ipynb #c104
 def _window(op): return tuple(op.attrs[k] for k in ('kh', 'kw', 'stride', 'pad'))

@@ -6,7 +6,7 @@
 __all__ = ['ROAD', 'COMMAND', 'STEPS', 'LEFT', 'plot_road', 'RunConfig', 'settings', 'budget', 'Run', 'result', 'step', 'do',
            'forget', 'save_figure', 'step_supernas', 'save_weights', 'load_weights', 'step_supernet', 'step_sparsenas',
            'step_train', 'step_prune', 'check_drop', 'step_quantize', 'step_compile', 'check_speed', 'plot_profile',
-           'step_simulate', 'compare_qemu', 'versions', 'report_data', 'closing_table', 'plot_stages',
+           'step_simulate', 'compare_qemu', 'versions', 'report_data', 'closing_table', 'plot_stages', 'kernel_table',
            'report_markdown', 'step_report', 'go', 'plot_budget']
 
 # %% ../nbs/15_pipeline.ipynb #c002
@@ -359,7 +359,8 @@ def step_compile(
     return dict(compiler=str(image.compiler), cc=cc, flash_bytes=image.flash_bytes, data_bytes=image.data_bytes, bss_bytes=image.bss_bytes,
                 weights_bytes=fw.weights_bytes, weights_bytes_dense=fw.weights_bytes_dense, arena_bytes=fw.arena_bytes,
                 arena_lower_bound_bytes=fw.arena_lower_bound_bytes, plan_proven=fw.plan.proven,
-                kernels={n: dict(kernel=c.kernel.name, block=c.block, weight_bytes=c.weight_bytes) for n, c in fw.choices.items()})
+                kernels={n: dict(kernel=c.kernel.name, block=c.block, weight_bytes=c.weight_bytes, scratch_bytes=c.scratch_bytes,
+                              predicted_instructions=c.instructions, predicted_cycles=c.cycles) for n, c in fw.choices.items()})
 
 # %% ../nbs/15_pipeline.ipynb #c065
 def check_speed(
@@ -486,6 +487,17 @@ def plot_stages(
     ax.set(ylabel='test accuracy, %', ylim=(max(0, min(vals) - 5), 101.5))
     return fig
 
+# %% ../nbs/15_pipeline.ipynb #c084b
+def kernel_table(
+    kernels: dict,  # operator → kernel, block, weight_bytes, scratch_bytes, predicted_instructions, predicted_cycles
+    measured: dict,  # operator → instructions on the emulated core
+) -> str:  # markdown
+    "One row per operator: its kernel, its bytes, predicted and measured instructions."
+    head = ['| operator | kernel | stored as | weight bytes | scratch bytes | predicted cycles | predicted instructions | measured |', '|---|---|---|--:|--:|--:|--:|--:|']
+    n = lambda v: '' if v is None else f'{v:,}'
+    return '\n'.join(head + [f"| {op} | `{k['kernel']}` | {'blocks of ' + str(k['block']) if k['block'] else 'dense'} | {n(k['weight_bytes'])} | {n(k['scratch_bytes'])} "
+                              f"| {n(k['predicted_cycles'])} | {n(k['predicted_instructions'])} | {n(round(measured[op]))} |" for op, k in kernels.items()])
+
 # %% ../nbs/15_pipeline.ipynb #c085
 def report_markdown(
     run: Run,  # with the pictures of its steps in the folder
@@ -500,8 +512,7 @@ def report_markdown(
         *nets, '', '![acceptance](supernas.png)', '', '## Search', '', '![every trial, the feasible region, and accuracy against instructions](search.png)', '',
         '## Accuracy after each stage', '', 'On the test images, which no earlier step has read.', '', '![accuracy](accuracy.png)', '',
         '## Memory over time', '', '![memory plan](memory.png)', '', '## Instructions by operator', '', '![instructions](instructions.png)', '',
-        '## Kernels', '', '| operator | kernel | stored as | weight bytes |', '|---|---|---|--:|',
-        *[f"| {n} | `{k['kernel']}` | {'blocks of ' + str(k['block']) if k['block'] else 'dense'} | {k['weight_bytes']:,} |" for n, k in d['kernels'].items()], ''])
+        '## Kernels', '', 'Chosen by the cost table, whose predictions stand beside what was measured.', '', kernel_table(d['kernels'], result(run, 'simulate')['instructions_by_operator']), ''])
 
 # %% ../nbs/15_pipeline.ipynb #c087
 @step

@@ -112,7 +112,7 @@ typedef struct {
     "ldrd r11, r12, [r9, #-24]\n" \
     "smlad r0, r11, r10, r0\n" \
     "adds r9, r9, lr, lsl #6\n" \
-    "smlad r1, r12, r10, r1\n"    
+    "smlad r1, r12, r10, r1\n"
 
 /* [asm4] */
 /* A block in 30 instructions with its branch. The order is the one in which a Cortex-M7, which issues up
@@ -146,7 +146,7 @@ typedef struct {
     "ldrd r11, r12, [r9, #-24]\n" \
     "adds r9, r9, lr, lsl #6\n" \
     "smlad r1, r12, r10, r1\n" \
-    "smlad r0, r11, r10, r0\n"    
+    "smlad r0, r11, r10, r0\n"
 /* [/asm4] */
 
 #define TFM_FIRST2 \
