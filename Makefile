@@ -30,13 +30,13 @@ demo: $(STAMP) ## the whole road on real digits: search, compress, compile, run 
 
 test: $(STAMP) ## every notebook, then every test
 	$(BIN)/python tests/run_notebooks.py --workers $(WORKERS)
-	$(BIN)/python -m pytest -q tests
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal tests
 
 nb-test: $(STAMP) ## every notebook
 	$(BIN)/python tests/run_notebooks.py --workers $(WORKERS)
 
 py-test: $(STAMP) ## every test in tests/
-	$(BIN)/python -m pytest -q tests
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal tests
 
 style: $(STAMP) ## what each notebook still lacks, as a table
 	$(BIN)/python tests/style.py

@@ -78,12 +78,14 @@ def test_no_float_no_heap_no_library_in_the_image(firmwares, cc):
 @pytest.mark.parametrize('compiler', ('zig host', 'gcc host', 'zig device', 'gcc device'))
 def test_every_file_compiles_without_a_warning(firmwares, compiler, tmp_path):
     "Generated files and the kernels that come with them, and all kernels of the catalogue."
-    from tinyformer.kernels import sources
+    from tinyformer.kernels import CATALOGUE, sources
     name, where = compiler.split()
     for f, files in [(fw.folder, [fw.folder/'model.c', fw.folder/'weights.c', *sorted((fw.folder/'kernels').glob('*.c'))]) for fw in firmwares.values()] \
             + [(tc.firmware_dir(), sources())]:
         cc = tc.find_compiler(name, 'cortex-m7' if where == 'device' else 'host')
-        flags = [*tc.core_flags(name, 'cortex-m7'), '-fomit-frame-pointer'] if where == 'device' else ()
-        for path in files:
-            done = subprocess.run([*cc.command, *flags, '-std=gnu11', '-O2', *tc.WARNINGS, f'-I{f}', f'-I{f}/include', *([f'-I{tc.firmware_dir()}/ports/cortex_m'] if where == 'device' else []), '-c', str(path), '-o', str(tmp_path/'x.o')], capture_output=True, text=True)
-            assert done.returncode == 0 and not done.stderr.strip(), done.stderr
+        device = [*tc.core_flags(name, 'cortex-m7'), '-fomit-frame-pointer', f'-I{tc.firmware_dir()}/ports/cortex_m'] if where == 'device' else []
+        words = [*cc.command, *device, '-std=gnu11', '-O2', *tc.WARNINGS, f'-I{f}', f'-I{f}/include', '-r', '-nostdlib', *map(str, files), '-o', str(tmp_path/'all.o')]
+        done = subprocess.run(words, capture_output=True, text=True)
+        assert done.returncode == 0 and not done.stderr.strip(), done.stderr
+        ours = {p.stem for p in files} & {k.name for k in CATALOGUE}
+        assert ours and all(n.encode() in (tmp_path/'all.o').read_bytes() for n in ours)
