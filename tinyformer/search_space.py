@@ -800,7 +800,7 @@ class Cost:
     params:int          # trainable parameters of the float network
     macs:int            # multiply-accumulates, dense
     storage_bytes:int   # flash: expected weights, per-channel constants, kernel code
-    peak_bytes:int      # arena: a lower bound, scratch included
+    peak_bytes:int      # arena with nothing in place or in bands, scratch included; the engine needs less
     instructions:int    # executed per inference
 
     def _repr_markdown_(self): return '| cost | |\n|---|--:|\n' + '\n'.join(f'| {k} | {v:,} |' for k, v in asdict(self).items())
