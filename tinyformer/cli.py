@@ -166,17 +166,33 @@ def cmd_bench(a):
     if bad := sum(r['bytes_different'] or 0 for r in rows): raise TinyFormerError(f'{bad} output bytes differ from the NumPy reference: a kernel is wrong.')
 
 
+def _searching():
+    "For a search that takes long: a line on stderr every few seconds."
+    import time
+    began = last = time.monotonic()
+    def tell(height, steps):
+        nonlocal last
+        now = time.monotonic()
+        if now - last < 2: return
+        last = now
+        print(f'searching for a plan of {height:,} bytes: {steps:,} steps, {now - began:.0f} s', file=sys.stderr, flush=True)
+    return tell
+
+
 def cmd_plan(a):
-    import json
+    import json, os
     from tinyformer.files import write_text
+    from tinyformer.hardware import parse_bytes
     from tinyformer.memory_alloc import csv_text, read_csv, solve, validate
-    plan = solve(read_csv(a.file), align=a.align, capacity=a.capacity)
+    capacity = None if a.capacity is None else parse_bytes(a.capacity)
+    plan = solve(read_csv(a.file), a.align, capacity, a.nodes, a.seed, _searching())
     validate(plan)
-    out = a.out or a.file.with_suffix('.plan.csv')
+    beside = a.file.with_suffix('.plan.csv')
+    out = a.out or (beside if os.access(beside.parent, os.W_OK) else Path(beside.name))
     write_text(out, csv_text(plan))
     if a.json:
         row = dict(peak=plan.peak, lower_bound=plan.lower_bound, seconds=round(plan.seconds, 3), proven=plan.proven, method=plan.method,
-                   capacity=a.capacity, offsets=plan.offsets)
+                   capacity=capacity, seed=a.seed, offsets=plan.offsets)
         if a.json == '-': return print(json.dumps(row, indent=1))
         write_text(a.json, json.dumps(row, indent=1) + '\n')
     print(f"peak {plan.peak:,} bytes, lower bound {plan.lower_bound:,}, {plan.seconds:.2f} s, proven {'yes' if plan.proven else 'no'} ({plan.method})\n"
@@ -239,9 +255,11 @@ def parser(argv):
     what = 'place buffers of fixed life and size in one arena'
     q = sub.add_parser('plan', help=what, description=f'{what[0].upper()}{what[1:]}: a CSV of id,lower,upper,size (MiniMalloc\'s format) gets an offset column.')
     q.add_argument('file', type=Path, metavar='FILE.csv', help='rows of id,lower,upper,size; a buffer lives from lower up to, not including, upper')
-    q.add_argument('--capacity', type=int, metavar='N', help='bytes there are; a plan above it is an error (default: as low as can be)')
+    q.add_argument('--capacity', metavar='N', help='bytes there are, such as 1048576 or 1MB: the search stops at a plan that fits, and none is an error (default: as low as can be)')
     q.add_argument('--align', type=int, default=1, metavar='N', help='every offset is a multiple of it (default: 1)')
-    q.add_argument('--out', type=Path, metavar='FILE', help='where the rows with their offsets go (default: FILE.plan.csv)')
+    q.add_argument('--nodes', type=int, default=1_000_000, metavar='N', help='steps of the search at most; it never looks at the clock, so every machine makes the same plan (default: %(default)s)')
+    q.add_argument('--seed', type=int, default=1, metavar='N', help='of the orders that the search tries (default: 1)')
+    q.add_argument('--out', type=Path, metavar='FILE', help='where the rows with their offsets go (default: FILE.plan.csv, in the current folder if that of FILE is read-only)')
     q.add_argument('--json', metavar='FILE', help='write peak, lower bound, seconds, proven and offsets as JSON; - prints them')
     q.set_defaults(fn=cmd_plan)
     sub.add_parser('targets', help='list the known boards', description='List the known boards with core, flash, SRAM and clock.').set_defaults(fn=cmd_targets)

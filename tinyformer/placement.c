@@ -1,224 +1,187 @@
-/* Places rectangles of fixed life and size below a given height, for the computer that plans, not for
- * the device. `memory_alloc` tells the method in words; this is its inner loop.
+/* Places intervals of fixed life and size below a given height, for the computer that plans, not for the
+ * device. `memory_alloc` tells the method in words; this is one run of it, from the floor up.
  *
- * Time is cut into sections during which the set of live intervals is constant. Of each section only
- * the skyline is kept: the lowest address from which nothing is placed yet. A step takes the lowest
- * skyline and lets one interval rest on it, or gives those bytes up. Bounds cut a branch as soon as
- * what is left of a section cannot fit above its skyline. */
+ * Time is cut into sections during which the same intervals are live. A state is the list of intervals that
+ * still wait, each with the lowest address at which it may start, sorted by that address; of those already
+ * placed nothing else matters. States lie one behind the other in a pool, so going back costs nothing. */
 #include <stdint.h>
-#include <string.h>
 
-#define MAX_N 320
-#define MAX_SECTIONS 320
-#define MAX_DEPTH 1000 /* states on the stack */
+#define MAX_N 1024        /* intervals, and sections */
+#define MAX_DEPTH 4096    /* decisions on top of each other */
+#define POOL (1 << 20)    /* waiting intervals in all states of one branch */
+
+typedef struct { int32_t k, low; } waiting;
+
+typedef struct { /* of what waits and lives in a section */
+    int32_t floor;  /* lowest start */
+    int32_t rest;   /* sum of sizes */
+    int32_t top;    /* no plan ends lower */
+    int32_t ways;   /* intervals that can start at the floor */
+    int32_t joined; /* one of them lives in the section before, too */
+} section;
 
 typedef struct {
-    int32_t sky[MAX_SECTIONS];  /* everything below is used or given up */
-    int32_t rest[MAX_SECTIONS]; /* bytes of this section that are still to be placed */
-    int32_t low[MAX_N];         /* lowest address at which an interval can start */
-    uint8_t placed[MAX_N];
-    int32_t left;               /* intervals to place */
-} state;
-
-typedef struct {
-    int32_t n, sections, height;
-    int32_t first[MAX_N], end[MAX_N], size[MAX_N]; /* interval k lives in sections first..end-1 */
-    int32_t live[MAX_SECTIONS][MAX_N], lives[MAX_SECTIONS];
-    double priority[MAX_N], blame[MAX_N];
-    int32_t offset[MAX_N], deepest;
-    int64_t nodes, fails, fail_limit;
-    state start;
+    int32_t height, depth;
+    const int32_t *first, *end, *size; /* interval k lives in sections first[k]..end[k]-1 */
+    const double *priority;
+    int32_t *offset;
+    int64_t steps, fails, patience;
+    section at[MAX_N];
+    waiting pool[POOL];
 } search;
 
-static int failed(search *p, const state *s, int32_t section) {
-    p->fails++;
-    for (int32_t i = 0; i < p->lives[section]; i++) {
-        const int32_t k = p->live[section][i];
-        if (!s->placed[k]) p->blame[k] += 1. / p->lives[section];
-    }
-    return 0;
+static int meet(const search *p, int32_t a, int32_t b) { return p->first[a] < p->end[b] && p->first[b] < p->end[a]; }
+
+static int twins(const search *p, int32_t a, int32_t b) {
+    return p->first[a] == p->first[b] && p->end[a] == p->end[b] && p->size[a] == p->size[b];
 }
 
-/* Whether the intervals of a section, the lowest start first, fit one above the other. */
-static int stack_fits(const search *p, const state *s, int32_t section) {
-    int32_t order[MAX_N], n = 0, top = 0;
-    for (int32_t i = 0; i < p->lives[section]; i++) {
-        const int32_t k = p->live[section][i];
-        if (s->placed[k]) continue;
-        int32_t j = n++;
-        for (; j && s->low[order[j - 1]] > s->low[k]; j--) order[j] = order[j - 1];
-        order[j] = k;
+/* Insertion: a state is nearly sorted already, because few starts differ from those of the state before. */
+static void sort(waiting *w, int32_t n) {
+    for (int32_t i = 1; i < n; i++) {
+        const waiting x = w[i];
+        int32_t j = i;
+        for (; j && w[j - 1].low > x.low; j--) w[j] = w[j - 1];
+        w[j] = x;
     }
-    for (int32_t i = 0; i < n; i++) top = (s->low[order[i]] > top ? s->low[order[i]] : top) + p->size[order[i]];
-    return top <= p->height;
 }
 
-/* An interval starts above every skyline of its life; a skyline rises to the lowest such start. */
-static int tighten(search *p, state *s) {
-    for (int changed = 1; changed;) {
-        changed = 0;
-        for (int32_t k = 0; k < p->n; k++) {
-            if (s->placed[k]) continue;
-            for (int32_t t = p->first[k]; t < p->end[k]; t++) if (s->sky[t] > s->low[k]) s->low[k] = s->sky[t];
-            if (s->low[k] + p->size[k] > p->height) { p->fails++, p->blame[k] += 1; return 0; }
-        }
-        for (int32_t t = 0; t < p->sections; t++) {
-            if (!s->rest[t]) continue;
-            int32_t lowest = INT32_MAX;
-            for (int32_t i = 0; i < p->lives[t]; i++) {
-                const int32_t k = p->live[t][i];
-                if (!s->placed[k] && s->low[k] < lowest) lowest = s->low[k];
-            }
-            if (lowest > s->sky[t]) s->sky[t] = lowest, changed = 1;
-            if (s->sky[t] + s->rest[t] > p->height || !stack_fits(p, s, t)) return failed(p, s, t);
+/* Fills in the sections of a state; 0 if one of them is too full. What waits in a section stands one above
+ * the other, so stacking it by lowest start gives an end that no plan can undercut. */
+static int survey(search *p, const waiting *w, int32_t n) {
+    for (int32_t i = 0; i < n; i++) {
+        const int32_t k = w[i].k, low = w[i].low;
+        for (int32_t t = p->first[k]; t < p->end[k]; t++) {
+            section *s = p->at + t;
+            if (!s->ways) s->floor = low;
+            s->ways += low == s->floor;
+            s->joined |= t > p->first[k];
+            s->rest += p->size[k];
+            s->top = (low > s->top ? low : s->top) + p->size[k];
+            if (s->top > p->height) return p->fails++, 0;
         }
     }
     return 1;
 }
 
-static int put(search *p, state *s, int32_t k) {
-    p->offset[k] = s->low[k];
-    s->placed[k] = 1, s->left--;
-    for (int32_t t = p->first[k]; t < p->end[k]; t++) {
-        s->sky[t] = p->offset[k] + p->size[k];
-        s->rest[t] -= p->size[k];
-        if (s->sky[t] + s->rest[t] > p->height) return failed(p, s, t);
-    }
-    return tighten(p, s);
-}
+/* Whether a section has room to leave its floor empty. */
+static int may_leave_hole(const search *p, int32_t t) { return p->at[t].floor + p->at[t].rest < p->height; }
 
-/* The section with the lowest skyline; of equals, the one with the fewest ways to go on. */
-static int32_t choose(const search *p, const state *s) {
-    int32_t best = -1, best_ways = 0;
-    for (int32_t t = 0; t < p->sections; t++) {
-        if (!s->rest[t] || (best >= 0 && s->sky[t] > s->sky[best])) continue;
-        int32_t ways = s->sky[t] + s->rest[t] < p->height; /* to leave a hole */
-        for (int32_t i = 0; i < p->lives[t]; i++) {
-            const int32_t k = p->live[t][i];
-            ways += !s->placed[k] && s->low[k] == s->sky[t];
+/* Of the sections with the lowest floor, the one with the fewest ways to go on; a hole is a way too. */
+static int32_t choose(const search *p, const waiting *w, int32_t n) {
+    int32_t best = -1, fewest = INT32_MAX;
+    for (int32_t i = 0; i < n && w[i].low == w->low; i++) {
+        for (int32_t t = p->first[w[i].k]; t < p->end[w[i].k]; t++) {
+            const int32_t ways = p->at[t].ways + may_leave_hole(p, t);
+            if (p->at[t].floor == w->low && ways < fewest) best = t, fewest = ways;
         }
-        if (best < 0 || s->sky[t] < s->sky[best] || ways < best_ways) best = t, best_ways = ways;
     }
     return best;
 }
 
-static int same(const search *p, int32_t a, int32_t b) {
-    return p->first[a] == p->first[b] && p->end[a] == p->end[b] && p->size[a] == p->size[b];
-}
-
-/* Where the skyline of a section goes when nothing rests on it: the next address at which something can. */
-static int32_t hole(const search *p, const state *s, int32_t section) {
-    const int32_t sky = s->sky[section];
-    int32_t next = INT32_MAX;
-    for (int32_t i = 0; i < p->lives[section]; i++) {
-        const int32_t k = p->live[section][i];
-        if (s->placed[k]) continue;
-        if (s->low[k] > sky) { if (s->low[k] < next) next = s->low[k]; continue; }
-        for (int32_t u = 0; u < p->n; u++) { /* k may rest on a neighbour instead */
-            if (u == k || s->placed[u] || p->first[u] >= p->end[k] || p->first[k] >= p->end[u]) continue;
-            const int32_t top = s->low[u] + p->size[u] > sky ? s->low[u] + p->size[u] : sky + 1;
-            if (top < next) next = top;
-        }
-    }
-    return next;
-}
-
-/* 1: all placed; 0: nothing here; -1: out of patience. Each level keeps a state on the stack. */
-static int descend(search *p, const state *s, int32_t depth) {
-    if (!s->left) return 1;
-    p->nodes++;
-    if (p->fails >= p->fail_limit || depth > MAX_DEPTH) return -1;
-    if (p->n - s->left > p->deepest) p->deepest = p->n - s->left;
-    const int32_t at = choose(p, s);
-    int32_t order[MAX_N], n = 0;
-    for (int32_t i = 0; i < p->lives[at]; i++) {
-        const int32_t k = p->live[at][i];
-        if (s->placed[k] || s->low[k] != s->sky[at]) continue;
-        int32_t j = n++;
-        for (; j && p->priority[order[j - 1]] < p->priority[k]; j--) order[j] = order[j - 1];
-        order[j] = k;
-    }
-    const int32_t next = hole(p, s, at);
-    state t;
+/* The state after interval k was placed at the floor: whoever meets it has to start above. Returns its length. */
+static int32_t put(search *p, const waiting *w, int32_t n, int32_t k, waiting *out) {
+    const int32_t top = w->low + p->size[k];
+    int32_t m = 0;
+    p->offset[k] = w->low;
     for (int32_t i = 0; i < n; i++) {
-        int twin = 0; /* an equal interval was tried here already */
-        for (int32_t j = 0; j < i; j++) twin |= same(p, order[i], order[j]);
-        if (twin) continue;
-        t = *s;
-        if (put(p, &t, order[i])) {
-            const int found = descend(p, &t, depth + 1);
-            if (found) return found;
-        }
+        if (w[i].k == k) continue;
+        out[m] = w[i];
+        if (out[m].low < top && meet(p, k, w[i].k)) out[m].low = top;
+        m++;
     }
-    if (next == INT32_MAX || next + s->rest[at] > p->height) return 0;
-    t = *s;
-    t.sky[at] = next;
-    return tighten(p, &t) ? descend(p, &t, depth + 1) : 0;
+    sort(out, m);
+    return m;
 }
 
-/* xorshift: the same numbers on every machine, 0 <= x < 1 */
-static double dice(uint64_t *seed) {
-    *seed ^= *seed << 13, *seed ^= *seed >> 7, *seed ^= *seed << 17;
-    return (double)(*seed >> 11) / 9007199254740992.;
+/* The state after none of the m `refused` took the floor: each can only rest on another that still waits. */
+static void leave_hole(const search *p, const waiting *w, int32_t n, const waiting *refused, int32_t m, waiting *out) {
+    for (int32_t i = 0; i < n; i++) {
+        int32_t is_refused = 0, next = p->height;
+        out[i] = w[i];
+        for (int32_t j = 0; j < m; j++) is_refused |= refused[j].k == w[i].k;
+        if (!is_refused) continue;
+        for (int32_t j = 0; j < n; j++) {
+            const int32_t top = w[j].low + p->size[w[j].k];
+            if (j != i && top < next && meet(p, w[i].k, w[j].k)) next = top;
+        }
+        out[i].low = next;
+    }
+    sort(out, n);
 }
 
-/* Natural logarithm of x > 0, enough for priorities. */
-static double log_of(double x) {
-    double y = 0;
-    while (x >= 2) x /= 2, y += 0.6931471805599453;
-    while (x < 1) x *= 2, y -= 0.6931471805599453;
-    const double z = (x - 1) / (x + 1);
-    return y + 2 * z * (1 + z * z * (1. / 3 + z * z * (1. / 5 + z * z / 7)));
+static int descend(search *p, waiting *w, int32_t n);
+
+/* One section decides: each interval that can rest on its floor in turn, then none of them. Any plan that is
+ * left, let fall down until nothing can fall, is one of these cases. 1: found; 0: there is none; -1: out of
+ * patience. */
+static int branch(search *p, waiting *w, int32_t n) {
+    if (p->fails >= p->patience || p->depth >= MAX_DEPTH || p->pool + POOL - w < 5 * n) return -1;
+    p->steps++;
+    const int32_t t = choose(p, w, n), hole = may_leave_hole(p, t);
+    waiting *choice = w + n;
+    int32_t m = 0;
+    for (int32_t i = 0; i < n && w[i].low == w->low; i++) {
+        const int32_t k = w[i].k;
+        if (t < p->first[k] || t >= p->end[k]) continue;
+        int32_t j = m++;
+        for (; j && p->priority[choice[j - 1].k] < p->priority[k]; j--) choice[j] = choice[j - 1];
+        choice[j] = w[i];
+    }
+    waiting *next = choice + m;
+    int found = 0;
+    p->depth++;
+    for (int32_t i = 0; i < m && !found; i++) {
+        int tried = 0;
+        for (int32_t j = 0; j < i; j++) tried |= twins(p, choice[i].k, choice[j].k);
+        if (!tried) found = descend(p, next, put(p, w, n, choice[i].k, next));
+    }
+    if (!found && hole) {
+        leave_hole(p, w, n, choice, m, next);
+        found = descend(p, next, n);
+    }
+    p->depth--;
+    return found;
+}
+
+/* Checks a state and cuts it where nothing that waits lives on both sides. Such parts do not feel each other:
+ * each is searched alone, and one that has no plan ends the branch, whatever the others could do. */
+static int descend(search *p, waiting *w, int32_t n) {
+    int32_t from = MAX_N, end = 0;
+    for (int32_t i = 0; i < n; i++) {
+        if (p->first[w[i].k] < from) from = p->first[w[i].k];
+        if (p->end[w[i].k] > end) end = p->end[w[i].k];
+    }
+    for (int32_t t = from; t < end; t++) p->at[t] = (section){0};
+    if (!survey(p, w, n)) return 0;
+    for (int32_t to; from < end; from = to) {
+        waiting *part = w + n;
+        int32_t m = 0;
+        for (to = from + 1; to < end && p->at[to].joined; to++) {}
+        for (int32_t i = 0; i < n; i++) if (p->first[w[i].k] >= from && p->first[w[i].k] < to) part[m++] = w[i];
+        const int found = m ? branch(p, part, m) : 1;
+        if (found != 1) return found;
+    }
+    return 1;
 }
 
 int32_t tfm_place_bytes(void) { return (int32_t)sizeof(search); }
 
-/* Offsets below `height` for n intervals, or 0 when `nodes` steps found none. `memory` has tfm_place_bytes().
- * An interval lives in sections first..end-1, for `life` steps.
- * Short searches one after the other: each starts with the priorities of the one that came furthest, some
- * of them changed at random, plus the blame that each interval earned for dead ends. */
-int32_t tfm_place(void *memory, int32_t n, int32_t sections, int32_t height, const int32_t *first, const int32_t *end,
-                  const int32_t *size, const int32_t *life, int64_t nodes, uint64_t seed, int32_t *offset) {
-    if (n < 1 || n > MAX_N || sections < 1 || sections > MAX_SECTIONS) return 0;
+/* One run below `height` for n intervals of sections first[k]..end[k]-1, both at most MAX_N; the height and each
+ * size at most 2^29. Of the intervals that could rest at one place the highest priority is tried first; the run
+ * ends after `patience` dead ends. `memory` has tfm_place_bytes(). Returns 1 with the offsets filled in, 0 when
+ * no plan exists, -1 when patience ran out, -2 for sizes out of range. */
+int32_t tfm_place(void *memory, int32_t n, int32_t height, const int32_t *first, const int32_t *end, const int32_t *size,
+                  const double *priority, int64_t patience, int32_t *offset, int64_t *steps) {
     search *p = memory;
-    memset(p, 0, sizeof *p);
-    p->n = n, p->sections = sections, p->height = height;
-    state *start = &p->start;
-    start->left = n;
+    if (n < 0 || n > MAX_N || height < 0 || height > 1 << 29) return -2;
+    p->height = height, p->first = first, p->end = end, p->size = size, p->priority = priority, p->offset = offset;
+    p->depth = 0, p->steps = 0, p->fails = 0, p->patience = patience;
     for (int32_t k = 0; k < n; k++) {
-        p->first[k] = first[k], p->end[k] = end[k], p->size[k] = size[k];
-        for (int32_t t = first[k]; t < end[k]; t++) p->live[t][p->lives[t]++] = k, start->rest[t] += size[k];
+        if (first[k] < 0 || first[k] >= end[k] || end[k] > MAX_N || size[k] < 1 || size[k] > 1 << 29) return -2;
+        p->pool[k] = (waiting){k, 0};
     }
-    double kept[MAX_N], tried[MAX_N], blame[MAX_N];
-    seed = seed * 0x9E3779B97F4A7C15u + 1;
-    if (!tighten(p, start)) return 0;
-    memset(p->blame, 0, sizeof p->blame);
-    int32_t furthest = -1, stalls = 0;
-    for (int64_t round = 0, tries = 0; p->nodes < nodes; tries++) {
-        for (int32_t k = 0; k < n && !tries; k++) { /* a fresh start: by area or by length, in turn */
-            kept[k] = round % 2 ? log_of(end[k] - first[k]) : log_of(life[k]) + log_of(size[k]);
-            if (round > 1) kept[k] += 0.6 * (2 * dice(&seed) - 1);
-        }
-        for (int32_t k = 0; k < n; k++) {
-            tried[k] = kept[k];
-            if (tries && dice(&seed) < 0.1) tried[k] += 0.6 * (2 * dice(&seed) - 1);
-            if (tries) tried[k] += p->blame[k];
-            p->priority[k] = tried[k];
-        }
-        memcpy(blame, p->blame, sizeof blame);
-        memset(p->blame, 0, sizeof p->blame);
-        p->fails = 0, p->fail_limit = 1024, p->deepest = 0;
-        const int found = descend(p, start, 0);
-        if (found == 1) { memcpy(offset, p->offset, (size_t)n * sizeof *offset); return 1; }
-        if (found == 0) return 0;
-        double most = 1e-9;
-        for (int32_t k = 0; k < n; k++) if (p->blame[k] > most) most = p->blame[k];
-        for (int32_t k = 0; k < n; k++) p->blame[k] /= most;
-        stalls++;
-        if (p->deepest > furthest) stalls = 0;
-        if (p->deepest >= furthest) furthest = p->deepest, memcpy(kept, tried, sizeof kept);
-        else memcpy(p->blame, blame, sizeof blame);
-        if (stalls > 200) stalls = 0, furthest = -1, round++, tries = -1;
-    }
-    return 0;
+    const int found = descend(p, p->pool, n);
+    *steps += p->steps;
+    return found;
 }
