@@ -781,9 +781,14 @@ def edge_pixels(
 def features(self:LayerSpec)->dict: # feature name → count
     "What the instruction count of a kernel is a linear function of."
     p, k, kept = self.pixels, self.taps*self.cin, self.kept_blocks
-    return dict(call=1, pixels=p, pixel_cin=p*k, outputs=p*self.cout, pixel_blocks=p*kept, stream_blocks=kept, macs=self.macs, elements=self.out_bytes,
-                channels=self.cout, inputs=self.in_bytes, edge_pixels=edge_pixels(self.h, self.w, self.taps), **add_counts(self.out_bytes), **head_counts(self.tokens, self.cout, self.heads),
-                **dense_counts(p, k, self.cout, self.taps), **stream_counts(p, k, self.cout, kept, self.live_rows))
+    f = dict(call=1, pixels=p, pixel_cin=p*k, outputs=p*self.cout, pixel_blocks=p*kept, stream_blocks=kept, macs=self.macs, elements=self.out_bytes,
+             channels=self.cout, inputs=self.in_bytes)
+    if self.kind == 'add': f |= add_counts(self.out_bytes)
+    if self.heads: f |= head_counts(self.tokens, self.cout, self.heads)
+    if self.kind in WEIGHT_KINDS:
+        f['edge_pixels'] = edge_pixels(self.h, self.w, self.taps)
+        f |= dense_counts(p, k, self.cout, self.taps) if self.format == 'dense' else stream_counts(p, k, self.cout, kept, self.live_rows)
+    return f
 
 def instructions(
     l:LayerSpec,     # one layer
