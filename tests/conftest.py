@@ -1,5 +1,5 @@
 """What every test shares: optional system tools that are either used, or reported as absent, never skipped in silence."""
-import os, shutil
+import glob, os, shutil
 from pathlib import Path
 
 import pytest
@@ -16,12 +16,14 @@ TOOLS = {'gcc':      (('arm-none-eabi-gcc',), 'apt install gcc-arm-none-eabi lib
          'make':     (('make',), 'apt install make'),
          'git':      (('git',), 'apt install git'),
          'llvm-mca': (('llvm-mca', 'llvm-mca-14'), 'apt install llvm'),
+         'postgres': (('pg_ctl',), 'apt install postgresql'),
          'chromium': (('chromium', 'chromium-browser', 'google-chrome'), 'apt install chromium')}
 
 
 def find_tool(name):
     "Path of the system tool `name`, or None."
-    return next((p for p in map(shutil.which, TOOLS[name][0]) if p), None)
+    path = os.pathsep.join([os.environ.get('PATH', os.defpath), *sorted(glob.glob('/usr/lib/postgresql/*/bin'))])     # Debian keeps it there
+    return next((p for n in TOOLS[name][0] if (p := shutil.which(n, path=path))), None)
 
 
 def required_tools():

@@ -42,7 +42,7 @@ def model(tmp_path):
     return path
 
 
-@pytest.mark.parametrize('command', 'demo search train compress compile simulate report bench targets'.split())
+@pytest.mark.parametrize('command', 'demo search train compress compile simulate report bench plan evaluate zoo targets'.split())
 def test_help_has_units_and_defaults(command, capsys):
     with pytest.raises(SystemExit) as e: cli.main([command, '--help'])
     out = capsys.readouterr().out
@@ -169,3 +169,76 @@ def test_debug_shows_the_traceback():
 def test_missing_compiler_gives_the_install_command(refused, model, monkeypatch):
     monkeypatch.setenv('PATH', os.devnull)
     refused('compile', model, '--cc', 'gcc', words=['nstall'])
+
+
+# ---- evaluate and zoo
+
+@pytest.fixture
+def images(tmp_path):
+    "An .npz whose labels are what the random model says, but for one in four."
+    from tinyformer.graph import predict
+    g = random_graph(0)
+    x = np.random.default_rng(0).integers(0, 256, (12, *g.tensors[g.input].shape), dtype=np.uint8)
+    y = predict(g, x)
+    y[::4] = (y[::4] + 1) % 10
+    np.savez(tmp_path/'images.npz', x_test=x, y_test=y)
+    return tmp_path/'images.npz'
+
+
+@pytest.mark.parametrize('on', ['reference', 'host', 'device'])
+def test_evaluate_a_file_anywhere(say, model, images, on, tmp_path):
+    import json
+    code, out, _ = say('evaluate', model, '--data', images, '--on', on, '--images', 8, '--json', 'r.json')
+    r = json.loads((tmp_path/'r.json').read_text())
+    assert code == 0 and '75.00% right (6 of 8 images)' in out
+    assert {'accuracy', 'images', 'bytes_compared', 'bytes_different', 'instructions_per_inference'} <= set(r)
+    assert (r['accuracy'], r['images'], r['bytes_different']) == (.75, 8, 0) and (r['instructions_per_inference'] is None) == (on != 'device')
+    assert json.loads(say('evaluate', model, '--data', images, '--json', '-')[1])['images'] == 12
+
+
+def test_evaluate_a_shipped_model_on_its_own_data(say):
+    code, out, _ = say('evaluate', 'digits', '--images', 50)
+    assert code == 0 and 'digits on test images of digits' in out
+
+
+def test_evaluate_with_a_wrong_argument(refused, model, images, tmp_path):
+    refused('evaluate', 'digit', words=["no model 'digit'", "did you mean 'digits'?"])
+    refused('evaluate', 'none.tfm', words=['no model file none.tfm'])
+    refused('evaluate', model, '--data', images, '--images', 13, words=['13 images were asked for', 'has 12'])
+    refused('evaluate', model, '--data', 'none.npz', words=['no file none.npz'])
+    np.savez(tmp_path/'half.npz', x_test=np.load(images)['x_test'])
+    refused('evaluate', model, '--data', 'half.npz', words=['half.npz has no y_test'])
+    refused('evaluate', 'digits', '--data', images, words=['takes images of 8x8x1', 'images.npz has'])
+    refused('evaluate', model, '--data', images, '--on', 'device', '--flash', '1KB', words=['flash', 'bytes'])
+    model.write_bytes(model.read_bytes()[:-9])
+    refused('evaluate', model, '--data', images, words=['random.tfm is not a sound model'])
+
+
+def test_evaluate_says_how_much_it_compared(say, model, images):
+    assert '0 of 30 differ from the reference, over 3 of 12 images' in say('evaluate', model, '--data', images, '--on', 'host', '--compare', 3)[1]
+
+
+def test_evaluate_fails_when_bytes_differ(refused, model, images, monkeypatch):
+    from tinyformer import zoo
+    right = zoo.run_host
+    monkeypatch.setattr(zoo, 'run_host', lambda fw, x, cc: right(fw, x, cc) ^ 1)
+    refused('evaluate', model, '--data', images, '--on', 'host', words=['120 output bytes differ'])
+
+
+def test_a_model_goes_into_the_zoo(say, refused, model, images, tmp_path):
+    import json
+    (tmp_path/'notes.json').write_text(json.dumps(dict(about='random weights', copy='noise', commit='abc', accuracy_float=.5)))
+    code, out, err = say('evaluate', model, '--data', images, '--report', 'card.json', '--notes', 'notes.json', '--device-images', 2)
+    assert code == 0 and 'float 50.00%, pruned not measured, int8 75.00% on 12 test images' in out, err
+    assert json.loads((tmp_path/'card.json').read_text())['measured']['command'].startswith('tinyformer evaluate random.tfm --data images.npz')
+    assert say('zoo', '--add', model, '--name', 'mine', '--card', 'card.json', '--folder', 'shelf')[0] == 0
+    assert 'mine' in say('zoo', '--folder', 'shelf')[1] and 'random weights' not in say('zoo', '--folder', 'shelf')[1]
+    assert 'host 0 of 120, device 0 of 20' in say('zoo', 'mine', '--folder', 'shelf')[1]
+    refused('zoo', '--add', model, '--name', 'mine', '--card', 'card.json', '--folder', 'shelf', words=["there is a model 'mine' already", '--again'])
+    refused('zoo', '--add', model, words=['--name', '--report'])
+    refused('zoo', 'digits', '--folder', 'shelf', words=["no model 'digits'", 'mine'])
+
+
+def test_the_zoo_lists_what_is_shipped(say):
+    code, out, _ = say('zoo')
+    assert code == 0 and 'digits' in out and 'int8 accuracy' in out

@@ -156,6 +156,46 @@ def test_save_and_load_give_the_same_graph_and_the_same_file(saved, tmp_path):
     big = gr.random_model(ARCH)
     assert same(big, gr.load(gr.save(big, tmp_path / 'big.tfm')))
 
+def test_a_pruned_weight_takes_bits_and_what_is_kept(tmp_path):
+    cases = 0
+    for seed in range(4):
+        for sparsity in (0, .5, .9, 1):
+            g = gr.random_graph(seed, (6, 6, 8), sparsity=sparsity)
+            path = gr.save(g, tmp_path/'g.tfm')
+            assert same(g, gr.load(path))
+            stored = set(gr._read_arrays(path))
+            folded = [o for o in g.ops if 'weight' in o.params and f'{o.name}/weight.bits' in stored]
+            assert all((o.params['weight'] == 0).mean() >= .25 and o.params['weight'].shape[-1] >= 8 for o in folded) and (folded or sparsity == 0)
+            cases += 1
+    done(cases)
+
+def test_files_of_version_1_are_read(saved, tmp_path):
+    "As they were written before: every array stored as it is, not compressed."
+    graph, path, _ = saved
+    head = dict(json.loads(gr._read_arrays(path)['graph.json'].tobytes()), version=1)
+    with open(tmp_path/'old.tfm', 'wb') as f:
+        np.savez(f, **{'graph.json': np.frombuffer(json.dumps(head).encode(), np.uint8)}, **{f'{o.name}/{k}': v for o in graph.ops for k, v in o.params.items()})
+    assert same(gr.load(tmp_path/'old.tfm'), graph)
+
+def test_a_file_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(gr, 'MAX_BYTES', 10**6)
+    with open(tmp_path/'bomb.tfm', 'wb') as f: np.savez_compressed(f, a=np.zeros(10**6, np.int8))
+    assert (tmp_path/'bomb.tfm').stat().st_size < 5000
+    with pytest.raises(CorruptModel, match='unpacks to more than'): gr.load(tmp_path/'bomb.tfm')
+
+@pytest.mark.parametrize('change', ['bits', 'kept', 'short', 'both'])
+def test_bits_that_do_not_fit_are_refused(tmp_path, change):
+    g = gr.random_graph(0, (6, 6, 8), sparsity=.9)
+    arrays = gr._read_arrays(gr.save(g, tmp_path/'g.tfm'))
+    bits = next(n for n in arrays if n.endswith('.bits'))
+    kept = bits[:-4] + 'kept'
+    if change == 'bits': arrays[bits] = arrays[bits] ^ np.uint8(128)
+    if change == 'kept': arrays[kept] = arrays[kept][:-1]
+    if change == 'short': arrays[bits] = arrays[bits][..., :-1]
+    if change == 'both': del arrays[kept]
+    with open(tmp_path/'bad.tfm', 'wb') as f: np.savez(f, **arrays)
+    with pytest.raises(CorruptModel, match='bad.tfm is not a sound model'): gr.load(tmp_path/'bad.tfm')
+
 def test_every_truncation_is_refused(saved, tmp_path):
     _, path, data = saved
     cut = tmp_path / 'cut.tfm'
@@ -247,7 +287,7 @@ def test_a_wrong_head_is_named(saved, tmp_path):
     arrays = gr._read_arrays(path)
     head = json.loads(arrays['graph.json'].tobytes())
     p, n = tmp_path / 'head.tfm', 0
-    for change, words in ((dict(format='other'), 'format'), (dict(version=2), 'version'), (dict(ops=3), 'ops'), (dict(extra=1), 'fields'),
+    for change, words in ((dict(format='other'), 'format'), (dict(version=3), 'version'), (dict(ops=3), 'ops'), (dict(extra=1), 'fields'),
                           (dict(tensors=head['tensors'][:1]*2), 'used twice'), (dict(name=3), 'name'), (dict(input=['a']), 'not a sound model')):
         body = dict(arrays, **{'graph.json': np.frombuffer(json.dumps(head | change).encode(), np.uint8)})
         with open(p, 'wb') as f: np.savez(f, **body)

@@ -23,7 +23,7 @@ def test_wheel_holds_sources_and_data(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     want = {f'tinyformer/{o.relative_to(ROOT).as_posix()}' for o in (ROOT/'firmware').rglob('*')
             if o.suffix in ('.c', '.h', '.s', '.S', '.ld', '.in') or o.name == 'Makefile' and o.is_file()}
-    want |= {f'tinyformer/{o.name}' for o in (ROOT/'tinyformer').glob('*.py')} | {f'tinyformer/{o}' for o in ('cost_table.json', 'networks/R.json', 'networks/P.json')}
+    want |= {f'tinyformer/{o.name}' for o in (ROOT/'tinyformer').glob('*.py')} | {f'tinyformer/{o}' for o in ('cost_table.json', 'networks/R.json', 'networks/P.json', 'models/digits.tfm', 'models/digits.json')}
     assert len(want) > 20 and not want - names, sorted(want - names)
     assert not [o for o in names if o.startswith(('tests/', 'nbs/', 'firmware/', 'docs/'))]
 
@@ -32,6 +32,7 @@ def test_installed_package_stands_alone(wheel, tmp_path):
     "Unpacked elsewhere and run from an empty folder, it finds its C sources and its cost table, and the command answers."
     zipfile.ZipFile(wheel).extractall(tmp_path/'site')
     run = ("import tinyformer, tinyformer.toolchain as t; from tinyformer.search_space import load_cost_table;"
+           "from tinyformer import zoo; assert zoo.load('digits').card['name'] == 'digits';"
            "print(tinyformer.__file__); print(t.firmware_dir()); print(len(load_cost_table()['instructions']))")
     empty = tmp_path/'empty'; empty.mkdir()
     env = dict(os.environ, PYTHONPATH=str(tmp_path/'site'))

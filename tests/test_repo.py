@@ -217,7 +217,8 @@ def test_no_machine_no_registry():
 
 
 def test_files_are_small():
-    big = [(o.relative_to(ROOT).as_posix(), o.stat().st_size) for o in tracked() if o.stat().st_size > 500_000]
+    limit = lambda o: 2**20 if o.parent == ROOT/'tinyformer'/'models' else 500_000
+    big = [(o.relative_to(ROOT).as_posix(), o.stat().st_size) for o in tracked() if o.stat().st_size > limit(o)]
     assert not big, big
 
 

@@ -1,5 +1,7 @@
 """SuperNAS: the interval, the early stop, which budget fails, and the choice among supernets."""
+import json
 from dataclasses import replace
+from pathlib import Path
 from statistics import NormalDist
 
 import matplotlib
@@ -9,9 +11,9 @@ from hypothesis import given, settings, strategies as st
 
 from tinyformer.errors import BadInput, SearchSpaceRejected
 from tinyformer.hardware import target
-from tinyformer.search_space import cost, digits_space
-from tinyformer.supernas import (BUDGETS, STACK_BYTES, Acceptance, acceptance, acceptance_table, misses, plot_acceptances,
-                                 plot_window, ratios, require_accepted, sample_supernets, supernas, wilson, widths)
+from tinyformer.search_space import SIZES, cifar_space, cost, digits_space
+from tinyformer.supernas import (BUDGETS, CHUNK, STACK_BYTES, Acceptance, acceptance, acceptance_table, cifar_supernets, misses, plot_acceptances, plot_window, ratios,
+                                 require_accepted, sample_chunk, sample_supernets, supernas, used, wilson, widths)
 from tinyformer.training import rng_at
 
 matplotlib.use('Agg')
@@ -64,7 +66,8 @@ def test_ratios_are_shares_of_the_limits():
     c = cost(SPACE.largest())
     flash, sram = ratios(c, M7)
     assert flash * M7.flash_bytes == pytest.approx(c.storage_bytes)
-    assert sram * M7.sram_bytes == pytest.approx(c.peak_bytes + STACK_BYTES)
+    assert sram * M7.sram_bytes == pytest.approx(c.peak_bytes + 64 + 10 + STACK_BYTES)      # arena, image, scores, the rest
+    assert used(c) == (c.storage_bytes, c.peak_bytes + 74 + STACK_BYTES)
 
 
 @pytest.mark.parametrize('p,want', [(.99, 'accepted'), (.8, 'rejected'), (.9, 'undecided')])
@@ -80,8 +83,8 @@ def test_sampling_stops_as_soon_as_the_interval_clears_the_threshold():
 
 
 def test_sampling_goes_on_to_the_end_when_nothing_is_clear():
-    costs = sorted(ratios(cost(SPACE.sample(rng_at(0, i))), M7)[0] for i in range(600))
-    acc = acceptance(SPACE, M7, lo=0, hi=costs[540], n_max=600)   # nine in ten pass
+    flash = sorted(ratios(sample_chunk(SPACE, 0, 0), M7)[0][:600].tolist())
+    acc = acceptance(SPACE, M7, lo=0, hi=flash[540], n_max=600)   # nine in ten pass
     assert acc.samples == 600 and acc.verdict == 'undecided'
 
 
@@ -89,6 +92,22 @@ def test_samples_do_not_depend_on_the_step():
     a, b = (acceptance(SPACE, M7, n_max=120, step=s, threshold=.97) for s in (7, 50))
     n = min(a.samples, b.samples)
     assert n >= 30 and a.flash[:n] == b.flash[:n] and a.sram[:n] == b.sram[:n]
+
+
+def test_samples_go_on_from_chunk_to_chunk():
+    acc = Acceptance(SPACE, M7).extend(CHUNK + 30, seed=3)
+    assert acc == Acceptance(SPACE, M7).extend(CHUNK - 5, seed=3).extend(35, seed=3)
+    for i in (0, CHUNK - 1, CHUNK, CHUNK + 29):
+        c = cost(sample_chunk(SPACE, 3, i // CHUNK).arch(i % CHUNK))
+        assert (acc.flash[i], acc.sram[i], acc.params[i]) == (*ratios(c, M7), c.params)
+    assert Acceptance(SPACE, M7).extend(50, seed=4).flash != acc.flash[:50]
+
+
+def test_another_limit_draws_no_new_samples():
+    acceptance(SPACE, M7)
+    before = sample_chunk.cache_info().misses
+    for kb in (30, 40, 50, 60): acceptance(SPACE, M7.with_budget(f'{kb}KB', '16KB'), lo=.3)
+    assert sample_chunk.cache_info().misses == before
 
 
 def test_failures_count_each_budget():
@@ -103,6 +122,17 @@ def test_rejection_says_how_likely_and_why():
     with pytest.raises(SearchSpaceRejected, match='give more SRAM'): require_accepted(made(1., sram=2.))
     with pytest.raises(SearchSpaceRejected, match='undecided'): require_accepted(made(.9))
     assert require_accepted(made(.99)).verdict == 'accepted'
+
+
+@pytest.mark.parametrize('flash,sram,lo,word', [('42KB', '2KB', 0., 'SRAM over the limit by'), ('24KB', '16KB', 0., 'flash over λ_hi by'), ('1MB', '320KB', .5, 'flash under λ_lo by')])
+def test_no_feasible_path_says_which_budget_and_by_how_much(flash, sram, lo, word):
+    board = M7.with_budget(flash, sram)
+    with pytest.raises(SearchSpaceRejected, match=f'Not one of {CHUNK} samples fits; the closest misses: {word}') as e: supernas([SPACE], board, lo=lo, progress=False)
+    c = sample_chunk(SPACE, 0, 0)
+    f, s = used(c)
+    least = dict(flash=f.min() - board.flash_bytes, flash_low=lo * board.flash_bytes - f.max(), sram=s.min() - board.sram_bytes)
+    assert f"{max(int(v) for v in least.values()):,} bytes" in str(e.value)
+    assert acceptance(SPACE, board, lo=lo).closest and not acceptance(SPACE, M7, lo=0.).closest
 
 
 def test_a_budget_nobody_can_meet():
@@ -136,6 +166,31 @@ def test_sampled_supernets_are_seeded_and_differ():
     a, b, c = sample_supernets(8, 0), sample_supernets(8, 0), sample_supernets(8, 1)
     assert a == b != c and len({s.name for s in a}) == len({s.to_json().__repr__() for s in a}) == 8
     assert all(s.contains(s.sample(rng_at(0, i))) for i, s in enumerate(a))
+
+
+def test_supernets_for_photographs_are_seeded_and_differ():
+    a = cifar_supernets(5, 0)
+    assert a == cifar_supernets(5, 0) != cifar_supernets(5, 1) and len({s.name for s in a}) == 5
+    assert all(s.input == (32, 32, 3) and s.contains(sample_chunk(s, 0, 0).arch(3)) for s in a)
+    sizes = [sample_chunk(s, 0, 0).storage_bytes.mean() for s in cifar_supernets(2, low=.2, high=.3) + cifar_supernets(2, low=1., high=1.5)]
+    assert max(sizes[:2]) < min(sizes[2:])
+    for wrong in (dict(n=0), dict(low=0), dict(low=2., high=1.)):
+        with pytest.raises(BadInput, match='cifar_supernets'): cifar_supernets(**wrong)
+
+
+def test_the_stored_experiments_are_whole():
+    d = json.loads((Path(__file__).parent.parent/'nbs/experiments/results/supernas.json').read_text())
+    assert {'command', 'commit', 'seed', 'versions', 'machine', 'seconds'} <= set(d['meta']) and {'sweep', 'guided', 'random', 'grid'} <= set(d)
+    for size in SIZES:
+        counts = np.array(d['sweep'][size])
+        assert counts.min() >= 0 and counts.max() <= d['sweep']['n'] and (np.diff(counts, axis=0) <= 0).all() and (np.diff(counts, axis=1) >= 0).all()
+        paths = [r['paths'] for r in d['guided'][size]]
+        assert paths == sorted(paths, reverse=True) and paths[0] == cifar_space(size).cardinality()
+        assert all(0 <= r['hits'] <= d['guided']['n'] for r in d['guided'][size])
+        assert len(d['random'][size]) >= 20 and all(order[-1][0] == 1 and order[-1][1] in (0, d['random']['n']) for order in d['random'][size])
+    g = d['grid']
+    for win, hits, most in zip(g['win'], g['hits'], g['most']):
+        assert len(win) == len(hits) == len(most) == 9 and all((k is None) == (h is None) and (h is None or h <= m <= g['n']) for k, h, m in zip(win, hits, most))
 
 
 def test_every_path_has_a_transformer():

@@ -9,27 +9,35 @@ from tinyformer.errors import BadInput, RunFolderError, TinyFormerError
 SETTINGS = dict(  # RunConfig field -> help; types and defaults come from RunConfig
     dataset='data set: digits needs nothing; cifar10, cifar100, svhn, fashion_mnist, or an .npz in $TINYFORMER_DATA',
     target='target, see `tinyformer targets`', flash='flash limit for code and weights, such as 32KB or 1MB (1 KB = 1024 bytes)',
-    sram='SRAM limit for arena, variables and stack, such as 16KB', lo='λ_lo: least share of the flash a path should use, 0 to 1',
-    hi='λ_hi: largest share of the flash a path may use', supernets='candidate supernets to sample', trials='candidates of the search',
+    sram='SRAM limit for arena, variables and stack, such as 16KB', space="supernets to choose from: digits, small, middle, large, sizes (these three), or one's own FILE.json", lo='λ_lo: least share of the flash a path should use, 0 to 1',
+    hi='λ_hi: largest share of the flash a path may use', supernets='candidate supernets to sample', trials='candidates of the search', sampler='what proposes them: tpe, nsga2 or random',
     seed='seed of everything random', supernet_epochs='epochs of the one-shot supernet', float_epochs='epochs of the winner in float',
     prune_epochs='epochs of gradual pruning and recovery', qat_epochs='epochs of int8 fine-tuning',
     max_drop='validation accuracy that pruning and int8 may lose together, 0 to 1', max_instructions='limit per inference; 0 is no limit',
     batch_size='images per training step', lr='peak learning rate', threads='CPU threads of torch; the result depends on their number')
 
 
+EMPTY = dict(space='by the size of the images', max_instructions='0')
+
+
+def _other(others, name):
+    "How a default differs for other data sets than the digits."
+    return f"; other data than digits: {others[name] or ('0' if name == 'lo' else 'all that the target has')}" if name in others else ''
+
+
 def _add_settings(p):
-    from tinyformer.pipeline import RunConfig
+    from tinyformer.pipeline import OTHERS, RunConfig
     g = p.add_argument_group('settings of the run')
     for f in fields(RunConfig):
         kind = {'str': str, 'int': int, 'float': float}[f.type if isinstance(f.type, str) else f.type.__name__]
         g.add_argument(f"--{f.name.replace('_', '-')}", type=kind, default=None, metavar=kind.__name__.upper(),
-                       help=f'{SETTINGS[f.name]} (default: {f.default})'.replace('%', '%%'))
+                       help=f"{SETTINGS[f.name]} (default: {EMPTY.get(f.name, f.default)}){_other(OTHERS, f.name)}".replace('%', '%%'))
 
 
 def _settings(args, base=None):
-    from tinyformer.pipeline import RunConfig, settings
+    from tinyformer.pipeline import RunConfig, defaults, settings
     given = {f.name: getattr(args, f.name) for f in fields(RunConfig) if getattr(args, f.name) is not None}
-    return settings(base or RunConfig(), **given)
+    return settings(base or defaults(given.get('dataset', 'digits')), **given)
 
 
 def _steps(run, *names, again=False, **kw):
@@ -45,10 +53,40 @@ def cmd_demo(a):
     pipeline.go(a.out, _settings(a))
 
 
+def _one_prepares(run):
+    "Hold the run's settings file while the supernet is chosen and trained; whoever comes meanwhile waits and finds it done."
+    import contextlib
+    try:
+        import fcntl
+    except ImportError: return contextlib.nullcontext()
+    f = open(run.path('run.json'))
+    try: fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        run.say(f'another process is preparing {run.folder}: waiting for its supernet')
+        fcntl.flock(f, fcntl.LOCK_EX)
+    return f
+
+
+def _more_workers(a):
+    "Start the same command `--workers` - 1 times more; give the processes."
+    import subprocess
+    alone = [w for w in a.argv if w != '--fresh'] + ['--workers', '1']
+    return [subprocess.Popen([sys.executable, '-m', 'tinyformer.cli', *alone], stdout=subprocess.DEVNULL) for _ in range(a.workers - 1)]
+
+
 def cmd_search(a):
     from tinyformer import pipeline
+    from tinyformer.sparsenas import check_storage
+    if a.workers < 1: raise BadInput(f'--workers is {a.workers}: ask for at least one.')
     if a.fresh: pipeline.forget(a.out)
-    _steps(pipeline.Run(a.out, _settings(a)), 'supernas', 'supernet', 'sparsenas')
+    run = pipeline.Run(a.out, _settings(a))
+    check_storage(a.storage)
+    with _one_prepares(run): _steps(run, 'supernas', 'supernet')
+    more = _more_workers(a)
+    try: _steps(run, 'sparsenas', storage=a.storage, study=a.study)
+    finally:
+        failed = sum(p.wait() != 0 for p in more)
+    if failed: print(f'tinyformer: {failed} of {a.workers} workers ended early; the others did their trials', file=sys.stderr)
 
 
 def cmd_train(a):
@@ -199,6 +237,33 @@ def cmd_plan(a):
           f'offsets: {out}')
 
 
+def cmd_evaluate(a):
+    import json
+    from tinyformer import zoo
+    from tinyformer.files import write_json
+    how = zoo.Setting(target=a.target, flash=a.flash, sram=a.sram, cc=a.cc, objective=a.objective, memory=a.memory)
+    graph, quiet = zoo.load(a.what), not sys.stderr.isatty() and not a.progress
+    if a.report:
+        card = zoo.report(graph, a.data, tuple(a.notes or ()), a.images, a.device_images, a.compare, how, not quiet, zoo.words(a.argv))
+        write_json(a.report, card)
+        print('\n'.join(f'{k:<38} {v}' for k, v in zoo.card_table(card)) + f'\n\nwritten to {a.report}')
+        r = dict(bytes_different=sum(v[1] for v in card['bytes'].values()))
+    else:
+        r = zoo.evaluate(graph, a.data, a.on, a.images, a.compare, how, not quiet)
+        print(json.dumps(r, indent=1) if a.json == '-' else zoo.evaluation_text(r))
+        if a.json not in (None, '-'): write_json(a.json, r)
+    if r['bytes_different']: raise TinyFormerError(f"{r['bytes_different']} output bytes differ from the reference: a kernel or a compiler is wrong. Please report it with the model file.")
+
+
+def cmd_zoo(a):
+    from tinyformer import zoo
+    if a.add:
+        if not a.name or not a.card: raise BadInput('--add needs --name NAME and --card FILE.json, which tinyformer evaluate FILE --report FILE.json writes')
+        return print(f'{zoo.add(a.add, a.name, a.card, a.folder, a.again)}: in the zoo as {a.name}')
+    if a.what: return print(f'{a.what}\n' + '\n'.join(f'{k:<38} {v}' for k, v in zoo.card_table(zoo.load(a.what, a.folder).card)))
+    print(zoo.list(a.folder))
+
+
 def cmd_targets(a):
     from tinyformer.hardware import targets
     print(f"{'name':<16}{'core':<14}{'flash':>10}{'SRAM':>10}{'MHz':>6}  board")
@@ -242,7 +307,8 @@ def parser(argv):
         d.add_argument('--out', type=Path, default=Path(out), help=f'run folder (default: {out})')
         d.add_argument('--fresh', action='store_true', help='forget what the run folder holds and start over')
         if name in argv: _add_settings(d)
-        d.set_defaults(fn=fn)
+        if name == 'search': _search_parser(d)
+        d.set_defaults(fn=fn, argv=argv)
     _step_parser(sub, 'train', 'train the winner of a search in float', cmd_train)
     _step_parser(sub, 'compress', 'prune the trained winner in blocks and quantise it to int8', cmd_compress)
     _model_parser(sub, 'compile', 'generate C for a run or a model file and link it', cmd_compile)
@@ -262,8 +328,51 @@ def parser(argv):
     q.add_argument('--out', type=Path, metavar='FILE', help='where the rows with their offsets go (default: FILE.plan.csv, in the current folder if that of FILE is read-only)')
     q.add_argument('--json', metavar='FILE', help='write peak, lower bound, seconds, proven and offsets as JSON; - prints them')
     q.set_defaults(fn=cmd_plan)
+    _zoo_parsers(sub, argv)
     sub.add_parser('targets', help='list the known boards', description='List the known boards with core, flash, SRAM and clock.').set_defaults(fn=cmd_targets)
     return p
+
+
+def _zoo_parsers(sub, argv):
+    what = 'accuracy of any model on any images, by the reference, on this machine or on the emulated core, with every output byte compared'
+    p = sub.add_parser('evaluate', help=what, description=f'{what[0].upper()}{what[1:]}.')
+    p.add_argument('what', metavar='NAME|FILE', help='a shipped model, see `tinyformer zoo`, or a model file (.tfm)')
+    p.add_argument('--data', metavar='FILE.npz', help="x_test (uint8 [n, h, w, c]) and y_test, or the name of a data set (default: the model's own data set)")
+    p.add_argument('--on', default='reference', choices=['reference', 'host', 'device'], help='NumPy operators, the C compiled for this machine, or the C on the emulated core (default: reference)')
+    p.add_argument('--images', type=int, metavar='N', help='the first N images (default: all)')
+    p.add_argument('--compare', type=int, metavar='N', help='compare the bytes of the first N images only; the reference takes about 2 s per 10 G MACs (default: all)')
+    p.add_argument('--json', metavar='FILE', help='write the result as JSON; - prints it instead of the text')
+    p.add_argument('--progress', action='store_true', help='show the bar even when the output is no terminal')
+    g = p.add_argument_group('what decides the C')
+    g.add_argument('--target', default='stm32f746', help='see `tinyformer targets` (default: stm32f746)')
+    g.add_argument('--flash', default='', metavar='SIZE', help='tighter flash limit, such as 512KB (default: what the target has)')
+    g.add_argument('--sram', default='', metavar='SIZE', help='tighter SRAM limit, such as 128KB (default: what the target has)')
+    g.add_argument('--cc', default='auto', choices=['auto', 'zig', 'gcc'], help='compiler (default: auto)')
+    g.add_argument('--objective', default='bytes', choices=['bytes', 'speed'], help='kernels for the smallest weights or for speed (default: bytes)')
+    g.add_argument('--memory', default='low', choices=['fast', 'low', 'least'], help='see `tinyformer compile --help` (default: low)')
+    g = p.add_argument_group('a card for the zoo')
+    g.add_argument('--report', metavar='FILE.json', help='measure on host (all images) and device, with memory, instructions and cycles, and write a card')
+    g.add_argument('--device-images', type=int, default=200, metavar='N', help='images for the device in a report (default: %(default)s)')
+    g.add_argument('--notes', action='append', metavar='RUN|FILE.json', help='what training knows: a finished run folder, or JSON with ' + 'about, dataset, copy, licence, accuracy_float, accuracy_pruned, command, commit, seeds, hours, machine, versions; may be given again')
+    p.set_defaults(fn=cmd_evaluate, argv=argv)
+    what = 'list the shipped models, show the card of one, or add one'
+    p = sub.add_parser('zoo', help=what, description=f'{what[0].upper()}{what[1:]}.')
+    p.add_argument('what', nargs='?', metavar='NAME', help='show the card of this model')
+    p.add_argument('--add', metavar='FILE.tfm', help='put a model on the shelf')
+    p.add_argument('--name', help='under this name: letters, digits, - and _')
+    p.add_argument('--card', metavar='FILE.json', help='what `tinyformer evaluate FILE.tfm --report FILE.json` wrote')
+    p.add_argument('--again', action='store_true', help='replace a model of that name')
+    p.add_argument('--folder', type=Path, help="folder of models and cards (default: the package's own)")
+    p.set_defaults(fn=cmd_zoo)
+
+
+def _search_parser(p):
+    import os
+    g = p.add_argument_group('many workers')
+    g.add_argument('--workers', type=int, default=1, metavar='N', help='processes that search on this machine (default: %(default)s); the same command given once more joins as well')
+    g.add_argument('--storage', default=os.environ.get('TINYFORMER_STORAGE'), metavar='URL', help='where the trials are kept, for workers on several machines, such as '
+                   'postgresql://user@server/database; every machine needs a copy of the run folder (default: $TINYFORMER_STORAGE, or SQLite in the run folder)')
+    g.add_argument('--study', metavar='NAME', help="name of the search in the storage (default: the supernet's name)")
 
 
 OPS = ('pointwise', 'linear', 'conv3x3', 'depthwise3x3', 'fully_connected', 'layernorm', 'add', 'avgpool', 'maxpool2x2', 'attention',

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['TORCHVISION', 'plot_images', 'Dataset', 'split', 'digits_arrays', 'check_images', 'check_labels', 'check_arrays',
            'npz_arrays', 'one_line', 'data_folder', 'import_torchvision', 'torchvision_arrays', 'names', 'find_arrays',
-           'load', 'to_float', 'to_int8', 'augment', 'augmentation', 'plot_augmented']
+           'load', 'to_float', 'to_int8', 'tint', 'cover', 'augment', 'augmentation', 'plot_augmented']
 
 # %% ../nbs/04_data.ipynb #c002
 import os, sys, zipfile, zlib
@@ -261,10 +261,11 @@ def load(
 
 # %% ../nbs/04_data.ipynb #c068
 def to_float(
-    x: np.ndarray,  # uint8 [n, h, w, c]
+    x: np.ndarray,  # uint8 [n, h, w, c]; a tensor is taken too, and its device kept
 ) -> torch.Tensor:  # float32 [n, c, h, w] in [0, 1]
     "What a float model reads: `x / 255`, channels first."
-    return torch.from_numpy(np.array(x)).permute(0, 3, 1, 2).contiguous().float() / 255
+    x = x if isinstance(x, torch.Tensor) else torch.from_numpy(np.array(x))
+    return x.permute(0, 3, 1, 2).contiguous().float() / 255
 
 # %% ../nbs/04_data.ipynb #c071
 def to_int8(
@@ -272,6 +273,29 @@ def to_int8(
 ) -> np.ndarray:  # int8 [n, h, w, c]
     "What the device reads: `x - 128`; with scale 1/255 and zero point -128 this means exactly `x / 255`."
     return (np.asarray(x, dtype=np.uint8) ^ np.uint8(128)).view(np.int8)
+
+# %% ../nbs/04_data.ipynb #c073b
+def tint(
+    batch: torch.Tensor,  # float [n, c, h, w] in [0, 1]
+    strength: torch.Tensor,  # [3, n]: factors on brightness, contrast and saturation; 1 changes nothing
+) -> torch.Tensor:  # float [n, c, h, w], clamped to [0, 1]
+    "Change brightness, contrast and saturation of each image."
+    bright, contrast, saturation = strength[:, :, None, None, None]
+    x = batch * bright
+    for plain, s in ((x.mean((1, 2, 3), keepdim=True), contrast), (x.mean(1, keepdim=True), saturation)): x = plain + (x - plain) * s
+    return x.clamp(0, 1)
+
+# %% ../nbs/04_data.ipynb #c073e
+def cover(
+    batch: torch.Tensor,  # float [n, c, h, w]
+    centre: torch.Tensor,  # [2, n] in [-1, 1]: where the square lies, in x and in y
+    side: int,  # pixels
+) -> torch.Tensor:  # float [n, c, h, w]
+    "Set a square of each image to 0; part of it may lie outside."
+    h, w = batch.shape[2:]
+    at = (centre + 1) / 2 * torch.tensor([[w], [h]], device=batch.device)
+    off = lambda size, c: (torch.arange(size, device=batch.device) + .5 - c[:, None]).abs() < side / 2
+    return batch * ~(off(h, at[1])[:, None, :, None] & off(w, at[0])[:, None, None, :])
 
 # %% ../nbs/04_data.ipynb #c074
 def augment(
@@ -281,28 +305,37 @@ def augment(
     rotate: float = 0.,  # degrees: each image turns by up to this, either way
     scale: float = 0.,  # each image grows or shrinks by up to this share, 0 <= scale < 1
     flip: bool = False,  # mirror left and right, with probability one half
+    colour: float = 0.,  # brightness, contrast and saturation change by up to this share, each
+    cutout: int = 0,  # side of a square of pixels that is blanked out, 0 = none
+    share: float = 1.,  # of the images that turn and resize, which blurs them a little; the others keep their pixels as they are
 ) -> torch.Tensor:  # float [n, c, h, w]
-    "Move, turn, resize and mirror each image of a batch by its own random amount; what comes in from outside is 0."
+    "Move, turn, resize, mirror, tint and cover each image of a batch by its own random amount; what comes in from outside is 0."
     n, _, h, w = batch.shape
-    u = torch.rand(5, n, generator=generator) * 2 - 1
+    draw = lambda k: torch.rand(k, n, generator=generator, device=generator.device if generator else 'cpu').to(batch) * 2 - 1
+    u = draw(5)
+    if share < 1: u[:2] *= draw(1)[0] < 2 * share - 1
     angle, grow = u[0] * (rotate * pi / 180), 1 + u[1] * scale
-    mirror = torch.where(u[2] < 0, -1., 1.) if flip else torch.ones(n)
-    move = (u[3:] * shift if shift % 1 else torch.round(u[3:] * (shift + .499))) * 2 / torch.tensor([[w], [h]])
+    mirror = torch.where(u[2] < 0, -1., 1.) if flip else torch.ones_like(angle)
+    move = (u[3:] * shift if shift % 1 else torch.round(u[3:] * (shift + .499))) * 2 / torch.tensor([[w], [h]], device=batch.device)
     cos, sin = torch.cos(angle) / grow, torch.sin(angle) / grow
     theta = torch.stack([torch.stack([cos * mirror, -sin * (h / w), move[0]], 1),
                          torch.stack([sin * mirror * (w / h), cos, move[1]], 1)], 1)
     grid = F.affine_grid(theta.to(batch), list(batch.shape), align_corners=False)
-    return F.grid_sample(batch, grid, padding_mode='zeros', align_corners=False)
+    if colour: batch = tint(batch, 1 + draw(3) * colour)
+    out = F.grid_sample(batch, grid, padding_mode='zeros', align_corners=False)
+    return cover(out, draw(2), cutout) if cutout else out
 
 # %% ../nbs/04_data.ipynb #c083
 def augmentation(
     data: Dataset,  # its name and the height of its images decide
+    strong: bool = False,  # for runs of a hundred epochs and more: also turn, resize, tint and cover
 ) -> dict:  # keyword arguments of `augment`
     "Sensible strengths for a data set: things may be mirrored, digits, signs and unknown images may not."
-    if data.shape[0] <= 8: return dict(shift=.5, rotate=12., scale=.12)  # a whole pixel is an eighth of such an image
+    more = dict(rotate=12., scale=.15, colour=.3 * (data.shape[2] == 3), cutout=data.shape[0] // 4, share=.5) if strong else {}
+    if data.shape[0] <= 8: return dict(shift=.5, rotate=12., scale=.12) | more  # a whole pixel is an eighth of such an image
     shift = max(1, data.shape[0] // 8)
-    if data.name in ('cifar10', 'cifar100', 'fashion_mnist'): return dict(shift=shift, flip=True)
-    return dict(shift=shift, rotate=10., scale=.1)
+    if data.name in ('cifar10', 'cifar100', 'fashion_mnist'): return dict(shift=shift, flip=True) | more
+    return dict(shift=shift, rotate=10., scale=.1) | more
 
 # %% ../nbs/04_data.ipynb #c086
 def plot_augmented(

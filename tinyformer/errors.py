@@ -13,6 +13,10 @@ class UnknownDataset(TinyFormerError):
     "No such data set; the message lists the known ones."
 
 
+class UnknownModel(TinyFormerError):
+    "No such shipped model; the message lists the known ones."
+
+
 class MissingData(TinyFormerError):
     "The data set is known but its files cannot be had; the message says where to put them."
 
@@ -63,3 +67,7 @@ class SimulationFailed(TinyFormerError):
 
 class RunFolderError(TinyFormerError):
     "The run folder is read-only, full, of another configuration or lacks a step's file."
+
+
+class StorageError(TinyFormerError):
+    "The storage that a search shares with other machines cannot be opened, or went away."

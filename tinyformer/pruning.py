@@ -213,4 +213,4 @@ def load_state_dict(self:Pruner,
     "Continue from a checkpoint of the same plan."
     masks = d['masks']
     if masks and set(masks) != set(self.plan): raise BadInput(f'the checkpoint has masks for {sorted(masks)}, the plan names {sorted(self.plan)}.')
-    self.masks = {n: m.clone() for n, m in masks.items()}
+    self.masks = {n: m.to(w.device) for (n, m), w in zip(masks.items(), _weights(self.model, masks).values())}

@@ -381,12 +381,17 @@ class Quantizer(nn.Module):
         rate:float=0.05, # share of a training batch in the running range
     ):
         super().__init__()
-        self.kind, self.fixed, self.rate, self.calibrating = kind, fixed, rate, False
+        self.kind, self.fixed, self.rate, self.calibrating, self.known = kind, fixed, rate, False, None
         self.register_buffer('lo', torch.tensor(lo)); self.register_buffer('hi', torch.tensor(hi))
 
     def qparams(self): # (scale, zero point)
         "Scale and zero point of the range as it is now."
-        return qparams(float(self.lo), float(self.hi), self.kind)
+        return self.known or qparams(float(self.lo), float(self.hi), self.kind)
+
+    def freeze(self): # itself
+        "Let the range never move again: its scale and zero point become constants, which a compiler can use."
+        self.fixed, self.known = True, self.qparams()
+        return self
 
     def forward(self,
         x:torch.Tensor, # real values
@@ -406,7 +411,7 @@ def weight_scales(
     "One scale per output channel, none below 1/1024 of the layer's largest."
     s = weight.detach().abs().flatten(1).amax(1) / 127
     top = s.max()
-    return torch.ones_like(s) if top == 0 else s.clamp(min=float(top) / 1024)
+    return torch.where(top == 0, torch.ones_like(s), torch.maximum(s, top / 1024))
 
 # %% ../nbs/08_quantization.ipynb #c106
 class QOp(nn.Module):
@@ -573,6 +578,13 @@ def calibrate(self:QuantNet,
     if not all(q.lo.isfinite() and q.hi.isfinite() for q in qs): raise BadInput('the network gives values that are not finite on the calibration images')
     return self.train(mode)
 
+@patch
+def freeze(self:QuantNet)->QuantNet: # itself
+    "Let no range move from here on."
+    for q in self.modules():
+        if isinstance(q, Quantizer): q.freeze()
+    return self
+
 # %% ../nbs/08_quantization.ipynb #c128
 NEAREST = dict( # what to use instead of a layer that has no integer form
     GELU='nn.ReLU', SiLU='nn.ReLU', Hardswish='nn.ReLU', Mish='nn.ReLU', ELU='nn.ReLU', LeakyReLU='nn.ReLU', PReLU='nn.ReLU',
@@ -674,12 +686,13 @@ def quantize(
     calibration:np.ndarray, # images that set the ranges: uint8 [n, h, w, c], or a float tensor [n, c, h, w]
 )->QuantNet: # ready to be judged, trained further, or lowered
     "Fold batch norms, round weights and activations as the integer operators do, and set the ranges by some images."
-    x = to_float(calibration) if isinstance(calibration, np.ndarray) else calibration
+    device = next(iter(net.parameters()), torch.empty(0)).device
+    x = (to_float(calibration) if isinstance(calibration, np.ndarray) else calibration).to(device)
     if x.ndim != 4 or not len(x): raise BadInput(f'calibration needs images [n, c, h, w], got {tuple(x.shape)}')
     if not all(v.isfinite().all() for v in net.state_dict().values()): raise BadInput('the network holds weights that are not finite')
-    gm = _trace(copy.deepcopy(net).eval(), x[:2])
+    gm = _trace(copy.deepcopy(net).cpu().eval(), x[:2].cpu())
     n, c, h, w = x.shape
-    return _Builder(gm, (h, w, c)).run().calibrate(x).train(net.training)
+    return _Builder(gm, (h, w, c)).run().to(device).calibrate(x).train(net.training)
 
 # %% ../nbs/08_quantization.ipynb #c139
 @_handles(*ALIAS)

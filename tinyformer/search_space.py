@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['RULES', 'KINDS', 'NETWORKS', 'LEAVES', 'WEIGHT_KINDS', 'CONV_KINDS', 'ALIGN', 'BLOCK_CHOICES', 'SPARSITY_CHOICES',
-           'draw_boxes', 'Downsample', 'InvertedResidual', 'Transformer', 'Arch', 'plot_path', 'ToTokens', 'ToMap',
-           'Add', 'GlobalAvgPool', 'AttentionCore', 'Encoder', 'ConvBlock', 'InvertedResidualBlock', 'TransformerBlock',
-           'build_block', 'Net', 'build', 'LayerSpec', 'layers', 'published_arch', 'reference_arch', 'CostTable',
-           'load_cost_table', 'scratch_bytes', 'intervals', 'head_counts', 'dense_counts', 'stream_counts',
+           'SIZES', 'draw_boxes', 'Downsample', 'InvertedResidual', 'Transformer', 'Arch', 'plot_path', 'ToTokens',
+           'ToMap', 'Add', 'GlobalAvgPool', 'AttentionCore', 'Encoder', 'ConvBlock', 'InvertedResidualBlock',
+           'TransformerBlock', 'build_block', 'Net', 'build', 'LayerSpec', 'layers', 'published_arch', 'reference_arch',
+           'CostTable', 'load_cost_table', 'scratch_bytes', 'intervals', 'head_counts', 'dense_counts', 'stream_counts',
            'add_counts', 'edge_pixels', 'instructions', 'Cost', 'cost', 'prune_plan', 'Position', 'SearchSpace',
-           'digits_space', 'plot_costs', 'SuperNet', 'recalibrate_bn']
+           'digits_space', 'plot_costs', 'cifar_space', 'SuperNet', 'recalibrate_bn']
 
 # %% ../nbs/05_search_space.ipynb #c002
 import json
@@ -26,9 +26,10 @@ from fastcore.basics import patch
 from torch import nn
 from torch.func import functional_call
 
+from .arena import find_runs, one_peak, window
 from .errors import BadInput, CorruptModel
 from .files import write_json
-from .memory_alloc import Interval, lower_bound
+from .memory_alloc import Interval
 from .rle_encoding import BLOCKS, dense_bytes, expected_bytes, kept_blocks, layer_bytes, live_rows
 
 # %% ../nbs/05_search_space.ipynb #c006
@@ -116,7 +117,8 @@ class Transformer(_Block):
 
 # %% ../nbs/05_search_space.ipynb #c027
 def _stride(b): return 2 if isinstance(b, Downsample) else b.stride
-def _adds(b, cin): return _stride(b) == 1 and (b.cout or cin) == cin
+def _cout(b, cin): return cin if b.cout is None else b.cout
+def _adds(b, cin): return _stride(b) == 1 and np.all(_cout(b, cin) == cin)
 
 @patch
 def out_shape(self:Downsample,
@@ -505,8 +507,8 @@ def _weighted(name, kind, x, cout, b=None, stride=1):
     "Spec of a layer with weights that reads tensor `x` = (name, h, w, channels); `b` gives block shape and sparsity."
     src, h, w, c = x
     taps = 9 if '3x3' in kind else 1
-    prunable = kind in ('pointwise', 'linear', 'conv3x3') and c >= 4
-    block, sparsity = (b.block, float(b.sparsity)) if b and prunable else ('1x4', 0.)
+    prunable = kind in ('pointwise', 'linear', 'conv3x3') and bool(np.min(c) >= 4)
+    block, sparsity = (b.block, b.sparsity) if b and prunable else ('1x4', 0.)
     return LayerSpec(name, kind, (h + stride - 1)//stride, (w + stride - 1)//stride, c, cout, (src,), h*w*c,
                      taps=taps, stride=stride, block=block, sparsity=sparsity, prunable=prunable)
 
@@ -523,7 +525,7 @@ def _ir_layers(self, at, x):
     "Layers of an inverted residual at module path `at` reading tensor `x`."
     up = _weighted(f'{at}.expand', 'pointwise', x, x[3]*self.expand, self)
     dw = _weighted(f'{at}.depthwise', 'depthwise3x3', up.tensor, up.cout, stride=_stride(self))
-    out = [up, dw, _weighted(f'{at}.project', 'pointwise', dw.tensor, self.cout or x[3], self)]
+    out = [up, dw, _weighted(f'{at}.project', 'pointwise', dw.tensor, _cout(self, x[3]), self)]
     return out + [_plain(f'{at}.add', 'add', x, out[-1].tensor)] if _adds(self, x[3]) else out
 
 @patch
@@ -571,7 +573,7 @@ def layers(self:Transformer,
     for i in range(self.depth): out += _encoder_layers(f'{at}.encoder.{i}', out[-1].tensor if out else x, self)
     if self.convs:
         out.append(_weighted(f'{at}.fuse', 'conv3x3', out[-1].tensor, self.dim, self))
-        out.append(_weighted(f'{at}.out', 'pointwise', out[-1].tensor, self.cout or x[3], self))
+        out.append(_weighted(f'{at}.out', 'pointwise', out[-1].tensor, _cout(self, x[3]), self))
     return out
 
 # %% ../nbs/05_search_space.ipynb #c097
@@ -580,7 +582,7 @@ class _Head:
     "The end of every network: optional 1x1 convolution, average pool, classifier."
     cout:int; classes:int; block:str; sparsity:float
     def layers(self, at, x):
-        out = [_weighted('head', 'pointwise', x, self.cout, self)] if self.cout else []
+        out = [_weighted('head', 'pointwise', x, self.cout, self)] if np.any(self.cout) else []
         out.append(_plain('pool', 'avgpool', out[-1].tensor if out else x))
         return out + [_weighted('classifier', 'fully_connected', out[-1].tensor, self.classes)]
 
@@ -704,22 +706,17 @@ def scratch_bytes(
                 columns=ceil(l.w*l.stride/2) + 1)     # pairs of columns, padding included, of a depthwise layer
     return ceil(sum(c*have[k] for k, c in _entry(table, 'scratch', l).items()))
 
-def _intervals(specs, table, x=None, last=True):
-    "Lifetimes of the tensors and the scratch of consecutive layers; `x` = (name, bytes) lives on entry, `last`: the result stays in the arena."
-    uses = {n: i for i, l in enumerate(specs) for n in l.inputs}
-    out = [Interval(x[0], 0, uses[x[0]] + 1, x[1])] if x else []
-    for i, l in enumerate(specs):
-        if l.name in uses or last: out.append(Interval(l.name, i, uses.get(l.name, i) + 1, l.out_bytes))
-        s = scratch_bytes(l, table)
-        if s: out.append(Interval(f'{l.name}:scratch', i, i + 1, s))
-    return out
-
 def intervals(
     arch:Arch,            # one path
     table:CostTable=None, # None = `load_cost_table()`
 )->list: # Interval per tensor and per scratch buffer; the network's input and output belong to the caller
-    "What the memory planner has to place in the arena."
-    return _intervals(layers(arch), table or load_cost_table(), last=False)
+    "Lifetimes with every tensor whole and in a place of its own."
+    specs, table, out = layers(arch), table or load_cost_table(), []
+    last = {n: i for i, l in enumerate(specs) for n in l.inputs}
+    for i, l in enumerate(specs):
+        if l.name in last: out.append(Interval(l.name, i, last[l.name] + 1, l.out_bytes))
+        if s := scratch_bytes(l, table): out.append(Interval(f'{l.name}:scratch', i, i + 1, s))
+    return out
 
 # %% ../nbs/05_search_space.ipynb #c120
 def head_counts(
@@ -805,21 +802,43 @@ class Cost:
     params:int          # trainable parameters of the float network
     macs:int            # multiply-accumulates, dense
     storage_bytes:int   # flash: expected weights, per-channel constants, kernel code
-    peak_bytes:int      # arena with nothing in place or in bands, scratch included; the engine needs less
+    peak_bytes:int      # the engine's arena, scratch included; the input and output buffers belong to the caller
     instructions:int    # executed per inference
+    io_bytes:int=0      # the caller's buffers for the image and the scores
 
     def _repr_markdown_(self): return '| cost | |\n|---|--:|\n' + '\n'.join(f'| {k} | {v:,} |' for k, v in asdict(self).items())
 
 # %% ../nbs/05_search_space.ipynb #c130
-ALIGN = 8  # bytes; every offset in the arena is a multiple of it
+@lru_cache(maxsize=None)
+def _layer_cost(l, table):
+    "(flash bytes, instructions, scratch bytes, whether stored as a stream) of a layer, in whole numbers."
+    return round(l.flash_bytes), round(instructions(l, table)), scratch_bytes(l, table), l.format == 'rle'
 
 @lru_cache(maxsize=65536)
-def _block_cost(b, x, first, last, table):
-    "(params, macs, flash, peak, instructions, output shape) of one block reading a map of shape `x`."
+def _block_cost(b, x, table):
+    "(params, MACs, flash, instructions, output shape, whether its first and its last layer may join a chain) of a block reading a map of shape `x`."
     specs = b.layers('b', ('x', *x))
-    ivs = _intervals(specs, table, None if first else ('x', prod(x)), not last)
-    return (sum(l.params for l in specs), sum(l.macs for l in specs), sum(l.flash_bytes for l in specs),
-            lower_bound(ivs, ALIGN), sum(instructions(l, table) for l in specs), specs[-1].tensor[1:])
+    flash, instr, _, _ = zip(*(_layer_cost(l, table) for l in specs))
+    ends = sum('x' in l.inputs for l in specs) == 1 and window(specs[0], specs[0].format) is not None, window(specs[-1], specs[-1].format) is not None
+    return sum(l.params for l in specs), sum(l.macs for l in specs), sum(flash), sum(instr), specs[-1].tensor[1:], *ends
+
+# %% ../nbs/05_search_space.ipynb #c130a
+@lru_cache(maxsize=65536)
+def _segment_peak(blocks, x, first, last, table):
+    "Arena of consecutive blocks, as if alone; `first` and `last`: the network begins or ends with them."
+    specs, y, top = [], ('x', *x), 0
+    for i, b in enumerate(blocks):
+        specs += b.layers(f'{i}', y)
+        y = specs[-1].tensor
+    size = {'x': prod(x)} | {l.name: l.out_bytes for l in specs} | ({y[0]: 0} if last else {})
+    for a, b, run, outside in find_runs(specs, [l.format for l in specs], ('x', *x), first, last):
+        part = specs[a:b]
+        sizes = [size[n] for n in outside], [size[l.name] for l in part], [scratch_bytes(l, table) for l in part]
+        top = max(top, one_peak(run, *map(tuple, sizes)))
+    return top
+
+# %% ../nbs/05_search_space.ipynb #c130b
+ALIGN = 8  # bytes; every offset in the arena is a multiple of it
 
 def cost(
     arch:Arch,            # one path
@@ -827,12 +846,14 @@ def cost(
 )->Cost: # predicted costs
     "Predict parameters, MACs, flash, arena and instructions of a path."
     table = load_cost_table() if table is None else table
-    blocks, x, rows = (*arch.blocks, _head(arch)), arch.input, []
-    for i, b in enumerate(blocks):
-        rows.append(_block_cost(b, x, i == 0, i == len(blocks) - 1, table))
-        x = rows[-1][5]
-    params, macs, flash, peak, instr, _ = zip(*rows)
-    return Cost(sum(params), sum(macs), ceil(sum(flash)) + table['code_bytes'], max(peak), round(sum(instr)))
+    blocks, xs, rows = (*arch.blocks, _head(arch)), [arch.input], []
+    for b in blocks:
+        rows.append(_block_cost(b, xs[-1], table))
+        xs.append(rows[-1][4])
+    cuts = [0, *(i for i in range(1, len(blocks)) if not (rows[i][5] and rows[i-1][6])), len(blocks)]
+    peaks = [_segment_peak(blocks[a:b], xs[a], a == 0, b == len(blocks), table) for a, b in zip(cuts, cuts[1:])]
+    params, macs, flash, instr = (sum(r[k] for r in rows) for k in range(4))
+    return Cost(params, macs, flash + table['code_bytes'], max(ALIGN, *peaks), instr, prod(arch.input) + arch.classes)
 
 # %% ../nbs/05_search_space.ipynb #c133
 def prune_plan(
@@ -891,9 +912,9 @@ def accepts(self:Position,
     "Whether this position can draw the block `b`."
     if type(b) is not KINDS[self.kind]: return False
     ch = dict(self.choices)
-    free = {'dim'} if self.kind == 'transformer' and not b.convs else set()
+    free = ({'dim'} if self.kind == 'transformer' and not b.convs else set()) | ({'cout'} if b.cout == cin and ch.get('cout', (None,)) == (None,) else set())
     default = {f.name: f.default for f in fields(b)}
-    return all(getattr(b, n) in ch.get(n, (d,)) for n, d in default.items() if n not in free) and (not free or b.dim == cin)
+    return all(getattr(b, n) in ch.get(n, (d,)) for n, d in default.items() if n not in free) and ('dim' not in free or b.dim == cin)
 
 # %% ../nbs/05_search_space.ipynb #c144
 @dataclass(frozen=True)
@@ -1095,6 +1116,37 @@ def plot_costs(
     ax.set(xlabel='flash, KB', ylabel='arena, KB', xlim=(0, None), ylim=(0, None), title=f'{fits.mean():.0%} of {n} paths within {flash_kb} KB and {sram_kb} KB')
     return ax
 
+# %% ../nbs/05_search_space.ipynb #c175b
+_SIZES = dict( # keys: as the arguments of `cifar_space`; 1 = the stage at half the image's height and width, 2 = the one at a quarter
+    small=dict(cout1=(24, 32, 40), repeat1=(1, 2, 3), dim1=(24, 32), ffn1=(48, 64), cout2=(64, 80, 96), dim2=(64, 80, 96), ffn2=(96, 128, 160), out=(96, 128), head=(192, 256)),
+    middle=dict(cout1=(48, 64), repeat1=(1, 2, 3), dim1=(32, 48, 64), ffn1=(96, 128), cout2=(112, 128, 144), dim2=(112, 128, 144), ffn2=(128, 192, 256), out=(144, 160, 192), head=(384, 512)),
+    large=dict(cout1=(64, 96, 128), repeat1=(1, 2, 3), dim1=(44, 64, 96), ffn1=(128, 256), cout2=(128, 160, 192), dim2=(128, 160, 192), ffn2=(128, 256, 384), out=(192, 256), head=(512, 768)))
+SIZES = tuple(_SIZES)  # meant for 256 KB of flash and 64 KB of SRAM, for 512 and 128 KB, for 1 MB and 320 KB
+
+# %% ../nbs/05_search_space.ipynb #c175c
+def cifar_space(
+    size:str='large',            # one of `SIZES`, which sets the widths
+    input:tuple=(32, 32, 3),     # height, width and channels of an image
+    classes:int=10,              # number of classes
+    expand:tuple=(2, 3, 4),      # hidden channels per channel of an inverted residual
+    repeat2:tuple=(1, 2, 3, 4),  # inverted residuals of the second stage
+    early:tuple=(0, 1),          # transformers of the first stage
+    depth:tuple=(1, 2),          # encoder layers of the second stage's transformer
+    block:tuple=('1x4', '1x2'),  # block shapes
+    sparsity1:tuple=(0., .5, .7), # share of pruned blocks in the first stage and in the step down to the second
+    sparsity2:tuple=(.7, .75, .8, .85), # in the second stage and the head
+    **ranges:tuple,              # other widths than the size's: cout1, repeat1, dim1, ffn1, cout2, dim2, ffn2, out, head
+)->SearchSpace:
+    "The paper's family for small photographs: two stages of down, inverted residuals, transformer; then the head."
+    _check(size in SIZES, f'size is {size!r}; it must be one of {", ".join(SIZES)}.')
+    _check(not set(ranges) - set(_SIZES[size]), f'unknown ranges {sorted(set(ranges) - set(_SIZES[size]))}; known are {", ".join(_SIZES[size])}.')
+    w, p1, p2 = _SIZES[size] | ranges, dict(block=block, sparsity=sparsity1), dict(block=block, sparsity=sparsity2)
+    stage1 = (Position('downsample', dict(cout=w['cout1'], kind=('conv_pool',))), Position('inverted_residual', dict(expand=expand) | p1, w['repeat1']),
+              Position('transformer', dict(dim=w['dim1'], heads=(4,), ffn=w['ffn1']) | p1, early))
+    stage2 = (Position('downsample', dict(cout=w['cout2'], kind=('ir',), expand=expand) | p1), Position('inverted_residual', dict(expand=expand) | p2, repeat2),
+              Position('transformer', dict(dim=w['dim2'], heads=(4,), ffn=w['ffn2'], depth=depth, cout=w['out']) | p2))
+    return SearchSpace(size, input, classes, stage1 + stage2, w['head'], block, sparsity2)
+
 # %% ../nbs/05_search_space.ipynb #c181
 def _slice(p, shape):
     "The leading corner of `p` with the given shape, as a view."
@@ -1102,8 +1154,8 @@ def _slice(p, shape):
 
 @lru_cache(maxsize=64)
 def _skeleton(arch):
-    "The path's modules, for their shapes and the order of calls; drawing its unused weights leaves torch's generator alone."
-    with torch.random.fork_rng(devices=[]): return build(arch)
+    "The path's modules without weights, for their shapes and the order of calls."
+    with torch.device('meta'): return build(arch)
 
 # %% ../nbs/05_search_space.ipynb #c184
 class SuperNet(nn.Module):
@@ -1146,7 +1198,7 @@ def extract(self:SuperNet,
     arch:Arch, # a path of the space
 )->nn.Module: # a network of its own, in the supernet's mode
     "Copy one path out of the supernet."
-    net = build(arch)
+    net = build(arch).to(next(self.parameters()).device)
     net.load_state_dict({n: t.detach().clone() for n, t in self.state_of(arch).items()})
     return net.train(self.training)
 

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['LIMITS', 'TrainConfig', 'rng_at', 'batches', 'seeded', 'lr_at', 'plot_schedule', 'loss_of', 'make_optimiser',
-           'evaluate', 'Checkpoint', 'read_checkpoint', 'Run', 'identity', 'fit', 'plot_history']
+           'device_of', 'evaluate', 'Checkpoint', 'read_checkpoint', 'Machine', 'fastest', 'Run', 'mixed', 'identity',
+           'fit', 'plot_history']
 
 # %% ../nbs/06_training.ipynb #c002
 import contextlib, json, math, random, time
@@ -15,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from fastcore.basics import patch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 from .data import augment, augmentation, to_float
 from .errors import BadInput, CorruptModel, RunFolderError, TinyFormerError
@@ -22,7 +24,8 @@ from .files import atomic_path
 
 # %% ../nbs/06_training.ipynb #c009
 LIMITS = dict(epochs=(1, 100_000), batch_size=(1, 1_000_000), lr=(1e-9, 10.), warmup=(0., .99), weight_decay=(0., 1.),
-              label_smoothing=(0., .99), seed=(0, 2**63), distill=(0., 1.), temperature=(.01, 100.))
+              label_smoothing=(0., .99), seed=(0, 2**63), distill=(0., 1.), temperature=(.01, 100.), mixup=(0., 10.), ema=(0., .99999), clip=(0., 1e6),
+              momentum=(0., .9999))
 
 # %% ../nbs/06_training.ipynb #c010
 @dataclass(frozen=True)
@@ -35,6 +38,11 @@ class TrainConfig:
     weight_decay: float = 0.01  # on matrices and kernels only
     label_smoothing: float = 0.05  # probability moved off the true class
     augment: bool = True  # change each training batch at random
+    strong: bool = False  # change it more: turn, resize, tint and cover as well
+    mixup: float = 0.0  # images are mixed in pairs by Beta(mixup, mixup); 0 = never
+    ema: float = 0.0  # decay of a running average of the weights, which is what training gives; 0 = none
+    clip: float = 0.0  # longest gradient; 0 = any
+    momentum: float = 0.0  # above 0: SGD with Nesterov's momentum in place of AdamW
     seed: int = 0  # of batch order, augmentation and supernet paths
     distill: float = 0.0  # weight of the teacher's soft labels, 0 to 1
     temperature: float = 2.0  # softens both sides of the distillation
@@ -103,7 +111,7 @@ def plot_schedule(
 # %% ../nbs/06_training.ipynb #c034
 def loss_of(
     logits: torch.Tensor,  # [n, classes] from the model in training
-    y: torch.Tensor,  # int64 [n]
+    y: torch.Tensor,  # int64 [n], or probabilities [n, classes]
     cfg: TrainConfig,  # label smoothing, distillation weight and temperature
     soft: torch.Tensor = None,  # [n, classes] logits of the teacher
 ) -> torch.Tensor:  # scalar
@@ -118,14 +126,22 @@ def loss_of(
 def make_optimiser(
     model: nn.Module,  # what to train
     cfg: TrainConfig,  # rate and weight decay
-) -> torch.optim.AdamW:
-    "AdamW that decays matrices and kernels, not biases and norms."
+) -> torch.optim.Optimizer:
+    "AdamW, or SGD with momentum, that decays matrices and kernels, not biases and norms."
     ps = [p for p in model.parameters() if p.requires_grad]
     groups = [dict(params=[p for p in ps if p.ndim > 1], weight_decay=cfg.weight_decay),
               dict(params=[p for p in ps if p.ndim <= 1], weight_decay=0.)]
-    return torch.optim.AdamW([g for g in groups if g['params']], lr=cfg.lr)
+    kw = dict(lr=cfg.lr, fused=ps[0].is_cuda or None)
+    groups = [g for g in groups if g['params']]
+    return torch.optim.SGD(groups, momentum=cfg.momentum, nesterov=True, **kw) if cfg.momentum else torch.optim.AdamW(groups, **kw)
 
 # %% ../nbs/06_training.ipynb #c040
+def device_of(
+    model: nn.Module,  # any
+) -> torch.device:
+    "Where a model's weights are."
+    return next(iter(model.parameters()), torch.empty(0)).device
+
 @torch.no_grad()
 def evaluate(
     model: nn.Module,  # float or fake-quantised
@@ -135,9 +151,9 @@ def evaluate(
 ) -> float:  # share of right answers, 0 to 1
     "Accuracy in evaluation mode; the model's mode is put back afterwards."
     if len(x) == 0 or len(x) != len(y): raise BadInput(f'evaluate got {len(x)} images and {len(y)} labels: give as many of each, and at least one.')
-    was = model.training
+    was, device = model.training, device_of(model)
     model.eval()
-    hits = sum(int((model(to_float(x[i:i+batch_size])).argmax(1) == torch.as_tensor(y[i:i+batch_size])).sum())
+    hits = sum(int((model(to_float(x[i:i+batch_size]).to(device)).argmax(1).cpu() == torch.as_tensor(y[i:i+batch_size])).sum())
                for i in range(0, len(x), batch_size))
     model.train(was)
     return hits / len(x)
@@ -192,6 +208,20 @@ def load(
     return state['history']
 
 # %% ../nbs/06_training.ipynb #c052
+@dataclass(frozen=True)
+class Machine:
+    "Where and how the arithmetic of training runs; it changes the time, and the result by no more than rounding."
+    device: str = 'cpu'  # 'cpu' or 'cuda'
+    bf16: bool = False  # multiply in bfloat16 (autocast); weights and sums stay float32
+    channels_last: bool = False  # keep the channels of a pixel together in memory
+    compile: bool = False  # torch.compile: a minute at the start, faster steps after it
+
+def fastest() -> Machine:
+    "A GPU with everything on where there is one, else the CPU as it is."
+    gpu = torch.cuda.is_available()
+    return Machine('cuda' if gpu else 'cpu', *[gpu] * 3)
+
+# %% ../nbs/06_training.ipynb #c052b
 @dataclass
 class Run:
     "What one epoch of training needs: the model, its data and the hooks."
@@ -202,12 +232,29 @@ class Run:
     forward: object = None  # f(model, x, step) → logits; default model(x)
     teacher: nn.Module = None  # gives the soft labels
     on_step: object = None  # f(step, total, model), after each update
+    machine: Machine = Machine()  # where the model already is
 
     def __post_init__(self):
-        self.x, self.y = self.data.x_train, torch.as_tensor(self.data.y_train)
-        self.forward = self.forward or (lambda m, x, step: m(x))
+        self.x, self.y = (torch.as_tensor(a).to(self.machine.device) for a in (self.data.x_train, self.data.y_train))
+        fast = torch.compile(self.model) if self.machine.compile and not self.forward else self.model
+        self.forward = self.forward or (lambda m, x, step: fast(x))
+        self.judge = torch.compile(self.teacher) if self.teacher is not None and self.machine.compile else self.teacher
         self.per_epoch = math.ceil(len(self.x) / self.cfg.batch_size)
         self.total = self.cfg.epochs * self.per_epoch
+        self.ema = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(self.cfg.ema), use_buffers=True) if self.cfg.ema else None
+
+# %% ../nbs/06_training.ipynb #c053b
+@patch
+def check(
+    self: Run,
+    losses: list,  # of scalar tensors
+    step: int,  # of the first of them
+):
+    "Stop with the number of the first step whose loss is not a number; a GPU is asked once per epoch, because asking makes it wait."
+    bad = (~torch.stack(losses).isfinite()).nonzero().flatten().tolist()
+    if not bad: return
+    raise TinyFormerError(f'the loss became {losses[bad[0]].item()} at step {step + bad[0]} of {self.total}: lower TrainConfig.lr '
+                          f'(now {self.cfg.lr}); the last good checkpoint is kept.')
 
 # %% ../nbs/06_training.ipynb #c054
 @patch
@@ -215,24 +262,37 @@ def train_step(
     self: Run,
     step: int,  # 0 .. total-1 of the whole run
     x: torch.Tensor,  # float [n, c, h, w] in [0, 1]
-    y: torch.Tensor,  # int64 [n]
-) -> float:  # the loss before the update
+    y: torch.Tensor,  # int64 [n], or probabilities [n, classes]
+) -> torch.Tensor:  # scalar: the loss before the update
     "One update of the weights."
-    soft = None
-    if self.teacher is not None and self.cfg.distill:
-        with torch.no_grad(): soft = self.teacher(x)
-    loss = loss_of(self.forward(self.model, x, step), y, self.cfg, soft)
-    if not torch.isfinite(loss):
-        raise TinyFormerError(f'the loss became {loss.item()} at step {step} of {self.total}: lower TrainConfig.lr '
-                              f'(now {self.cfg.lr}); the last good checkpoint is kept.')
+    soft, kind = None, torch.device(self.machine.device).type
+    if self.machine.channels_last: x = x.contiguous(memory_format=torch.channels_last)
+    with torch.autocast(kind, torch.bfloat16, enabled=self.machine.bf16):
+        if self.teacher is not None and self.cfg.distill:
+            with torch.no_grad(): soft = self.judge(x).float()
+        out = self.forward(self.model, x, step)
+    loss = loss_of(out.float(), y, self.cfg, soft)
+    if kind == 'cpu': self.check([loss], step)
     for g in self.opt.param_groups: g['lr'] = lr_at(step, self.total, self.cfg)
     self.opt.zero_grad(set_to_none=True)
     loss.backward()
+    if self.cfg.clip: nn.utils.clip_grad_norm_(self.model.parameters(), self.cfg.clip)
     self.opt.step()
     if self.on_step: self.on_step(step, self.total, self.model)
-    return loss.item()
+    if self.ema: self.ema.update_parameters(self.model)
+    return loss.detach()
 
 # %% ../nbs/06_training.ipynb #c057
+def mixed(
+    x: torch.Tensor,  # float [n, c, h, w]
+    y: torch.Tensor,  # int64 [n]
+    classes: int,  # number of classes
+    share: float,  # of each image's partner, 0 to 1
+) -> tuple:  # (images [n, c, h, w], probabilities [n, classes])
+    "Blend every image, and its label, with the one before it (*mixup*, Zhang et al., 2018); the order of a batch is random already."
+    p = F.one_hot(y, classes).float()
+    return torch.lerp(x, x.roll(1, 0), share), torch.lerp(p, p.roll(1, 0), share)
+
 @patch
 def train_epoch(
     self: Run,
@@ -242,15 +302,17 @@ def train_epoch(
     "All steps of one epoch; its randomness depends on (seed, epoch) alone."
     self.model.train()
     if self.teacher is not None: self.teacher.eval()
-    total = 0.
+    losses, sizes = [], []
     with seeded(self.cfg.seed, epoch):
-        gen = torch.Generator().manual_seed(torch.initial_seed())
-        for i, idx in enumerate(batches(len(self.x), self.cfg, epoch)):
-            x = to_float(self.x[idx.numpy()])
-            if self.cfg.augment: x = augment(x, gen, **augmentation(self.data))
-            total += self.train_step(epoch * self.per_epoch + i, x, self.y[idx]) * len(idx)
+        gen = torch.Generator(self.machine.device).manual_seed(torch.initial_seed())
+        for i, idx in enumerate(b.to(self.machine.device) for b in batches(len(self.x), self.cfg, epoch)):
+            x, y = to_float(self.x[idx]), self.y[idx]
+            if self.cfg.augment: x = augment(x, gen, **augmentation(self.data, self.cfg.strong))
+            if self.cfg.mixup: x, y = mixed(x, y, len(self.data.classes), np.random.beta(*[self.cfg.mixup] * 2))
+            losses.append(self.train_step(epoch * self.per_epoch + i, x, y)); sizes.append(len(idx))
             tick()
-    return total / len(self.x)
+    self.check(losses, epoch * self.per_epoch)
+    return float(torch.stack(losses).cpu().double() @ torch.tensor(sizes, dtype=torch.float64)) / len(self.x)
 
 # %% ../nbs/06_training.ipynb #c060
 def identity(
@@ -272,15 +334,16 @@ def train(
     desc: str = '',  # label of the bar
 ) -> list:  # one dict per epoch: epoch, loss, val_accuracy, seconds
     "All epochs that the checkpoint does not have yet."
-    parts = dict(model=self.model, optimiser=self.opt, **(keep or {}))
+    parts = dict(model=self.model, optimiser=self.opt, **(dict(ema=self.ema) if self.ema else {}), **(keep or {}))
     history = file.load(**parts) if file else []
     with tqdm(total=self.total, initial=len(history) * self.per_epoch, desc=desc, delay=1, disable=not progress, unit='step') as bar:
         for epoch in range(len(history), self.cfg.epochs):
             start = time.perf_counter()
-            loss, acc = self.train_epoch(epoch, bar.update), validate(self.model)
+            loss, acc = self.train_epoch(epoch, bar.update), validate(self.ema.module if self.ema else self.model)
             history.append(dict(epoch=epoch, loss=loss, val_accuracy=acc, seconds=time.perf_counter() - start))
             if file: file.save(history, **parts)
             bar.set_postfix(loss=f'{loss:.3f}', val=acc, refresh=False)
+    if self.ema: self.model.load_state_dict(self.ema.module.state_dict())
     self.model.eval()
     return history
 
@@ -296,11 +359,14 @@ def fit(
     validate: object = None,  # f(model) → accuracy after each epoch; default on the validation split
     keep: dict = None,  # name → object with state_dict() that belongs in the checkpoint
     checkpoint: Path = None,  # file to write after each epoch and to continue from
+    machine: Machine = Machine(),  # device and number formats; `fastest()` picks them
     progress: bool = True,  # a bar for runs over a second
     desc: str = '',  # label of the bar
 ) -> list:  # one dict per epoch: epoch, loss, val_accuracy, seconds
     "Train with AdamW; continue from `checkpoint` when the file exists."
-    run = Run(model, data, cfg, make_optimiser(model, cfg), forward, teacher, on_step)
+    model.to(machine.device, memory_format=torch.channels_last if machine.channels_last else torch.preserve_format)
+    if teacher is not None: teacher.to(machine.device)
+    run = Run(model, data, cfg, make_optimiser(model, cfg), forward, teacher, on_step, machine)
     file = Checkpoint(checkpoint, identity(model, data, cfg)) if checkpoint else None
     validate = validate or (lambda m: evaluate(m, data.x_val, data.y_val))
     return run.train(validate, file, keep, progress, desc)
