@@ -22,7 +22,7 @@ from tinyformer.search_space import SIZES, SuperNet, cifar_space, cost, digits_s
 from tinyformer.sparsenas import (FINISHED, SAMPLERS, Candidate, LivePicture, PrunedSuperNet, candidates, closest_miss, compare_samplers, excess,
                                   fingerprint, hypervolume, judge, kendall, open_study, pareto, pick, plot_budget, plot_search, rank_agreement, search,
                                   tightened, train_supernet)
-from tinyformer.supernas import STACK_BYTES
+from tinyformer.supernas import used
 from tinyformer.training import TrainConfig, rng_at
 
 matplotlib.use('Agg')
@@ -292,7 +292,7 @@ def test_models_over_a_limit_are_never_judged(data, tmp_path):
 def test_excess_counts_bytes_over_each_limit():
     c = cost(SPACE.largest())
     over = excess(c, TIGHT)
-    assert over['flash'] == c.storage_bytes - TYPICAL and over['sram'] == c.peak_bytes + STACK_BYTES - 8 * 1024
+    assert (over["flash"], over["sram"]) == tuple(u - b for u, b in zip(used(c), (TYPICAL, 8 * 1024)))
 
 
 def test_no_feasible_model_names_the_closest_and_its_misses(data, tmp_path):

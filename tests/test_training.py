@@ -1,5 +1,6 @@
 """The training loop: exact resume after a kill, checkpoints that are whole or refused, and the pieces it is made of."""
-import os, signal
+import errno, math, os, signal
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -9,7 +10,9 @@ from torch import nn
 
 from tinyformer.data import load
 from tinyformer.errors import BadInput, CorruptModel, RunFolderError, TinyFormerError
-from tinyformer.training import Checkpoint, TrainConfig, batches, evaluate, fit, loss_of, lr_at, make_optimiser, rng_at, seeded
+from tinyformer.quantization import Quantizer, quantize
+from tinyformer.training import (Checkpoint, Machine, Run, TrainConfig, batches, evaluate, fit, loss_of, lr_at, make_optimiser, mixed,
+                                 read_checkpoint, rng_at, seeded)
 
 CFG = TrainConfig(epochs=3, batch_size=128, seed=5)
 STILL = nn.Sequential(nn.Flatten(), nn.Dropout(.5), nn.Linear(64, 10))
@@ -123,6 +126,176 @@ def test_not_a_number_stops_at_its_step_and_keeps_the_last_good_checkpoint(data,
     assert torch.load(path, weights_only=True)['history'][-1]['epoch'] == 0
 
 
+def test_after_not_a_number_the_last_good_checkpoint_continues_to_the_same_bits(data, whole, tmp_path):
+    path = tmp_path / 'run.pt'
+    def spoilt(m, x, step): return m(x) * (math.inf if step == 20 else 1)
+    with pytest.raises(TinyFormerError, match='step 20 of 27.*last good checkpoint is kept'):
+        fit(net(), data, CFG, forward=spoilt, checkpoint=path, progress=False)
+    m = net()
+    fit(m, data, CFG, checkpoint=path, progress=False)
+    assert same(m, whole[0])
+
+
+def test_losses_of_an_epoch_are_checked_together_too(data):
+    "The way of a GPU, where each step's own check would make it wait."
+    run = Run(net(), data, CFG, make_optimiser(net(), CFG))
+    with pytest.raises(TinyFormerError, match='became nan at step 7 of 27'):
+        run.check([torch.tensor(v) for v in (1., math.nan, math.nan)], 6)
+
+
+def test_a_full_disk_is_named_and_the_old_checkpoint_stays_whole(data, whole, tmp_path):
+    "The kernel's own full device, in place of the temporary file, from the second epoch on."
+    path, made = tmp_path / 'run.pt', []
+    def full(prefix, suffix, dir):
+        made.append(1)
+        name = f'{dir}/{prefix}{len(made)}{suffix}'
+        if len(made) > 1: os.symlink('/dev/full', name)
+        return os.open(name, os.O_WRONLY | os.O_CREAT), name
+    with patch('tinyformer.files.tempfile.mkstemp', full), pytest.raises(RunFolderError, match='No space left on device.*Free some space'):
+        fit(net(), data, CFG, checkpoint=path, progress=False)
+    assert [p.name for p in tmp_path.iterdir()] == ['run.pt'] and len(read_checkpoint(path)['history']) == 1
+    m = net()
+    fit(m, data, CFG, checkpoint=path, progress=False)
+    assert same(m, whole[0])
+
+
+@pytest.mark.parametrize('where', ['os.replace', 'os.chmod'])
+def test_a_disk_that_fills_while_the_file_is_put_in_place(tmp_path, where):
+    m, path = nn.Linear(2, 2), tmp_path / 'run.pt'
+    Checkpoint(path, {}).save([1], model=m)
+    before = path.read_bytes()
+    def full(*_, **__): raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with patch(where, full), pytest.raises(RunFolderError, match='No space left'): Checkpoint(path, {}).save([1, 2], model=m)
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+STRONG = TrainConfig(epochs=3, batch_size=256, seed=5, strong=True, mixup=.4, ema=.9, clip=.5, momentum=.9, lr=.1)
+
+
+def test_the_average_of_the_weights_is_the_one_computed_by_hand(data):
+    mean, cfg = [], TrainConfig(epochs=2, batch_size=256, ema=.8)
+    def follow(step, total, m):
+        now = {k: v.double().clone() for k, v in m.state_dict().items()}
+        mean[:] = [{k: .8 * mean[0][k] + .2 * v for k, v in now.items()} if mean else now]
+    m = net()
+    fit(m, data, cfg, on_step=follow, progress=False)
+    for k, v in m.state_dict().items():
+        if v.is_floating_point(): torch.testing.assert_close(v.double(), mean[0][k], rtol=1e-4, atol=1e-5)
+
+
+def test_a_resumed_run_with_everything_on_gives_the_same_bits(data, tmp_path):
+    ref, m, path = net(), net(), tmp_path / 'run.pt'
+    history = fit(ref, data, STRONG, progress=False)
+    def stop(step, total, model):
+        if step == 2 * 5 + 1: raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt): fit(net(), data, STRONG, on_step=stop, checkpoint=path, progress=False)
+    assert 'ema' in read_checkpoint(path)['parts'] and len(read_checkpoint(path)['history']) == 2
+    with torch.no_grad():
+        for p in m.parameters(): p.fill_(7)
+    resumed = fit(m, data, STRONG, checkpoint=path, progress=False)
+    assert same(m, ref)
+    assert [(h['loss'], h['val_accuracy']) for h in resumed] == [(h['loss'], h['val_accuracy']) for h in history]
+
+
+def test_what_is_judged_each_epoch_is_the_average(data):
+    "And the model that training leaves has just the accuracy of the last line."
+    m = net()
+    history = fit(m, data, STRONG, progress=False)
+    assert evaluate(m, data.x_val, data.y_val) == history[-1]['val_accuracy']
+
+
+def test_pruned_weights_stay_zero_in_the_average(data):
+    m = net()
+    def prune(step, total, model):
+        if step >= 5: model[0].weight.data[:4] = 0
+    fit(m, data, TrainConfig(epochs=2, batch_size=256, ema=.99), on_step=prune, progress=False)
+    assert (m[0].weight[:4] == 0).all() and (m[0].weight[4:] != 0).all()
+
+
+@settings(deadline=None, max_examples=30, derandomize=True)
+@given(st.integers(1, 9), st.floats(0, 1), st.integers(0, 99))
+def test_mixed_labels_are_probabilities(n, share, seed):
+    rng = rng_at(seed)
+    x, y = torch.rand(n, 1, 2, 2), torch.from_numpy(rng.integers(0, 10, n))
+    mx, my = mixed(x, y, 10, share)
+    torch.testing.assert_close(my.sum(1), torch.ones(n))
+    assert my.min() >= 0 and mx.shape == x.shape
+    for i in range(n):
+        torch.testing.assert_close(mx[i], x[i] * (1 - share) + x[i - 1] * share)
+        assert my[i, y[i]] >= 1 - share - 1e-6 and my[i, y[i - 1]] >= share - 1e-6
+
+
+def test_hard_labels_and_their_probabilities_cost_the_same():
+    x, y = torch.randn(6, 10), torch.arange(6)
+    cfg = TrainConfig(label_smoothing=.1)
+    assert loss_of(x, y, cfg).item() == pytest.approx(loss_of(x, torch.eye(10)[y], cfg).item(), rel=1e-6)
+
+
+def test_momentum_gives_sgd_that_takes_nesterovs_step():
+    m = nn.Linear(1, 1, bias=False)
+    opt = make_optimiser(m, TrainConfig(momentum=.9, lr=.1, weight_decay=0.))
+    assert type(opt) is torch.optim.SGD and type(make_optimiser(m, TrainConfig())) is torch.optim.AdamW
+    w, v = m.weight.item(), 0.
+    for g in (1., -2., .5):
+        m.weight.grad = torch.tensor([[g]])
+        opt.step()
+        v = .9 * v + g
+        w -= .1 * (g + .9 * v)
+        assert m.weight.item() == pytest.approx(w, rel=1e-5)
+
+
+def test_clip_bounds_every_gradient_and_without_it_some_are_longer(data):
+    def lengths(clip):
+        seen = []
+        fit(net(), data, TrainConfig(epochs=1, batch_size=128, clip=clip), progress=False,
+            on_step=lambda s, t, m: seen.append(torch.stack([p.grad.norm() for p in m.parameters()]).norm().item()))
+        return seen
+    free, cut = lengths(0.), lengths(.3)
+    assert len(cut) == 9 and max(cut) <= .3 * 1.00001 and max(free) > .6
+
+
+@pytest.mark.parametrize('machine', [Machine(bf16=True), Machine(channels_last=True), Machine(bf16=True, channels_last=True)], ids=str)
+def test_a_switch_of_the_machine_changes_rounding_only(data, whole, machine):
+    m = net()
+    history = fit(m, data, CFG, machine=machine, progress=False)
+    for a, b in zip(history, whole[1], strict=True):
+        assert a['loss'] == pytest.approx(b['loss'], rel=.02) and abs(a['val_accuracy'] - b['val_accuracy']) < .05
+    if machine.bf16: assert not same(m, whole[0])          # it did something
+    assert all(p.dtype is torch.float32 for p in m.parameters())
+    assert m[0].weight.is_contiguous(memory_format=torch.channels_last if machine.channels_last else torch.contiguous_format)
+
+
+def test_a_machine_that_is_not_there_is_named():
+    with pytest.raises(BadInput, match="must be 'cpu' or 'cuda'"): Machine('mps')
+    with patch('torch.cuda.is_available', lambda: False), pytest.raises(BadInput, match='no GPU'): Machine('cuda')
+
+
+def test_frozen_ranges_are_constants_through_training_and_leave_evaluation_alone(data):
+    q = quantize(net().eval(), data.x_train[:64])
+    x = torch.from_numpy(data.x_val[:50]).permute(0, 3, 1, 2) / 255
+    with torch.no_grad(): before = q.eval()(x)
+    assert q.freeze() is q
+    with torch.no_grad(): assert torch.equal(q(x), before)
+    ranges = lambda: [(z.lo.item(), z.hi.item(), z.qparams()) for z in q.modules() if isinstance(z, Quantizer)]
+    was = ranges()
+    fit(q, data, TrainConfig(epochs=1, batch_size=256), progress=False)
+    assert ranges() == was and len(was) > 2
+    loose = quantize(net().eval(), data.x_train[:64])
+    fit(loose, data, TrainConfig(epochs=1, batch_size=256), progress=False)
+    assert [z.hi.item() for z in loose.modules() if isinstance(z, Quantizer)] != [hi for _, hi, _ in was]
+
+
+def test_a_frozen_net_with_an_average_is_judged_and_kept_with_the_same_ranges(data):
+    "The average has ranges of its own; they come back into the frozen model."
+    q = quantize(net().eval(), data.x_train[:64])
+    history = fit(q, data, TrainConfig(epochs=2, batch_size=256, ema=.9), on_step=lambda s, t, m: m.freeze() if s == 7 else None, progress=False)
+    zs = [z for z in q.modules() if isinstance(z, Quantizer)]
+    assert all(z.known for z in zs) and evaluate(q, data.x_val, data.y_val) == history[-1]['val_accuracy']
+    again = quantize(net().eval(), data.x_train[:64])
+    again.load_state_dict(q.state_dict())
+    assert [z.qparams() for z in again.modules() if isinstance(z, Quantizer)] == [z.qparams() for z in zs]
+
+
 def test_a_checkpoint_of_another_run_is_refused_by_name(data, tmp_path):
     path = tmp_path / 'run.pt'
     one = TrainConfig(epochs=1, batch_size=512)
@@ -192,7 +365,8 @@ def test_evaluate_counts_and_puts_the_mode_back(data):
     with pytest.raises(BadInput, match='0 images'): evaluate(m, data.x_val[:0], data.y_val[:0])
 
 
-@pytest.mark.parametrize('bad', [dict(epochs=0), dict(lr=0.), dict(warmup=1.), dict(label_smoothing=-.1), dict(distill=2.), dict(temperature=0.)])
+@pytest.mark.parametrize('bad', [dict(epochs=0), dict(lr=0.), dict(warmup=1.), dict(label_smoothing=-.1), dict(distill=2.), dict(temperature=0.),
+                                 dict(mixup=-.1), dict(ema=1.), dict(clip=-1.), dict(momentum=1.)])
 def test_a_number_out_of_range_is_named(bad):
     with pytest.raises(BadInput, match=f'TrainConfig.{next(iter(bad))} is'): TrainConfig(**bad)
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['TORCHVISION', 'plot_images', 'Dataset', 'split', 'digits_arrays', 'check_images', 'check_labels', 'check_arrays',
            'npz_arrays', 'one_line', 'data_folder', 'import_torchvision', 'torchvision_arrays', 'names', 'find_arrays',
-           'load', 'to_float', 'to_int8', 'tint', 'cover', 'augment', 'augmentation', 'plot_augmented']
+           'load', 'to_float', 'to_int8', 'affine', 'tint', 'cover', 'augment', 'augmentation', 'plot_augmented']
 
 # %% ../nbs/04_data.ipynb #c002
 import os, sys, zipfile, zlib
@@ -274,6 +274,20 @@ def to_int8(
     "What the device reads: `x - 128`; with scale 1/255 and zero point -128 this means exactly `x / 255`."
     return (np.asarray(x, dtype=np.uint8) ^ np.uint8(128)).view(np.int8)
 
+# %% ../nbs/04_data.ipynb #c073g
+def affine(
+    angle: torch.Tensor,  # [n] radians
+    grow: torch.Tensor,  # [n] above 0; 2 shows everything twice as large
+    mirror: torch.Tensor,  # [n] 1, or -1 to swap left and right
+    move: torch.Tensor,  # [2, n] pixels in x and in y
+    hw: tuple,  # (height, width) in pixels
+) -> torch.Tensor:  # [n, 2, 3]
+    "The matrix of each image that tells where an output position reads its input, in torch's unit: half an image."
+    h, w = hw
+    cos, sin, move = torch.cos(angle) / grow, torch.sin(angle) / grow, move * 2 / torch.tensor([[w], [h]], device=move.device)
+    return torch.stack([torch.stack([cos * mirror, -sin * (h / w), move[0]], 1),
+                        torch.stack([sin * mirror * (w / h), cos, move[1]], 1)], 1)
+
 # %% ../nbs/04_data.ipynb #c073b
 def tint(
     batch: torch.Tensor,  # float [n, c, h, w] in [0, 1]
@@ -316,10 +330,8 @@ def augment(
     if share < 1: u[:2] *= draw(1)[0] < 2 * share - 1
     angle, grow = u[0] * (rotate * pi / 180), 1 + u[1] * scale
     mirror = torch.where(u[2] < 0, -1., 1.) if flip else torch.ones_like(angle)
-    move = (u[3:] * shift if shift % 1 else torch.round(u[3:] * (shift + .499))) * 2 / torch.tensor([[w], [h]], device=batch.device)
-    cos, sin = torch.cos(angle) / grow, torch.sin(angle) / grow
-    theta = torch.stack([torch.stack([cos * mirror, -sin * (h / w), move[0]], 1),
-                         torch.stack([sin * mirror * (w / h), cos, move[1]], 1)], 1)
+    move = u[3:] * shift if shift % 1 else torch.round(u[3:] * (shift + .499))
+    theta = affine(angle, grow, mirror, move, (h, w))
     grid = F.affine_grid(theta.to(batch), list(batch.shape), align_corners=False)
     if colour: batch = tint(batch, 1 + draw(3) * colour)
     out = F.grid_sample(batch, grid, padding_mode='zeros', align_corners=False)

@@ -22,6 +22,7 @@ from torch import fx
 from torch.fx.passes.shape_prop import ShapeProp
 
 from .data import to_float
+from .distributed import extremes
 from .errors import BadInput, UnsupportedOp
 from .search_space import Add, AttentionCore, GlobalAvgPool, ToMap, ToTokens
 
@@ -388,11 +389,6 @@ class Quantizer(nn.Module):
         "Scale and zero point of the range as it is now."
         return self.known or qparams(float(self.lo), float(self.hi), self.kind)
 
-    def freeze(self): # itself
-        "Let the range never move again: its scale and zero point become constants, which a compiler can use."
-        self.fixed, self.known = True, self.qparams()
-        return self
-
     def forward(self,
         x:torch.Tensor, # real values
     )->torch.Tensor: # codes, as real values
@@ -402,7 +398,22 @@ class Quantizer(nn.Module):
 
     def _observe(self, lo, hi):
         if self.calibrating: self.lo.copy_(torch.minimum(self.lo, lo)); self.hi.copy_(torch.maximum(self.hi, hi))
-        else: self.lo.lerp_(lo, self.rate); self.hi.lerp_(hi, self.rate)
+        else:
+            for end, new in zip((self.lo, self.hi), extremes(lo, hi)): end.lerp_(new, self.rate)    # of all processes that train together
+
+# %% ../nbs/08_quantization.ipynb #c101b
+@patch
+def freeze(self:Quantizer)->Quantizer: # itself
+    "Let the range never move again: its scale and zero point become constants, which a compiler can use."
+    self.fixed, self.known = True, self.qparams()
+    return self
+
+@patch
+def _load_from_state_dict(self:Quantizer, *args):
+    "A frozen quantizer that is given another range is frozen at that one."
+    nn.Module._load_from_state_dict(self, *args)
+    if self.known: self.known = None; self.freeze()
+
 
 # %% ../nbs/08_quantization.ipynb #c103
 def weight_scales(
@@ -563,6 +574,7 @@ def forward(self:QuantNet,
         quant[node.name] = layer.out or qs[0]
     return live[self.output]
 
+# %% ../nbs/08_quantization.ipynb #c125c
 @patch
 @torch.no_grad()
 def calibrate(self:QuantNet,
@@ -578,6 +590,7 @@ def calibrate(self:QuantNet,
     if not all(q.lo.isfinite() and q.hi.isfinite() for q in qs): raise BadInput('the network gives values that are not finite on the calibration images')
     return self.train(mode)
 
+# %% ../nbs/08_quantization.ipynb #c126b
 @patch
 def freeze(self:QuantNet)->QuantNet: # itself
     "Let no range move from here on."

@@ -30,7 +30,7 @@ from .hardware import Target
 from .pruning import agp_sparsity, block_mask
 from .quantization import quantize
 from .search_space import Arch, Cost, SearchSpace, SuperNet, cost, prune_plan, recalibrate_bn
-from .supernas import STACK_BYTES
+from .supernas import used
 from .training import Machine, TrainConfig, device_of, evaluate, fit, rng_at
 
 # %% ../nbs/10_sparsenas.ipynb #c013
@@ -88,7 +88,8 @@ def excess(
     target: Target,  # limits in bytes
 ) -> dict:  # 'flash' and 'sram' → bytes over the limit; 0 or less fits
     "By how many bytes a model is over each limit."
-    return dict(flash=c.storage_bytes - target.flash_bytes, sram=c.peak_bytes + STACK_BYTES - target.sram_bytes)
+    flash, sram = used(c)
+    return dict(flash=flash - target.flash_bytes, sram=sram - target.sram_bytes)
 
 # %% ../nbs/10_sparsenas.ipynb #c025
 @dataclass(frozen=True)
@@ -524,7 +525,7 @@ def plot_search(
     import matplotlib.pyplot as plt
     fig, (a, b) = plt.subplots(1, 2, figsize=(7, 3.2), layout='constrained')
     ok, bad, t = result.feasible, [c for c in result.trials if not c.feasible], result.target
-    kb = lambda cs: ([c.cost.storage_bytes / 1024 for c in cs], [(c.cost.peak_bytes + STACK_BYTES) / 1024 for c in cs])
+    kb = lambda cs: np.array([used(c.cost) for c in cs]).reshape(-1, 2).T / 1024
     a.add_patch(plt.Rectangle((0, 0), t.flash_bytes / 1024, t.sram_bytes / 1024, color='C2', alpha=.12, label='feasible region'))
     a.scatter(*kb(ok), s=12, color='C2', label=f'fits: {len(ok)}')
     a.scatter(*kb(bad), s=14, color='C3', marker='x', label=f'over a limit: {len(bad)}')

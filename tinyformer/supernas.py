@@ -171,7 +171,7 @@ def acceptance(
     target: Target,  # limits in bytes
     lo: float = LAMBDA_LO,  # least share of the flash limit wanted
     hi: float = LAMBDA_HI,  # most share of the flash limit allowed
-    n_max: int = 2000,  # samples at most
+    n_max: int = 20_000,  # samples at most
     confidence: float = 0.95,  # of the interval
     seed: int = 0,  # of the samples
     threshold: float = 0.9,  # acceptance probability asked for
@@ -292,7 +292,7 @@ def supernas(
     target: Target,  # limits in bytes
     lo: float = LAMBDA_LO,  # least share of the flash limit wanted
     hi: float = LAMBDA_HI,  # most share of the flash limit allowed
-    n_max: int = 2000,  # samples per supernet at most
+    n_max: int = 20_000,  # samples per supernet at most
     confidence: float = 0.95,  # of the intervals
     seed: int = 0,  # of the samples
     threshold: float = 0.9,  # acceptance probability asked for

@@ -18,6 +18,7 @@ from fastcore.basics import patch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
+from . import distributed
 from .data import augment, augmentation, to_float
 from .errors import BadInput, CorruptModel, RunFolderError, TinyFormerError
 from .files import atomic_path
@@ -135,13 +136,14 @@ def make_optimiser(
     groups = [g for g in groups if g['params']]
     return torch.optim.SGD(groups, momentum=cfg.momentum, nesterov=True, **kw) if cfg.momentum else torch.optim.AdamW(groups, **kw)
 
-# %% ../nbs/06_training.ipynb #c040
+# %% ../nbs/06_training.ipynb #c039a
 def device_of(
     model: nn.Module,  # any
 ) -> torch.device:
     "Where a model's weights are."
     return next(iter(model.parameters()), torch.empty(0)).device
 
+# %% ../nbs/06_training.ipynb #c040
 @torch.no_grad()
 def evaluate(
     model: nn.Module,  # float or fake-quantised
@@ -175,7 +177,7 @@ class Checkpoint:
     ):
         "Write the state of all parts in one step: the old file stays whole until the new one is."
         state = dict(run=self.run, history=history, parts={k: v.state_dict() for k, v in parts.items()})
-        with atomic_path(self.path) as tmp: torch.save(state, tmp)
+        with atomic_path(self.path) as tmp, open(tmp, 'wb') as f: torch.save(state, f)
 
 # %% ../nbs/06_training.ipynb #c046
 def read_checkpoint(
@@ -216,6 +218,11 @@ class Machine:
     channels_last: bool = False  # keep the channels of a pixel together in memory
     compile: bool = False  # torch.compile: a minute at the start, faster steps after it
 
+    def __post_init__(self):
+        if self.device not in ('cpu', 'cuda'): raise BadInput(f"Machine.device is {self.device!r}: it must be 'cpu' or 'cuda'.")
+        if self.device == 'cuda' and not torch.cuda.is_available(): raise BadInput("Machine.device is 'cuda', but torch sees no GPU here: take Machine().")
+
+# %% ../nbs/06_training.ipynb #c052e
 def fastest() -> Machine:
     "A GPU with everything on where there is one, else the CPU as it is."
     gpu = torch.cuda.is_available()
@@ -256,6 +263,23 @@ def check(
     raise TinyFormerError(f'the loss became {losses[bad[0]].item()} at step {step + bad[0]} of {self.total}: lower TrainConfig.lr '
                           f'(now {self.cfg.lr}); the last good checkpoint is kept.')
 
+# %% ../nbs/06_training.ipynb #c053e
+@patch
+def loss(
+    self: Run,
+    step: int,  # handed to `forward`
+    x: torch.Tensor,  # float [n, c, h, w] in [0, 1]
+    y: torch.Tensor,  # int64 [n], or probabilities [n, classes]
+) -> torch.Tensor:  # scalar with a gradient
+    "Run the teacher and the model in the machine's number format, and compare the answer with the labels."
+    soft, kind = None, torch.device(self.machine.device).type
+    if self.machine.channels_last: x = x.contiguous(memory_format=torch.channels_last)
+    with torch.autocast(kind, torch.bfloat16, enabled=self.machine.bf16), distributed.whole_batch_norm():
+        if self.teacher is not None and self.cfg.distill:
+            with torch.no_grad(): soft = self.judge(x).float()
+        out = self.forward(self.model, x, step)
+    return loss_of(out.float(), y, self.cfg, soft)
+
 # %% ../nbs/06_training.ipynb #c054
 @patch
 def train_step(
@@ -265,22 +289,30 @@ def train_step(
     y: torch.Tensor,  # int64 [n], or probabilities [n, classes]
 ) -> torch.Tensor:  # scalar: the loss before the update
     "One update of the weights."
-    soft, kind = None, torch.device(self.machine.device).type
-    if self.machine.channels_last: x = x.contiguous(memory_format=torch.channels_last)
-    with torch.autocast(kind, torch.bfloat16, enabled=self.machine.bf16):
-        if self.teacher is not None and self.cfg.distill:
-            with torch.no_grad(): soft = self.judge(x).float()
-        out = self.forward(self.model, x, step)
-    loss = loss_of(out.float(), y, self.cfg, soft)
-    if kind == 'cpu': self.check([loss], step)
+    x, y, part = distributed.share(x, y)
+    loss = self.loss(step, x, y) * part
+    total = distributed.total(loss.detach())
+    if total.device.type == 'cpu': self.check([total], step)
     for g in self.opt.param_groups: g['lr'] = lr_at(step, self.total, self.cfg)
     self.opt.zero_grad(set_to_none=True)
     loss.backward()
+    distributed.add_gradients(self.model)
     if self.cfg.clip: nn.utils.clip_grad_norm_(self.model.parameters(), self.cfg.clip)
     self.opt.step()
     if self.on_step: self.on_step(step, self.total, self.model)
     if self.ema: self.ema.update_parameters(self.model)
-    return loss.detach()
+    return total
+
+# %% ../nbs/06_training.ipynb #c056d
+@patch
+@torch.no_grad()
+def result(
+    self: Run,
+) -> nn.Module:  # the averaged model where there is one
+    "What training has given so far; a weight that pruning set to zero is zero in the average too."
+    if not self.ema: return self.model
+    for mean, p in zip(self.ema.module.parameters(), self.model.parameters()): mean.mul_(p != 0)
+    return self.ema.module
 
 # %% ../nbs/06_training.ipynb #c057
 def mixed(
@@ -293,6 +325,7 @@ def mixed(
     p = F.one_hot(y, classes).float()
     return torch.lerp(x, x.roll(1, 0), share), torch.lerp(p, p.roll(1, 0), share)
 
+# %% ../nbs/06_training.ipynb #c057c
 @patch
 def train_epoch(
     self: Run,
@@ -336,12 +369,13 @@ def train(
     "All epochs that the checkpoint does not have yet."
     parts = dict(model=self.model, optimiser=self.opt, **(dict(ema=self.ema) if self.ema else {}), **(keep or {}))
     history = file.load(**parts) if file else []
-    with tqdm(total=self.total, initial=len(history) * self.per_epoch, desc=desc, delay=1, disable=not progress, unit='step') as bar:
+    distributed.agree(self.model, len(history))
+    with tqdm(total=self.total, initial=len(history) * self.per_epoch, desc=desc, delay=1, disable=not progress or distributed.rank() > 0, unit='step') as bar:
         for epoch in range(len(history), self.cfg.epochs):
             start = time.perf_counter()
-            loss, acc = self.train_epoch(epoch, bar.update), validate(self.ema.module if self.ema else self.model)
+            loss, acc = self.train_epoch(epoch, bar.update), validate(self.result())
             history.append(dict(epoch=epoch, loss=loss, val_accuracy=acc, seconds=time.perf_counter() - start))
-            if file: file.save(history, **parts)
+            if file and distributed.rank() == 0: file.save(history, **parts)
             bar.set_postfix(loss=f'{loss:.3f}', val=acc, refresh=False)
     if self.ema: self.model.load_state_dict(self.ema.module.state_dict())
     self.model.eval()
@@ -363,7 +397,8 @@ def fit(
     progress: bool = True,  # a bar for runs over a second
     desc: str = '',  # label of the bar
 ) -> list:  # one dict per epoch: epoch, loss, val_accuracy, seconds
-    "Train with AdamW; continue from `checkpoint` when the file exists."
+    "Train; continue from `checkpoint` when the file exists."
+    distributed.start(machine.device)
     model.to(machine.device, memory_format=torch.channels_last if machine.channels_last else torch.preserve_format)
     if teacher is not None: teacher.to(machine.device)
     run = Run(model, data, cfg, make_optimiser(model, cfg), forward, teacher, on_step, machine)

@@ -1,0 +1,228 @@
+"""The long road for photographs, on one GPU: teachers, supernet, search, winner. The digits take `tinyformer demo`; CIFAR-10 takes this.
+
+    python -m tinyformer.recipe teacher  --out runs/cifar10 --seed 0
+    python -m tinyformer.recipe supernet --out runs/cifar10
+    python -m tinyformer.recipe search   --out runs/cifar10
+    python -m tinyformer.recipe train    --out runs/cifar10
+    python -m tinyformer.recipe rank     --out runs/cifar10 --candidate 0     # 0 to 7
+
+Every step goes on where it was killed, and none reads the test images: `tinyformer evaluate` does, once, on the model.tfm that `train` leaves."""
+import argparse, json
+from dataclasses import asdict, dataclass, replace
+from math import ceil
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from tinyformer.data import load
+from tinyformer.errors import BadInput, RunFolderError
+from tinyformer.files import atomic_path, write_json
+from tinyformer.graph import lower, save
+from tinyformer.hardware import parse_bytes, target
+from tinyformer.pruning import Pruner, sparsity_of
+from tinyformer.quantization import quantize
+from tinyformer.search_space import SIZES, Arch, build, cifar_space, prune_plan
+from tinyformer.sparsenas import PrunedSuperNet, search, train_supernet
+from tinyformer.training import Machine, TrainConfig, evaluate, fastest, fit
+
+LIMITS = dict(small=('256KB', '64KB'), middle=('512KB', '128KB'), large=('1MB', '320KB'))  # flash and SRAM that a size is meant for
+
+
+@dataclass(frozen=True)
+class Recipe:
+    "Every number of the road; `--quick` makes all of them tiny, to see that it works."
+    dataset: str = 'cifar10'       # name known to `data.load`
+    size: str = 'large'            # of `cifar_space`
+    seed: int = 0                  # of everything random
+    teachers: int = 3              # how many `train` learns from
+    teacher_epochs: int = 110
+    teacher_width: int = 64        # channels of the first stage
+    supernet_epochs: int = 36
+    trials: int = 320
+    calibration: int = 1000        # training images for batch norm and ranges
+    float_epochs: int = 50
+    prune_epochs: int = 225        # half of them raise the sparsity
+    rank_epochs: int = 4
+    batch_size: int = 1000
+
+
+QUICK = dict(teachers=1, teacher_epochs=1, teacher_width=8, supernet_epochs=1, trials=2, calibration=64, float_epochs=1, prune_epochs=2,
+             rank_epochs=1, batch_size=50)
+
+
+class Residual(nn.Module):
+    "Two 3x3 convolutions added to their input (He et al., 2016)."
+    def __init__(self, cin, cout, stride):
+        super().__init__()
+        conv = lambda i, o, k, s: [nn.Conv2d(i, o, k, s, k // 2, bias=False), nn.BatchNorm2d(o)]
+        self.body = nn.Sequential(*conv(cin, cout, 3, stride), nn.ReLU(), *conv(cout, cout, 3, 1))
+        self.short = nn.Identity() if stride == 1 and cin == cout else nn.Sequential(*conv(cin, cout, 1, stride))
+
+    def forward(self, x): return F.relu(self.body(x) + self.short(x))
+
+
+def resnet18(width=64, classes=10, channels=3):
+    "The teacher: ResNet-18 for small images, which no board has to hold."
+    layers, c = [nn.Conv2d(channels, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()], width
+    for i in range(4):
+        for stride in (2 if i else 1, 1): layers.append(Residual(c, c := width * 2**i, stride))
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(c, classes))
+
+
+class Ensemble(nn.Module):
+    "The mean of the teachers' log-probabilities."
+    def __init__(self, nets):
+        super().__init__()
+        self.nets = nn.ModuleList(nets)
+
+    def forward(self, x): return sum(F.log_softmax(n(x).float(), 1) for n in self.nets) / len(self.nets)
+
+
+def _save(model, path):
+    with atomic_path(path) as tmp: torch.save(model.state_dict(), tmp)
+
+
+def _restore(model, path, step):
+    "A model with the weights that an earlier step left."
+    try: model.load_state_dict(torch.load(path, weights_only=True, map_location='cpu'))
+    except FileNotFoundError: raise RunFolderError(f'{path} is missing: first run  python -m tinyformer.recipe {step} --out {path.parent}') from None
+    except RuntimeError as e: raise RunFolderError(f'{path} holds another model ({str(e).splitlines()[0]}): choose another folder.') from None
+    return model.eval()
+
+
+def _seldom(data, epochs, every=10):
+    "A validation that looks at every tenth epoch and at the last."
+    seen = []
+    def validate(model):
+        seen.append(1)
+        return evaluate(model, data.x_val, data.y_val) if len(seen) % every == 0 or len(seen) == epochs else None
+    return validate
+
+
+def teacher(r, out, machine, progress=True):
+    "Train one teacher; give several seeds to have several."
+    data = load(r.dataset, val_fraction=.02)
+    net = resnet18(r.teacher_width, len(data.classes), data.shape[2])
+    cfg = TrainConfig(epochs=r.teacher_epochs, batch_size=max(1, r.batch_size // 2), lr=.4, momentum=.9, weight_decay=5e-4, warmup=.05, label_smoothing=0., strong=True, seed=r.seed)
+    hist = fit(net, data, cfg, validate=_seldom(data, cfg.epochs), checkpoint=out / f'teacher{r.seed}.ckpt', machine=machine, progress=progress, desc='teacher')
+    _save(net, out / f'teacher{r.seed}.pt')
+    return dict(val_accuracy=hist[-1]['val_accuracy'])
+
+
+def _space(r, data): return cifar_space(r.size, data.shape, len(data.classes))
+
+
+def supernet(r, out, machine, progress=True):
+    "Train the supernet, one uniformly drawn path per step, pruned as far as the schedule says."
+    data = load(r.dataset, val_fraction=.1)
+    cfg = TrainConfig(epochs=r.supernet_epochs, batch_size=max(1, r.batch_size // 2), lr=4e-3, weight_decay=.05, label_smoothing=.1, clip=1., seed=r.seed)
+    net = train_supernet(_space(r, data), data, cfg, checkpoint=out / f'supernet_{r.size}.ckpt', machine=replace(machine, compile=False), progress=progress)
+    _save(net, out / f'supernet_{r.size}.pt')
+    return dict(parameters=sum(p.numel() for p in net.parameters()))
+
+
+def _supernet(r, out, data): return _restore(PrunedSuperNet(_space(r, data)), out / f'supernet_{r.size}.pt', 'supernet')
+
+
+def find(r, out, machine, progress=True, storage=None):
+    "SparseNAS over the supernet, within 97 % of the flash, because a path's storage is an expected value. Several processes may run it at once."
+    data, board = load(r.dataset, val_fraction=.1), target('stm32f746')
+    flash, sram = (parse_bytes(b) for b in LIMITS[r.size])
+    net = _supernet(r, out, data).to(machine.device)
+    found = search(net.space, net, data, board.with_budget(int(.97 * flash), sram), trials=r.trials, storage=storage, run=out / f'search_{r.size}', seed=r.seed, progress=progress)
+    rows = [dict(number=c.number, accuracy=c.accuracy, excess=c.excess, cost=asdict(c.cost), arch=c.arch.to_json()) for c in found.trials]
+    write_json(out / f'search_{r.size}.json', dict(images=len(data.y_val), trials=rows))
+    return dict(trials=len(rows), feasible=len(found.feasible), best=max(c.accuracy for c in found.feasible))
+
+
+def feasible(out, size):
+    "(row, path) of every judged candidate of a search, and the images behind each accuracy."
+    file = out / f'search_{size}.json'
+    if not file.exists(): raise RunFolderError(f'{file} is missing: first run  python -m tinyformer.recipe search --out {out}')
+    d = json.loads(file.read_text())
+    return [(t, Arch.from_json(t['arch'])) for t in d['trials'] if t['accuracy'] is not None], d['images']
+
+
+def choose(cands, images):
+    "Of the candidates within half a standard error of the best, the one with the most parameters: it will be trained for long."
+    top = max(row['accuracy'] for row, _ in cands)
+    tie = top - .5 * (top * (1 - top) / images)**.5
+    return max((c for c in cands if c[0]['accuracy'] >= tie), key=lambda c: c[0]['cost']['params'])
+
+
+def _prune(model, arch, data, cfg, out, name, begin=.02, end=.5, **kw):
+    "Train while the sparsity rises between two shares of the steps."
+    steps = cfg.epochs * ceil(len(data.x_train) / cfg.batch_size)
+    pruner = Pruner(model, prune_plan(arch), begin=int(begin * steps), end=int(end * steps), every=20)
+    return fit(model, data, cfg, validate=_seldom(data, cfg.epochs), checkpoint=out / f'{name}.ckpt', on_step=lambda step, total, m: pruner.step(step), keep=dict(pruner=pruner), desc=name, **kw)
+
+
+def train(r, out, machine, progress=True):
+    "Take the winner's slice of the supernet through float and pruning, taught by the teachers; then int8, calibrated, as `model.tfm`."
+    data, work = load(r.dataset, val_fraction=.02), out / r.size
+    row, arch = choose(*feasible(out, r.size))
+    teachers = Ensemble([_restore(resnet18(r.teacher_width, len(data.classes), data.shape[2]), out / f'teacher{i}.pt', f'teacher --seed {i}') for i in range(r.teachers)])
+    cfg = TrainConfig(epochs=r.float_epochs, batch_size=r.batch_size, lr=3e-3, weight_decay=.03, warmup=.05, label_smoothing=0., strong=True, mixup=.2, clip=1., distill=.9, temperature=2., seed=r.seed)
+    kw = dict(teacher=teachers.eval(), machine=machine, progress=progress)
+    model = _supernet(r, out, data).extract(arch)
+    first = fit(model, data, cfg, validate=_seldom(data, cfg.epochs), checkpoint=work / 'float.ckpt', desc='float', **kw)
+    _save(model, work / 'float.pt')
+    last = _prune(model, arch, data, replace(cfg, epochs=r.prune_epochs), work, 'pruned', **kw)
+    _save(model, work / 'pruned.pt')
+    int8 = quantize(model.cpu().eval(), data.x_train[:2 * r.calibration])
+    save(lower(int8, name=f'{r.dataset}-{r.size}'), work / 'model.tfm')
+    return dict(candidate=row['number'], one_shot=row['accuracy'], sparsity=sparsity_of(model, prune_plan(arch)), val_images=len(data.y_val),
+                val_accuracy=dict(float=first[-1]['val_accuracy'], pruned=last[-1]['val_accuracy'], int8=evaluate(int8, data.x_val, data.y_val)))
+
+
+def rank(r, out, machine, progress=True, candidate=0, of=8):
+    "Train one of `of` candidates, spread evenly over the search's accuracies, to see whether one-shot accuracy ranks them as training does."
+    data = load(r.dataset, val_fraction=.1)
+    cands = sorted({arch: (row, arch) for row, arch in feasible(out, r.size)[0]}.values(), key=lambda c: c[0]['accuracy'])
+    row, arch = cands[round((len(cands) - 1) * candidate / (of - 1))]
+    model = _supernet(r, out, data).extract(arch)
+    cfg = TrainConfig(epochs=r.rank_epochs, batch_size=max(1, r.batch_size // 8), lr=1.5e-3, weight_decay=.03, warmup=.05, clip=1., seed=r.seed)
+    hist = _prune(model, arch, data, cfg, out, f'rank_{r.size}_{candidate}', begin=0., end=0., machine=replace(machine, compile=False), progress=progress)
+    int8 = quantize(model.cpu().eval(), data.x_train[:r.calibration // 2])
+    return dict(candidate=row['number'], one_shot=row['accuracy'], pruned=hist[-1]['val_accuracy'], final=evaluate(int8, data.x_val, data.y_val), val_images=len(data.y_val))
+
+
+STEPS = dict(teacher=teacher, supernet=supernet, search=find, train=train, rank=rank)
+
+
+def parser():
+    "What can be typed after `python -m tinyformer.recipe`."
+    p = argparse.ArgumentParser(prog='python -m tinyformer.recipe', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('step', choices=STEPS)
+    p.add_argument('--out', type=Path, default=Path('runs/cifar10'), help='run folder (default: %(default)s)')
+    p.add_argument('--quick', action='store_true', help='tiny numbers everywhere: minutes on a CPU, to see that it works')
+    p.add_argument('--size', choices=SIZES, default='large', help='of the search space (default: large)')
+    p.add_argument('--dataset', default='cifar10', help='see `tinyformer search --help` (default: cifar10)')
+    p.add_argument('--seed', type=int, default=0, help='of everything random (default: 0)')
+    p.add_argument('--candidate', type=int, default=0, help='rank: which of the 8 (default: 0)')
+    p.add_argument('--storage', help='search: an Optuna storage URL (default: SQLite in the run folder)')
+    return p
+
+
+def main(argv=None):
+    "Run one step and write what it found beside its files."
+    a = parser().parse_args(argv)
+    if not 0 <= a.candidate < 8: raise BadInput(f'--candidate is {a.candidate}; it must be 0 to 7.')
+    r = replace(Recipe(), **(QUICK if a.quick else {}), size=a.size, dataset=a.dataset, seed=a.seed)
+    machine = Machine() if a.quick else fastest()
+    more = dict(search=dict(storage=a.storage), rank=dict(candidate=a.candidate)).get(a.step, {})
+    found = STEPS[a.step](r, a.out, machine, **more)
+    name = a.step + {'teacher': f'_{a.seed}', 'rank': f'_{a.size}_{a.candidate}'}.get(a.step, f'_{a.size}')
+    write_json(a.out / f'{name}.result.json', dict(found, recipe=asdict(r), machine=asdict(machine)))
+    print({k: v for k, v in found.items()}, flush=True)
+
+
+if __name__ == '__main__':
+    from tinyformer.cli import explain
+    import sys
+    try: main()
+    except Exception as e:
+        if not explain(e): raise
+        sys.exit(f'recipe: {explain(e)}')
