@@ -78,7 +78,7 @@ class RunConfig:
     threads: int = 1  # of torch; more do not pay for images this small, and the result depends on their number
 
 # %% ../nbs/15_pipeline.ipynb #c012a
-OTHERS = dict(flash='', sram='', lo=.3, trials=300)  # where these differ from the demo's
+OTHERS = dict(flash='', sram='', lo=0., trials=300)  # where these differ from the demo's
 
 def defaults(
     dataset: str,  # name known to `data.load`
