@@ -45,7 +45,7 @@ class Recipe:
     float_epochs: int = 50
     prune_epochs: int = 225        # half of them raise the sparsity
     rank_epochs: int = 3
-    rank_images: int = 15_000      # of the training split, so that a CPU can do it
+    rank_images: int = 5_000      # of the training split, so that a CPU can do it
     batch_size: int = 1000
 
 
