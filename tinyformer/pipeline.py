@@ -17,16 +17,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from fastcore.basics import patch
-from .errors import AccuracyDropped, BadInput, CorruptModel, RunFolderError, SearchSpaceRejected, TinyFormerError, TooSlow
+from .errors import AccuracyDropped, BadInput, CorruptModel, RunFolderError, TinyFormerError, TooSlow
 from .files import atomic_path, write_json, write_text
 from .hardware import parse_bytes, target
 from .data import load as load_data, to_int8
-from .search_space import SIZES, Arch, SearchSpace, build, cifar_space, cost, prune_plan
-from .training import TrainConfig, evaluate, fit, plot_history, rng_at
+from .search_space import SIZES, Arch, SearchSpace, build, cifar_space, prune_plan
+from .training import TrainConfig, evaluate, fit, plot_history
 from .pruning import Pruner, sparsity_of
 from .quantization import quantize
 from .supernas import LAMBDA_LO, plot_acceptances, sample_supernets, supernas
-from .sparsenas import SAMPLERS, Candidate, LivePicture, PrunedSuperNet, closest_miss, excess, search, train_supernet
+from .sparsenas import SAMPLERS, LivePicture, PrunedSuperNet, search, train_supernet
 from .graph import load as load_graph, lower, run as run_graph, save as save_graph
 from .codegen import generate
 from .simulator import QEMU_TICK, build as build_image, qemu, simulate
@@ -244,11 +244,6 @@ def _verdict(a):
     return dict(name=a.space.name, verdict=a.verdict, probability=a.probability, interval=list(a.interval), samples=a.samples,
                 failures=a.failures, mean_parameters=a.capacity)
 
-def _nearest(spaces, t, n=20):
-    "Where no path fits at all: which comes closest, and by how much it misses."
-    cands = [Candidate(i, p, c := cost(p), excess(c, t)) for s in spaces for i in range(n) for p in [s.smallest() if i == 0 else s.sample(rng_at(0, i))]]
-    return '' if any(c.feasible for c in cands) else f' Of the paths, {closest_miss(cands)}'
-
 @step
 def step_supernas(
     run: Run,  # an open run
@@ -256,8 +251,7 @@ def step_supernas(
     "Sample supernets and accept one (SuperNAS)."
     c, data = run.cfg, load_data(run.cfg.dataset, seed=0)
     spaces = spaces_for(c, data.shape, len(data.classes))
-    try: found = supernas(spaces, budget(c), c.lo, c.hi, seed=c.seed, progress=run.progress)
-    except SearchSpaceRejected as e: raise SearchSpaceRejected(f'{e}{_nearest(spaces, budget(c))}') from e
+    found = supernas(spaces, budget(c), c.lo, c.hi, seed=c.seed, progress=run.progress)
     for a in found.acceptances: run.say(f'  {a}')
     run.say(f'  accepted: {found.space.name}, the largest of those that fit')
     save_figure(plot_acceptances(found.acceptances).figure, run.path('supernas.png'))
