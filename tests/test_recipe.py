@@ -3,11 +3,13 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
-from tinyformer import recipe
+from tinyformer import recipe, zoo
 from tinyformer.errors import RunFolderError
 from tinyformer.graph import load as load_graph
 from tinyformer.search_space import Arch
+from tinyformer.training import loss_of
 
 
 @pytest.fixture(scope='module')
@@ -41,7 +43,46 @@ def test_every_step_in_order(folder, monkeypatch, capsys):
     assert json.loads((run / 'rank_small_0.result.json').read_text())['val_images'] == 12
 
 
+def test_two_cores_take_the_cheap_winner_and_ask_the_teacher_once(folder, monkeypatch):
+    monkeypatch.setenv('TINYFORMER_DATA', str(folder))
+    run = folder / 'run'                                             # with what the steps above have left
+    for name in ('float.ckpt', 'pruned.ckpt'): (run / 'small' / name).unlink()
+    go(folder, 'train', '--cpu')
+    found = json.loads((run / 'train_small.result.json').read_text())
+    assert found['recipe']['thrifty'] and found['machine']['channels_last'] and found['recipe']['float_epochs'] == 1
+    cands, images = recipe.feasible(run, 'small')
+    assert found['candidate'] == recipe.choose(cands, images, thrifty=True)[0]['number']
+    answers = (run / 'answers.pt').read_bytes()
+    go(folder, 'notes', '--copy', 'made up')
+    said = zoo.notes(run / 'small' / 'notes.json')
+    assert said['copy'] == 'made up' and 0 <= said['accuracy_float'] <= 1 and said['hours'] >= 0 and said['versions']['torch']
+    go(folder, 'train', '--cpu')                                     # every stage is there: nothing is trained, nobody is asked
+    assert (run / 'answers.pt').read_bytes() == answers
+    data = recipe.load('digits')
+    with pytest.raises(RunFolderError, match='other images'): recipe.ask_once(None, data, recipe.TrainConfig(), run / 'answers.pt')
+
+
+def test_soft_labels_are_what_the_teacher_says(tmp_path):
+    data = recipe.load('digits')
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+    cfg = recipe.TrainConfig(distill=.75, temperature=3.)
+    got = torch.from_numpy(recipe.ask_once(net, data, cfg, tmp_path / 'answers.pt', progress=False).y_train)
+    with torch.no_grad(): said = (net(recipe.to_float(data.x_train)) / 3).softmax(1)
+    want = .75 * said + .25 * torch.eye(10)[data.y_train]
+    assert torch.allclose(got, want, atol=1e-6) and torch.allclose(got.sum(1), torch.ones(len(got)), atol=1e-5)
+    n = torch.arange(4)
+    logits = torch.randn(4, 10)
+    one = loss_of(logits, got[n], recipe.TrainConfig(label_smoothing=0.))
+    assert one == pytest.approx(float(-(got[n] * logits.log_softmax(1)).sum(1).mean()), rel=1e-5)
+
+
 def test_the_choice_is_the_largest_near_the_top():
     cands = [(dict(accuracy=a, cost=dict(params=p)), None) for a, p in ((.80, 10), (.799, 30), (.70, 99))]
     assert recipe.choose(cands, 1000)[0]['cost']['params'] == 30
     assert recipe.choose(cands, 10**8)[0]['cost']['params'] == 10
+
+
+def test_the_thrifty_choice_is_the_cheapest_near_the_top():
+    cands = [(dict(accuracy=a, cost=dict(params=1, macs=m)), None) for a, m in ((.80, 10), (.799, 3), (.70, 1))]
+    assert recipe.choose(cands, 1000, thrifty=True)[0]['cost']['macs'] == 3

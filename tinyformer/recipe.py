@@ -1,13 +1,17 @@
-"""The long road for photographs, on one GPU: teachers, supernet, search, winner. The digits take `tinyformer demo`; CIFAR-10 takes this.
+"""The long road for photographs: teachers, supernet, search, winner. The digits take `tinyformer demo`; CIFAR-10 takes this.
 
     python -m tinyformer.recipe teacher  --out runs/cifar10 --seed 0          # and 1, 2
     python -m tinyformer.recipe supernet --out runs/cifar10
     python -m tinyformer.recipe search   --out runs/cifar10
     python -m tinyformer.recipe train    --out runs/cifar10
+    python -m tinyformer.recipe notes    --out runs/cifar10                   # for `tinyformer evaluate --notes`
     python -m tinyformer.recipe rank     --out runs/cifar10 --candidate 0     # 0 to 7
 
-Every step goes on where it was killed, and none reads the test images: `tinyformer evaluate` does, once, on the model.tfm that `train` leaves."""
-import argparse, json
+The numbers are for one GPU. Add `--cpu` to `train` for those of two processor cores and an hour or two: a start from the supernet that saves most of the way,
+a winner that costs little arithmetic, gentle distortions, and the teacher asked once for every image instead of at every step.
+
+Every step goes on where it was killed. The test images are read at the very end: by `notes`, for the float and the pruned network, and by `tinyformer evaluate`, for the model.tfm that `train` leaves."""
+import argparse, json, platform
 from dataclasses import asdict, dataclass, replace
 from math import ceil
 from pathlib import Path
@@ -15,17 +19,20 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import nn
+from tqdm import tqdm
 
-from tinyformer.data import load
+from tinyformer import zoo
+from tinyformer.data import load, to_float
 from tinyformer.errors import BadInput, RunFolderError
 from tinyformer.files import atomic_path, write_json
 from tinyformer.graph import lower, save
 from tinyformer.hardware import parse_bytes, target
+from tinyformer.pipeline import versions
 from tinyformer.pruning import Pruner, sparsity_of
 from tinyformer.quantization import quantize
 from tinyformer.search_space import SIZES, Arch, build, cifar_space, prune_plan
 from tinyformer.sparsenas import PrunedSuperNet, search, train_supernet
-from tinyformer.training import Machine, TrainConfig, evaluate, fastest, fit
+from tinyformer.training import Machine, TrainConfig, evaluate, fastest, fit, read_checkpoint
 
 LIMITS = dict(small=('256KB', '64KB'), middle=('512KB', '128KB'), large=('1MB', '320KB'))  # flash and SRAM that a size is meant for
 
@@ -44,11 +51,16 @@ class Recipe:
     calibration: int = 1000        # training images for batch norm and ranges
     float_epochs: int = 50
     prune_epochs: int = 225        # half of them raise the sparsity
+    lr: float = 3e-3               # of `train`
+    strong: bool = True            # turn, resize, tint and cover as well
+    mixup: float = .2              # 0 = never
+    thrifty: bool = False          # take the near-best candidate of fewest MACs, and ask the teachers once per image, undistorted
     rank_epochs: int = 3
     rank_images: int = 5_000      # of the training split, so that a CPU can do it
     batch_size: int = 1000
 
 
+CPU = dict(teachers=1, float_epochs=3, prune_epochs=13, lr=2e-3, strong=False, mixup=0., thrifty=True, batch_size=128)
 QUICK = dict(teachers=1, teacher_epochs=1, teacher_width=8, supernet_epochs=1, trials=2, calibration=64, float_epochs=1, prune_epochs=2,
              rank_epochs=1, batch_size=50)
 
@@ -93,9 +105,9 @@ def _restore(model, path, step):
     return model.eval()
 
 
-def _seldom(data, epochs, every=10):
-    "A validation that looks at every tenth epoch and at the last."
-    seen = []
+def _seldom(data, epochs):
+    "A validation that looks at every tenth epoch of a long run, at every one of a short run, and at the last."
+    seen, every = [], 10 if epochs >= 50 else 1
     def validate(model):
         seen.append(1)
         return evaluate(model, data.x_val, data.y_val) if len(seen) % every == 0 or len(seen) == epochs else None
@@ -146,11 +158,23 @@ def feasible(out, size):
     return [(t, Arch.from_json(t['arch'])) for t in d['trials'] if t['accuracy'] is not None], d['images']
 
 
-def choose(cands, images):
-    "Of the candidates within half a standard error of the best, the one with the most parameters: it will be trained for long."
+def choose(cands, images, thrifty=False):
+    "Of the candidates within half a standard error of the best: the one with the most parameters, which a long training fills, or the one of fewest MACs, which trains fast."
     top = max(row['accuracy'] for row, _ in cands)
     tie = top - .5 * (top * (1 - top) / images)**.5
-    return max((c for c in cands if c[0]['accuracy'] >= tie), key=lambda c: c[0]['cost']['params'])
+    return max((c for c in cands if c[0]['accuracy'] >= tie), key=lambda c: -c[0]['cost']['macs'] if thrifty else c[0]['cost']['params'])
+
+
+def ask_once(teachers, data, cfg, file, progress=True):
+    "The data with labels [n, classes] that hold the teachers' softened answers to the undistorted images, a share `cfg.distill` of them; the answers are kept in `file`."
+    if not file.exists():
+        with torch.no_grad():
+            parts = [teachers(to_float(x)) for x in tqdm(torch.from_numpy(data.x_train).split(256), 'ask the teachers', disable=not progress)]
+        with atomic_path(file) as tmp: torch.save(torch.cat(parts), tmp)
+    soft = torch.load(file, weights_only=True)
+    if soft.shape != (len(data.y_train), len(data.classes)): raise RunFolderError(f'{file} holds the answers to other images: delete it, or choose another folder.')
+    hard = F.one_hot(torch.as_tensor(data.y_train), len(data.classes))
+    return replace(data, y_train=torch.lerp(hard.float(), (soft / cfg.temperature).softmax(1), cfg.distill).numpy())
 
 
 def _prune(model, arch, data, cfg, out, name, begin=.02, end=.5, **kw):
@@ -163,10 +187,11 @@ def _prune(model, arch, data, cfg, out, name, begin=.02, end=.5, **kw):
 def train(r, out, machine, progress=True):
     "Take the winner's slice of the supernet through float and pruning, taught by the teachers; then int8, calibrated, as `model.tfm`."
     data, work = load(r.dataset, val_fraction=.02), out / r.size
-    row, arch = choose(*feasible(out, r.size))
-    teachers = Ensemble([_restore(resnet18(r.teacher_width, len(data.classes), data.shape[2]), out / f'teacher{i}.pt', f'teacher --seed {i}') for i in range(r.teachers)])
-    cfg = TrainConfig(epochs=r.float_epochs, batch_size=r.batch_size, lr=3e-3, weight_decay=.03, warmup=.05, label_smoothing=0., strong=True, mixup=.2, clip=1., distill=.9, temperature=2., seed=r.seed)
-    kw = dict(teacher=teachers.eval(), machine=machine, progress=progress)
+    row, arch = choose(*feasible(out, r.size), r.thrifty)
+    teachers = Ensemble([_restore(resnet18(r.teacher_width, len(data.classes), data.shape[2]), out / f'teacher{i}.pt', f'teacher --seed {i}') for i in range(r.teachers)]).eval()
+    cfg = TrainConfig(epochs=r.float_epochs, batch_size=r.batch_size, lr=r.lr, weight_decay=.03, warmup=.05, label_smoothing=0., strong=r.strong, mixup=r.mixup, clip=1., distill=.9, temperature=2., seed=r.seed)
+    if r.thrifty: data, teachers = ask_once(teachers, data, cfg, out / 'answers.pt', progress), None
+    kw = dict(teacher=teachers, machine=machine, progress=progress)
     model = _supernet(r, out, data).extract(arch)
     first = fit(model, data, cfg, validate=_seldom(data, cfg.epochs), checkpoint=work / 'float.ckpt', desc='float', **kw)
     _save(model, work / 'float.pt')
@@ -176,6 +201,23 @@ def train(r, out, machine, progress=True):
     save(lower(int8, name=f'{r.dataset}-{r.size}'), work / 'model.tfm')
     return dict(candidate=row['number'], one_shot=row['accuracy'], sparsity=sparsity_of(model, prune_plan(arch)), val_images=len(data.y_val),
                 val_accuracy=dict(float=first[-1]['val_accuracy'], pruned=last[-1]['val_accuracy'], int8=evaluate(int8, data.x_val, data.y_val)))
+
+
+def notes(r, out, machine, progress=True, copy=''):
+    "Ask the float and the pruned network about the test images, and write down what a card wants to know of the training."
+    data, work = load(r.dataset, val_fraction=.02), out / r.size
+    trained = out / f'train_{r.size}.result.json'
+    if not trained.exists(): raise RunFolderError(f'{trained} is missing: first run  python -m tinyformer.recipe train --out {out}')
+    was = json.loads(trained.read_text())
+    arch = next(a for row, a in feasible(out, r.size)[0] if row['number'] == was['candidate'])
+    test = lambda stage: evaluate(_restore(build(arch), work / f'{stage}.pt', 'train'), data.x_test, data.y_test)
+    hours = sum(e['seconds'] for stage in ('float', 'pruned') for e in read_checkpoint(work / f'{stage}.ckpt')['history']) / 3600
+    flash, sram = LIMITS[r.size]
+    said = dict(about=f'{r.dataset} hybrid of the {r.size} space, for {flash} of flash and {sram} of SRAM', dataset=r.dataset, copy=copy,
+                accuracy_float=test('float'), accuracy_pruned=test('pruned'), commit=zoo.commit(), seeds=dict(run=was['recipe']['seed']), hours=round(hours, 2),
+                command=f'python -m tinyformer.recipe STEP --out {out.name}, STEP = teacher, supernet, search, train{" --cpu" * was["recipe"]["thrifty"]}', machine=platform.machine(), versions=versions())
+    write_json(work / 'notes.json', said)
+    return {k: said[k] for k in ('accuracy_float', 'accuracy_pruned', 'hours')}
 
 
 def rank(r, out, machine, progress=True, candidate=0, of=8):
@@ -191,7 +233,7 @@ def rank(r, out, machine, progress=True, candidate=0, of=8):
     return dict(candidate=row['number'], one_shot=row['accuracy'], pruned=hist[-1]['val_accuracy'], final=evaluate(int8, data.x_val, data.y_val), val_images=len(data.y_val))
 
 
-STEPS = dict(teacher=teacher, supernet=supernet, search=find, train=train, rank=rank)
+STEPS = dict(teacher=teacher, supernet=supernet, search=find, train=train, notes=notes, rank=rank)
 
 
 def parser():
@@ -200,11 +242,13 @@ def parser():
     p.add_argument('step', choices=STEPS)
     p.add_argument('--out', type=Path, default=Path('runs/cifar10'), help='run folder (default: %(default)s)')
     p.add_argument('--quick', action='store_true', help='tiny numbers everywhere: minutes on a CPU, to see that it works')
+    p.add_argument('--cpu', action='store_true', help='train: numbers for two processor cores')
     p.add_argument('--size', choices=SIZES, default='large', help='of the search space (default: large)')
     p.add_argument('--dataset', default='cifar10', help='see `tinyformer search --help` (default: cifar10)')
     p.add_argument('--seed', type=int, default=0, help='of everything random (default: 0)')
     p.add_argument('--candidate', type=int, default=0, help='rank: which of the 8 (default: 0)')
     p.add_argument('--storage', help='search: an Optuna storage URL (default: SQLite in the run folder)')
+    p.add_argument('--copy', default='', help='notes: which copy of the data set it was, such as "CIFAR-10, JPEG q75 copy"')
     return p
 
 
@@ -212,9 +256,9 @@ def main(argv=None):
     "Run one step and write what it found beside its files."
     a = parser().parse_args(argv)
     if not 0 <= a.candidate < 8: raise BadInput(f'--candidate is {a.candidate}; it must be 0 to 7.')
-    r = replace(Recipe(), **(QUICK if a.quick else {}), size=a.size, dataset=a.dataset, seed=a.seed)
-    machine = Machine() if a.quick else fastest()
-    more = dict(search=dict(storage=a.storage), rank=dict(candidate=a.candidate)).get(a.step, {})
+    r = replace(Recipe(), **(CPU if a.cpu else {}) | (QUICK if a.quick else {}), size=a.size, dataset=a.dataset, seed=a.seed)
+    machine = Machine(channels_last=True) if a.cpu else Machine() if a.quick else fastest()
+    more = dict(search=dict(storage=a.storage), notes=dict(copy=a.copy), rank=dict(candidate=a.candidate)).get(a.step, {})
     found = STEPS[a.step](r, a.out, machine, **more)
     name = a.step + {'teacher': f'_{a.seed}', 'rank': f'_{a.size}_{a.candidate}'}.get(a.step, f'_{a.size}')
     write_json(a.out / f'{name}.result.json', dict(found, recipe=asdict(r), machine=asdict(machine)))
