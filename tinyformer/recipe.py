@@ -54,13 +54,14 @@ class Recipe:
     lr: float = 3e-3               # of `train`
     strong: bool = True            # turn, resize, tint and cover as well
     mixup: float = .2              # 0 = never
+    temperature: float = 2.        # softens the teachers' answers; they are surer of undistorted images that they were trained on
     thrifty: bool = False          # take the near-best candidate of fewest MACs, and ask the teachers once per image, undistorted
     rank_epochs: int = 3
     rank_images: int = 5_000      # of the training split, so that a CPU can do it
     batch_size: int = 1000
 
 
-CPU = dict(teachers=1, float_epochs=3, prune_epochs=13, lr=2e-3, strong=False, mixup=0., thrifty=True, batch_size=128)
+CPU = dict(teachers=1, float_epochs=3, prune_epochs=13, lr=2e-3, strong=False, mixup=0., temperature=3., thrifty=True, batch_size=128)
 QUICK = dict(teachers=1, teacher_epochs=1, teacher_width=8, supernet_epochs=1, trials=2, calibration=64, float_epochs=1, prune_epochs=2,
              rank_epochs=1, batch_size=50)
 
@@ -189,7 +190,7 @@ def train(r, out, machine, progress=True):
     data, work = load(r.dataset, val_fraction=.02), out / r.size
     row, arch = choose(*feasible(out, r.size), r.thrifty)
     teachers = Ensemble([_restore(resnet18(r.teacher_width, len(data.classes), data.shape[2]), out / f'teacher{i}.pt', f'teacher --seed {i}') for i in range(r.teachers)]).eval()
-    cfg = TrainConfig(epochs=r.float_epochs, batch_size=r.batch_size, lr=r.lr, weight_decay=.03, warmup=.05, label_smoothing=0., strong=r.strong, mixup=r.mixup, clip=1., distill=.9, temperature=2., seed=r.seed)
+    cfg = TrainConfig(epochs=r.float_epochs, batch_size=r.batch_size, lr=r.lr, weight_decay=.03, warmup=.05, label_smoothing=0., strong=r.strong, mixup=r.mixup, clip=1., distill=.9, temperature=r.temperature, seed=r.seed)
     if r.thrifty: data, teachers = ask_once(teachers, data, cfg, out / 'answers.pt', progress), None
     kw = dict(teacher=teachers, machine=machine, progress=progress)
     model = _supernet(r, out, data).extract(arch)
