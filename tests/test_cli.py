@@ -42,7 +42,7 @@ def model(tmp_path):
     return path
 
 
-@pytest.mark.parametrize('command', 'demo search train compress compile simulate report bench plan evaluate zoo targets'.split())
+@pytest.mark.parametrize('command', 'demo search rank train compress compile simulate report bench plan evaluate zoo targets'.split())
 def test_help_has_units_and_defaults(command, capsys):
     with pytest.raises(SystemExit) as e: cli.main([command, '--help'])
     out = capsys.readouterr().out

@@ -4,6 +4,7 @@ import json, os, random, shutil, signal, subprocess, sys, time
 import pytest
 
 from tinyformer import pipeline
+from tinyformer.cli import main
 from tinyformer.errors import AccuracyDropped, CorruptModel, RunFolderError, TooSlow
 from tinyformer.graph import load
 
@@ -110,6 +111,31 @@ def test_every_step_runs_alone_from_the_files_of_the_folder(small_run, tmp_path,
     for command in 'train compress compile simulate report'.split(): assert cli.main([command, str(folder)]) == 0, capsys.readouterr().err
     a, b = (json.loads((f/'report.json').read_text()) for f in (folder, small_run))
     assert {k: v for k, v in a.items() if 'seconds' not in k} == {k: v for k, v in b.items() if 'seconds' not in k}
+
+
+def test_candidates_are_trained_like_the_winner(small_run, tmp_path, capsys):
+    folder = tmp_path/'run'
+    shutil.copytree(small_run, folder)
+    assert main(['rank', str(folder), '--models', '3']) == 0
+    d, out = json.loads((folder/'rank.json').read_text()), capsys.readouterr().out
+    assert 'τ = ' in out and len(d['rows']) == 3 and (folder/'rank.png').read_bytes()[:4] == b'\x89PNG'
+    trials = [r['trial'] for r in d['rows']]
+    assert len(set(trials)) == 3 and json.loads((folder/'rank'/str(trials[0])/'quantize.json').read_text())['stages']['int8'] == d['rows'][0]['int8']
+    won = json.loads((folder/'sparsenas.json').read_text())['winner']
+    if won in trials: assert (folder/'rank'/str(won)/'model.tfm').read_bytes() == (folder/'model.tfm').read_bytes()
+    mark = folder/'rank'/str(trials[0])/'train.json'
+    before = mark.stat().st_mtime_ns
+    assert main(['rank', str(folder), '--models', '3']) == 0 and mark.stat().st_mtime_ns == before
+    with open(mark.with_name('supernet.pt'), 'ab') as f: f.write(b'other')       # as if it came from another supernet
+    assert main(['rank', str(folder), '--models', '3']) == 0 and mark.stat().st_mtime_ns > before
+    assert json.loads((folder/'rank.json').read_text()) == d
+
+
+def test_rank_says_what_it_needs(small_run, tmp_path, capsys):
+    assert main(['rank', str(small_run), '--models', '2']) == 1 and 'needs 3 or more' in capsys.readouterr().err
+    assert main(['rank', str(small_run), '--models', '99']) == 1 and 'ask for 2 to' in capsys.readouterr().err
+    pipeline.Run(tmp_path/'new', pipeline.RunConfig())
+    assert main(['rank', str(tmp_path/'new')]) == 1 and 'first run  tinyformer search' in capsys.readouterr().err
 
 
 def test_lost_accuracy_and_slowness_are_errors():

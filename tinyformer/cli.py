@@ -99,6 +99,16 @@ def cmd_compress(a):
     _steps(Run(a.run), 'prune', 'quantize', again=a.again)
 
 
+def cmd_rank(a):
+    from tinyformer import pipeline
+    from tinyformer.sparsenas import rank_agreement
+    run = pipeline.Run(a.run)
+    d = pipeline.rank(run, a.models, a.storage, a.study)
+    print(f"{'trial':>5}{'one-shot':>10}{'float':>8}{'pruned':>8}{'int8':>8}")
+    for r in d['rows']: print(f"{r['trial']:>5}{r['one_shot']:>10.1%}{r['float']:>8.1%}{r['pruned']:>8.1%}{r['int8']:>8.1%}")
+    print(f"{rank_agreement(*pipeline.agreement(d))}, on {d['val_images']} validation images; {run.path('rank.json')}, {run.path('rank.png')}")
+
+
 def cmd_report(a):
     from tinyformer import pipeline
     run = pipeline.Run(a.run)
@@ -316,6 +326,12 @@ def parser(argv):
     s.add_argument('--dataset', default='digits', help='for a model file: whose test images (default: digits)')
     s.add_argument('--images', type=int, default=0, help='for a model file: how many images (default: all)')
     s.add_argument('--qemu', action='store_true', help='run folder: also run one image under qemu-system-arm and compare bytes and instructions')
+    what = "train candidates of a finished search as its winner is trained, to see whether the search's order survives (Kendall's tau)"
+    r = sub.add_parser('rank', help=what, description=f'{what[0].upper()}{what[1:]}. A killed run continues.')
+    r.add_argument('run', type=Path, help='run folder made by `tinyformer search` or `tinyformer demo`')
+    r.add_argument('--models', type=int, default=8, metavar='N', help='candidates, spread over the accuracies of the search (default: 8)')
+    _storage(r)
+    r.set_defaults(fn=cmd_rank)
     _step_parser(sub, 'report', 'write report.json and report.md of a finished run', cmd_report)
     _bench_parser(sub)
     what = 'place buffers of fixed life and size in one arena'
@@ -366,13 +382,17 @@ def _zoo_parsers(sub, argv):
     p.set_defaults(fn=cmd_zoo)
 
 
-def _search_parser(p):
+def _storage(g):
     import os
-    g = p.add_argument_group('many workers')
-    g.add_argument('--workers', type=int, default=1, metavar='N', help='processes that search on this machine (default: %(default)s); the same command given once more joins as well')
     g.add_argument('--storage', default=os.environ.get('TINYFORMER_STORAGE'), metavar='URL', help='where the trials are kept, for workers on several machines, such as '
                    'postgresql://user@server/database; every machine needs a copy of the run folder (default: $TINYFORMER_STORAGE, or SQLite in the run folder)')
     g.add_argument('--study', metavar='NAME', help="name of the search in the storage (default: the supernet's name)")
+
+
+def _search_parser(p):
+    g = p.add_argument_group('many workers')
+    g.add_argument('--workers', type=int, default=1, metavar='N', help='processes that search on this machine (default: %(default)s); the same command given once more joins as well')
+    _storage(g)
 
 
 OPS = ('pointwise', 'linear', 'conv3x3', 'depthwise3x3', 'fully_connected', 'layernorm', 'add', 'avgpool', 'maxpool2x2', 'attention',

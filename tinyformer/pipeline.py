@@ -7,10 +7,11 @@ __all__ = ['ROAD', 'OTHERS', 'COMMAND', 'STEPS', 'LEFT', 'plot_road', 'RunConfig
            'result', 'step', 'do', 'forget', 'save_figure', 'spaces_for', 'step_supernas', 'save_weights',
            'load_weights', 'step_supernet', 'step_sparsenas', 'step_train', 'step_prune', 'check_drop', 'step_quantize',
            'step_compile', 'check_speed', 'plot_profile', 'step_simulate', 'compare_qemu', 'versions', 'report_data',
-           'closing_table', 'plot_stages', 'kernel_table', 'report_markdown', 'step_report', 'go', 'plot_budget']
+           'closing_table', 'plot_stages', 'kernel_table', 'report_markdown', 'step_report', 'go', 'evenly',
+           'candidate_run', 'agreement', 'rank', 'plot_budget']
 
 # %% ../nbs/15_pipeline.ipynb #c002
-import json, platform, time
+import json, platform, shutil, time
 from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -26,7 +27,7 @@ from .training import TrainConfig, evaluate, fit, plot_history
 from .pruning import Pruner, sparsity_of
 from .quantization import quantize
 from .supernas import LAMBDA_LO, plot_acceptances, sample_supernets, supernas
-from .sparsenas import SAMPLERS, LivePicture, PrunedSuperNet, search, train_supernet
+from .sparsenas import SAMPLERS, LivePicture, PrunedSuperNet, plot_agreement, search, train_supernet
 from .graph import load as load_graph, lower, run as run_graph, save as save_graph
 from .codegen import generate
 from .simulator import QEMU_TICK, build as build_image, qemu, simulate
@@ -291,6 +292,13 @@ def step_supernet(
     return dict(parameters=sum(p.numel() for p in net.parameters()))
 
 # %% ../nbs/15_pipeline.ipynb #c048
+def _search(run, storage=None, study=None, **kw):
+    "The run's search: what is missing of it, or, where it is finished, what it found."
+    c, space = run.cfg, _space(run)
+    net = load_weights(PrunedSuperNet(space), run.path('supernet.pt'))
+    return search(space, net, _data(run), budget(c), trials=c.trials, run=run.folder, seed=c.seed, progress=run.progress, sampler=c.sampler,
+                  storage=storage, study=study, **kw)
+
 @step
 def step_sparsenas(
     run: Run,  # an open run
@@ -298,10 +306,7 @@ def step_sparsenas(
     study: str = None,  # its name in the storage; default: the supernet's
 ) -> dict:  # what to keep of it
     "Search architecture, block shape and sparsity together (SparseNAS)."
-    c, space = run.cfg, _space(run)
-    net = load_weights(PrunedSuperNet(space), run.path('supernet.pt'))
-    found = search(space, net, _data(run), budget(c), trials=c.trials, run=run.folder, seed=c.seed, progress=run.progress, sampler=c.sampler,
-                   storage=storage, study=study, live=LivePicture(run.path('search.png'), show=run.progress))
+    found = _search(run, storage, study, live=LivePicture(run.path('search.png'), show=run.progress))
     w = found.winner
     run.say(found._repr_markdown_())
     run.say(f'  {len(found.feasible)} of {len(found.trials)} candidates fit; trial {w.number} wins with {w.accuracy:.1%} on the validation images')
@@ -576,6 +581,59 @@ def go(
     for name in ROAD: out = do(run, name)
     run.say('\n' + '\n'.join(f'{k:<28} {v}' for k, v in closing_table(out)))
     run.say(f'\nReport: {run.path("report.md")}')
+    return out
+
+# %% ../nbs/15_pipeline.ipynb #c092b
+def evenly(
+    items: list,  # in order
+    n: int,  # how many, 2 or more
+) -> list:  # the first, the last, and others between them at equal distances
+    "Spread a choice over a list."
+    if not 2 <= n <= len(items): raise BadInput(f'{n} of {len(items)} different candidates were asked for: ask for 2 to {len(items)}.')
+    return [items[round((len(items) - 1) * i / (n - 1))] for i in range(n)]
+
+# %% ../nbs/15_pipeline.ipynb #c092e
+def candidate_run(
+    run: Run,  # with a finished search
+    candidate: object,  # `sparsenas.Candidate` of it
+) -> Run:  # in `rank/<number>`, ready for `train`
+    "A run in which a candidate has won."
+    part = Run(run.path(f'rank/{candidate.number}'), replace(run.cfg, max_drop=1.), run.progress)
+    ours, theirs = part.path('supernet.pt'), run.path('supernet.pt')
+    if not ours.exists() or ours.read_bytes() != theirs.read_bytes():
+        forget(part.folder, 'train')
+        for name in ('supernas.json', 'supernet.pt'): shutil.copyfile(run.path(name), part.path(name))
+    write_json(part.path('sparsenas.json'), dict(arch=candidate.arch.to_json(), winner=candidate.number, accuracy=candidate.accuracy))
+    return part
+
+# %% ../nbs/15_pipeline.ipynb #c092j
+def agreement(
+    ranks: dict,  # what `rank` gives
+) -> tuple:  # accuracies by the judge, and after training in full
+    "The two lists that `rank_agreement` and `plot_agreement` take."
+    return tuple([r[k] for r in ranks['rows']] for k in ('one_shot', 'int8'))
+
+# %% ../nbs/15_pipeline.ipynb #c092f
+def rank(
+    run: Run,  # with a finished search
+    models: int = 8,  # candidates to train
+    storage: str = None,  # as the search was given
+    study: str = None,  # as the search was given
+) -> dict:  # rows of trial, one_shot, float, pruned, int8: accuracies on the validation images
+    "Train candidates of a search as its winner is trained, and compare the order before with the order after (Kendall's τ)."
+    if models < 3: raise BadInput(f'{models} models were asked for: an order needs 3 or more.')
+    result(run, 'sparsenas')
+    found = _search(run, storage, study)
+    distinct = sorted({c.arch: c for c in found.feasible}.values(), key=lambda c: c.accuracy)
+    rows = []
+    for c in evenly(distinct, models):
+        run.say(f'trial {c.number}, one-shot {c.accuracy:.1%}')
+        part = candidate_run(run, c)
+        for name in ('train', 'prune', 'quantize'): out = do(part, name)
+        rows.append(dict(trial=c.number, one_shot=c.accuracy, **out['stages']))
+    out = dict(val_images=found.images, rows=rows, settings=asdict(run.cfg), versions=versions())
+    save_figure(plot_agreement(*agreement(out)).figure, run.path('rank.png'))
+    write_json(run.path('rank.json'), out)
     return out
 
 # %% ../nbs/15_pipeline.ipynb #c094

@@ -27,7 +27,7 @@ from tinyformer.errors import BadInput, RunFolderError
 from tinyformer.files import atomic_path, write_json
 from tinyformer.graph import lower, save
 from tinyformer.hardware import parse_bytes, target
-from tinyformer.pipeline import versions
+from tinyformer.pipeline import evenly, versions
 from tinyformer.pruning import Pruner, sparsity_of
 from tinyformer.quantization import quantize
 from tinyformer.search_space import SIZES, Arch, build, cifar_space, prune_plan
@@ -51,6 +51,7 @@ class Recipe:
     calibration: int = 1000        # training images for batch norm and ranges
     float_epochs: int = 50
     prune_epochs: int = 225        # half of them raise the sparsity
+    polish_epochs: int = 0         # after them, with the masks held and half the rate
     lr: float = 3e-3               # of `train`
     strong: bool = True            # turn, resize, tint and cover as well
     mixup: float = .2              # 0 = never
@@ -197,11 +198,15 @@ def train(r, out, machine, progress=True):
     first = fit(model, data, cfg, validate=_seldom(data, cfg.epochs), checkpoint=work / 'float.ckpt', desc='float', **kw)
     _save(model, work / 'float.pt')
     last = _prune(model, arch, data, replace(cfg, epochs=r.prune_epochs), work, 'pruned', **kw)
+    if r.polish_epochs: last = _prune(model, arch, data, replace(cfg, epochs=r.polish_epochs, lr=r.lr / 2), work, 'polished', begin=0., end=0., **kw)
     _save(model, work / 'pruned.pt')
     int8 = quantize(model.cpu().eval(), data.x_train[:2 * r.calibration])
     save(lower(int8, name=f'{r.dataset}-{r.size}'), work / 'model.tfm')
     return dict(candidate=row['number'], one_shot=row['accuracy'], sparsity=sparsity_of(model, prune_plan(arch)), val_images=len(data.y_val),
                 val_accuracy=dict(float=first[-1]['val_accuracy'], pruned=last[-1]['val_accuracy'], int8=evaluate(int8, data.x_val, data.y_val)))
+
+
+def _typed(r): return ' --cpu' * r['thrifty'] + f" --polish {r['polish_epochs']}" * (r['polish_epochs'] > 0)
 
 
 def notes(r, out, machine, progress=True, copy=''):
@@ -212,11 +217,11 @@ def notes(r, out, machine, progress=True, copy=''):
     was = json.loads(trained.read_text())
     arch = next(a for row, a in feasible(out, r.size)[0] if row['number'] == was['candidate'])
     test = lambda stage: evaluate(_restore(build(arch), work / f'{stage}.pt', 'train'), data.x_test, data.y_test)
-    hours = sum(e['seconds'] for stage in ('float', 'pruned') for e in read_checkpoint(work / f'{stage}.ckpt')['history']) / 3600
+    hours = sum(e['seconds'] for stage in ('float', 'pruned', 'polished') if (file := work / f'{stage}.ckpt').exists() for e in read_checkpoint(file)['history']) / 3600
     flash, sram = LIMITS[r.size]
     said = dict(about=f'{r.dataset} hybrid of the {r.size} space, for {flash} of flash and {sram} of SRAM', dataset=r.dataset, copy=copy,
                 accuracy_float=test('float'), accuracy_pruned=test('pruned'), commit=zoo.commit(), seeds=dict(run=was['recipe']['seed']), hours=round(hours, 2),
-                command=f'python -m tinyformer.recipe STEP --out {out.name}, STEP = teacher, supernet, search, train{" --cpu" * was["recipe"]["thrifty"]}', machine=platform.machine(), versions=versions())
+                command=f'python -m tinyformer.recipe STEP --out {out.name}, STEP = teacher, supernet, search, train{_typed(was["recipe"])}', machine=platform.machine(), versions=versions())
     write_json(work / 'notes.json', said)
     return {k: said[k] for k in ('accuracy_float', 'accuracy_pruned', 'hours')}
 
@@ -226,7 +231,9 @@ def rank(r, out, machine, progress=True, candidate=0, of=8):
     data = load(r.dataset, val_fraction=.1)
     data = replace(data, x_train=data.x_train[:r.rank_images], y_train=data.y_train[:r.rank_images])
     cands = sorted({arch: (row, arch) for row, arch in feasible(out, r.size)[0]}.values(), key=lambda c: c[0]['accuracy'])
-    row, arch = cands[round((len(cands) - 1) * candidate / (of - 1))]
+    picked = evenly(cands, min(of, len(cands)))
+    if candidate >= len(picked): raise BadInput(f'--candidate is {candidate}; the search has only {len(picked)} different candidates.')
+    row, arch = picked[candidate]
     model = _supernet(r, out, data).extract(arch)
     cfg = TrainConfig(epochs=r.rank_epochs, batch_size=max(1, r.batch_size // 8), lr=1.5e-3, weight_decay=.03, warmup=.05, clip=1., seed=r.seed)
     hist = _prune(model, arch, data, cfg, out, f'rank_{r.size}_{candidate}', begin=0., end=0., machine=replace(machine, compile=False), progress=progress)
@@ -244,6 +251,7 @@ def parser():
     p.add_argument('--out', type=Path, default=Path('runs/cifar10'), help='run folder (default: %(default)s)')
     p.add_argument('--quick', action='store_true', help='tiny numbers everywhere: minutes on a CPU, to see that it works')
     p.add_argument('--cpu', action='store_true', help='train: numbers for two processor cores')
+    p.add_argument('--polish', type=int, default=0, metavar='N', help='train: N more epochs at the end, with the masks held (default: 0); a finished training goes on with them')
     p.add_argument('--size', choices=SIZES, default='large', help='of the search space (default: large)')
     p.add_argument('--dataset', default='cifar10', help='see `tinyformer search --help` (default: cifar10)')
     p.add_argument('--seed', type=int, default=0, help='of everything random (default: 0)')
@@ -257,7 +265,8 @@ def main(argv=None):
     "Run one step and write what it found beside its files."
     a = parser().parse_args(argv)
     if not 0 <= a.candidate < 8: raise BadInput(f'--candidate is {a.candidate}; it must be 0 to 7.')
-    r = replace(Recipe(), **(CPU if a.cpu else {}) | (QUICK if a.quick else {}), size=a.size, dataset=a.dataset, seed=a.seed)
+    if a.polish < 0: raise BadInput(f'--polish is {a.polish}: give a number of epochs, 0 or more.')
+    r = replace(Recipe(), polish_epochs=a.polish, **(CPU if a.cpu else {}) | (QUICK if a.quick else {}), size=a.size, dataset=a.dataset, seed=a.seed)
     machine = Machine(channels_last=True) if a.cpu else Machine() if a.quick else fastest()
     more = dict(search=dict(storage=a.storage), notes=dict(copy=a.copy), rank=dict(candidate=a.candidate)).get(a.step, {})
     found = STEPS[a.step](r, a.out, machine, **more)
