@@ -129,6 +129,10 @@ def test_candidates_are_trained_like_the_winner(small_run, tmp_path, capsys):
     with open(mark.with_name('supernet.pt'), 'ab') as f: f.write(b'other')       # as if it came from another supernet
     assert main(['rank', str(folder), '--models', '3']) == 0 and mark.stat().st_mtime_ns > before
     assert json.loads((folder/'rank.json').read_text()) == d
+    pipeline.forget(folder, 'train')
+    assert mark.exists()
+    pipeline.forget(folder, 'sparsenas')
+    assert not (folder/'rank').exists() and (folder/'supernet.pt').exists()
 
 
 def test_rank_says_what_it_needs(small_run, tmp_path, capsys):

@@ -60,7 +60,7 @@ def test_two_cores_take_the_cheap_winner_and_ask_the_teacher_once(folder, monkey
     assert (run / 'answers.pt').read_bytes() == answers
     go(folder, 'train', '--cpu', '--polish', '2')                    # goes on from there
     more = json.loads((run / 'train_small.result.json').read_text())
-    assert more['sparsity'] == pytest.approx(found['sparsity']) and len(recipe.read_checkpoint(run / 'small' / 'polished.ckpt')['history']) == 2
+    assert 0 < more['sparsity'] <= found['sparsity'] and len(recipe.read_checkpoint(run / 'small' / 'polished.ckpt')['history']) == 2
     go(folder, 'notes')
     said = zoo.notes(run / 'small' / 'notes.json')
     assert 'train --cpu --polish 2' in said['command']
@@ -92,3 +92,14 @@ def test_the_choice_is_the_largest_near_the_top():
 def test_the_thrifty_choice_is_the_cheapest_near_the_top():
     cands = [(dict(accuracy=a, cost=dict(params=1, macs=m)), None) for a, m in ((.80, 10), (.799, 3), (.70, 1))]
     assert recipe.choose(cands, 1000, thrifty=True)[0]['cost']['macs'] == 3
+
+
+def test_blocks_come_back_where_the_flash_has_room():
+    arch = recipe.cifar_space('small').sample(1)
+    room = recipe._room(recipe.Recipe(size='small'))
+    got = recipe.relax(arch, room)
+    pairs = [(a.sparsity, b.sparsity) for a, b in zip(arch.blocks, got.blocks)] + [(arch.head_sparsity, got.head_sparsity)]
+    assert all(b <= a for a, b in pairs) and any(b < a for a, b in pairs)
+    assert recipe.cost(arch).storage_bytes < recipe.cost(got).storage_bytes <= room
+    assert [p.shape for p in recipe.build(arch).parameters()] == [p.shape for p in recipe.build(got).parameters()]
+    assert recipe.relax(arch, 1) == arch

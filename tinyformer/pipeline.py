@@ -206,6 +206,7 @@ def forget(
     gone = [f for s in later for f in [f'{s}.json', *LEFT.get(s, [])]] + (['run.json'] if name == 'supernas' else [])
     try:
         for f in gone: Path(folder, f).unlink(missing_ok=True)
+        if 'sparsenas' in later and Path(folder, 'rank').exists(): shutil.rmtree(Path(folder, 'rank'))  # candidates of the search, see `rank`
     except OSError as e: raise RunFolderError(f'cannot change {folder}: {e.strerror}. Choose a folder that you can write to.') from e
 
 # %% ../nbs/15_pipeline.ipynb #c037

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from math import ceil
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -30,7 +31,7 @@ from tinyformer.hardware import parse_bytes, target
 from tinyformer.pipeline import evenly, versions
 from tinyformer.pruning import Pruner, sparsity_of
 from tinyformer.quantization import quantize
-from tinyformer.search_space import SIZES, Arch, build, cifar_space, prune_plan
+from tinyformer.search_space import SIZES, Arch, build, cifar_space, cost, prune_plan
 from tinyformer.sparsenas import PrunedSuperNet, search, train_supernet
 from tinyformer.training import Machine, TrainConfig, evaluate, fastest, fit, read_checkpoint
 
@@ -51,7 +52,7 @@ class Recipe:
     calibration: int = 1000        # training images for batch norm and ranges
     float_epochs: int = 50
     prune_epochs: int = 225        # half of them raise the sparsity
-    polish_epochs: int = 0         # after them, with the masks held and half the rate
+    polish_epochs: int = 0         # after them, at half the rate: blocks come back where the flash has room
     lr: float = 3e-3               # of `train`
     strong: bool = True            # turn, resize, tint and cover as well
     mixup: float = .2              # 0 = never
@@ -141,12 +142,15 @@ def supernet(r, out, machine, progress=True):
 def _supernet(r, out, data): return _restore(PrunedSuperNet(_space(r, data)), out / f'supernet_{r.size}.pt', 'supernet')
 
 
+def _room(r): return int(.97 * parse_bytes(LIMITS[r.size][0]))  # less than the flash, because a path's storage is an expected value
+
+
 def find(r, out, machine, progress=True, storage=None):
-    "SparseNAS over the supernet, within 97 % of the flash, because a path's storage is an expected value. Several processes may run it at once."
+    "SparseNAS over the supernet, within 97 % of the flash. Several processes may run it at once."
     data, board = load(r.dataset, val_fraction=.1), target('stm32f746')
-    flash, sram = (parse_bytes(b) for b in LIMITS[r.size])
+    flash, sram = _room(r), parse_bytes(LIMITS[r.size][1])
     net = _supernet(r, out, data).to(machine.device)
-    found = search(net.space, net, data, board.with_budget(int(.97 * flash), sram), trials=r.trials, storage=storage, run=out / f'search_{r.size}', seed=r.seed, progress=progress)
+    found = search(net.space, net, data, board.with_budget(flash, sram), trials=r.trials, storage=storage, run=out / f'search_{r.size}', seed=r.seed, progress=progress)
     rows = [dict(number=c.number, accuracy=c.accuracy, excess=c.excess, cost=asdict(c.cost), arch=c.arch.to_json()) for c in found.trials]
     write_json(out / f'search_{r.size}.json', dict(images=len(data.y_val), trials=rows))
     return dict(trials=len(rows), feasible=len(found.feasible), best=max(c.accuracy for c in found.feasible))
@@ -165,6 +169,15 @@ def choose(cands, images, thrifty=False):
     top = max(row['accuracy'] for row, _ in cands)
     tie = top - .5 * (top * (1 - top) / images)**.5
     return max((c for c in cands if c[0]['accuracy'] >= tie), key=lambda c: -c[0]['cost']['macs'] if thrifty else c[0]['cost']['params'])
+
+
+def relax(arch, flash):
+    "The path with the lowest ceiling on all its sparsities whose expected storage is at most `flash` bytes: zeros save flash and time on the board, but none while training."
+    for ceiling in np.arange(0, 1, .05).round(2):
+        lower = lambda s: min(s, float(ceiling))
+        a = replace(arch, blocks=tuple(replace(b, sparsity=lower(b.sparsity)) for b in arch.blocks), head_sparsity=lower(arch.head_sparsity))
+        if cost(a).storage_bytes <= flash: return a
+    return arch
 
 
 def ask_once(teachers, data, cfg, file, progress=True):
@@ -198,7 +211,9 @@ def train(r, out, machine, progress=True):
     first = fit(model, data, cfg, validate=_seldom(data, cfg.epochs), checkpoint=work / 'float.ckpt', desc='float', **kw)
     _save(model, work / 'float.pt')
     last = _prune(model, arch, data, replace(cfg, epochs=r.prune_epochs), work, 'pruned', **kw)
-    if r.polish_epochs: last = _prune(model, arch, data, replace(cfg, epochs=r.polish_epochs, lr=r.lr / 2), work, 'polished', begin=0., end=0., **kw)
+    if r.polish_epochs:
+        arch = relax(arch, _room(r))
+        last = _prune(model, arch, data, replace(cfg, epochs=r.polish_epochs, lr=r.lr / 2), work, 'polished', begin=.1, end=.4, **kw)
     _save(model, work / 'pruned.pt')
     int8 = quantize(model.cpu().eval(), data.x_train[:2 * r.calibration])
     save(lower(int8, name=f'{r.dataset}-{r.size}'), work / 'model.tfm')
@@ -251,7 +266,7 @@ def parser():
     p.add_argument('--out', type=Path, default=Path('runs/cifar10'), help='run folder (default: %(default)s)')
     p.add_argument('--quick', action='store_true', help='tiny numbers everywhere: minutes on a CPU, to see that it works')
     p.add_argument('--cpu', action='store_true', help='train: numbers for two processor cores')
-    p.add_argument('--polish', type=int, default=0, metavar='N', help='train: N more epochs at the end, with the masks held (default: 0); a finished training goes on with them')
+    p.add_argument('--polish', type=int, default=0, metavar='N', help='train: N more epochs at the end, in which blocks come back where the flash has room (default: 0); a finished training goes on with them')
     p.add_argument('--size', choices=SIZES, default='large', help='of the search space (default: large)')
     p.add_argument('--dataset', default='cifar10', help='see `tinyformer search --help` (default: cifar10)')
     p.add_argument('--seed', type=int, default=0, help='of everything random (default: 0)')
