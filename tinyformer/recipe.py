@@ -142,13 +142,15 @@ def supernet(r, out, machine, progress=True):
 def _supernet(r, out, data): return _restore(PrunedSuperNet(_space(r, data)), out / f'supernet_{r.size}.pt', 'supernet')
 
 
-def _room(r): return int(.97 * parse_bytes(LIMITS[r.size][0]))  # less than the flash, because a path's storage is an expected value
+def room(r):
+    "Bytes of flash that a path may be expected to take: less than there are, because its storage is an expected value."
+    return int(.97 * parse_bytes(LIMITS[r.size][0]))
 
 
 def find(r, out, machine, progress=True, storage=None):
     "SparseNAS over the supernet, within 97 % of the flash. Several processes may run it at once."
     data, board = load(r.dataset, val_fraction=.1), target('stm32f746')
-    flash, sram = _room(r), parse_bytes(LIMITS[r.size][1])
+    flash, sram = room(r), parse_bytes(LIMITS[r.size][1])
     net = _supernet(r, out, data).to(machine.device)
     found = search(net.space, net, data, board.with_budget(flash, sram), trials=r.trials, storage=storage, run=out / f'search_{r.size}', seed=r.seed, progress=progress)
     rows = [dict(number=c.number, accuracy=c.accuracy, excess=c.excess, cost=asdict(c.cost), arch=c.arch.to_json()) for c in found.trials]
@@ -212,7 +214,7 @@ def train(r, out, machine, progress=True):
     _save(model, work / 'float.pt')
     last = _prune(model, arch, data, replace(cfg, epochs=r.prune_epochs), work, 'pruned', **kw)
     if r.polish_epochs:
-        arch = relax(arch, _room(r))
+        arch = relax(arch, room(r))
         last = _prune(model, arch, data, replace(cfg, epochs=r.polish_epochs, lr=r.lr / 2), work, 'polished', begin=.1, end=.4, **kw)
     _save(model, work / 'pruned.pt')
     int8 = quantize(model.cpu().eval(), data.x_train[:2 * r.calibration])
