@@ -63,7 +63,7 @@ def test_two_cores_take_the_cheap_winner_and_ask_the_teacher_once(folder, monkey
     assert 0 < more['sparsity'] <= found['sparsity'] and len(recipe.read_checkpoint(run / 'small' / 'polished.ckpt')['history']) == 2
     go(folder, 'notes')
     said = zoo.notes(run / 'small' / 'notes.json')
-    assert 'train --cpu --polish 2' in said['command']
+    assert 'train --cpu --polish 2' in said['command'] and '--size small' in said['command']
     data = recipe.load('digits')
     with pytest.raises(RunFolderError, match='other images'): recipe.ask_once(None, data, recipe.TrainConfig(), run / 'answers.pt')
 

@@ -7,8 +7,8 @@
     python -m tinyformer.recipe notes    --out runs/cifar10                   # for `tinyformer evaluate --notes`
     python -m tinyformer.recipe rank     --out runs/cifar10 --candidate 0     # 0 to 7
 
-The numbers are for one GPU. Add `--cpu` to `train` for those of two processor cores and an hour or two: a start from the supernet that saves most of the way,
-a winner that costs little arithmetic, gentle distortions, and the teacher asked once for every image instead of at every step.
+The numbers are for one GPU. Add `--cpu` to `train` for those of a processor core and some hours: a winner that costs little arithmetic, gentle distortions,
+and the teacher asked once for every image instead of at every step.
 
 Every step goes on where it was killed. The test images are read at the very end: by `notes`, for the float and the pruned network, and by `tinyformer evaluate`, for the model.tfm that `train` leaves."""
 import argparse, json, platform
@@ -238,7 +238,7 @@ def notes(r, out, machine, progress=True, copy=''):
     flash, sram = LIMITS[r.size]
     said = dict(about=f'{r.dataset} hybrid of the {r.size} space, for {flash} of flash and {sram} of SRAM', dataset=r.dataset, copy=copy,
                 accuracy_float=test('float'), accuracy_pruned=test('pruned'), commit=zoo.commit(), seeds=dict(run=was['recipe']['seed']), hours=round(hours, 2),
-                command=f'python -m tinyformer.recipe STEP --out {out.name}, STEP = teacher, supernet, search, train{_typed(was["recipe"])}', machine=platform.machine(), versions=versions())
+                command=f'python -m tinyformer.recipe STEP --out {out.name}, STEP = teacher, supernet, search, train{_typed(was["recipe"])}, each with --size {r.size} --dataset {r.dataset}', machine=platform.machine(), versions=versions())
     write_json(work / 'notes.json', said)
     return {k: said[k] for k in ('accuracy_float', 'accuracy_pruned', 'hours')}
 
@@ -267,7 +267,7 @@ def parser():
     p.add_argument('step', choices=STEPS)
     p.add_argument('--out', type=Path, default=Path('runs/cifar10'), help='run folder (default: %(default)s)')
     p.add_argument('--quick', action='store_true', help='tiny numbers everywhere: minutes on a CPU, to see that it works')
-    p.add_argument('--cpu', action='store_true', help='train: numbers for two processor cores')
+    p.add_argument('--cpu', action='store_true', help='train: numbers for a processor core')
     p.add_argument('--polish', type=int, default=0, metavar='N', help='train: N more epochs at the end, in which blocks come back where the flash has room (default: 0); a finished training goes on with them')
     p.add_argument('--size', choices=SIZES, default='large', help='of the search space (default: large)')
     p.add_argument('--dataset', default='cifar10', help='see `tinyformer search --help` (default: cifar10)')
