@@ -58,12 +58,12 @@ def test_two_cores_take_the_cheap_winner_and_ask_the_teacher_once(folder, monkey
     assert said['copy'] == 'made up' and 0 <= said['accuracy_float'] <= 1 and said['hours'] >= 0 and said['versions']['torch']
     go(folder, 'train', '--cpu')                                     # every stage is there: nothing is trained, nobody is asked
     assert (run / 'answers.pt').read_bytes() == answers
-    go(folder, 'train', '--cpu', '--polish', '2')                    # goes on from there
+    go(folder, 'train', '--cpu', '--polish', '2', '1')               # goes on from there, in two stages
     more = json.loads((run / 'train_small.result.json').read_text())
-    assert 0 < more['sparsity'] <= found['sparsity'] and len(recipe.read_checkpoint(run / 'small' / 'polished.ckpt')['history']) == 2
+    assert 0 < more['sparsity'] <= found['sparsity'] and [len(recipe.read_checkpoint(run / 'small' / f'polished{n}.ckpt')['history']) for n in ('', '2')] == [2, 1]
     go(folder, 'notes')
     said = zoo.notes(run / 'small' / 'notes.json')
-    assert 'train --cpu --polish 2' in said['command'] and '--size small' in said['command']
+    assert 'train --cpu --polish 2 1,' in said['command'] and '--size small' in said['command']
     data = recipe.load('digits')
     with pytest.raises(RunFolderError, match='other images'): recipe.ask_once(None, data, recipe.TrainConfig(), run / 'answers.pt')
 

@@ -52,7 +52,7 @@ class Recipe:
     calibration: int = 1000        # training images for batch norm and ranges
     float_epochs: int = 50
     prune_epochs: int = 225        # half of them raise the sparsity
-    polish_epochs: int = 0         # after them, at half the rate: blocks come back where the flash has room
+    polish_epochs: tuple = ()      # after them, stages at half the rate: blocks come back where the flash has room
     lr: float = 3e-3               # of `train`
     strong: bool = True            # turn, resize, tint and cover as well
     mixup: float = .2              # 0 = never
@@ -213,9 +213,9 @@ def train(r, out, machine, progress=True):
     first = fit(model, data, cfg, validate=_seldom(data, cfg.epochs), checkpoint=work / 'float.ckpt', desc='float', **kw)
     _save(model, work / 'float.pt')
     last = _prune(model, arch, data, replace(cfg, epochs=r.prune_epochs), work, 'pruned', **kw)
-    if r.polish_epochs:
-        arch = relax(arch, room(r))
-        last = _prune(model, arch, data, replace(cfg, epochs=r.polish_epochs, lr=r.lr / 2), work, 'polished', begin=.1, end=.4, **kw)
+    if r.polish_epochs: arch = relax(arch, room(r))
+    for i, epochs in enumerate(r.polish_epochs):
+        last = _prune(model, arch, data, replace(cfg, epochs=epochs, lr=r.lr / 2), work, f'polished{i + 1 if i else ""}', begin=.1, end=.4, **kw)
     _save(model, work / 'pruned.pt')
     int8 = quantize(model.cpu().eval(), data.x_train[:2 * r.calibration])
     save(lower(int8, name=f'{r.dataset}-{r.size}'), work / 'model.tfm')
@@ -223,7 +223,7 @@ def train(r, out, machine, progress=True):
                 val_accuracy=dict(float=first[-1]['val_accuracy'], pruned=last[-1]['val_accuracy'], int8=evaluate(int8, data.x_val, data.y_val)))
 
 
-def _typed(r): return ' --cpu' * r['thrifty'] + f" --polish {r['polish_epochs']}" * (r['polish_epochs'] > 0)
+def _typed(r): return ' --cpu' * r['thrifty'] + ''.join(f' {n}' for n in ['--polish', *r['polish_epochs']] if r['polish_epochs'])
 
 
 def notes(r, out, machine, progress=True, copy=''):
@@ -234,7 +234,7 @@ def notes(r, out, machine, progress=True, copy=''):
     was = json.loads(trained.read_text())
     arch = next(a for row, a in feasible(out, r.size)[0] if row['number'] == was['candidate'])
     test = lambda stage: evaluate(_restore(build(arch), work / f'{stage}.pt', 'train'), data.x_test, data.y_test)
-    hours = sum(e['seconds'] for stage in ('float', 'pruned', 'polished') if (file := work / f'{stage}.ckpt').exists() for e in read_checkpoint(file)['history']) / 3600
+    hours = sum(e['seconds'] for file in work.glob('*.ckpt') for e in read_checkpoint(file)['history']) / 3600
     flash, sram = LIMITS[r.size]
     said = dict(about=f'{r.dataset} hybrid of the {r.size} space, for {flash} of flash and {sram} of SRAM', dataset=r.dataset, copy=copy,
                 accuracy_float=test('float'), accuracy_pruned=test('pruned'), commit=zoo.commit(), seeds=dict(run=was['recipe']['seed']), hours=round(hours, 2),
@@ -268,7 +268,7 @@ def parser():
     p.add_argument('--out', type=Path, default=Path('runs/cifar10'), help='run folder (default: %(default)s)')
     p.add_argument('--quick', action='store_true', help='tiny numbers everywhere: minutes on a CPU, to see that it works')
     p.add_argument('--cpu', action='store_true', help='train: numbers for a processor core')
-    p.add_argument('--polish', type=int, default=0, metavar='N', help='train: N more epochs at the end, in which blocks come back where the flash has room (default: 0); a finished training goes on with them')
+    p.add_argument('--polish', type=int, nargs='+', default=[], metavar='N', help='train: N more epochs at the end, in which blocks come back where the flash has room, and as many such stages as numbers (default: none); a finished training goes on with them')
     p.add_argument('--size', choices=SIZES, default='large', help='of the search space (default: large)')
     p.add_argument('--dataset', default='cifar10', help='see `tinyformer search --help` (default: cifar10)')
     p.add_argument('--seed', type=int, default=0, help='of everything random (default: 0)')
@@ -282,8 +282,8 @@ def main(argv=None):
     "Run one step and write what it found beside its files."
     a = parser().parse_args(argv)
     if not 0 <= a.candidate < 8: raise BadInput(f'--candidate is {a.candidate}; it must be 0 to 7.')
-    if a.polish < 0: raise BadInput(f'--polish is {a.polish}: give a number of epochs, 0 or more.')
-    r = replace(Recipe(), polish_epochs=a.polish, **(CPU if a.cpu else {}) | (QUICK if a.quick else {}), size=a.size, dataset=a.dataset, seed=a.seed)
+    if min(a.polish, default=1) < 1: raise BadInput(f'--polish is {min(a.polish)}: give numbers of epochs, each 1 or more.')
+    r = replace(Recipe(), polish_epochs=tuple(a.polish), **(CPU if a.cpu else {}) | (QUICK if a.quick else {}), size=a.size, dataset=a.dataset, seed=a.seed)
     machine = Machine(channels_last=True) if a.cpu else Machine() if a.quick else fastest()
     more = dict(search=dict(storage=a.storage), notes=dict(copy=a.copy), rank=dict(candidate=a.candidate)).get(a.step, {})
     found = STEPS[a.step](r, a.out, machine, **more)
