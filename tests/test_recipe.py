@@ -52,20 +52,26 @@ def test_two_cores_take_the_cheap_winner_and_ask_the_teacher_once(folder, monkey
     assert found['recipe']['thrifty'] and found['machine']['channels_last'] and found['recipe']['float_epochs'] == 1
     cands, images = recipe.feasible(run, 'small')
     assert found['candidate'] == recipe.choose(cands, images, thrifty=True)[0]['number']
-    answers = (run / 'answers.pt').read_bytes()
+    answers = (run / 'answers_of_1.pt').read_bytes()
     go(folder, 'notes', '--copy', 'made up')
     said = zoo.notes(run / 'small' / 'notes.json')
     assert said['copy'] == 'made up' and 0 <= said['accuracy_float'] <= 1 and said['hours'] >= 0 and said['versions']['torch']
     go(folder, 'train', '--cpu')                                     # every stage is there: nothing is trained, nobody is asked
-    assert (run / 'answers.pt').read_bytes() == answers
+    assert (run / 'answers_of_1.pt').read_bytes() == answers
     go(folder, 'train', '--cpu', '--polish', '2', '1')               # goes on from there, in two stages
     more = json.loads((run / 'train_small.result.json').read_text())
     assert 0 < more['sparsity'] <= found['sparsity'] and [len(recipe.read_checkpoint(run / 'small' / f'polished{n}.ckpt')['history']) for n in ('', '2')] == [2, 1]
+    go(folder, 'teacher', '--seed', '1')
+    go(folder, 'train', '--cpu', '--polish', '2', '1', '--refine', '2', '--teachers', '2')
+    last = recipe.read_checkpoint(run / 'small' / 'refined.ckpt')
+    assert len(last['history']) == 2 and last['run']['strong'] and last['run']['mixup'] and last['run']['lr'] == 2 * recipe.read_checkpoint(run / 'small' / 'polished.ckpt')['run']['lr']
+    one, two = (torch.load(run / f'answers_of_{n}.pt', weights_only=True) for n in (1, 2))
+    assert one.shape == two.shape and not torch.allclose(one, two)
     go(folder, 'notes')
     said = zoo.notes(run / 'small' / 'notes.json')
-    assert 'train --cpu --polish 2 1,' in said['command'] and '--size small' in said['command']
+    assert 'train --cpu --teachers 2 --polish 2 1 --refine 2,' in said['command'] and '--size small' in said['command']
     data = recipe.load('digits')
-    with pytest.raises(RunFolderError, match='other images'): recipe.ask_once(None, data, recipe.TrainConfig(), run / 'answers.pt')
+    with pytest.raises(RunFolderError, match='other images'): recipe.ask_once(None, data, recipe.TrainConfig(), run / 'answers_of_1.pt')
 
 
 def test_soft_labels_are_what_the_teacher_says(tmp_path):

@@ -218,11 +218,21 @@ def test_mixed_labels_are_probabilities(n, share, seed):
     rng = rng_at(seed)
     x, y = torch.rand(n, 1, 2, 2), torch.from_numpy(rng.integers(0, 10, n))
     mx, my = mixed(x, y, 10, share)
+    soft = torch.nn.functional.one_hot(y, 10).float()
+    assert torch.equal(mixed(x, soft, 10, share)[1], my)             # labels that are probabilities already
     torch.testing.assert_close(my.sum(1), torch.ones(n))
     assert my.min() >= 0 and mx.shape == x.shape
     for i in range(n):
         torch.testing.assert_close(mx[i], x[i] * (1 - share) + x[i - 1] * share)
         assert my[i, y[i]] >= 1 - share - 1e-6 and my[i, y[i - 1]] >= share - 1e-6
+
+
+def test_the_last_epochs_are_plain(data):
+    "They see what a run without strong distortions and mixup sees, and the others do not."
+    seen = lambda cfg: (images := [], fit(net(), data, cfg, forward=lambda m, x, step: (images.append(x.clone()), m(x))[1], progress=False))[0]
+    strong, gentle = TrainConfig(epochs=3, batch_size=256, strong=True, mixup=.4, plain=1), TrainConfig(epochs=3, batch_size=256)
+    same = [torch.equal(a, b) for a, b in zip(seen(strong), seen(gentle))]
+    assert same == [False] * 10 + [True] * 5
 
 
 def test_hard_labels_and_their_probabilities_cost_the_same():
@@ -366,7 +376,7 @@ def test_evaluate_counts_and_puts_the_mode_back(data):
 
 
 @pytest.mark.parametrize('bad', [dict(epochs=0), dict(lr=0.), dict(warmup=1.), dict(label_smoothing=-.1), dict(distill=2.), dict(temperature=0.),
-                                 dict(mixup=-.1), dict(ema=1.), dict(clip=-1.), dict(momentum=1.)])
+                                 dict(mixup=-.1), dict(ema=1.), dict(clip=-1.), dict(momentum=1.), dict(plain=-1)])
 def test_a_number_out_of_range_is_named(bad):
     with pytest.raises(BadInput, match=f'TrainConfig.{next(iter(bad))} is'): TrainConfig(**bad)
 

@@ -53,6 +53,7 @@ class Recipe:
     float_epochs: int = 50
     prune_epochs: int = 225        # half of them raise the sparsity
     polish_epochs: tuple = ()      # after them, stages at half the rate: blocks come back where the flash has room
+    refine_epochs: tuple = ()      # after them, such stages at the full rate with strong distortions and mixup, which rest in the last fifth
     lr: float = 3e-3               # of `train`
     strong: bool = True            # turn, resize, tint and cover as well
     mixup: float = .2              # 0 = never
@@ -207,15 +208,18 @@ def train(r, out, machine, progress=True):
     row, arch = choose(*feasible(out, r.size), r.thrifty)
     teachers = Ensemble([_restore(resnet18(r.teacher_width, len(data.classes), data.shape[2]), out / f'teacher{i}.pt', f'teacher --seed {i}') for i in range(r.teachers)]).eval()
     cfg = TrainConfig(epochs=r.float_epochs, batch_size=r.batch_size, lr=r.lr, weight_decay=.03, warmup=.05, label_smoothing=0., strong=r.strong, mixup=r.mixup, clip=1., distill=.9, temperature=r.temperature, seed=r.seed)
-    if r.thrifty: data, teachers = ask_once(teachers, data, cfg, out / 'answers.pt', progress), None
+    if r.thrifty: data, teachers = ask_once(teachers, data, cfg, out / f'answers_of_{r.teachers}.pt', progress), None
     kw = dict(teacher=teachers, machine=machine, progress=progress)
     model = _supernet(r, out, data).extract(arch)
     first = fit(model, data, cfg, validate=_seldom(data, cfg.epochs), checkpoint=work / 'float.ckpt', desc='float', **kw)
     _save(model, work / 'float.pt')
     last = _prune(model, arch, data, replace(cfg, epochs=r.prune_epochs), work, 'pruned', **kw)
-    if r.polish_epochs: arch = relax(arch, room(r))
+    if r.polish_epochs + r.refine_epochs: arch = relax(arch, room(r))
     for i, epochs in enumerate(r.polish_epochs):
         last = _prune(model, arch, data, replace(cfg, epochs=epochs, lr=r.lr / 2), work, f'polished{i + 1 if i else ""}', begin=.1, end=.4, **kw)
+    for i, epochs in enumerate(r.refine_epochs):
+        hard = replace(cfg, epochs=epochs, strong=True, mixup=.2, plain=round(epochs / 5), seed=r.seed + 1 + i)
+        last = _prune(model, arch, data, hard, work, f'refined{i + 1 if i else ""}', begin=.1, end=.4, **kw)
     _save(model, work / 'pruned.pt')
     int8 = quantize(model.cpu().eval(), data.x_train[:2 * r.calibration])
     save(lower(int8, name=f'{r.dataset}-{r.size}'), work / 'model.tfm')
@@ -223,7 +227,11 @@ def train(r, out, machine, progress=True):
                 val_accuracy=dict(float=first[-1]['val_accuracy'], pruned=last[-1]['val_accuracy'], int8=evaluate(int8, data.x_val, data.y_val)))
 
 
-def _typed(r): return ' --cpu' * r['thrifty'] + ''.join(f' {n}' for n in ['--polish', *r['polish_epochs']] if r['polish_epochs'])
+def _typed(r):
+    "The options of `train` that made a result, as they were typed."
+    stages = [f' --{name} ' + ' '.join(map(str, r[f'{name}_epochs'])) for name in ('polish', 'refine') if r[f'{name}_epochs']]
+    usual = CPU['teachers'] if r['thrifty'] else Recipe.teachers
+    return ' --cpu' * r['thrifty'] + f' --teachers {r["teachers"]}' * (r['teachers'] != usual) + ''.join(stages)
 
 
 def notes(r, out, machine, progress=True, copy=''):
@@ -269,6 +277,8 @@ def parser():
     p.add_argument('--quick', action='store_true', help='tiny numbers everywhere: minutes on a CPU, to see that it works')
     p.add_argument('--cpu', action='store_true', help='train: numbers for a processor core')
     p.add_argument('--polish', type=int, nargs='+', default=[], metavar='N', help='train: N more epochs at the end, in which blocks come back where the flash has room, and as many such stages as numbers (default: none); a finished training goes on with them')
+    p.add_argument('--refine', type=int, nargs='+', default=[], metavar='N', help='train: after those, stages of N epochs at the full rate with strong distortions and mixup, which rest in the last fifth (default: none)')
+    p.add_argument('--teachers', type=int, metavar='N', help='train: learn from the first N teachers (default: 3; with --cpu or --quick 1)')
     p.add_argument('--size', choices=SIZES, default='large', help='of the search space (default: large)')
     p.add_argument('--dataset', default='cifar10', help='see `tinyformer search --help` (default: cifar10)')
     p.add_argument('--seed', type=int, default=0, help='of everything random (default: 0)')
@@ -282,8 +292,11 @@ def main(argv=None):
     "Run one step and write what it found beside its files."
     a = parser().parse_args(argv)
     if not 0 <= a.candidate < 8: raise BadInput(f'--candidate is {a.candidate}; it must be 0 to 7.')
-    if min(a.polish, default=1) < 1: raise BadInput(f'--polish is {min(a.polish)}: give numbers of epochs, each 1 or more.')
-    r = replace(Recipe(), polish_epochs=tuple(a.polish), **(CPU if a.cpu else {}) | (QUICK if a.quick else {}), size=a.size, dataset=a.dataset, seed=a.seed)
+    for name in ('polish', 'refine'):
+        if min(getattr(a, name), default=1) < 1: raise BadInput(f'--{name} is {min(getattr(a, name))}: give numbers of epochs, each 1 or more.')
+    if a.teachers is not None and a.teachers < 1: raise BadInput(f'--teachers is {a.teachers}; it must be 1 or more.')
+    r = replace(Recipe(), polish_epochs=tuple(a.polish), refine_epochs=tuple(a.refine), **(CPU if a.cpu else {}) | (QUICK if a.quick else {}), size=a.size, dataset=a.dataset, seed=a.seed)
+    if a.teachers: r = replace(r, teachers=a.teachers)
     machine = Machine(channels_last=True) if a.cpu else Machine() if a.quick else fastest()
     more = dict(search=dict(storage=a.storage), notes=dict(copy=a.copy), rank=dict(candidate=a.candidate)).get(a.step, {})
     found = STEPS[a.step](r, a.out, machine, **more)

@@ -9,7 +9,7 @@ __all__ = ['LIMITS', 'TrainConfig', 'rng_at', 'batches', 'seeded', 'lr_at', 'plo
 
 # %% ../nbs/06_training.ipynb #c002
 import contextlib, json, math, random, time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ from .files import atomic_path
 # %% ../nbs/06_training.ipynb #c009
 LIMITS = dict(epochs=(1, 100_000), batch_size=(1, 1_000_000), lr=(1e-9, 10.), warmup=(0., .99), weight_decay=(0., 1.),
               label_smoothing=(0., .99), seed=(0, 2**63), distill=(0., 1.), temperature=(.01, 100.), mixup=(0., 10.), ema=(0., .99999), clip=(0., 1e6),
-              momentum=(0., .9999))
+              momentum=(0., .9999), plain=(0, 100_000))
 
 # %% ../nbs/06_training.ipynb #c010
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class TrainConfig:
     augment: bool = True  # change each training batch at random
     strong: bool = False  # change it more: turn, resize, tint and cover as well
     mixup: float = 0.0  # images are mixed in pairs by Beta(mixup, mixup); 0 = never
+    plain: int = 0  # last epochs, in which `strong` and `mixup` rest
     ema: float = 0.0  # decay of a running average of the weights, which is what training gives; 0 = none
     clip: float = 0.0  # longest gradient; 0 = any
     momentum: float = 0.0  # above 0: SGD with Nesterov's momentum in place of AdamW
@@ -317,12 +318,12 @@ def result(
 # %% ../nbs/06_training.ipynb #c057
 def mixed(
     x: torch.Tensor,  # float [n, c, h, w]
-    y: torch.Tensor,  # int64 [n]
+    y: torch.Tensor,  # int64 [n], or probabilities [n, classes]
     classes: int,  # number of classes
     share: float,  # of each image's partner, 0 to 1
 ) -> tuple:  # (images [n, c, h, w], probabilities [n, classes])
     "Blend every image, and its label, with the one before it (*mixup*, Zhang et al., 2018); the order of a batch is random already."
-    p = F.one_hot(y, classes).float()
+    p = y if y.is_floating_point() else F.one_hot(y, classes).float()
     return torch.lerp(x, x.roll(1, 0), share), torch.lerp(p, p.roll(1, 0), share)
 
 # %% ../nbs/06_training.ipynb #c057c
@@ -335,13 +336,14 @@ def train_epoch(
     "All steps of one epoch; its randomness depends on (seed, epoch) alone."
     self.model.train()
     if self.teacher is not None: self.teacher.eval()
-    losses, sizes = [], []
-    with seeded(self.cfg.seed, epoch):
+    losses, sizes, cfg = [], [], self.cfg
+    if epoch >= cfg.epochs - cfg.plain: cfg = replace(cfg, strong=False, mixup=0.)
+    with seeded(cfg.seed, epoch):
         gen = torch.Generator(self.machine.device).manual_seed(torch.initial_seed())
-        for i, idx in enumerate(b.to(self.machine.device) for b in batches(len(self.x), self.cfg, epoch)):
+        for i, idx in enumerate(b.to(self.machine.device) for b in batches(len(self.x), cfg, epoch)):
             x, y = to_float(self.x[idx]), self.y[idx]
-            if self.cfg.augment: x = augment(x, gen, **augmentation(self.data, self.cfg.strong))
-            if self.cfg.mixup: x, y = mixed(x, y, len(self.data.classes), np.random.beta(*[self.cfg.mixup] * 2))
+            if cfg.augment: x = augment(x, gen, **augmentation(self.data, cfg.strong))
+            if cfg.mixup: x, y = mixed(x, y, len(self.data.classes), np.random.beta(*[cfg.mixup] * 2))
             losses.append(self.train_step(epoch * self.per_epoch + i, x, y)); sizes.append(len(idx))
             tick()
     self.check(losses, epoch * self.per_epoch)
