@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tinyformer import recipe, zoo
-from tinyformer.errors import RunFolderError
+from tinyformer.errors import BadInput, RunFolderError
 from tinyformer.graph import load as load_graph
 from tinyformer.search_space import Arch
 from tinyformer.training import loss_of
@@ -61,6 +61,7 @@ def test_two_cores_take_the_cheap_winner_and_ask_the_teacher_once(folder, monkey
     go(folder, 'train', '--cpu', '--polish', '2', '1')               # goes on from there, in two stages
     more = json.loads((run / 'train_small.result.json').read_text())
     assert 0 < more['sparsity'] <= found['sparsity'] and [len(recipe.read_checkpoint(run / 'small' / f'polished{n}.ckpt')['history']) for n in ('', '2')] == [2, 1]
+    with pytest.raises(RunFolderError, match='first run .* teacher --seed 1 '): go(folder, 'train', '--cpu', '--teachers', '2')
     go(folder, 'teacher', '--seed', '1')
     go(folder, 'train', '--cpu', '--polish', '2', '1', '--refine', '2', '--teachers', '2')
     last = recipe.read_checkpoint(run / 'small' / 'refined.ckpt')
@@ -72,6 +73,12 @@ def test_two_cores_take_the_cheap_winner_and_ask_the_teacher_once(folder, monkey
     assert 'train --cpu --teachers 2 --polish 2 1 --refine 2,' in said['command'] and '--size small' in said['command']
     data = recipe.load('digits')
     with pytest.raises(RunFolderError, match='other images'): recipe.ask_once(None, data, recipe.TrainConfig(), run / 'answers_of_1.pt')
+
+
+@pytest.mark.parametrize('typed', ['--polish 0', '--polish 3 0', '--refine 0', '--teachers 0', '--candidate 9'])
+def test_a_number_that_makes_no_sense_is_named(typed, tmp_path):
+    with pytest.raises(BadInput, match=f'{typed.split()[0]} is {typed[-1]}'): recipe.main(['train', '--out', str(tmp_path / 'run'), *typed.split()])
+    assert not list(tmp_path.iterdir())
 
 
 def test_soft_labels_are_what_the_teacher_says(tmp_path):
