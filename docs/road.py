@@ -5,10 +5,10 @@ from pathlib import Path
 import course
 
 FILE = course.NBS/'images'/'road.svg'
-COLOURS = [f'var(--road-{i}, {c})' for i, c in enumerate(('#0f766e', '#2563eb', '#9333ea', '#b45309'), 1)]   # the site's dark theme sets its own
-TAKES_GIVES = {'I': ('a data sheet', 'bytes, budgets, a plan'), 'II': ('images', 'sparse int8 layers'),
-               'III': ('a budget', 'one model that fits'), 'IV': ('that model', 'C on a Cortex-M7')}
-WIDE, GAP, EDGE, ROW = 196, 24, 12, 31
+COLOURS = [f'var(--road-{i}, {c})' for i, c in enumerate(('#0f766e', '#b45309', '#2563eb', '#9333ea', '#be123c'), 1)]   # the site's dark theme sets its own
+TAKES_GIVES = {'I': ('a data sheet', 'bytes, budgets, a plan'), 'II': ('integer operators', 'C on a Cortex-M7'),
+               'III': ('images', 'sparse int8 layers'), 'IV': ('a budget', 'one model that fits'), 'V': ('all of it', 'one command')}
+WIDE, GAP, EDGE, ROW = 184, 20, 12, 31
 
 
 def text(x, y, words, size=12.5, fill='var(--road-soft, #4b5563)', extra=''):
@@ -39,7 +39,7 @@ def draw(link=False):
     parts = [p for p in course.parts() if p.numeral in TAKES_GIVES]
     high = 2*EDGE + 64 + ROW*max(len(p.notebooks) for p in parts) + 47
     wide = 2*EDGE + len(parts)*(WIDE + GAP) - GAP
-    label = 'The road in four parts: ' + ', '.join(p.name.lower() for p in parts)
+    label = 'The road in five parts: ' + ', '.join(p.name.lower() for p in parts)
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {high}" width="{wide}" height="{high}" role="img" '
            f'aria-label="{label}" font-family="Helvetica, Arial, sans-serif">',
            f'<rect width="{wide}" height="{high}" rx="10" style="fill:var(--road-ground, #ffffff)"/>']

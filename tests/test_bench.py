@@ -4,7 +4,7 @@ import json, math
 import pytest
 
 from tinyformer import bench, cli, peers
-from tinyformer.search_space import Arch, Downsample, Transformer
+from tinyformer.arch import Arch, Downsample, Transformer
 
 ARCH = Arch((8, 8, 3), 4, (Downsample(8, 'conv_pool'), Transformer(8, 2, 16, convs=False)), 16)
 

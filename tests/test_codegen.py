@@ -5,12 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tinyformer import codegen as cg, toolchain as tc
+from tinyformer import codegen as cg, schedule as sch, toolchain as tc
 from tinyformer.errors import BadInput, CorruptModel, DoesNotFit, RunFolderError, UnsupportedOp
-from tinyformer.graph import Op, random_graph, random_model, run
+from tinyformer.graph import Op, random_graph, run
+from tinyformer.lowering import random_model
 from tinyformer.hardware import target
 from tinyformer.memory_alloc import validate
-from tinyformer.search_space import Arch, Downsample, InvertedResidual, Transformer
+from tinyformer.arch import Arch, Downsample, InvertedResidual, Transformer
 from tinyformer.simulator import run_host
 
 BOARD = target('stm32f746')
@@ -58,20 +59,20 @@ def test_bands_change_no_byte(tmp_path, memory, sparsity):
 def test_every_row_of_a_chain_is_made_once_and_in_time():
     "What a band reads has been made and is still kept, for every chain and every number of rows at a time."
     g, n = random_model(BANDED, 1), 0
-    choices = cg.choose_kernels(g, BOARD)
-    for first, last in cg.runs(g, choices):
+    choices = sch.choose_kernels(g, BOARD)
+    for first, last in sch.runs(g, choices):
         for a in range(first, last):
             for b in range(a + 1, last + 1):
                 ops = g.ops[a:b + 1]
                 if all(op.kind == 'add' for op in ops): continue
-                h = cg.heights(ops)[1:]
+                h = sch.heights(ops)[1:]
                 for rows in range(1, h[-1] + 1):
-                    kept, made = cg.kept(g, cg.Chain(a, b, rows)), [0]*len(ops)
-                    for band in cg.schedule(ops, rows):
+                    kept, made = sch.kept(g, sch.Chain(a, b, rows)), [0]*len(ops)
+                    for band in sch.schedule(ops, rows):
                         for i, (start, end) in enumerate(band):
                             assert start == made[i] <= end <= h[i]
                             if i and end > start:
-                                k, s, p = cg.window(ops[i])
+                                k, s, p = sch.window(ops[i])
                                 low, high = max(0, start*s - p), min((end - 1)*s - p + k, h[i - 1])
                                 assert high <= made[i - 1] and low >= made[i - 1] - kept[ops[i - 1].output][0]
                             made[i] = end
@@ -126,7 +127,7 @@ def test_over_sram_names_the_live_tensors(tmp_path, graph):
 
 def test_operator_without_kernel(graph):
     strange = replace(graph, ops=[Op('gelu', 'block.act', [graph.input], graph.output, {})])
-    with pytest.raises(UnsupportedOp, match='block.act.*gelu'): cg.choose_kernels(strange, BOARD)
+    with pytest.raises(UnsupportedOp, match='block.act.*gelu'): sch.choose_kernels(strange, BOARD)
 
 
 def test_names_cannot_smuggle_code(tmp_path, graph):
@@ -141,12 +142,12 @@ def test_plan_is_sound_and_written_down(tmp_path, graph):
     told = json.loads((fw.folder/'plan.json').read_text())
     assert told['arena_bytes'] == fw.arena_bytes >= fw.arena_lower_bound_bytes > 0
     assert {t['name']: t['offset'] for t in told['tensors']} == fw.plan.offsets
-    assert graph.input not in cg.offsets(fw.plan) and graph.output not in cg.offsets(fw.plan)
+    assert graph.input not in sch.offsets(fw.plan) and graph.output not in sch.offsets(fw.plan)
     code = (fw.folder/'model.c').read_text()
     for op in told['operators']:
         comment = re.search(rf"/\* \d\d {re.escape(op['name'])}: (.*) \*/\nstatic TFM_NOINLINE int {op['function']}\(", code)
         assert comment, op
-        assert f"@{cg.offsets(fw.plan).get(graph.ops[told['operators'].index(op)].output, '')}" in comment[1] or 'output' in comment[1]
+        assert f"@{sch.offsets(fw.plan).get(graph.ops[told['operators'].index(op)].output, '')}" in comment[1] or 'output' in comment[1]
     assert 0 < fw.weights_bytes < fw.weights_bytes_dense
 
 

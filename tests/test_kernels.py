@@ -9,10 +9,12 @@ import sweep
 from unicorn import arm_const
 from sweep import draw_op, draw_shape
 
-from tinyformer import bench, graph as tg, kernels as tk, search_space as sp
+from tinyformer import bench, cost_model as sp, graph as tg, kernels as tk, lowering
+from tinyformer.arch import layers
 from tinyformer.errors import BadInput, CorruptModel, SimulationFailed
 from tinyformer.hardware import target
-from tinyformer.quantization import softmax_s8, softmax_table
+from tinyformer.search_space import digits_space
+from tinyformer.operators import softmax_s8, softmax_table
 from tinyformer.rle_encoding import decode, encode
 from tinyformer.toolchain import WARNINGS, compile_host, sections
 
@@ -251,7 +253,7 @@ def test_scratch_formulas_match_the_c_functions():
 
 
 def test_the_shipped_table_knows_every_kernel():
-    table = sp.load_cost_table()
+    table = tk.load_cost_table()
     known = {k.split('/')[0] for k in table['kernels']}
     assert known == {k.name for k in tk.CATALOGUE} and table['scratch'] == bench.SCRATCH
     assert all(v >= 0 for e in table['kernels'].values() for v in e['coef'].values()) and 2000 < table['code_bytes'] < 28000
@@ -259,15 +261,15 @@ def test_the_shipped_table_knows_every_kernel():
 
 def test_features_of_layer_and_operator_agree():
     "The search counts on layer specs, the engine on operators: the same numbers."
-    space, rng, n = sp.digits_space(), np.random.default_rng(0), 0
+    space, rng, n = digits_space(), np.random.default_rng(0), 0
     for _ in range(20):
-        for l in sp.layers(space.sample(rng)):
+        for l in layers(space.sample(rng)):
             h, w, stride = l.h * l.stride, l.w * l.stride, l.stride
             if l.kind == 'avgpool': h, w = (int(tg.math.isqrt(l.taps)),) * 2
             op = bench.make_op(l.kind, h=h, w=w, cin=l.cin, cout=l.cout, tokens=None if '3x3' in l.kind or 'pool' in l.kind else l.tokens,
                                heads=l.heads or 1, stride=1 if 'pool' in l.kind else stride)
             mine, theirs = tk.features(op, l.kept_blocks, l.live_rows), l.features()
-            names = sp._entry(sp.load_cost_table(), 'instructions', l)['coef']
+            names = sp._entry(tk.load_cost_table(), 'instructions', l)['coef']
             assert {f: mine[f] for f in names} == {f: theirs[f] for f in names}, (l, op.attrs)
             n += 1
     print(n, 'layers')
@@ -312,10 +314,10 @@ def test_rows_have_the_fixed_keys():
 
 def test_search_and_engine_predict_the_same_network():
     "The search's cost of an architecture is the sum of the engine's choices, and the emulated core is near both."
-    space, m7 = sp.digits_space(), target('stm32f746')
+    space, m7 = digits_space(), target('stm32f746')
     for seed in (0, 1):
         arch = space.sample(np.random.default_rng(seed))
-        chosen = tk.select(tg.random_model(arch, seed), m7)
+        chosen = tk.select(lowering.random_model(arch, seed), m7)
         engine, search = sum(c.instructions for c in chosen.values()), sp.cost(arch).instructions
         print(seed, engine, search)
         assert abs(engine / search - 1) < .1

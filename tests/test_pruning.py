@@ -10,7 +10,9 @@ from tinyformer.data import load
 from tinyformer.errors import BadInput
 from tinyformer.pruning import Pruner, agp_sparsity, block_mask, block_scores, norm_kept, plot_norm_kept, plot_schedule, prune_once, sparsity_of, to_blocks
 from tinyformer.rle_encoding import BLOCKS, kept_blocks, stream_bytes
-from tinyformer.search_space import build, digits_space, prune_plan
+from tinyformer.arch import prune_plan
+from tinyformer.blocks import build
+from tinyformer.search_space import digits_space
 from tinyformer.training import TrainConfig, fit
 
 quick = settings(max_examples=40, deadline=None, derandomize=True)

@@ -4,12 +4,13 @@ import math
 import numpy as np, pytest, torch, torch.nn as nn, torch.nn.functional as F
 from hypothesis import given, settings, strategies as st
 
-from tinyformer import quantization as qz
+from tinyformer import operators as ops8, quantization as qz
 from tinyformer.data import load, to_float, to_int8
 from tinyformer.errors import BadInput, UnsupportedOp
-from tinyformer.graph import lower, run
-from tinyformer.search_space import (Arch, AttentionCore, Downsample, GlobalAvgPool, InvertedResidual, ToMap, ToTokens,
-                                     Transformer, build)
+from tinyformer.graph import run
+from tinyformer.lowering import lower
+from tinyformer.arch import Arch, Downsample, InvertedResidual, Transformer
+from tinyformer.blocks import AttentionCore, GlobalAvgPool, ToMap, ToTokens, build
 from tinyformer.training import TrainConfig, evaluate, fit
 
 EDGES = [-128, 127, 0, -1, 5]
@@ -83,7 +84,7 @@ def layer(rng, rows, fan_in, zp_in, spread=2.):
     w = rng.integers(-127, 128, (rows, fan_in), dtype=np.int8)
     w[rng.random(w.shape) < rng.choice([0, .5, .9, 1])] = 0
     bias = rng.integers(-9000, 9000, rows) - zp_in * w.sum(1, dtype=np.int64)
-    mult, shift = qz.requant_params(spread * rng.random(rows) / (40 * math.sqrt(fan_in)))
+    mult, shift = ops8.requant_params(spread * rng.random(rows) / (40 * math.sqrt(fan_in)))
     return w, bias.astype(np.int32), mult, shift
 
 def done(n):
@@ -95,22 +96,22 @@ def done(n):
 def test_requantize_is_the_contract(acc, mult, shift, zp):
     acc >>= shift
     acc += acc == -(2**31 >> shift)
-    assert qz.requantize(acc, mult, shift, zp) == slow_requantize(acc, mult, shift, zp)
+    assert ops8.requantize(acc, mult, shift, zp) == slow_requantize(acc, mult, shift, zp)
 
 def test_requantize_refuses_an_accumulator_over_int32():
     for acc, shift in ((2**31, 0), (-2**31, 0), (2**30, 1)):
-        with pytest.raises(BadInput, match='int32'): qz.requantize(acc, 1, shift, 0)
+        with pytest.raises(BadInput, match='int32'): ops8.requantize(acc, 1, shift, 0)
 
 @settings(deadline=None, max_examples=300, derandomize=True)
 @given(st.floats(1e-9, 1e4))
 def test_requant_params_are_close_and_smallest(ratio):
-    mult, shift = qz.requant_params(ratio)
+    mult, shift = ops8.requant_params(ratio)
     assert 0 <= mult < 2**31 and abs(int(mult) * 2.0**(shift - 32) - ratio) <= 2.0**(shift - 32)
     assert ratio / 2**shift < 0.5 and (shift == 0 or ratio / 2**(shift - 1) >= 0.5)
 
 def test_requant_params_refuse_nonsense():
     for bad in (float('nan'), float('inf'), -0.1, [0.1, -1]):
-        with pytest.raises(BadInput): qz.requant_params(bad)
+        with pytest.raises(BadInput): ops8.requant_params(bad)
 
 def test_linear_sweep():
     rng, n = np.random.default_rng(1), 0
@@ -119,7 +120,7 @@ def test_linear_sweep():
             zp_out = int(rng.choice(EDGES))
             w, bias, mult, shift = layer(rng, cout, cin, zp_in)
             x = rng.choice([-128, 127, zp_in, *rng.integers(-128, 128, 5)], (2, pixels, cin)).astype(np.int8)
-            got = qz.linear_s8(x, w, bias, mult, shift, zp_out)
+            got = ops8.linear_s8(x, w, bias, mult, shift, zp_out)
             assert got.dtype == np.int8 and got.tolist() == slow_linear(x, w, bias, mult, shift, zp_out)
             n += 1
     done(n)
@@ -134,7 +135,7 @@ def test_convolution_sweep(deep):
             wt, bias, mult, shift = layer(rng, rows, fan, zp_in)
             wt = wt.T.reshape(kh, kw, cin) if deep else wt.reshape(cout, kh, kw, cin)
             x = rng.integers(-128, 128, (2, h, w, cin), dtype=np.int8)
-            fast, slow = (qz.depthwise_s8, slow_depthwise) if deep else (qz.conv_s8, slow_conv)
+            fast, slow = (ops8.depthwise_s8, slow_depthwise) if deep else (ops8.conv_s8, slow_conv)
             assert np.array_equal(fast(x, wt, bias, mult, shift, zp_in, zp_out, stride, pad),
                                   slow(x, wt, bias, mult, shift, zp_in, zp_out, stride, pad))
             n += 1
@@ -145,8 +146,8 @@ def test_add_sweep_over_all_pairs_of_bytes():
     a, b = (v.reshape(-1) for v in np.meshgrid(np.arange(-128, 128), np.arange(-128, 128)))
     for s_a, s_b, s_out in ((.1, .1, .1), (.02, .3, .25), (1., .001, .5), (3e-4, 2e-4, 4e-4), (20., 1., 1.)):
         for zps in ((-128, 127, 0), (127, -128, -128), (0, 0, 127), tuple(int(z) for z in rng.integers(-128, 128, 3))):
-            p = qz.add_params(s_a, zps[0], s_b, zps[1], s_out, zps[2])
-            got = qz.add_s8(a.astype(np.int8), b.astype(np.int8), **p)
+            p = ops8.add_params(s_a, zps[0], s_b, zps[1], s_out, zps[2])
+            got = ops8.add_s8(a.astype(np.int8), b.astype(np.int8), **p)
             assert [sat8((int(i)*p['mult_a'] + int(j)*p['mult_b'] + p['bias']) >> p['shift']) for i, j in zip(a[::257], b[::257])] == got[::257].tolist()
             real = ((a - zps[0])*s_a + (b - zps[1])*s_b) / s_out + zps[2]
             assert np.abs(np.clip(real, -128, 127) - got).max() <= 0.5 + 512 * 2.0**-p['shift']
@@ -154,36 +155,36 @@ def test_add_sweep_over_all_pairs_of_bytes():
     done(n)
 
 def test_add_params_refuse_scales_too_far_apart():
-    with pytest.raises(BadInput, match='cannot add scales'): qz.add_params(1., 0, 1., 0, 1e-5, 0)
+    with pytest.raises(BadInput, match='cannot add scales'): ops8.add_params(1., 0, 1., 0, 1e-5, 0)
 
 def test_pools():
     rng, n = np.random.default_rng(5), 0
     for h, w, c in ((1, 1, 3), (4, 2, 5), (8, 6, 1)):
         for zp_in in EDGES:
             x, zp_out = rng.integers(-128, 128, (3, h, w, c), dtype=np.int8), int(rng.choice(EDGES))
-            mult, shift = qz.requant_params(rng.uniform(.5, 2) / (h*w))
-            got = qz.avgpool_s8(x, -h*w*zp_in, int(mult), shift, zp_out)
+            mult, shift = ops8.requant_params(rng.uniform(.5, 2) / (h*w))
+            got = ops8.avgpool_s8(x, -h*w*zp_in, int(mult), shift, zp_out)
             for b, k in np.ndindex(3, c):
                 assert got[b, k] == slow_requantize(int(x[b, :, :, k].sum(dtype=int)) - h*w*zp_in, int(mult), shift, zp_out)
             if h % 2 == 0 == w % 2:
                 big = F.max_pool2d(torch.tensor(x.transpose(0, 3, 1, 2), dtype=torch.float64), 2).numpy().transpose(0, 2, 3, 1)
-                assert np.array_equal(qz.maxpool2x2_s8(x), big)
+                assert np.array_equal(ops8.maxpool2x2_s8(x), big)
             n += 1
     done(n)
 
 def test_softmax_sweep_and_its_accuracy():
     rng, n, worst = np.random.default_rng(6), 0, 0.
     for scale in (1e-6, .003, .05, .3, 8.):
-        table = qz.softmax_table(scale)
+        table = ops8.softmax_table(scale)
         for size in (1, 2, 7, 64, 1024):
             x = rng.choice([-128, 127, *rng.integers(-128, 128, 9)], (4, size)).astype(np.int8)
-            got = qz.softmax_s8(x, table)
+            got = ops8.softmax_s8(x, table)
             assert got.tolist() == [slow_softmax(row, table) for row in x.tolist()]
             real = torch.tensor(x * scale, dtype=torch.float64).softmax(-1).numpy()
             worst = max(worst, np.abs(np.minimum(real * 256, 255) - (got.astype(int) + 128)).max())
             n += 1
     assert worst < 0.6, worst
-    with pytest.raises(BadInput, match='1024'): qz.softmax_s8(np.zeros((1, 1025), np.int8), table)
+    with pytest.raises(BadInput, match='1024'): ops8.softmax_s8(np.zeros((1, 1025), np.int8), table)
     done(n)
 
 def test_attention_sweep():
@@ -192,8 +193,8 @@ def test_attention_sweep():
         for scale in (.01, .2):
             q, k, v = rng.integers(-128, 128, (3, 2, t, dim), dtype=np.int8)
             q[0, 0], k[0, 0], v[0, 0] = -128, -128, -128
-            p = qz.attention_params(.05, .04, .03, scale, .03*rng.uniform(.2, 1), int(rng.choice(EDGES)), dim, heads)
-            assert np.array_equal(qz.attention_s8(q, k, v, heads, **p), slow_attention(q, k, v, heads, **p))
+            p = ops8.attention_params(.05, .04, .03, scale, .03*rng.uniform(.2, 1), int(rng.choice(EDGES)), dim, heads)
+            assert np.array_equal(ops8.attention_s8(q, k, v, heads, **p), slow_attention(q, k, v, heads, **p))
             n += 1
     done(n)
 
@@ -201,9 +202,9 @@ def test_isqrt_and_clz_are_exact():
     rng = np.random.default_rng(8)
     roots = np.concatenate([rng.integers(0, 2**32, 3000, dtype=np.uint64), np.array([1, 2**16, 2**31, 2**32 - 1], np.uint64)])
     v = np.concatenate([roots*roots, roots*roots - np.uint64(1), roots*roots + np.uint64(1), np.array([0, 1, 2, 3, 2**64 - 1, 2**53 + 1], np.uint64)])
-    assert qz.isqrt64(v).tolist() == [math.isqrt(int(a)) for a in v]
+    assert ops8.isqrt64(v).tolist() == [math.isqrt(int(a)) for a in v]
     v = v[v > 0]
-    assert qz.clz64(v).tolist() == [64 - int(a).bit_length() for a in v]
+    assert ops8.clz64(v).tolist() == [64 - int(a).bit_length() for a in v]
     done(len(v))
 
 def layernorm_case(rng, c, eps=1e-5):
@@ -212,14 +213,14 @@ def layernorm_case(rng, c, eps=1e-5):
     x = rng.choice([-128, 127, *rng.integers(-128, 128, 20)], (6, c))
     x[0], x[1] = 3, -128
     x[1, 0] = 127
-    return x.astype(np.int8), gamma, beta, s_in, s_out, zp, qz.layernorm_params(gamma, beta, s_in, eps, s_out, c)
+    return x.astype(np.int8), gamma, beta, s_in, s_out, zp, ops8.layernorm_params(gamma, beta, s_in, eps, s_out, c)
 
 def test_layernorm_sweep_and_its_accuracy():
     rng, n, worst = np.random.default_rng(9), 0, 0.
     for c in (1, 2, 3, 16, 61, 256, 1024):
         for eps in (0., 1e-5, 1e-2):
             x, gamma, beta, s_in, s_out, zp, p = layernorm_case(rng, c, eps)
-            got = qz.layernorm_s8(x, zp_out=zp, **p)
+            got = ops8.layernorm_s8(x, zp_out=zp, **p)
             assert got.tolist() == [slow_layernorm(row, p['gamma'], p['beta'], p['mult'], p['shift'], zp, p['eps_q']) for row in x.tolist()]
             if eps:
                 real = F.layer_norm(torch.tensor(x * s_in, dtype=torch.float64), (c,), torch.tensor(gamma), torch.tensor(beta), eps).numpy()
@@ -231,8 +232,8 @@ def test_layernorm_sweep_and_its_accuracy():
 def test_layernorm_params_refuse_what_overflows():
     one = np.ones(4)
     for args, word in (((one, one*1e6, .1, 1e-5, .1, 4), 'offset'), ((one, one, 1e-12, 1., .1, 1024), 'epsilon'), ((np.ones(1025), np.ones(1025), .1, 1e-5, .1, 1025), 'channels')):
-        with pytest.raises(BadInput, match=word): qz.layernorm_params(*args)
-    assert (qz.layernorm_params(0*one, one, .1, 1e-5, .1, 4)['gamma'] == 0).all()
+        with pytest.raises(BadInput, match=word): ops8.layernorm_params(*args)
+    assert (ops8.layernorm_params(0*one, one, .1, 1e-5, .1, 4)['gamma'] == 0).all()
 
 
 # --- fake quantisation ------------------------------------------------------------------------------------------------
@@ -316,7 +317,7 @@ def test_fake_round_gradient_stops_at_saturation():
 
 def test_a_range_holds_zero_and_a_dead_channel_stays_finite():
     for lo, hi, kind in ((0, 0, 'affine'), (.5, 2, 'affine'), (-3, -1, 'affine'), (-1, 4, 'relu'), (-1, 4, 'symmetric'), (0, 0, 'symmetric')):
-        scale, zp = qz.qparams(lo, hi, kind)
+        scale, zp = ops8.qparams(lo, hi, kind)
         assert scale > 0 and -128 <= zp <= 127
         assert (zp == -128) if kind == 'relu' else (zp == 0) if kind == 'symmetric' else True
     s = qz.weight_scales(torch.tensor([[1., -2.], [0., 0.], [1e-9, 0.]]))

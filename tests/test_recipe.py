@@ -8,7 +8,7 @@ import torch
 from tinyformer import recipe, zoo
 from tinyformer.errors import BadInput, RunFolderError
 from tinyformer.graph import load as load_graph
-from tinyformer.search_space import Arch
+from tinyformer.arch import Arch
 from tinyformer.training import loss_of
 
 

@@ -13,20 +13,24 @@ import torch
 from hypothesis import given, settings, strategies as st
 from torch import nn
 
-from tinyformer import arena, codegen, cost_check, search_space as S
+from tinyformer import arena, cost_check, cost_model as S, schedule
 from tinyformer.cost_check import check_many, plot_check
 from tinyformer.costs import sample_costs
 from tinyformer.errors import BadInput, CorruptModel
 from tinyformer.hardware import target
-from tinyformer.graph import random_model
+from tinyformer.lowering import random_model
 from tinyformer.kernels import select
 from tinyformer.memory_alloc import lower_bound
 from tinyformer.pruning import prune_once
 from tinyformer.rle_encoding import stream_bytes
 from tinyformer.supernas import STACK_BYTES
-from tinyformer.search_space import (NETWORKS, Arch, CostTable, Downsample, InvertedResidual, Position, SearchSpace, SuperNet, Transformer,
-                                     build, cifar_space, cost, digits_space, intervals, layers, load_cost_table, prune_plan, published_arch,
-                                     recalibrate_bn, reference_arch)
+from tinyformer.arch import (NETWORKS, Arch, Downsample, InvertedResidual, Transformer, layers,
+    prune_plan, published_arch, reference_arch)
+from tinyformer.blocks import AttentionCore, build
+from tinyformer.cost_model import cost, intervals
+from tinyformer.kernels import CostTable, load_cost_table
+from tinyformer.search_space import (_skeleton, Position, SearchSpace, SuperNet, cifar_space, digits_space,
+    recalibrate_bn)
 
 matplotlib.use('Agg')
 DIGITS, CIFAR = digits_space(), cifar_space('small')
@@ -65,7 +69,7 @@ def torch_facts(arch):
     def keep(name):
         def hook(m, i, o):
             p, c = (o[0, 0].numel(), o.shape[1]) if o.dim() == 4 else (o.shape[1], o.shape[2]) if o.dim() == 3 else (1, o.shape[1])
-            macs = p*m.weight.numel() if isinstance(m, (nn.Conv2d, nn.Linear)) else 2*i[0].shape[1]**2*c if isinstance(m, S.AttentionCore) else 0
+            macs = p*m.weight.numel() if isinstance(m, (nn.Conv2d, nn.Linear)) else 2*i[0].shape[1]**2*c if isinstance(m, AttentionCore) else 0
             out[name] = p, c, macs
         return hook
     for n, m in net.named_modules(): m.register_forward_hook(keep(n))
@@ -114,10 +118,10 @@ def engine(arch, seed, memory='low'):
     "Arena and chains that code generation makes of random weights, without writing the C."
     board = target('stm32f746')
     g = random_model(arch, seed=seed)
-    picked = codegen.choose_kernels(g, board)
-    g = codegen.reorder(g, picked)
-    chains = codegen.find_chains(g, picked, memory)
-    return max(codegen.plan_arena(g, picked, None, chains).peak, S.ALIGN), chains, picked
+    picked = schedule.choose_kernels(g, board)
+    g = schedule.reorder(g, picked)
+    chains = schedule.find_chains(g, picked, memory)
+    return max(schedule.plan_arena(g, picked, None, chains).peak, S.ALIGN), chains, picked
 
 
 @pytest.mark.parametrize('space, ids', [(DIGITS, range(8)), (CIFAR, range(3)), (ODD, range(4)), (STRANGE, range(4))], ids=['digits', 'small', 'odd', 'strange'])
@@ -535,7 +539,7 @@ def test_training_a_path_leaves_the_rest_alone():
 
 def test_supernet_leaves_the_random_generator_alone():
     sn = SuperNet(DIGITS)
-    S._skeleton.cache_clear()
+    _skeleton.cache_clear()
     torch.manual_seed(5)
     want = torch.rand(3)
     torch.manual_seed(5)

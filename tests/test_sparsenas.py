@@ -18,7 +18,9 @@ from tinyformer.data import load
 from tinyformer.errors import BadInput, NoFeasibleModel, RunFolderError, StorageError
 from tinyformer.hardware import target
 from tinyformer.pruning import sparsity_of
-from tinyformer.search_space import SIZES, SuperNet, cifar_space, cost, digits_space, prune_plan
+from tinyformer.arch import prune_plan
+from tinyformer.cost_model import cost
+from tinyformer.search_space import SIZES, SuperNet, cifar_space, digits_space
 from tinyformer.sparsenas import (FINISHED, SAMPLERS, Candidate, LivePicture, PrunedSuperNet, candidates, closest_miss, compare_samplers, excess,
                                   fingerprint, hypervolume, judge, kendall, open_study, pareto, pick, plot_budget, plot_search, rank_agreement, search,
                                   tightened, train_supernet)

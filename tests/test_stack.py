@@ -6,9 +6,10 @@ import pytest
 
 from tinyformer import codegen as cg, toolchain as tc
 from tinyformer.errors import BadInput
-from tinyformer.graph import random_graph, random_model
+from tinyformer.graph import random_graph
+from tinyformer.lowering import random_model
 from tinyformer.hardware import target
-from tinyformer.search_space import Arch, Downsample, InvertedResidual, Transformer
+from tinyformer.arch import Arch, Downsample, InvertedResidual, Transformer
 from tinyformer.simulator import build, simulate
 from tinyformer.stack import call_graph, stack_bound, worst_case
 

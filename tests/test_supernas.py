@@ -11,7 +11,8 @@ from hypothesis import given, settings, strategies as st
 
 from tinyformer.errors import BadInput, SearchSpaceRejected
 from tinyformer.hardware import target
-from tinyformer.search_space import SIZES, cifar_space, cost, digits_space
+from tinyformer.cost_model import cost
+from tinyformer.search_space import SIZES, cifar_space, digits_space
 from tinyformer.supernas import (BUDGETS, CHUNK, STACK_BYTES, Acceptance, acceptance, acceptance_table, cifar_supernets, misses, plot_acceptances, plot_window, ratios,
                                  require_accepted, sample_chunk, sample_supernets, supernas, used, wilson, widths)
 from tinyformer.training import rng_at

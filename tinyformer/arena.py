@@ -1,7 +1,7 @@
 """The arena that the engine will plan, from shapes alone and for many networks of one structure at once.
 
 `codegen` decides on a graph: outputs go over inputs that nobody reads any more (`graph.shares`), chains of operators run
-band by band where that lowers the fullest step (`codegen.find_chains`, memory 'low'), and `memory_alloc.plan` places what
+band by band where that lowers the fullest step (`schedule.find_chains`, memory 'low'), and `memory_alloc.plan` places what
 is left. The first two depend on the order of operators and on sizes only, and they never look beyond a *run*: operators of
 which each is the only reader of the one before. So the arena is the largest peak of any run. The tests compare it with
 the engine's, byte for byte.

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from tinyformer import codegen, cycles, graph as tg, kernels as tk, quantization as qz, simulator
+from tinyformer import codegen, cycles, graph as tg, kernels as tk, lowering, operators as qz, simulator
 from tinyformer.errors import BadInput, SimulationFailed
 from tinyformer.files import write_json
 from tinyformer.graph import Op
@@ -264,7 +264,7 @@ def network(
     source:str, # 'R', 'P', or a file: see `Arch.load`
 )->tuple: # (name, Arch)
     "An architecture and what to call it."
-    from tinyformer.search_space import Arch
+    from tinyformer.arch import Arch
     return Path(source).stem, Arch.load(source)
 
 
@@ -280,7 +280,7 @@ def measure_network(
 )->list: # of rows: the whole network, op = 'network', then its operators in order
     "Build a whole network with random weights, run it on the emulated core and compare its output with the reference."
     name, arch = network(source)
-    graph, board = tg.random_model(arch, seed, sparsity), target(target_name)
+    graph, board = lowering.random_model(arch, seed, sparsity), target(target_name)
     with tempfile.TemporaryDirectory() as folder:
         choices = tk.select(graph, board, objective=objective)
         fw = codegen.generate(graph, replace(board, flash_bytes=ROOM, sram_bytes=ROOM), Path(folder)/'model', choices=choices)
@@ -291,7 +291,7 @@ def measure_network(
 
 
 def _network_rows(name, arch, sparsity, fw, image, sim, how, x):
-    from tinyformer.search_space import layers
+    from tinyformer.arch import layers
     graph, want = fw.graph, tg.run(fw.graph, x)
     pruned = {l.name: l.sparsity if sparsity is None else sparsity for l in layers(arch) if l.prunable}
     whole = dict.fromkeys(KEYS) | dict(op='network', h=arch.input[0], w=arch.input[1], cin=arch.input[2], cout=arch.classes, sparsity=sparsity,
@@ -448,7 +448,7 @@ def measure_code_bytes(
 )->int: # bytes
     "Flash of a linked image less its weights and other constants: kernels, start-up, calls. The largest network of the digits family."
     from tinyformer import search_space
-    graph, board = tg.random_model(search_space.digits_space().largest()), target('stm32f746')
+    graph, board = lowering.random_model(search_space.digits_space().largest()), target('stm32f746')
     with tempfile.TemporaryDirectory() as folder:
         firmware = codegen.generate(graph, board, Path(folder)/'model')
         image = simulator.build(firmware, cc=cc)

@@ -8,10 +8,12 @@ import numpy as np
 
 from .codegen import generate
 from .files import write_text
-from .graph import random_model
 from .hardware import target
 from .peers import made_by
-from .search_space import Arch, cost, layers, load_cost_table
+from .arch import Arch, layers
+from .cost_model import cost
+from .kernels import load_cost_table
+from .lowering import random_model
 from .simulator import Emulator, build
 
 

@@ -16,7 +16,10 @@ import numpy as np
 from .arena import find_runs, run_peak, window
 from .errors import BadInput
 from .rle_encoding import BLOCKS
-from .search_space import ALIGN, KINDS, Arch, LayerSpec, SearchSpace, _adds, _Head, _layer_cost, load_cost_table
+from .arch import KINDS, Arch, LayerSpec, _adds, _Head
+from .cost_model import ALIGN, _layer_cost
+from .kernels import load_cost_table
+from .search_space import SearchSpace
 
 _BLOCKS = tuple(BLOCKS)
 

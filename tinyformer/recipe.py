@@ -26,12 +26,16 @@ from tinyformer import zoo
 from tinyformer.data import load, to_float
 from tinyformer.errors import BadInput, RunFolderError
 from tinyformer.files import atomic_path, write_json
-from tinyformer.graph import lower, save
+from tinyformer.graph import save
+from tinyformer.lowering import lower
 from tinyformer.hardware import parse_bytes, target
 from tinyformer.pipeline import evenly, versions
 from tinyformer.pruning import Pruner, sparsity_of
 from tinyformer.quantization import quantize
-from tinyformer.search_space import SIZES, Arch, build, cifar_space, cost, prune_plan
+from tinyformer.arch import Arch, prune_plan
+from tinyformer.blocks import build
+from tinyformer.cost_model import cost
+from tinyformer.search_space import SIZES, cifar_space
 from tinyformer.sparsenas import PrunedSuperNet, search, train_supernet
 from tinyformer.training import Machine, TrainConfig, evaluate, fastest, fit, read_checkpoint
 
