@@ -8,7 +8,7 @@ __all__ = ['KINDS', 'STEPS', 'FORMAT', 'VERSION', 'MAX_BYTES', 'Tensor', 'Op', '
            'plot_step', 'lightest', 'save', 'load', 'equal']
 
 # %% ../nbs/05_graph.ipynb #c002
-import io, json, math, re, zipfile
+import importlib, io, json, math, re, zipfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -627,7 +627,6 @@ def equal(
 
 # %% ../nbs/05_graph.ipynb #c128n
 def __getattr__(name):
-    "`lower` and `random_model`, which `lowering` owns."
+    "`lower` and `random_model`, which `lowering` owns: found when they are asked for, since this page comes before it."
     if name not in ('lower', 'random_model'): raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-    from tinyformer import lowering
-    return getattr(lowering, name)
+    return getattr(importlib.import_module('tinyformer.lowering'), name)
