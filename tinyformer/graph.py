@@ -480,7 +480,7 @@ def shares(self:Graph,
     for op in self.ops:
         if op.output == self.output: continue
         for n in sorted(_over(op, may.get(op.name, ())), key=op.inputs.index):
-            dies = last[n] == op.name and n != self.input
+            dies = last[n] == op.name and n not in (self.input, self.output)
             if dies and self.tensors[n].nbytes == self.tensors[op.output].nbytes: res.setdefault(op.output, n)
     return res
 

@@ -1,0 +1,599 @@
+"""Random small networks as C, byte for byte against the reference: on this machine under sanitizers, and on the emulated
+Cortex-M7.
+
+    python -m tinyformer.random_networks --count 50000 --seed 0 --device-share 0.05
+    python -m tinyformer.random_networks --only 1234 --seed 0 --keep build/failing
+
+Network number k of a seed is drawn from (seed, k) alone, so one that fails can be run again by its number. Every network
+goes through `codegen.generate` with a memory mode, an objective and a choice of kernels of its own. Many of them are
+compiled as one program (`firmware/tests/run_networks.c`), since starting a compiler takes longer than compiling one."""
+import argparse, os, re, subprocess, sys, tempfile, time
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from . import codegen as cg, graph as tg, kernels as tk, schedule as sc
+from .errors import BadInput, BuildFailed, CorruptModel, SimulationFailed, TinyFormerError
+from .graph import Graph
+from .hardware import target
+from .operators import attention_params, requant_params, softmax_table
+from .simulator import Emulator
+from .toolchain import WARNINGS, compile_host, compile_image, firmware_dir
+
+BOARD = replace(target('stm32f746'), flash_bytes=1 << 24, sram_bytes=1 << 22)     # no limit gets in the way
+MEMORY = *sc.MEMORY, 'forced'     # the engine's modes, and bands of any height where the engine would not choose them
+TALL_MEMORY = *MEMORY, *MEMORY[1:], 'forced'
+IMAGES = 4        # inputs of each network
+POLICIES = 'auto', 'auto', 'auto', 'ref', 'dsp', '1x1', '1x2', '1x4', 'any', 'any'    # which kernels, drawn with these weights
+TALL_POLICIES = 'auto', 'auto', 'dense dsp', 'dense dsp', 'dense dsp', 'dsp', 'any'    # only some kernels run in bands
+
+
+# ---- drawing a network
+
+class Draw(tg._DrawEncoder):
+    "Draws a network operator by operator: what the engine accepts, at and around its edges."
+    SIZES = 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 16
+    CHANNELS = 1, 1, 2, 3, 4, 4, 5, 7, 8, 8, 12, 13, 16, 24
+    LONG = 508, 512, 520, 640      # input channels of rows with more than 127 blocks
+    MOST_MACS = 150_000            # of one operator: small networks have the corners
+
+    def __init__(self, rng, tall):
+        self.tall = tall               # many rows, few branches, dense weights: what runs band by band
+        h, w = (int(rng.choice(self.SIZES)) for _ in 'hw')
+        if tall: h, w = int(rng.integers(6, 33)), int(rng.integers(1, 9))
+        elif rng.random() < .05: h, w = (1, 1) if rng.random() < .5 else (int(rng.integers(1, 65)), 1)
+        c = int(rng.choice(self.LONG)) if h*w <= 4 and rng.random() < .3 else int(rng.choice(self.CHANNELS))
+        super().__init__(rng, (h, w, c), 0.)
+        self.tensors['input'].zero_point, self.hw = self.zp(), {'input': (h, w)}
+
+    def pick(self, *values): return values[int(self.rng.integers(len(values)))]
+
+    def weights(self, rows, taps, cin, product):
+        "As the random graph's, with pruned blocks of any shape, empty rows, largest weights, pre-shifts and multipliers at their ends."
+        block, share = self.pick(1, 2, 4), self.pick(0., 0., .3, .6, .8, .95, 1.)
+        if self.tall and self.rng.random() < .7: share = 0.
+        w = self.rng.integers(-127, 128, (rows, taps, cin))
+        drop = self.rng.random((rows, taps, -(-cin // block))) < share
+        w = np.where(np.repeat(drop, block, axis=2)[:, :, :cin], 0, w).reshape(rows, -1)
+        if self.rng.random() < .1: w[self.rng.random(rows) < .5] = 0
+        if self.rng.random() < .1: w = np.sign(w) * 127
+        acc = product(w.astype(float)).reshape(-1, rows)
+        mult, shift = requant_params(self.rng.uniform(20, 70, rows) / (acc.std(0) + 20))
+        if self.rng.random() < .15:
+            more = int(self.rng.integers(1, 5))
+            mult, shift = mult >> more, shift + more
+        if self.rng.random() < .03: mult = np.full_like(mult, self.pick(0, 2**31 - 1))
+        bias = np.zeros(rows, np.int32) if self.rng.random() < .05 else np.round(-acc.mean(0)).astype(np.int32)
+        return dict(weight=w.astype(np.int8), bias=bias, mult=mult), shift
+
+    # -- operators over a map; each gives the name of its output, or None when it does not go
+
+    def window(self, kind, x, kh, kw, stride, pad, cout=None):
+        "A convolution of any kernel, stride and padding."
+        (h, w), c = self.hw[x], self.tensors[x].shape[-1]
+        if h + 2*pad < kh or w + 2*pad < kw: return None
+        zp_in, deep = self.tensors[x].zero_point, kind == 'depthwise3x3'
+        xs = np.pad(self.live[x].reshape(-1, h, w, c), ((0, 0), (pad, pad), (pad, pad), (0, 0)), constant_values=zp_in)
+        win = np.lib.stride_tricks.sliding_window_view(xs, (kh, kw), axis=(1, 2))[:, ::stride, ::stride]
+        oh, ow = win.shape[1:3]
+        if oh * ow * c * kh * kw * (1 if deep else cout) > self.MOST_MACS: return None
+        win = win.transpose(0, 1, 2, 4, 5, 3).reshape(-1, kh*kw, c)
+        if deep: params, shift = self.weights(c, kh*kw, 1, lambda m: np.einsum('ntc,ct->nc', win, m))
+        else: params, shift = self.weights(cout, kh*kw, c, lambda m: win.reshape(-1, kh*kw*c) @ m.T)
+        weight = params['weight']
+        params['weight'] = weight.T.reshape(kh, kw, c).copy() if deep else weight.reshape(cout, kh, kw, c)
+        attrs = dict(h=h, w=w, **(dict(c=c) if deep else dict(cin=c, cout=cout)), kh=kh, kw=kw, stride=stride, pad=pad,
+                     shift=shift, zp_in=zp_in, zp_out=self.zp())
+        return self.map(self.put(kind, [x], (oh, ow, c if deep else cout), attrs, params), (oh, ow))
+
+    def map(self, name, hw):
+        "Remember that a tensor is a map of h x w pixels, whatever its shape says."
+        self.hw[name] = hw
+        return name
+
+    def kernel(self):
+        "Kernel height and width, stride and padding: half of them as networks have them, half anything."
+        if self.rng.random() < .5:
+            k = self.pick(1, 2, 3, 3, 5)
+            return k, k, self.pick(1, 1, 2, k, k + 1), self.pick(0, k//2, k//2)
+        return self.pick(1, 2, 3, 4, 5), self.pick(1, 2, 3, 4, 5), self.pick(1, 2, 3, 4), self.pick(0, 1, 2, 3)
+
+    def channels(self, x):
+        "Output channels; in a tall network wide and narrow maps take turns, so that the wide ones fill the arena."
+        return self.pick(12, 16, 24) if self.tall and self.tensors[x].shape[-1] < 6 else int(self.rng.choice(self.CHANNELS))
+
+    def conv(self, x): return self.window('conv3x3', x, *self.kernel(), self.channels(x))
+
+    def depthwise(self, x):
+        if self.rng.random() < .5: return self.window('depthwise3x3', x, 3, 3, self.pick(1, 1, 2), self.pick(0, 1, 1))
+        return self.window('depthwise3x3', x, *self.kernel())
+
+    def pointwise(self, x, cout=None):
+        (h, w), c, cout = self.hw[x], self.tensors[x].shape[-1], cout or self.channels(x)
+        if h * w * c * cout > self.MOST_MACS: return None
+        kind = self.pick('pointwise', 'pointwise', 'linear')
+        return self.map(self.linear(kind, x, h*w, c, cout, self.pick((h, w, cout), (h*w, cout))), (h, w))
+
+    def maxpool(self, x):
+        (h, w), c = self.hw[x], self.tensors[x].shape[-1]
+        if h % 2 or w % 2: return None
+        return self.map(self.put('maxpool2x2', [x], (h//2, w//2, c), dict(h=h, w=w, c=c), zp=self.tensors[x].zero_point), (h//2, w//2))
+
+    def layernorm(self, x):
+        "Over the channels of every pixel; the result keeps its shape, or becomes a list of tokens."
+        hw, name = self.hw[x], self.norm(x)
+        if self.rng.random() < .5: self.tensors[name].shape = (*hw, self.tensors[x].shape[-1])
+        return self.map(name, hw)
+
+    def plus(self, x):
+        "Add any earlier tensor of the same map: itself, a neighbour, a long way back."
+        hw, c = self.hw[x], self.tensors[x].shape[-1]
+        same = [n for n in self.tensors if self.hw.get(n) == hw and self.tensors[n].shape[-1] == c]
+        other = self.pick(*same)
+        return self.map(self.add(*self.pick((x, other), (other, x))), hw)
+
+    def residual(self, x):
+        "Some operators that keep the map, and their input added."
+        hw, c, y = self.hw[x], self.tensors[x].shape[-1], x
+        for _ in range(self.pick(1, 2, 3)):
+            k = self.pick(1, 3, 3)
+            y = self.pick(lambda: self.pointwise(y), lambda: self.window('conv3x3', y, k, k, 1, k//2, self.channels(y)),
+                          lambda: self.window('depthwise3x3', y, k, k, 1, k//2), lambda: self.layernorm(y))() or y
+        if self.tensors[y].shape[-1] != c: y = self.pointwise(y, c)
+        return y and self.map(self.add(*self.pick((x, y), (y, x))), hw)
+
+    def attention(self, x):
+        "Attention over the pixels, as one operator or in its three steps, with projections of its own."
+        hw, c = self.hw[x], self.tensors[x].shape[-1]
+        tokens, heads, d = hw[0]*hw[1], self.pick(1, 2, 3), self.pick(1, 2, 3, 4, 5, 8)
+        dim = heads * d
+        if tokens**2 * dim > self.MOST_MACS or tokens * c * dim > self.MOST_MACS: return None
+        q, k, v = (self.linear('linear', x, tokens, c, dim, (tokens, dim), 0) for _ in 'qkv')
+        p = attention_params(40/2500, 1., 1., 1., self.pick(1/8, 1/4, 1/2), self.zp(), dim, heads)
+        size, table = dict(tokens=tokens, dim=dim, heads=heads), dict(table=softmax_table(self.pick(.01, .05, .3)))
+        if self.rng.random() < .6:
+            attrs = size | {n: p[n] for n in ('mult_qk', 'shift_qk', 'mult_av', 'shift_av', 'zp_out')}
+            return self.map(self.put('attention', [q, k, v], (tokens, dim), attrs, table), hw)
+        scores = self.put('matmul_qk', [q, k], (heads, tokens, tokens), size | dict(mult=p['mult_qk'], shift=p['shift_qk'], zp_out=0))
+        prob = self.put('softmax', [scores], (heads, tokens, tokens), dict(rows=heads*tokens, n=tokens), table, zp=-128)
+        return self.map(self.put('matmul_av', [prob, v], (tokens, dim), size | dict(mult=p['mult_av'], shift=p['shift_av'], zp_out=p['zp_out'])), hw)
+
+    def avgpool(self, x):
+        (h, w), c = self.hw[x], self.tensors[x].shape[-1]
+        total = self.live[x].reshape(8, -1, c).sum(1, dtype=np.int64)
+        mult, shift = requant_params(40 / (total.std() + 20))
+        attrs = dict(h=h, w=w, c=c, bias=-int(total.mean()), mult=int(mult), shift=shift, zp_out=self.zp())
+        return self.map(self.put('avgpool', [x], (c,), attrs), (1, 1))
+
+    def classifier(self, x):
+        "Fully connected, over the channels of one pixel or over the whole map."
+        n, cout = self.tensors[x].nbytes, self.pick(1, 2, 5, 10, 13)
+        return self.map(self.linear('fully_connected', x, 1, n, cout, (cout,)), (1, 1)) if n * cout <= self.MOST_MACS else None
+
+    STEPS = 'conv conv conv conv depthwise depthwise depthwise pointwise pointwise pointwise maxpool layernorm plus residual residual attention avgpool'.split()
+    TALL = 'conv conv conv conv conv conv depthwise depthwise depthwise depthwise pointwise pointwise pointwise maxpool maxpool layernorm plus residual'.split()
+
+    def draw(self):
+        "The network: a walk that now and then goes on from an earlier tensor, and ends as a classifier or anywhere."
+        x = 'input'
+        for _ in range(int(self.rng.integers(2 if self.tall else 1, 9))):
+            if self.rng.random() < (.03 if self.tall else .1): x = self.pick(*self.hw)
+            x = getattr(self, self.pick(*(self.TALL if self.tall else self.STEPS)))(x) or x
+        if self.rng.random() < .3: x = self.classifier(self.avgpool(x) if self.rng.random() < .5 else x) or x
+        if x == 'input': x = self.plus(x)
+        graph = Graph(self.tensors, self.ops, 'input', x, 'network')
+        if self.rng.random() < .03: return replace(graph, output=self.pick(*self.ops).output)      # what follows it is computed in vain
+        return graph if self.rng.random() < .03 else _without_dead_ends(graph)
+
+
+def _without_dead_ends(graph):
+    "The same network without operators whose output nobody reads."
+    needed, ops = {graph.output}, []
+    for op in reversed(graph.ops):
+        if op.output in needed:
+            ops.insert(0, op)
+            needed.update(op.inputs)
+    tensors = {n: t for n, t in graph.tensors.items() if n in needed or n == graph.input}
+    return replace(graph, ops=ops, tensors=tensors)
+
+
+def _named(graph, prefix):
+    "The same network, every operator's name with a prefix, so that the C of many networks can stand in one file."
+    ops = [replace(op, name=f'{prefix}_{op.name}') for op in graph.ops]
+    return replace(graph, ops=ops, name=prefix)
+
+
+@dataclass
+class Network:
+    "A drawn network and how its C is to be made."
+    number: int     # with the seed it gives the network
+    graph: Graph    # checked
+    memory: str     # see `codegen.generate`; 'forced' for `chains`
+    objective: str  # see `codegen.generate`
+    policy: str     # one of POLICIES
+    choices: dict   # operator name -> Choice, empty for the engine's own
+    inputs: np.ndarray # int8 [IMAGES, ...]
+    rng: np.random.Generator # for what is left to draw
+
+    def __repr__(self): return f'network {self.number}: {len(self.graph.ops)} operators, memory {self.memory!r}, objective {self.objective!r}, kernels {self.policy!r}'
+
+
+def _choices(rng, graph, policy):
+    "Kernels by a policy: an operator that has none of the kind takes any."
+    if policy == 'auto': return {}
+    wanted = {'ref': lambda c: c.kernel.isa == 'c', 'dsp': lambda c: c.kernel.isa == 'dsp', 'dense dsp': lambda c: c.kernel.isa == 'dsp' and not c.block, 'any': lambda c: True}
+    fits = wanted.get(policy, lambda c: f'1x{c.block}' == policy)
+    res = {}
+    for op in graph.ops:
+        able = tk.candidates(op, BOARD)
+        able = [c for c in able if fits(c)] or able
+        res[op.name] = able[int(rng.integers(len(able)))]
+    return res
+
+
+def _inputs(rng, shape):
+    "Images: noise, a few flat ones at the ends of the range, a ramp."
+    x = rng.integers(-128, 128, (IMAGES, *shape)).astype(np.int8)
+    if rng.random() < .2: x[int(rng.integers(IMAGES))] = rng.choice([-128, 127])
+    if rng.random() < .2: x[int(rng.integers(IMAGES))] = (np.arange(np.prod(shape)) % 256 - 128).astype(np.int8).reshape(shape)
+    return x
+
+
+def draw(
+    seed:int,   # of the whole run
+    number:int, # of the network
+)->Network:     # one that the engine accepts
+    "A random network. What leaves int32 is the compiler's to refuse, and is drawn again."
+    rng = np.random.default_rng([seed, number])
+    tall = rng.random() < .7
+    while True:
+        try:
+            graph = Draw(rng, tall).draw()
+            tg.check(graph := _named(graph, f'n{number}'))
+            break
+        except (BadInput, CorruptModel): continue
+    memory, objective, policy = (v[int(rng.integers(len(v)))] for v in (TALL_MEMORY if tall else MEMORY, tuple(tk.OBJECTIVES), TALL_POLICIES if tall else POLICIES))
+    return Network(number, graph, memory, objective, policy, _choices(rng, graph, policy), _inputs(rng, graph.tensors[graph.input].shape), rng)
+
+
+def _forced(rng, fw):
+    "Chains anywhere, of any height, no two of the same operator."
+    chains, at = [], 0
+    for first, last in sc.runs(fw.graph, fw.choices):
+        while max(at, first) < last and rng.random() < .8:
+            a = int(rng.integers(max(at, first), last))
+            b = int(rng.integers(a + 1, min(a + 7, last) + 1))
+            at = b + 1
+            ops = fw.graph.ops[a:b + 1]
+            if all(op.kind == 'add' for op in ops) or sc.heights(ops)[-1] < 2: continue
+            chains.append(sc.Chain(a, b, int(rng.integers(1, sc.heights(ops)[-1]))))
+    return tuple(chains)
+
+
+def generate(
+    net:Network, # a drawn network
+    folder:Path, # where to put its C
+)->cg.Firmware:
+    "The network's C, by `codegen.generate`; with the chains of a forced plan in place of its own."
+    memory = 'fast' if net.memory == 'forced' else net.memory
+    fw = cg.generate(net.graph, BOARD, folder, choices=net.choices, port='host', memory=memory, objective=net.objective)
+    if net.memory != 'forced': return fw
+    chains = _forced(net.rng, fw)
+    plan = sc.plan_arena(fw.graph, fw.choices, chains=chains)
+    fw = replace(fw, plan=plan, chains=chains, arena_bytes=max(plan.peak, plan.align), arena_lower_bound_bytes=plan.lower_bound)
+    cg.write_folder(folder, cg.text_files(fw, cg.constants(fw.graph, fw.choices), cg.pick_example(fw.graph)), cg.copied_files(fw))
+    return fw
+
+
+# ---- what a network exercises
+
+def features(
+    fw:cg.Firmware, # a generated network
+)->set:             # of words
+    "What occurs in a network's C: the sweep counts it, so that nothing is left out unseen."
+    g, res = fw.graph, set()
+    res |= {op.kind for op in g.ops} | {f'{c.kernel.name} 1x{c.block}' if c.block else c.kernel.name for c in fw.choices.values()}
+    def note(word, yes): res.update([word] if yes else [])
+    shapes = [t.shape for t in g.tensors.values()]
+    readers = Counter(n for op in g.ops for n in op.inputs)
+    windows = [op.attrs for op in g.ops if 'kh' in op.attrs]
+    note('one pixel', any(s[:-1] in ((1, 1), (1,)) for s in shapes))
+    note('one channel', any(s[-1] == 1 for s in shapes))
+    note('more than 127 blocks in a row', any(op.params['weight'][0].size > 4*127 for op in g.ops if 'weight' in op.params and 'c' not in op.attrs))
+    note('zero point at an end', any(t.zero_point in (-128, 127) for t in g.tensors.values()))
+    note('pre-shift', any(op.attrs.get('shift', 0) > 0 and op.kind != 'add' for op in g.ops))
+    note('an operator without weights left', any(not op.params['weight'].any() for op in g.ops if 'weight' in op.params))
+    note('kernel not square', any(a['kh'] != a['kw'] for a in windows))
+    note('stride over kernel', any(a['stride'] > min(a['kh'], a['kw']) for a in windows))
+    note('padding as wide as the kernel', any(a['pad'] >= min(a['kh'], a['kw']) for a in windows))
+    note('a tensor with two readers', max(readers.values()) > 1)
+    note('one tensor twice', any(len(set(op.inputs)) < len(op.inputs) for op in g.ops))
+    note('a tensor nobody reads', any(op.output not in readers and op.output != g.output for op in g.ops))
+    note('the output is read again', g.output in readers)
+    note('no arena', fw.plan.peak == 0)
+    note('in place', any('=' in i.name and 'scratch' not in i.name for i in fw.plan.intervals))
+    for chain in fw.chains: res |= _chain_features(fw, chain)
+    return res | ({'two chains'} if len(fw.chains) > 1 else set())
+
+
+def _chain_features(fw, chain):
+    "What occurs in one chain."
+    g, ops = fw.graph, fw.graph.ops[chain.first:chain.last + 1]
+    res, kept, h = {'chain', f'chain of {min(len(ops), 5)}'}, sc.kept(g, chain), sc.heights(ops)
+    if g.input in ops[0].inputs: res.add('chain reads the input')
+    if ops[-1].output == g.output: res.add('chain writes the output')
+    if h[-1] % chain.rows: res.add('last band is short')
+    if chain.rows > 1: res.add('several rows at a time')
+    for i, op in enumerate(ops):
+        k, s, p = sc.window(op)
+        first = 'first in a chain' if i == 0 else 'in a chain'
+        res.add(f'{op.kind} {first}')
+        if 'kh' in op.attrs: res.add(f"kernel {'under' if k < s else 'equal to' if k == s else 'over'} stride{' with padding' if p else ''}, {first}")
+        if op.kind == 'add' and any(n not in kept and n != g.input for n in op.inputs): res.add('addition of a tensor from outside a chain')
+    for name, (rows, _, ring) in kept.items():
+        whole = rows == h[[op.output for op in ops].index(name) + 1]
+        res.add('whole tensor in a chain' if whole else 'ring' if ring else 'strip')
+    return res
+
+
+# ---- many networks as one program
+
+NAMES = 'tfm_invoke_with', 'tfm_invoke', 'tfm_arena'
+MACROS = ('TFM_MODEL_H', 'TFM_WEIGHTS_H', 'TFM_INPUT_BYTES', 'TFM_OUTPUT_BYTES', 'TFM_ARENA_BYTES', 'TFM_ARENA_ALIGN', 'TFM_ALIGNED', 'TFM_NOINLINE')
+TABLE = '''
+typedef struct {{
+    int (*invoke_with)(int8_t *arena, const int8_t *input, int8_t *output);
+    int (*invoke)(const int8_t *input, int8_t *output);
+    int32_t in, out, arena;
+}} network;
+
+static const network networks[] = {{
+{rows}
+}};
+'''
+
+
+def together(
+    folders:list, # of generated models, whose operators have names of their own
+    table:bool,   # with the table that `run_networks.c` reads
+)->str:           # C
+    "The C of many models as one file: the names that every model has are made unique."
+    parts, rows = [], []
+    for folder in folders:
+        name = folder.name
+        parts += [f'#define {n} {name}_{n}' for n in NAMES] + [f'#include "{name}/weights.c"', f'#include "{name}/model.c"',
+                  f'enum {{ {name}_in = TFM_INPUT_BYTES, {name}_out = TFM_OUTPUT_BYTES, {name}_arena_bytes = TFM_ARENA_BYTES }};']
+        parts += [f'#undef {n}' for n in (*NAMES, *MACROS)]
+        rows.append(f'    {{{name}_tfm_invoke_with, {name}_tfm_invoke, {name}_in, {name}_out, {name}_arena_bytes}},')
+    return '\n'.join(parts) + (TABLE.format(rows='\n'.join(rows)) if table else '') + '\n'
+
+
+SANITIZE = dict(gcc=('-fsanitize=address,undefined', '-fno-sanitize-recover=all'), zig=('-fsanitize=undefined', '-fsanitize-trap=all'))
+
+
+def _host_kernels(cc):
+    "Every kernel as a library, instrumented, compiled once."
+    return compile_host(tk.sources(), include=[tk.FIRMWARE/'include'], flags=(*SANITIZE[cc], *WARNINGS), cc=cc)
+
+
+def _records(raw, made, images):
+    "(status, outputs) of each network that has a whole record."
+    at = 0
+    for net, fw in made:
+        n = fw.graph.tensors[fw.graph.output].nbytes
+        if len(raw) < at + 4 + images*n: return
+        yield int(np.frombuffer(raw, np.int32, 1, at)[0]), np.frombuffer(raw, np.int8, images*n, at + 4).reshape(images, n)
+        at += 4 + images*n
+
+
+def _compiled(make, made):
+    "(what `make` makes of the networks that the compiler takes, number -> its words about those that it refuses)."
+    try: return make(made), {}
+    except BuildFailed as e:
+        refused = {int(n): str(e) for n in re.findall(r'/n(\d+)/[\w.]+:\d+:\d+: error', e.log)}
+        if not refused: raise
+        product, more = _compiled(make, [m for m in made if m[0].number not in refused])
+        return product, refused | more
+
+
+def run_host(
+    made:list,   # of (Network, Firmware) in one folder
+    folder:Path, # that folder
+    cc:str,      # 'gcc' (address and undefined-behaviour sanitizers) or 'zig' (the latter)
+)->dict:         # number -> (trouble in words or '', outputs int8 [images, n] or None)
+    "Compile the networks as one program and run it, again from the next one on where one stops it."
+    def make(some):
+        (folder/'networks.h').write_text(together([fw.folder for _, fw in some], True), encoding='utf-8')
+        return compile_host([firmware_dir()/'tests'/'run_networks.c', _host_kernels(cc)], include=[folder, tk.FIRMWARE/'include'],
+                            flags=(*SANITIZE[cc], *WARNINGS, '-O0'), shared=False, cc=cc)
+    program, refused = _compiled(make, made)
+    res = {number: (why, None) for number, why in refused.items()}
+    left = [m for m in made if m[0].number not in refused]
+    total = len(left)
+    while left:
+        (folder/'inputs').write_bytes(b''.join(net.inputs.tobytes() for net, _ in left))
+        done = subprocess.run([program, folder/'inputs', folder/'outputs', str(IMAGES), str(total - len(left))], capture_output=True, text=True,
+                              env={**os.environ, 'ASAN_OPTIONS': 'detect_leaks=0'})
+        got = list(_records((folder/'outputs').read_bytes(), left, IMAGES))
+        res |= {net.number: (f'status {s}' if s else '', y) for (net, _), (s, y) in zip(left, got)}
+        if bool(done.returncode) == (len(got) == len(left)): raise SimulationFailed(f'run_networks ended with {done.returncode}: {done.stderr[:500]}')
+        if done.returncode: res[left[len(got)][0].number] = _reason(done), None
+        left = left[len(got) + 1:]
+    program.unlink()
+    return res
+
+
+def _reason(done):
+    "The line in which a sanitizer says what it found."
+    lines = [l for l in done.stderr.splitlines() if 'ERROR: AddressSanitizer' in l or 'runtime error' in l or 'run_networks:' in l]
+    return (lines[0] if lines else f'stopped with {done.returncode}: {done.stderr[:200]}').strip()
+
+
+class Core:
+    "An emulated core with many networks in one image, each buffer at the end or the start of memory beside which there is none."
+    ROOM, AT, STEP = 1 << 18, 0x70000000, 1 << 19
+
+    def __init__(self, elf):
+        self.emu = Emulator(elf)
+        for i in range(3): self.emu.uc.mem_map(self.AT + i*self.STEP, self.ROOM)
+
+    def room(self, i, n, at_end, align=1):
+        if n > self.ROOM: raise BadInput(f'{n} bytes do not fit into a room of {self.ROOM}')
+        return self.AT + i*self.STEP + ((self.ROOM - n) & -align if at_end else 0)
+
+    def run(self, net, fw):
+        "(trouble in words or '', outputs)."
+        n, outs = fw.graph.tensors[fw.graph.output].nbytes, []
+        for i, x in enumerate(net.inputs):
+            arena, source, to = (self.room(j, size, i % 2 == 0, align) for j, (size, align) in enumerate(((fw.arena_bytes, 8), (x.size, 1), (n, 1))))
+            self.emu.write(arena, np.random.default_rng(i).integers(0, 256, fw.arena_bytes, np.uint8).tobytes())
+            self.emu.write(source, x.tobytes())
+            self.emu.write(to, b'\xA5' * n)
+            try: status = self.emu.call(f'{fw.folder.name}_tfm_invoke_with', arena, source, to)
+            except SimulationFailed as e: return str(e), None
+            if status: return f'status {status}', None
+            if self.emu.read(source, x.size) != x.tobytes(): return 'the input was written', None
+            outs.append(np.frombuffer(self.emu.read(to, n), np.int8))
+        return '', np.stack(outs)
+
+
+def run_device(made, folder, cc):
+    "As `run_host`, on the emulated Cortex-M7."
+    def make(some):
+        (folder/'device.c').write_text(together([fw.folder for _, fw in some], False), encoding='utf-8')
+        port = tk.FIRMWARE/'ports'/'cortex_m'
+        return compile_image([*tk.sources(), folder/'device.c', port/'memory.c'], port/'bare.ld', include=[folder, tk.FIRMWARE/'include'], flags=WARNINGS, cc=cc)
+    elf, refused = _compiled(make, made)
+    core = Core(elf)
+    res = {net.number: (refused[net.number], None) if net.number in refused else core.run(net, fw) for net, fw in made}
+    elf.unlink()
+    return res
+
+
+# ---- the sweep
+
+@dataclass
+class Result:
+    "What a sweep did."
+    networks: Counter = field(default_factory=Counter)  # (place, memory mode) -> networks
+    compared: Counter = field(default_factory=Counter)  # (place, memory mode) -> bytes
+    different: Counter = field(default_factory=Counter) # (place, memory mode) -> bytes; all of a network that did not return
+    features: Counter = field(default_factory=Counter)  # see `features` -> networks
+    failures: list = field(default_factory=list)        # (number, place, what happened)
+
+    def lines(self):
+        "One line for each place and memory mode, and a closing line."
+        res = [f'{place}, memory {memory!r}: {n} networks, {self.compared[place, memory]} bytes compared, {self.different[place, memory]} different'
+               for (place, memory), n in sorted(self.networks.items())]
+        return res + [f'{sum(self.networks.values())} runs of networks, {sum(self.compared.values())} bytes compared, '
+                      f'{sum(self.different.values())} different, {len({n for n, *_ in self.failures})} networks failed']
+
+
+def judge(result, place, net, want, trouble, got):
+    "Compare what one network returned, and book it."
+    key = place, net.memory
+    wrong = want.size if got is None or trouble else int((got != want).sum())
+    result.networks[key] += 1
+    result.compared[key] += want.size
+    result.different[key] += wrong
+    if wrong or trouble: result.failures.append((net.number, place, f"{trouble or f'{wrong} of {want.size} bytes differ'}; {net}"))
+
+
+def run_batch(
+    seed:int,      # of the whole run
+    numbers:list,  # of networks
+    result:Result, # gets what happened
+    folder:Path,   # an empty folder
+    cc:str,        # of the host
+    device:list,   # numbers that the emulated core runs as well
+    device_cc:str='auto', # its compiler
+):
+    "Draw, generate, compile, run and compare some networks."
+    made, want = [], []
+    for number in numbers:
+        net = draw(seed, number)
+        try: fw = generate(net, folder/f'n{number}')
+        except Exception as e:      # whatever it is: the engine accepts this network
+            judge(result, 'generate', net, np.zeros(0), f'{type(e).__name__}: {e}', None)
+            continue
+        made.append((net, fw))
+        want.append(tg.run(net.graph, net.inputs).reshape(IMAGES, -1))
+        result.features.update(features(fw))
+        result.features.update([f'memory {net.memory}', f'objective {net.objective}', f'kernels {net.policy}', *(['another order'] if [op.name for op in fw.graph.ops] != [op.name for op in net.graph.ops] else [])])
+    host, core = run_host(made, folder, cc), {}
+    some = [m for m in made if m[0].number in set(device)]
+    if some: core = run_device(some, folder, device_cc)
+    for place, got in ((f'host {cc}', host), ('device', core)):
+        for (net, _), y in zip(made, want):
+            if net.number in got: judge(result, place, net, y, *got[net.number])
+
+
+def sweep(
+    count:int,              # networks
+    seed:int=0,             # of the whole run
+    start:int=0,            # first number
+    device_share:float=0.,  # share of the networks that the emulated core runs as well
+    cc:str='gcc',           # of the host: 'gcc' or 'zig'
+    device_cc:str='auto',   # of the core: 'auto', 'gcc' or 'zig'
+    batch:int=250,          # networks in one program
+    progress:bool=False,    # show a bar
+    most:int=20,            # stop after so many failures
+)->Result:                  # what was done
+    "Run many random networks. It goes on after a failure: many tell more than the first."
+    if count < 1 or not 0 <= device_share <= 1: raise BadInput(f'count is {count} and device_share {device_share}: give at least 1, and 0 to 1')
+    result = Result()
+    with tqdm(total=count, unit='network', disable=not progress, leave=False) as bar:
+        for at in range(start, start + count, batch):
+            numbers = list(range(at, min(at + batch, start + count)))
+            each = round(1 / device_share) if device_share else 0
+            with tempfile.TemporaryDirectory(prefix='tinyformer-networks-') as folder:
+                run_batch(seed, numbers, result, Path(folder), cc, [n for n in numbers if each and n % each == 0], device_cc)
+            bar.update(len(numbers))
+            if len(result.failures) >= most: break
+    return result
+
+
+def main(argv=None):
+    p = argparse.ArgumentParser(prog='python -m tinyformer.random_networks', description=__doc__.split('\n\n')[0])
+    p.add_argument('--count', type=int, default=2000, help='networks')
+    p.add_argument('--seed', type=int, default=0, help='of the run')
+    p.add_argument('--start', type=int, default=0, help='number of the first network: go on where a run was stopped')
+    p.add_argument('--only', type=int, help='run the network of this number alone, on both places')
+    p.add_argument('--keep', type=Path, help='with --only: leave the generated C in this folder')
+    p.add_argument('--device-share', type=float, default=.05, help='share that the emulated Cortex-M7 runs as well')
+    p.add_argument('--cc', default='gcc', choices=['gcc', 'zig'], help='compiler of this machine: gcc has both sanitizers, zig one')
+    p.add_argument('--features', action='store_true', help='print how often each feature occurred')
+    p.add_argument('--json', type=Path, help='write the figures to this file')
+    a = p.parse_args(argv)
+    if a.only is not None: return one(a.seed, a.only, a.cc, a.keep)
+    started = time.time()
+    r = sweep(a.count, a.seed, a.start, a.device_share, a.cc, progress=sys.stderr.isatty())
+    for word, n in sorted(r.features.items()) if a.features else (): print(f'{n:7} {word}')
+    for number, place, what in r.failures: print(f'FAILED {place}: {what}')
+    if r.failures: print(f'Run one again with --seed {a.seed} --only NUMBER --keep FOLDER')
+    print('\n'.join([*r.lines(), f'{time.time() - started:.0f} s']))
+    return 1 if r.failures else 0
+
+
+def one(seed, number, cc, keep):
+    "Run one network, in both places, and show it."
+    result = Result()
+    with tempfile.TemporaryDirectory(prefix='tinyformer-networks-') as folder:
+        run_batch(seed, [number], result, Path(folder), cc, [number])
+        net = draw(seed, number)
+        fw = generate(net, keep or Path(folder)/'again')
+        print(net)
+        for op in fw.graph.ops: print('   ', op.kind, op.name, *op.inputs, '->', op.output, fw.graph.tensors[op.output].shape, op.attrs, fw.choices[op.name].kernel)
+        print('\n'.join(map(str, fw.chains)))
+    for _, place, what in result.failures: print(f'FAILED {place}: {what}')
+    print('\n'.join(result.lines()))
+    return 1 if result.failures else 0
+
+
+if __name__ == '__main__':
+    from tinyformer.cli import explain
+    try: sys.exit(main())
+    except TinyFormerError as e: sys.exit(f'random_networks: {explain(e)}')
