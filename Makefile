@@ -28,15 +28,21 @@ $(STAMP): settings.ini setup.py
 demo: $(STAMP) ## the whole road on real digits: search, compress, compile, run on an emulated Cortex-M7 (runs/demo)
 	$(BIN)/tinyformer demo
 
-test: $(STAMP) ## every notebook, then every test
-	$(BIN)/python tests/run_notebooks.py --workers $(WORKERS)
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal tests
+RUN_NOTEBOOKS := $(BIN)/python tests/run_notebooks.py --workers $(WORKERS)
+RUN_TESTS     := $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal tests
+
+test: $(STAMP) ## every notebook, then every test, whatever the notebooks gave
+	@notebooks=passed; tests=passed; \
+	$(RUN_NOTEBOOKS) || notebooks=FAILED; \
+	$(RUN_TESTS) || tests=FAILED; \
+	echo "make test: notebooks $$notebooks, tests $$tests"; \
+	[ $$notebooks$$tests = passedpassed ]
 
 nb-test: $(STAMP) ## every notebook
-	$(BIN)/python tests/run_notebooks.py --workers $(WORKERS)
+	$(RUN_NOTEBOOKS)
 
 py-test: $(STAMP) ## every test in tests/
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal tests
+	$(RUN_TESTS)
 
 style: $(STAMP) ## what each notebook still lacks, as a table
 	$(BIN)/python tests/style.py
@@ -45,7 +51,7 @@ docs: $(STAMP) ## the site, into _docs/index.html
 	$(BIN)/python docs/build.py
 
 nb: $(STAMP) ## run every notebook and store its outputs
-	$(BIN)/python tests/run_notebooks.py --workers $(WORKERS) --store
+	$(RUN_NOTEBOOKS) --store
 
 readme: $(STAMP) ## write README.md from nbs/index.ipynb
 	$(BIN)/python docs/readme.py

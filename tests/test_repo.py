@@ -107,10 +107,46 @@ def nb_file(path, *codes):
 def test_broken_widget_fails_the_notebook(tmp_path, code, error):
     "nbdev's own runner passes these; ours turns each knob to both ends."
     nb_file(tmp_path/'w.ipynb', 'from ipywidgets import interact', code)
-    run = ("import sys, run_notebooks as r; from pathlib import Path; r.NBS = Path(sys.argv[1]);"
-           "name, sec, err = r.run_one(('w.ipynb', False)); print(err); sys.exit(bool(err))")
-    p = subprocess.run([sys.executable, '-c', run, str(tmp_path)], cwd=ROOT/'tests', capture_output=True, text=True)
-    assert p.returncode == bool(error) and error in p.stdout, p.stdout + p.stderr
+    result = run_notebooks.run_one('w.ipynb', tmp_path)
+    assert error in result.error and bool(result.error) == bool(error)
+
+
+@pytest.mark.parametrize('code,error', [
+    ('x = 1\nassert x == 2, "not two"', 'AssertionError: not two'),
+    ('def f(:', 'SyntaxError: invalid syntax'),
+    ('import sys; sys.exit(0)', 'SystemExit: 0'),
+    ('import os; os._exit(0)', 'the process ended with status 0'),
+    ('import os, signal; os.kill(os.getpid(), signal.SIGSEGV)', 'the process ended with status -11')])
+def test_failing_notebook_is_named_with_its_cell(tmp_path, code, error):
+    "However a page stops, the result says in which cell, with its first lines; a page that ends early has failed too."
+    nb_file(tmp_path/'bad.ipynb', 'y = 1', '#| hide\n' + code, 'print(y)')
+    result = run_notebooks.run_one('bad.ipynb', tmp_path)
+    assert result.name == 'bad.ipynb' and result.cell.startswith('cell c1:\n    ' + code.splitlines()[0])
+    assert error in result.error.splitlines()[-1] and 'execnb' not in result.error
+
+
+def test_cells_are_shown_by_their_first_lines():
+    assert run_notebooks.head('#| hide\na = 1\n\nb = 2') == '    a = 1\n    b = 2'
+    assert run_notebooks.head('\n'.join('abcdef')).splitlines()[-2:] == ['    d', '    ...']
+
+
+def test_seeds_of_trainings_can_be_shifted(tmp_path):
+    "A shift reaches weights, order and the global generators, in every module; a page's examples stay."
+    nb_file(tmp_path/'s.ipynb', 'import json, numpy as np, torch\nfrom tinyformer.sparsenas import rng_at\nfrom tinyformer.training import seeded',
+            'def draws(s):\n    torch.manual_seed(s)\n    weights, order = torch.rand(1).item(), rng_at(s, 3).random()\n'
+            '    with seeded(s, 3): return weights, order, torch.rand(1).item(), np.random.rand()',
+            'json.dump([draws(5), draws(6), np.random.default_rng(5).random()], open("draws.json", "w"))')
+    def drawn(by):
+        assert run_notebooks.run_one('s.ipynb', tmp_path, shift=by).error == ''
+        return json.loads((tmp_path/'draws.json').read_text())
+    plain, moved = drawn(0), drawn(1)
+    assert plain[1] == moved[0] and len({*plain[0], *plain[1], *moved[1]}) == 12 and plain[2] == moved[2]
+
+
+def test_threads_can_be_fixed(tmp_path):
+    nb_file(tmp_path/'t.ipynb', 'import torch', 'torch.set_num_threads(1)', 'assert torch.get_num_threads() == 2')
+    assert run_notebooks.run_one('t.ipynb', tmp_path, threads=2).error == ''
+    assert run_notebooks.run_one('t.ipynb', tmp_path).cell.startswith('cell c2')
 
 
 # ---- the rest of the repository --------------------------------------------------------------------------------------
@@ -166,6 +202,25 @@ def test_makefile_says_what_is_missing(tmp_path, python, hint, require_tool):
     cmd = str(tmp_path/python) if python in fakes else python
     p = subprocess.run([require_tool('make'), 'venv', f'PYTHON={cmd}'], cwd=tmp_path, capture_output=True, text=True)
     assert p.returncode and hint in p.stderr and not (tmp_path/'.venv').exists(), p.stderr
+
+
+@pytest.mark.needs('make')
+@pytest.mark.parametrize('notebooks', ('passed', 'FAILED'))
+@pytest.mark.parametrize('tests', ('passed', 'FAILED'))
+def test_make_test_goes_on(tmp_path, notebooks, tests, require_tool):
+    "Failing notebooks do not keep the tests from running; the closing line has both, and the status says if one failed."
+    for f in ('Makefile', 'settings.ini', 'setup.py'): (tmp_path/f).write_bytes((ROOT/f).read_bytes())
+    fake = tmp_path/'.venv'/'bin'/'python'
+    fake.parent.mkdir(parents=True)
+    fake.write_text('#!/bin/sh\necho ran $*\ncase "$*" in *run_notebooks*) exit $NOTEBOOKS;; *pytest*) exit $TESTS;; esac\n')
+    fake.chmod(0o755)
+    (tmp_path/'.venv'/'.installed').touch()
+    env = dict(os.environ, NOTEBOOKS=str(int(notebooks == 'FAILED')), TESTS=str(int(tests == 'FAILED')))
+    p = subprocess.run([require_tool('make'), 'test'], cwd=tmp_path, env=env, capture_output=True, text=True)
+    lines = p.stdout.splitlines()
+    assert 'run_notebooks' in lines[0] and 'pytest' in lines[1], p.stdout
+    assert lines[2] == f'make test: notebooks {notebooks}, tests {tests}'
+    assert (p.returncode == 0) == (notebooks == tests == 'passed')
 
 
 def test_settings_reach_the_package():
