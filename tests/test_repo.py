@@ -1,5 +1,5 @@
 """The repository keeps its own promises: notebooks equal modules, links lead somewhere, quoted commands exist, hooks work."""
-import json, os, re, subprocess, sys
+import ast, json, os, re, subprocess, sys
 from pathlib import Path
 
 import pytest
@@ -72,14 +72,53 @@ def test_module_equals_notebook(name, exported):
     assert code(ROOT/'tinyformer'/file) == code(exported/file), f'tinyformer/{file} is not what nbs/{name} exports: run make prepare'
 
 
-@pytest.mark.parametrize('name', MODULES)
+# Every module of the package: one imports only from those before it, in this order, wherever the import stands.
+ROOMS = """
+    errors files toolchain hardware rle_encoding memory_alloc
+    data arena search_space costs distributed training pruning quantization supernas sparsenas
+    graph kernels codegen cycles stack simulator bench peers cost_check
+    pipeline zoo cli recipe""".split()
+
+
+def imports(text):
+    "The modules of the package that a module's text imports, at its top or inside a function."
+    used = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            used |= {o.name.split('.')[1] for o in node.names if o.name.startswith('tinyformer.')}
+        if isinstance(node, ast.ImportFrom):
+            path = (['tinyformer'] if node.level else []) + (node.module or '').split('.')
+            path = [o for o in path if o]
+            if path[0] == 'tinyformer': used |= {path[1]} if path[1:] else {o.name for o in node.names}
+    return used - {'__version__'}
+
+
+def not_above(name, text, order=ROOMS):
+    "What a module imports that does not stand above it."
+    return sorted(o for o in imports(text) if o not in order[:order.index(name)])
+
+
+@pytest.mark.parametrize('code', [
+    'from .late import f', 'from . import late', 'from tinyformer.late import f', 'from tinyformer import early, late',
+    'import tinyformer.late', 'import tinyformer.late as x', 'def f():\n    from .late.part import g', 'from .unknown import f',
+    'from .here import f'])
+def test_probe_sees_every_import(code):
+    "The probe itself: an import from below is seen in every form; one from above is not an offence."
+    assert not_above('here', f'import json, tinyformer\nfrom .early import f\n{code}', ['early', 'here', 'late'])
+    assert not not_above('here', code.replace('late', 'early').replace('unknown', 'early').replace('here', 'early'), ['early', 'here'])
+
+
+@pytest.mark.parametrize('name', ROOMS)
 def test_imports_only_from_above(name):
-    "A module imports from lower numbers and from the plain modules only."
-    at = {course.page(o): o for o in MODULES}
-    text = (ROOT/'tinyformer'/f'{course.page(name)}.py').read_text(encoding='utf-8')
-    used = set(re.findall(r'(?:from|import)\s+tinyformer\.(\w+)', text)) | {o for m in re.findall(r'from\s+tinyformer\s+import\s+([\w, ]+)', text) for o in m.replace(',', ' ').split()}
-    above = sorted(o for o in used if o in at and at[o] >= name)
-    assert not above, f'{name} imports {above}, which come later'
+    wrong = not_above(name, (ROOT/'tinyformer'/f'{name}.py').read_text(encoding='utf-8'))
+    assert not wrong, f'{name} imports {wrong}, which do not stand above it'
+
+
+def test_every_module_has_its_room():
+    "The list is complete, and the notebooks stand in it as they are numbered and listed."
+    assert sorted(ROOMS) == sorted(o.stem for o in (ROOT/'tinyformer').glob('*.py') if not o.stem.startswith('_'))
+    course_order = [course.page(o) for p in course.parts() for o in p.notebooks if o in MODULES]
+    assert [o for o in ROOMS if o in course_order] == course_order
 
 
 def test_sidebar_lists_every_notebook():
@@ -239,7 +278,6 @@ def test_settings_reach_the_package():
 
 def test_oldest_python():
     "Nothing in the package is newer than the oldest Python that settings.ini allows."
-    import ast
     new = re.compile(r'\b(tomllib|StrEnum|ExceptionGroup|TaskGroup|datetime\.UTC|typing import .*\b(Self|assert_never|LiteralString|override)|itertools\.batched|'
                      r'import .*\bbatched|contextlib\.chdir|import chdir|max_tasks_per_child|sys\.exception\(|add_note\()')
     files = [o for o in tracked() if o.suffix == '.py']
