@@ -9,10 +9,10 @@ export OMP_NUM_THREADS ?= 1
 export MPLBACKEND ?= agg
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test nb-test py-test style docs nb readme prepare clean distclean
+.PHONY: help venv demo test nb-test nb-test-isa py-test style docs nb readme prepare clean distclean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: $(STAMP) ## create .venv and install the package with its development tools
 
@@ -40,6 +40,9 @@ test: $(STAMP) ## every notebook, then every test, whatever the notebooks gave
 
 nb-test: $(STAMP) ## every notebook
 	$(RUN_NOTEBOOKS)
+
+nb-test-isa: $(STAMP) ## the notebooks that compute, under three instruction sets
+	$(BIN)/python tests/settings_table.py --workers $(WORKERS)
 
 py-test: $(STAMP) ## every test in tests/
 	$(RUN_TESTS)

@@ -80,7 +80,7 @@ def run(setting, names, workers, tests, plain_bits):
         passed, failed = run_tests(workers) if tests and 'shift' not in setting.options else (None, [])
     bad = [f'{r.name}, {r.cell.splitlines()[0]} {r.error.splitlines()[-1]}' for r in results if r.error]
     count = f'{len(results) - len(bad)} passed, {len(bad)} failed'
-    print(f'notebooks: {count}, 0 not run, of {len(names)} present, in {time.time() - began:.0f} s', flush=True)
+    print(f'notebooks: {count} with {setting.name}, in {time.time() - began:.0f} s', flush=True)
     row = (setting.name, '' if setting.options else other, count, '' if passed is None else f'{passed} passed, {len(failed)} failed')
     return row, bad + failed
 

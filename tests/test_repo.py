@@ -7,8 +7,8 @@ import pytest
 import run_notebooks, style
 from conftest import ROOT
 
-sys.path.insert(0, str(ROOT/'docs'))
-import course, readme, road
+sys.path[:0] = [str(ROOT/'docs'), str(ROOT/'.ci')]
+import counts, course, readme, road
 
 NOTEBOOKS = sorted(o.relative_to(ROOT/'nbs').as_posix() for o in style.notebooks())
 MODULES = [o for o in NOTEBOOKS if o != 'index.ipynb' and not o.startswith(tuple(f'{f}/' for f in style.FOLDERS))]
@@ -263,6 +263,25 @@ def test_makefile_says_what_is_missing(tmp_path, python, hint, require_tool):
     cmd = str(tmp_path/python) if python in fakes else python
     p = subprocess.run([require_tool('make'), 'venv', f'PYTHON={cmd}'], cwd=tmp_path, capture_output=True, text=True)
     assert p.returncode and hint in p.stderr and not (tmp_path/'.venv').exists(), p.stderr
+
+
+NOTEBOOKS_CLOSE, TESTS_CLOSE = 'notebooks: 21 passed, 1 failed, 0 not run, of 22 present, in 9 s\n', '600 passed in 300.12s (0:05:00)\n'
+
+
+@pytest.mark.parametrize('log,total,why', [
+    (NOTEBOOKS_CLOSE + TESTS_CLOSE, (621, 1), ''),
+    (NOTEBOOKS_CLOSE + '==== 2 failed, 598 passed, 1 error in 9.1s ====\n', (619, 4), ''),
+    (NOTEBOOKS_CLOSE, (21, 1), '0 of tests'),
+    (TESTS_CLOSE, (600, 0), '0 closing lines of notebooks'),
+    (NOTEBOOKS_CLOSE + '599 passed, 1 skipped in 300.12s\n', (620, 1), 'left out'),
+    (NOTEBOOKS_CLOSE + '590 passed, 10 deselected in 300.12s\n', (611, 1), 'left out'),
+    (NOTEBOOKS_CLOSE + '599 passed, 1 xfailed in 300.12s\n', (620, 1), 'left out'),
+    (NOTEBOOKS_CLOSE + 'no tests ran in 0.1s\n', (21, 1), '0 of tests'),
+    ('notebooks: 0 passed, 0 failed, 3 not run\n' + TESTS_CLOSE, (600, 0), 'without a check'),
+    ('4 workers started in 3.1s\n' + NOTEBOOKS_CLOSE + TESTS_CLOSE, (621, 1), '')])
+def test_ci_sees_what_did_not_run(log, total, why):
+    assert counts.totals(log) == total
+    assert (why in counts.missing(log, 1, 1)) if why else counts.missing(log, 1, 1) == ''
 
 
 @pytest.mark.needs('make')
