@@ -1,5 +1,5 @@
 """What every test shares: optional system tools that are either used, or reported as absent, never skipped in silence."""
-import glob, os, shutil
+import glob, os, shutil, sys
 from pathlib import Path
 
 import pytest
@@ -69,6 +69,19 @@ def pytest_terminal_summary(terminalreporter, config):
         terminalreporter.line(f"{len(ids)} test(s) need {TOOLS[name][0][0]} ({TOOLS[name][1]}):")
         for o in ids: terminalreporter.line(f"  {o}")
     terminalreporter.line('Set TINYFORMER_REQUIRE to a list of tools (as .ci/run does) to turn their absence into a failure.')
+
+
+def lines_run(f):
+    "Lines of Python that a call runs: how much it does by itself and leaves not to NumPy, without a clock."
+    count, before = 0, sys.gettrace()
+    def trace(frame, event, arg):
+        nonlocal count
+        count += event == 'line'
+        return trace
+    sys.settrace(trace)
+    try: f()
+    finally: sys.settrace(before)
+    return count
 
 
 @pytest.fixture(scope='session')

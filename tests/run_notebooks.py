@@ -1,13 +1,17 @@
-"""Run every notebook of `nbs/` in fresh processes, two at a time, and account for each: run, failed, or listed as not run.
+"""Run every notebook of `nbs/`, each in a fresh process, and account for each: passed, failed, or listed as not run.
 
 A widget whose function raises fails the notebook too (Jupyter would only print the error inside the widget)."""
-import argparse, os, sys, time
+import argparse, base64, io, os, sys, time, traceback
+from collections import namedtuple
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 NBS = ROOT/'nbs'
 NOT_RUN = ROOT/'tests'/'notebooks_not_run.txt'
+SHOWN_LINES = 4                                   # of a cell that failed
+Result = namedtuple('Result', 'name seconds cell error')   # cell and error are '' where all went well
 
 
 def present():
@@ -28,8 +32,10 @@ def not_run():
     return out
 
 
+# ---- what is changed for a run, in its own process only --------------------------------------------------------------
+
 def strict_widgets():
-    "Let an exception of an `interact` function reach the cell that shows the widget; turn every slider to both of its ends."
+    "Let an exception of an `interact` function reach the cell that shows it; turn every slider to both of its ends."
     import matplotlib.pyplot as plt
     from ipywidgets.widgets import interaction
     cls, init = interaction.interactive, interaction.interactive.__init__
@@ -49,51 +55,141 @@ def strict_widgets():
     cls.update, cls.__init__ = update, turn
 
 
-def run_one(job):
-    "Run one notebook; give its name, the seconds it took and the text of its error, if any."
-    name, store = job
+def shift_seeds(by):
+    """Every training starts from other weights and sees its images in another order: `by` is added to its seed.
+
+    Weights are drawn after `torch.manual_seed(seed)`; order and augmentation come from `training.rng_at` and
+    `training.seeded`, whose keys are tuples that begin with the seed. Single numbers, which draw a page's examples,
+    stay."""
+    import numpy as np
+    import torch
+    manual, rng, sequence = torch.manual_seed, np.random.default_rng, np.random.SeedSequence
+    def other(key): return (key[0] + by, *key[1:]) if isinstance(key, tuple) else key
+    torch.manual_seed = lambda seed: manual(seed + by)
+    np.random.default_rng = lambda key=None: rng(other(key))
+    np.random.SeedSequence = lambda key=None, **kw: sequence(other(key), **kw)
+
+
+def fix_threads(n):
+    "Let torch compute with `n` threads, whatever a page asks for."
+    import torch
+    torch.set_num_threads(n)
+    torch.set_num_threads = lambda _: None
+
+
+# ---- one notebook ----------------------------------------------------------------------------------------------------
+
+def page_lines(error):
+    "A traceback without the frames of the machinery that ran the cell."
+    frames = traceback.extract_tb(error.__traceback__)
+    first = next((i for i, f in enumerate(frames) if f.filename.startswith('<ipython-input')), 0)
+    return ''.join(traceback.format_list(frames[first:]) + traceback.format_exception_only(error)).rstrip()
+
+
+def left_out(cell):
+    "Whether a cell is not run: prose, or code that says so."
+    if cell.cell_type != 'code': return True
+    d = getattr(cell, 'directives_', None) or {}
+    return 'notest' in d or d.get('eval:', [''])[0].lower() == 'false'
+
+
+def run_cells(path, store=False, shift=0, threads=0, tell=lambda cell: None):
+    "Run one notebook in this process; `tell` hears of each cell before it runs. Gives the text of the error, or ''."
     os.environ.setdefault('OMP_NUM_THREADS', '1')
     os.environ['IN_TEST'] = '1'
     from execnb.shell import CaptureShell
     from nbdev.process import NBProcessor
-    start, path, shell = time.time(), NBS/name, None
-    err = ''
     try:
         os.chdir(path.parent)
         sys.path.insert(0, str(ROOT))
         nb = NBProcessor(path, rm_directives=False, process=True).nb
-        def leave(cell):
-            if cell.cell_type != 'code': return True
-            d = getattr(cell, 'directives_', None) or {}
-            return 'notest' in d or d.get('eval:', [''])[0].lower() == 'false'
         shell = CaptureShell(path)
         strict_widgets()
-        shell.run_all(nb, exc_stop=True, preproc=leave)
+        if shift: shift_seeds(shift)
+        if threads: fix_threads(threads)
+        for cell in nb.cells:
+            if left_out(cell): continue
+            tell(cell)
+            shell.cell(cell)
+            if shell.exc: return page_lines(shell.exc)
         if store: save(path, nb)
-    except BaseException as e:
-        err = (shell.prettytb(fname=path) if shell is not None and shell.exc else '') or f'{type(e).__name__}: {e}'
-    return name, time.time() - start, err
+        return ''
+    except BaseException as e: return f'{type(e).__name__}: {e}'
+
+
+def child(pipe, path, options):
+    "The process of one notebook: it sends each cell before it runs, and the error, or '', at the end."
+    def tell(cell): pipe.send(('cell', f'cell {cell.id}:\n{head(cell.source)}'))
+    pipe.send(('end', run_cells(path, **options, tell=tell)))
+
+
+def head(source):
+    "The first lines of a cell, indented."
+    lines = [o for o in source.splitlines() if o.strip() and not o.startswith('#|')]
+    if len(lines) > SHOWN_LINES: lines = [*lines[:SHOWN_LINES], '...']
+    return '\n'.join(f'    {o}' for o in lines)
+
+
+def run_one(name, folder=NBS, **options):
+    "Run one notebook in a process of its own; one that dies fails in the cell that it had begun."
+    began, cell = time.time(), 'before the first cell'
+    context = get_context('spawn')
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=child, args=(theirs, folder/name, options))
+    process.start()
+    theirs.close()
+    try:
+        while True:
+            kind, text = ours.recv()
+            if kind == 'end': break
+            cell = text
+    except EOFError:
+        process.join()
+        text = f'the process ended with status {process.exitcode} (a negative number is a signal)'
+    process.join()
+    return Result(name, time.time() - began, cell if text else '', text)
 
 
 def smaller(png):
     "A picture with at most 256 colours: a third of the bytes, to the eye the same."
-    import base64, io
     from PIL import Image
-    out = io.BytesIO()
-    Image.open(io.BytesIO(base64.b64decode(png))).convert('RGB').quantize(256, dither=Image.Dither.NONE).save(out, 'PNG', optimize=True)
+    out, image = io.BytesIO(), Image.open(io.BytesIO(base64.b64decode(png))).convert('RGB')
+    image.quantize(256, dither=Image.Dither.NONE).save(out, 'PNG', optimize=True)
     return min(base64.b64encode(out.getvalue()).decode(), png, key=len)
 
 
 def save(path, nb):
-    "Write a notebook back with its new outputs, cleaned; a widget's output holds a random id and no picture, so it is dropped."
+    "Write a notebook back with its new outputs, cleaned; a widget's output holds a random id and no picture: it goes."
     from execnb.nbio import write_nb
     from nbdev.clean import nbdev_clean
     for cell in nb.cells:
-        for o in cell.get('outputs', []):
-            if 'image/png' in o.get('data', {}): o['data']['image/png'] = smaller(o['data']['image/png'])
-        if any('widget-view' in k for o in cell.get('outputs', []) for k in o.get('data', {})): cell['outputs'] = []
+        outputs = [o.get('data', {}) for o in cell.get('outputs', [])]
+        for data in outputs:
+            if 'image/png' in data: data['image/png'] = smaller(data['image/png'])
+        if any('widget-view' in kind for data in outputs for kind in data): cell['outputs'] = []
     write_nb(nb, path)
     nbdev_clean(str(path))
+
+
+# ---- all of them -----------------------------------------------------------------------------------------------------
+
+def run_many(names, workers=2, say=print, **options):
+    "Run these notebooks and say how each went; gives the results. Later pages take longer, so they start first."
+    results = []
+    with ThreadPoolExecutor(workers) as pool:
+        for job in as_completed([pool.submit(run_one, o, **options) for o in sorted(names, reverse=True)]):
+            r = job.result()
+            say(f"{'FAILED' if r.error else 'ok':>6} {r.seconds:6.1f} s  {r.name}{', ' + r.cell if r.error else ''}")
+            if r.error: say(r.error + '\n')
+            results.append(r)
+    return results
+
+
+def closing(results, started):
+    "The closing line of a run."
+    failed, skip = sum(bool(r.error) for r in results), not_run()
+    return (f"notebooks: {len(results) - failed} passed, {failed} failed, {len(skip)} not run, of {len(present())} present, "
+            f"in {time.time() - started:.0f} s")
 
 
 def main(argv=None):
@@ -101,23 +197,23 @@ def main(argv=None):
     p.add_argument('-k', default='', help='only notebooks whose name contains this (the count is then not checked)')
     p.add_argument('--workers', type=int, default=2, help='processes at a time (default: 2)')
     p.add_argument('--store', action='store_true', help='write the new outputs into the notebooks')
+    p.add_argument('--seed-shift', type=int, default=0, help='add this to the seed of every training')
+    p.add_argument('--threads', type=int, default=0, help='threads of torch, whatever the pages ask for')
     a = p.parse_args(argv)
 
-    names, skip = present(), not_run()
-    jobs = [(o, a.store) for o in names if o not in skip and a.k in o]
-    if not jobs: sys.exit('no notebook to run: that is a failure')
-    start, failed, ran = time.time(), [], 0
-    with get_context('spawn').Pool(a.workers, maxtasksperchild=1) as pool:
-        for name, sec, err in pool.imap_unordered(run_one, jobs[::-1]):   # the later ones take longer: they start first
-            ran += 1
-            print(f"{'FAILED' if err else 'ok':>6} {sec:6.1f} s  {name}", flush=True)
-            if err: failed.append(name); print(err, flush=True)
-    for name, reason in skip.items(): print(f"not run: {name}: {reason}")
-    took = time.time() - start
-    if not a.k and ran != len(names) - len(skip):
-        sys.exit(f"{ran} notebooks ran, but {len(names)} are present and {len(skip)} are listed as not run")
-    print(f"notebooks: {ran - len(failed)} passed, {len(failed)} failed, {len(skip)} not run, of {len(names)} present, in {took:.0f} s")
-    if failed: sys.exit(1)
+    skip = not_run()
+    names = [o for o in present() if o not in skip and a.k in o]
+    if not names: sys.exit('no notebook to run: that is a failure')
+    started = time.time()
+    results = run_many(names, a.workers, lambda text: print(text, flush=True),
+                       store=a.store, shift=a.seed_shift, threads=a.threads)
+    for name, reason in skip.items(): print(f'not run: {name}: {reason}')
+    if not a.k and len(results) != len(present()) - len(skip):
+        sys.exit(f'{len(results)} notebooks ran, but {len(present())} are present and {len(skip)} are listed as not run')
+    for r in results:
+        if r.error: print(f'FAILED {r.name}, {r.cell}\n    {r.error.splitlines()[-1]}')
+    print(closing(results, started))
+    if any(r.error for r in results): sys.exit(1)
 
 
 if __name__ == '__main__': main()

@@ -14,7 +14,7 @@ def fake(op, sparsity, instructions, **shape):
 
 
 def test_every_anchor_is_in_the_suite():
-    todo = peers.suite()
+    todo = bench.suite()
     assert len(todo) > 60 and {op for op, _ in todo} == {l['op'] for l in peers.peers()['layers']}
     assert {s.get('sparsity') for op, s in todo if op == 'linear'} == set(peers.SPARSITIES)
     assert all('sparsity' not in s for op, s in todo if op in ('softmax', 'depthwise3x3', 'fully_connected'))
@@ -79,7 +79,7 @@ def test_network_table(tmp_path, capsys):
 def test_record(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(bench, 'suite', lambda s: [('linear', dict(tokens=64, cin=64, cout=64, sparsity=v)) for v in (0., .8)])
     path = ARCH.save(tmp_path/'small.json')
-    monkeypatch.setattr(peers.record, '__defaults__', (None, ((str(path), None),), peers.SPARSITIES))
+    monkeypatch.setattr(bench.record, '__defaults__', (None, ((str(path), None),), peers.SPARSITIES))
     assert cli.main(['bench', '--record', str(tmp_path/'deep'/'r.json')]) == 0
     out = json.loads((tmp_path/'deep'/'r.json').read_text())
     assert out['meta']['command'].startswith('tinyformer bench --record') and out['meta']['llvm_mca'].startswith('LLVM')

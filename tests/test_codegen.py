@@ -143,11 +143,12 @@ def test_plan_is_sound_and_written_down(tmp_path, graph):
     assert told['arena_bytes'] == fw.arena_bytes >= fw.arena_lower_bound_bytes > 0
     assert {t['name']: t['offset'] for t in told['tensors']} == fw.plan.offsets
     assert graph.input not in sch.offsets(fw.plan) and graph.output not in sch.offsets(fw.plan)
-    code = (fw.folder/'model.c').read_text()
-    for op in told['operators']:
-        comment = re.search(rf"/\* \d\d {re.escape(op['name'])}: (.*) \*/\nstatic TFM_NOINLINE int {op['function']}\(", code)
-        assert comment, op
-        assert f"@{sch.offsets(fw.plan).get(graph.ops[told['operators'].index(op)].output, '')}" in comment[1] or 'output' in comment[1]
+    code, at = (fw.folder/'model.c').read_text(), sch.offsets(fw.plan)
+    where = {name: f'@{offset}' for name, offset in at.items()} | {graph.input: 'input', graph.output: 'output'}
+    for op, row in zip(graph.ops, told['operators'], strict=True):
+        comment = re.search(rf"/\* \d\d {re.escape(op.name)}: (.*) \*/\nstatic TFM_NOINLINE int {row['function']}\(", code)
+        places = [where[n] for n in (*op.inputs, op.output, f'{op.name}:scratch') if n in where]
+        assert comment and re.findall(r'@\d+|\binput\b|\boutput\b', comment[1]) == places, op.name
     assert 0 < fw.weights_bytes < fw.weights_bytes_dense
 
 

@@ -1,5 +1,5 @@
 """The repository keeps its own promises: notebooks equal modules, links lead somewhere, quoted commands exist, hooks work."""
-import json, os, re, subprocess, sys
+import ast, json, os, re, subprocess, sys
 from pathlib import Path
 
 import pytest
@@ -7,8 +7,8 @@ import pytest
 import run_notebooks, style
 from conftest import ROOT
 
-sys.path.insert(0, str(ROOT/'docs'))
-import course, readme, road
+sys.path[:0] = [str(ROOT/'docs'), str(ROOT/'.ci')]
+import counts, course, readme, road
 
 NOTEBOOKS = sorted(o.relative_to(ROOT/'nbs').as_posix() for o in style.notebooks())
 MODULES = [o for o in NOTEBOOKS if o != 'index.ipynb' and not o.startswith(tuple(f'{f}/' for f in style.FOLDERS))]
@@ -53,6 +53,23 @@ def test_probe_sees_offences(tmp_path):
         assert sign in found, f'{sign!r} not caught in:\n{found}'
 
 
+def test_probe_counts_long_lines_and_deep_comprehensions(tmp_path):
+    path = tmp_path/'x.py'
+    path.write_text('a = 1\n' + 'x'*120 + '\n' + 'x'*121 + '\n[[i + j for i in a] for j in b]\n[[[i for i in a] for j in b] for k in c]\n'
+                    '[i for i in a for j in b\n for k in c]\nf({i: [j for j in i for k in j] for i in a})\n')
+    assert style.debts(path) == (1, 2)
+    nb_file(tmp_path/'x.ipynb', 'x'*100, '#| export\n' + 'x'*101, '[[[i for i in a] for j in b] for k in c]')
+    assert style.debts(tmp_path/'x.ipynb') == (1, 1)
+
+
+def test_long_lines_become_fewer():
+    "No line over 100 columns in a notebook or 120 in plain Python, but for those counted when the rule began."
+    limits, found = style.allowed(), style.all_debts()
+    assert not set(limits) - {o.relative_to(ROOT).as_posix() for o in style.code_files()}, 'style_debts.json names files that are gone'
+    worse = {name: v for name, v in found.items() if any(a > b for a, b in zip(v, limits.get(name, (0, 0))))}
+    assert not worse, f'too long or too deep, and more than tests/style_debts.json allows (lines, comprehensions): {worse}'
+
+
 @pytest.fixture(scope='module')
 def exported(tmp_path_factory):
     "All notebooks exported into a temporary package."
@@ -72,14 +89,58 @@ def test_module_equals_notebook(name, exported):
     assert code(ROOT/'tinyformer'/file) == code(exported/file), f'tinyformer/{file} is not what nbs/{name} exports: run make prepare'
 
 
-@pytest.mark.parametrize('name', MODULES)
+# Every module of the package: one imports only from those before it, in this order, wherever the import stands.
+ROOMS = """
+    errors files toolchain hardware rle_encoding memory_alloc
+    operators graph kernels schedule codegen cycles simulator stack
+    data distributed training pruning arch blocks quantization lowering
+    arena cost_model search_space costs supernas sparsenas
+    peers bench cost_check
+    pipeline zoo cli recipe""".split()
+
+
+def imports(text):
+    "The modules of the package that a module's text imports, at its top or inside a function."
+    tree, used = ast.parse(text), set()
+    old_names = [o for o in tree.body if isinstance(o, ast.FunctionDef) and o.name == '__getattr__']   # passed on from below
+    for o in old_names: tree.body.remove(o)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            used |= {o.name.split('.')[1] for o in node.names if o.name.startswith('tinyformer.')}
+        if isinstance(node, ast.ImportFrom):
+            path = (['tinyformer'] if node.level else []) + (node.module or '').split('.')
+            path = [o for o in path if o]
+            if path[0] == 'tinyformer': used |= {path[1]} if path[1:] else {o.name for o in node.names}
+    return used - {'__version__'}
+
+
+def not_above(name, text, order=ROOMS):
+    "What a module imports that does not stand above it."
+    return sorted(o for o in imports(text) if o not in order[:order.index(name)])
+
+
+@pytest.mark.parametrize('code', [
+    'from .late import f', 'from . import late', 'from tinyformer.late import f', 'from tinyformer import early, late',
+    'import tinyformer.late', 'import tinyformer.late as x', 'def f():\n    from .late.part import g', 'from .unknown import f',
+    'from .here import f'])
+def test_probe_sees_every_import(code):
+    "The probe itself: an import from below is seen in every form; one from above is not an offence."
+    assert not_above('here', f'import json, tinyformer\nfrom .early import f\n{code}', ['early', 'here', 'late'])
+    assert not not_above('here', 'def __getattr__(name):\n    from . import late', ['here', 'late'])    # an old public name lives on
+    assert not not_above('here', code.replace('late', 'early').replace('unknown', 'early').replace('here', 'early'), ['early', 'here'])
+
+
+@pytest.mark.parametrize('name', ROOMS)
 def test_imports_only_from_above(name):
-    "A module imports from lower numbers and from the plain modules only."
-    at = {course.page(o): o for o in MODULES}
-    text = (ROOT/'tinyformer'/f'{course.page(name)}.py').read_text(encoding='utf-8')
-    used = set(re.findall(r'(?:from|import)\s+tinyformer\.(\w+)', text)) | {o for m in re.findall(r'from\s+tinyformer\s+import\s+([\w, ]+)', text) for o in m.replace(',', ' ').split()}
-    above = sorted(o for o in used if o in at and at[o] >= name)
-    assert not above, f'{name} imports {above}, which come later'
+    wrong = not_above(name, (ROOT/'tinyformer'/f'{name}.py').read_text(encoding='utf-8'))
+    assert not wrong, f'{name} imports {wrong}, which do not stand above it'
+
+
+def test_every_module_has_its_room():
+    "The list is complete, and the notebooks stand in it as they are numbered and listed."
+    assert sorted(ROOMS) == sorted(o.stem for o in (ROOT/'tinyformer').glob('*.py') if not o.stem.startswith('_'))
+    course_order = [course.page(o) for p in course.parts() for o in p.notebooks if o in MODULES]
+    assert [o for o in ROOMS if o in course_order] == course_order
 
 
 def test_sidebar_lists_every_notebook():
@@ -107,10 +168,46 @@ def nb_file(path, *codes):
 def test_broken_widget_fails_the_notebook(tmp_path, code, error):
     "nbdev's own runner passes these; ours turns each knob to both ends."
     nb_file(tmp_path/'w.ipynb', 'from ipywidgets import interact', code)
-    run = ("import sys, run_notebooks as r; from pathlib import Path; r.NBS = Path(sys.argv[1]);"
-           "name, sec, err = r.run_one(('w.ipynb', False)); print(err); sys.exit(bool(err))")
-    p = subprocess.run([sys.executable, '-c', run, str(tmp_path)], cwd=ROOT/'tests', capture_output=True, text=True)
-    assert p.returncode == bool(error) and error in p.stdout, p.stdout + p.stderr
+    result = run_notebooks.run_one('w.ipynb', tmp_path)
+    assert error in result.error and bool(result.error) == bool(error)
+
+
+@pytest.mark.parametrize('code,error', [
+    ('x = 1\nassert x == 2, "not two"', 'AssertionError: not two'),
+    ('def f(:', 'SyntaxError: invalid syntax'),
+    ('import sys; sys.exit(0)', 'SystemExit: 0'),
+    ('import os; os._exit(0)', 'the process ended with status 0'),
+    ('import os, signal; os.kill(os.getpid(), signal.SIGSEGV)', 'the process ended with status -11')])
+def test_failing_notebook_is_named_with_its_cell(tmp_path, code, error):
+    "However a page stops, the result says in which cell, with its first lines; a page that ends early has failed too."
+    nb_file(tmp_path/'bad.ipynb', 'y = 1', '#| hide\n' + code, 'print(y)')
+    result = run_notebooks.run_one('bad.ipynb', tmp_path)
+    assert result.name == 'bad.ipynb' and result.cell.startswith('cell c1:\n    ' + code.splitlines()[0])
+    assert error in result.error.splitlines()[-1] and 'execnb' not in result.error
+
+
+def test_cells_are_shown_by_their_first_lines():
+    assert run_notebooks.head('#| hide\na = 1\n\nb = 2') == '    a = 1\n    b = 2'
+    assert run_notebooks.head('\n'.join('abcdef')).splitlines()[-2:] == ['    d', '    ...']
+
+
+def test_seeds_of_trainings_can_be_shifted(tmp_path):
+    "A shift reaches weights, order and the global generators, in every module; a page's examples stay."
+    nb_file(tmp_path/'s.ipynb', 'import json, numpy as np, torch\nfrom tinyformer.sparsenas import rng_at\nfrom tinyformer.training import seeded',
+            'def draws(s):\n    torch.manual_seed(s)\n    weights, order = torch.rand(1).item(), rng_at(s, 3).random()\n'
+            '    with seeded(s, 3): return weights, order, torch.rand(1).item(), np.random.rand()',
+            'json.dump([draws(5), draws(6), np.random.default_rng(5).random()], open("draws.json", "w"))')
+    def drawn(by):
+        assert run_notebooks.run_one('s.ipynb', tmp_path, shift=by).error == ''
+        return json.loads((tmp_path/'draws.json').read_text())
+    plain, moved = drawn(0), drawn(1)
+    assert plain[1] == moved[0] and len({*plain[0], *plain[1], *moved[1]}) == 12 and plain[2] == moved[2]
+
+
+def test_threads_can_be_fixed(tmp_path):
+    nb_file(tmp_path/'t.ipynb', 'import torch', 'torch.set_num_threads(1)', 'assert torch.get_num_threads() == 2')
+    assert run_notebooks.run_one('t.ipynb', tmp_path, threads=2).error == ''
+    assert run_notebooks.run_one('t.ipynb', tmp_path).cell.startswith('cell c2')
 
 
 # ---- the rest of the repository --------------------------------------------------------------------------------------
@@ -168,6 +265,44 @@ def test_makefile_says_what_is_missing(tmp_path, python, hint, require_tool):
     assert p.returncode and hint in p.stderr and not (tmp_path/'.venv').exists(), p.stderr
 
 
+NOTEBOOKS_CLOSE, TESTS_CLOSE = 'notebooks: 21 passed, 1 failed, 0 not run, of 22 present, in 9 s\n', '600 passed in 300.12s (0:05:00)\n'
+
+
+@pytest.mark.parametrize('log,total,why', [
+    (NOTEBOOKS_CLOSE + TESTS_CLOSE, (621, 1), ''),
+    (NOTEBOOKS_CLOSE + '==== 2 failed, 598 passed, 1 error in 9.1s ====\n', (619, 4), ''),
+    (NOTEBOOKS_CLOSE, (21, 1), '0 of tests'),
+    (TESTS_CLOSE, (600, 0), '0 closing lines of notebooks'),
+    (NOTEBOOKS_CLOSE + '599 passed, 1 skipped in 300.12s\n', (620, 1), 'left out'),
+    (NOTEBOOKS_CLOSE + '590 passed, 10 deselected in 300.12s\n', (611, 1), 'left out'),
+    (NOTEBOOKS_CLOSE + '599 passed, 1 xfailed in 300.12s\n', (620, 1), 'left out'),
+    (NOTEBOOKS_CLOSE + 'no tests ran in 0.1s\n', (21, 1), '0 of tests'),
+    ('notebooks: 0 passed, 0 failed, 3 not run\n' + TESTS_CLOSE, (600, 0), 'without a check'),
+    ('4 workers started in 3.1s\n' + NOTEBOOKS_CLOSE + TESTS_CLOSE, (621, 1), '')])
+def test_ci_sees_what_did_not_run(log, total, why):
+    assert counts.totals(log) == total
+    assert (why in counts.missing(log, 1, 1)) if why else counts.missing(log, 1, 1) == ''
+
+
+@pytest.mark.needs('make')
+@pytest.mark.parametrize('notebooks', ('passed', 'FAILED'))
+@pytest.mark.parametrize('tests', ('passed', 'FAILED'))
+def test_make_test_goes_on(tmp_path, notebooks, tests, require_tool):
+    "Failing notebooks do not keep the tests from running; the closing line has both, and the status says if one failed."
+    for f in ('Makefile', 'settings.ini', 'setup.py'): (tmp_path/f).write_bytes((ROOT/f).read_bytes())
+    fake = tmp_path/'.venv'/'bin'/'python'
+    fake.parent.mkdir(parents=True)
+    fake.write_text('#!/bin/sh\necho ran $*\ncase "$*" in *run_notebooks*) exit $NOTEBOOKS;; *pytest*) exit $TESTS;; esac\n')
+    fake.chmod(0o755)
+    (tmp_path/'.venv'/'.installed').touch()
+    env = dict(os.environ, NOTEBOOKS=str(int(notebooks == 'FAILED')), TESTS=str(int(tests == 'FAILED')))
+    p = subprocess.run([require_tool('make'), 'test'], cwd=tmp_path, env=env, capture_output=True, text=True)
+    lines = p.stdout.splitlines()
+    assert 'run_notebooks' in lines[0] and 'pytest' in lines[1], p.stdout
+    assert lines[2] == f'make test: notebooks {notebooks}, tests {tests}'
+    assert (p.returncode == 0) == (notebooks == tests == 'passed')
+
+
 def test_settings_reach_the_package():
     "Every field of the package comes from settings.ini; the committed pyproject.toml is the one nbdev writes."
     from importlib.metadata import metadata
@@ -184,7 +319,6 @@ def test_settings_reach_the_package():
 
 def test_oldest_python():
     "Nothing in the package is newer than the oldest Python that settings.ini allows."
-    import ast
     new = re.compile(r'\b(tomllib|StrEnum|ExceptionGroup|TaskGroup|datetime\.UTC|typing import .*\b(Self|assert_never|LiteralString|override)|itertools\.batched|'
                      r'import .*\bbatched|contextlib\.chdir|import chdir|max_tasks_per_child|sys\.exception\(|add_note\()')
     files = [o for o in tracked() if o.suffix == '.py']

@@ -1,5 +1,5 @@
 """Measure kernels on the emulated Cortex-M7, each compared with its NumPy operator in the same run, and fit the cost table."""
-import functools, struct, sys, tempfile
+import functools, json, struct, sys, tempfile, time
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,10 +8,10 @@ from tqdm.auto import tqdm
 
 from tinyformer import codegen, cycles, graph as tg, kernels as tk, lowering, operators as qz, simulator
 from tinyformer.errors import BadInput, SimulationFailed
-from tinyformer.files import write_json
+from tinyformer.files import write_json, write_text
 from tinyformer.graph import Op
 from tinyformer.hardware import target
-from tinyformer.peers import SPARSITIES, ratio, suite, times
+from tinyformer.peers import SPARSITIES, made_by, peers, ratio, times
 from tinyformer.rle_encoding import BLOCKS, stream_bytes
 from tinyformer.simulator import Emulator
 from tinyformer.toolchain import WARNINGS, compile_image, find_compiler
@@ -239,6 +239,18 @@ def measure_op(op, choice, cc='auto', optimize='-O2', flags=(), sparsity=0., see
     return {k: row[k] for k in KEYS}
 
 
+def suite(
+    sparsities=SPARSITIES, # for layers with prunable weights; the others are measured once
+)->list: # of (op, arguments of `make_op`)
+    "Every layer that other engines were measured on."
+    out = []
+    for layer in peers()['layers']:
+        op, shape = layer['op'], layer['shape']
+        if tg.prunable(make_op(op, **shape)): out += [(op, dict(shape, sparsity=s)) for s in sparsities]
+        else: out.append((op, dict(shape)))
+    return out
+
+
 def measure_suite(
     sparsities=SPARSITIES, # of layers with prunable weights; the others are measured once
     cc:str='auto',         # 'auto', 'zig' or 'gcc'
@@ -353,6 +365,45 @@ def network_text(
              f"stack {whole['stack_bytes']:,}, flash {whole['flash_bytes']:,}; {whole['bytes_different']} of {whole['bytes_compared']} output bytes differ",
              *(f'{k.replace("est_", "")}: {v}' for k, v in over.items() if v)]
     return '\n'.join([_columns(head, body, ('layer', 'op', 'shape', 'block', 'kernel')), '', *lines])
+
+
+# ---- a record of everything, for the page that shows it
+
+RECORD = 'nbs/experiments/results/benchmark.json'
+"Where the recorded figures of this project live."
+
+NETWORKS = (('R', 0.), ('R', .8), ('P', 0.), ('P', None))
+"Whole networks that are recorded: name and sparsity, None for that of its file."
+
+
+def _refuse_differences(rows):
+    "Figures of a kernel that returns wrong bytes are worth nothing."
+    bad = [f"{r['op']} ({r['network'] if r['op'] == 'network' else r['kernel']}): {r['bytes_different']}"
+           for r in rows if r['bytes_different']]
+    if bad: raise SimulationFailed(f"output bytes differ from the NumPy reference, nothing was written: {', '.join(bad)}")
+
+
+def _record_text(meta, rows, networks):
+    "The record as JSON with one row a line."
+    def lines(part): return ',\n'.join('  ' + json.dumps(r) for r in part)
+    whole = ',\n'.join(f' [\n{lines(n)}\n ]' for n in networks)
+    return f'{{\n "meta": {json.dumps(meta, indent=2)},\n "rows": [\n{lines(rows)}\n ],\n "networks": [\n{whole}\n ]\n}}\n'
+
+
+def record(
+    path=RECORD,           # JSON file to write
+    networks=NETWORKS,     # (name, sparsity)
+    sparsities=SPARSITIES, # of layers with prunable weights
+)->dict: # meta, rows, networks
+    "Measure the suite and the networks at -O3 with gcc, and store them with all that is needed to make them again."
+    start = time.time()
+    rows = measure_suite(sparsities, cc='gcc', after=lambda em: dict(est_cycles_free_it=cycles.est_cycles(em, free_it=True)))
+    whole = [measure_network(n, s, cc='gcc') for n, s in networks]
+    _refuse_differences([*rows, *(w[0] for w in whole)])
+    meta = made_by(time.time() - start, f'tinyformer bench --record {path}')
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, _record_text(meta, rows, whole))
+    return dict(meta=meta, rows=rows, networks=whole)
 
 
 # ---- the cost table

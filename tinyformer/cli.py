@@ -204,7 +204,7 @@ def cmd_bench(a):
     from tinyformer.files import write_text
     if a.fit: return bench.fit_cost_table(a.json if a.json not in (None, '-') else None, cc=a.cc, optimize=a.optimize or '-O2', progress=print) and None
     if a.record:
-        out = peers.record(a.record)
+        out = bench.record(a.record)
         print(f"{a.record}: {len(out['rows'])} layers, {len(out['networks'])} networks, {out['meta']['seconds']} s\n\n{peers.summary(out['rows'])}")
         return
     rows = _bench_rows(a)

@@ -2,8 +2,6 @@
 import functools, json, math
 from pathlib import Path
 
-from tinyformer.errors import SimulationFailed
-
 SPARSITIES = (0., .5, .7, .8, .9, .95)
 "Sparsities at which layers with prunable weights are measured."
 
@@ -15,16 +13,6 @@ GROUPS = {'pointwise and linear': ('pointwise', 'linear'), '3x3 convolution': ('
 def peers()->dict: # layers, networks, and how they were measured
     "The figures of the other engines."
     return json.loads(Path(__file__).with_name('peers.json').read_text(encoding='utf-8'))
-
-
-def suite(
-    sparsities=SPARSITIES, # for layers with prunable weights; the others are measured once
-)->list: # of (op, arguments of `bench.make_op`)
-    "Every layer that there are figures for."
-    from tinyformer.bench import make_op
-    from tinyformer.graph import prunable
-    return [(l['op'], dict(l['shape'], **({'sparsity': s} if prunable(make_op(l['op'], **l['shape'])) else {})))
-            for l in peers()['layers'] for s in (sparsities if prunable(make_op(l['op'], **l['shape'])) else (0.,))]
 
 
 def peer(
@@ -89,14 +77,7 @@ def summary(
     return '\n'.join([head, *lines])
 
 
-# ---- a record of everything, for the page that shows it
-
-RECORD = 'nbs/experiments/results/benchmark.json'
-"Where the recorded figures of this project live."
-
-NETWORKS = (('R', 0.), ('R', .8), ('P', 0.), ('P', None))
-"Whole networks that are recorded: name and sparsity, None for that of its file."
-
+# ---- where figures come from
 
 def made_by(
     seconds:float, # how long it took
@@ -112,24 +93,3 @@ def made_by(
     return dict(command=command, commit=(git('rev-parse', 'HEAD') or 'unknown') + (' with changes' if changed else ''), seed=0, seconds=round(seconds),
                 machine=f'{platform.machine()}, {os.cpu_count()} cores', compiler=str(find_compiler('gcc', 'cortex-m7')), llvm_mca=cycles.version(),
                 versions={n: version(n) for n in ('tinyformer', 'numpy', 'unicorn')} | dict(python=platform.python_version()))
-
-
-def record(
-    path=RECORD,           # JSON file to write
-    networks=NETWORKS,     # (name, sparsity)
-    sparsities=SPARSITIES, # of layers with prunable weights
-)->dict: # meta, rows, networks
-    "Measure the suite and the networks at -O3 with gcc, and store them with all that is needed to make them again."
-    import time
-    from tinyformer import bench, cycles
-    from tinyformer.files import write_text
-    start, rows = time.time(), bench.measure_suite(sparsities, cc='gcc', after=lambda em: dict(est_cycles_free_it=cycles.est_cycles(em, free_it=True)))
-    whole = [bench.measure_network(n, s, cc='gcc') for n, s in networks]
-    bad = [f"{r['op']} ({r['network'] if r['op'] == 'network' else r['kernel']}): {r['bytes_different']}" for r in [*rows, *(w[0] for w in whole)] if r['bytes_different']]
-    if bad: raise SimulationFailed(f"output bytes differ from the NumPy reference, nothing was written: {', '.join(bad)}")
-    out = dict(meta=made_by(time.time() - start, f'tinyformer bench --record {path}'), rows=rows, networks=whole)
-    lines = [',\n'.join('  ' + json.dumps(r) for r in part) for part in (rows, *whole)]
-    text = f'{{\n "meta": {json.dumps(out["meta"], indent=2)},\n "rows": [\n{lines[0]}\n ],\n "networks": [\n' + ',\n'.join(f' [\n{l}\n ]' for l in lines[1:]) + '\n ]\n}\n'
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, text)
-    return out
