@@ -85,10 +85,24 @@ def test_every_row_of_a_chain_is_made_once_and_in_time():
 def test_same_input_same_folder_and_replaced_whole(tmp_path, graph):
     cg.generate(graph, BOARD, tmp_path/'a')
     first = tree(tmp_path/'a')
-    (tmp_path/'a'/'stale.txt').write_text('old')
+    cg.write_folder(tmp_path/'a', {'stale.txt': 'of an older version'}, {})
     cg.generate(graph, BOARD, tmp_path/'a')
     assert tree(tmp_path/'a') == first
     assert [p.name for p in tmp_path.iterdir()] == ['a']
+
+
+def test_edits_in_a_generated_folder_are_left_alone(tmp_path, graph):
+    cg.generate(graph, BOARD, tmp_path/'a')
+    with open(tmp_path/'a'/'model.c', 'a') as f: f.write('/* mine */')
+    (tmp_path/'a'/'build').mkdir()
+    (tmp_path/'a'/'build'/'mine.o').write_bytes(b'object')
+    before = tree(tmp_path/'a')
+    with pytest.raises(BadInput, match=r'model.c \(changed\).*Move it away'): cg.generate(graph, BOARD, tmp_path/'a')
+    assert tree(tmp_path/'a') == before
+    cg.generate(graph, BOARD, tmp_path/'b')
+    (tmp_path/'a'/'model.c').write_bytes((tmp_path/'b'/'model.c').read_bytes())
+    cg.generate(graph, BOARD, tmp_path/'a')
+    assert tree(tmp_path/'a') == tree(tmp_path/'b') | {'build/mine.o': b'object'}
 
 
 def test_foreign_folder_is_left_alone(tmp_path, graph):
@@ -100,7 +114,7 @@ def test_foreign_folder_is_left_alone(tmp_path, graph):
 
 def test_unwritable_place(tmp_path, graph):
     (tmp_path/'file').write_text('x')
-    with pytest.raises(RunFolderError, match='choose a folder'): cg.generate(graph, BOARD, tmp_path/'file'/'fw')
+    with pytest.raises(RunFolderError, match='A file stands where a folder is needed'): cg.generate(graph, BOARD, tmp_path/'file'/'fw')
 
 
 def test_interrupted_write_leaves_nothing(tmp_path, graph, monkeypatch):

@@ -3,7 +3,7 @@ import json, os, random, shutil, signal, subprocess, sys, time
 
 import pytest
 
-from tinyformer import pipeline
+from tinyformer import files, pipeline
 from tinyformer.cli import main
 from tinyformer.errors import AccuracyDropped, CorruptModel, RunFolderError, TooSlow
 from tinyformer.graph import load
@@ -126,7 +126,9 @@ def test_candidates_are_trained_like_the_winner(small_run, tmp_path, capsys):
     mark = folder/'rank'/str(trials[0])/'train.json'
     before = mark.stat().st_mtime_ns
     assert main(['rank', str(folder), '--models', '3']) == 0 and mark.stat().st_mtime_ns == before
-    with open(mark.with_name('supernet.pt'), 'ab') as f: f.write(b'other')       # as if it came from another supernet
+    with open(mark.with_name('supernet.pt'), 'ab') as f: f.write(b'other')
+    assert main(['rank', str(folder), '--models', '3']) == 1 and 'supernet.pt (changed)' in capsys.readouterr().err
+    files.record(mark.parent, 'supernet.pt')                                     # as if we had written it, from another supernet
     assert main(['rank', str(folder), '--models', '3']) == 0 and mark.stat().st_mtime_ns > before
     assert json.loads((folder/'rank.json').read_text()) == d
     pipeline.forget(folder, 'train')

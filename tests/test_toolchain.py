@@ -1,10 +1,10 @@
 """Compilers are found or asked for by name, results are cached by content, and failures say what to do."""
-import ctypes, subprocess, sys
+import ctypes, os, stat, subprocess, sys
 
 import pytest
 
 from tinyformer import toolchain as tc
-from tinyformer.errors import BadInput, BuildFailed, MissingTool
+from tinyformer.errors import BadInput, BuildFailed, MissingTool, RunFolderError
 
 CODE = '#include <stdint.h>\nint32_t twice(int32_t x) { return 2 * x; }\n'
 
@@ -45,6 +45,47 @@ def test_any_change_compiles_again(source, cache, change):
     assert first == 20
     assert ctypes.CDLL(str(tc.compile_host([source], flags=flags))).twice(10) == 30
     assert len(list(cache.iterdir())) == 2
+
+
+@pytest.mark.parametrize('harm', [lambda p: os.truncate(p, 0), lambda p: os.truncate(p, p.stat().st_size // 2),
+                                  lambda p: p.write_bytes(p.read_bytes()[:-1] + b'?')])
+def test_a_damaged_file_in_the_cache_is_compiled_again(source, cache, harm):
+    "A truncated library would end the process with SIGBUS."
+    made = tc.compile_host([source])
+    whole = made.read_bytes()
+    harm(made)
+    again = tc.compile_host([source])
+    assert again.read_bytes() == whole
+    code = 'import ctypes, sys; print(ctypes.CDLL(sys.argv[1]).twice(21))'
+    assert subprocess.run([sys.executable, '-c', code, again], capture_output=True, text=True).stdout == '42\n'
+
+
+@pytest.mark.parametrize('place', ['file', 'proc'])
+def test_a_cache_that_cannot_be_written_is_named_with_its_variable(source, tmp_path, monkeypatch, place):
+    (tmp_path/'file').write_text('x')
+    monkeypatch.setenv('TINYFORMER_CACHE', str(tmp_path/'file'/'cache') if place == 'file' else '/proc/cache')
+    with pytest.raises(RunFolderError, match='cannot write .*cache.* TINYFORMER_CACHE'): tc.compile_host([source])
+
+
+FULL = '''import resource, signal, sys
+from tinyformer import toolchain
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+toolchain.find_compiler()
+resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))
+try: toolchain.compile_host([sys.argv[1]])
+except Exception as e: print(type(e).__name__, e)'''
+
+
+def test_a_full_cache_leaves_nothing(source, cache):
+    p = subprocess.run([sys.executable, '-c', FULL, source], capture_output=True, text=True)
+    assert p.stdout and list(cache.iterdir()) == [], p.stderr
+
+
+def test_compiled_files_get_the_permissions_of_the_umask(source, cache, tmp_path):
+    old = os.umask(0o077)
+    try: made = tc.compile_host([source], tmp_path/'a.so')
+    finally: os.umask(old)
+    assert [stat.S_IMODE(p.stat().st_mode) & 0o077 for p in (made, *cache.iterdir())] == [0, 0]
 
 
 def test_program(tmp_path, cache):

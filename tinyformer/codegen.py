@@ -10,7 +10,7 @@ __all__ = ['C_TYPES', 'ALIGNED', 'c_name', 'c_array', 'constants', 'constant_byt
            'generate', 'plot_step']
 
 # %% ../nbs/08_codegen.ipynb #c002
-import json, math, re, shutil, tempfile
+import json, math, re, shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from string import Template
@@ -20,7 +20,8 @@ import numpy as np
 from fastcore.basics import patch
 
 from . import graph as tg, kernels as tk
-from .errors import BadInput, DoesNotFit, RunFolderError
+from .errors import BadInput, DoesNotFit
+from .files import owned_folder
 from .graph import Graph, Tensor
 from .hardware import Target
 from .memory_alloc import Plan
@@ -400,25 +401,15 @@ def copied_files(
 
 # %% ../nbs/08_codegen.ipynb #c117
 def write_folder(
-    folder:Path, # made, or replaced if it is an earlier generated folder
+    folder:Path, # made, or replaced if all in it is as it was generated
     texts:dict,  # relative path -> text
     copies:dict, # relative path -> file
 ):
-    "Write everything beside `folder` under a temporary name, then rename: `folder` is whole or as it was."
-    folder = Path(folder)
-    try:
-        if folder.is_dir() and any(folder.iterdir()) and not (folder/'plan.json').is_file():
-            raise BadInput(f'{folder} is not empty and was not generated here; choose another folder')
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f'.{folder.name}.', dir=folder.parent) as tmp:
-            new = Path(tmp)/'new'
-            for rel in {**texts, **copies}: (new/rel).parent.mkdir(parents=True, exist_ok=True)
-            for rel, text in texts.items(): (new/rel).write_text(text, encoding='utf-8')
-            for rel, path in copies.items(): shutil.copyfile(path, new/rel)
-            if folder.exists(): folder.rename(Path(tmp)/'old')
-            new.rename(folder)
-    except OSError as e:
-        raise RunFolderError(f'cannot write {folder}: {e.strerror or e}. Free some space, or choose a folder you can write to.') from e
+    "Write a folder that is whole or as it was; `build/` in it stays."
+    with owned_folder(folder, keep=('build',)) as new:
+        for rel in {**texts, **copies}: (new/rel).parent.mkdir(parents=True, exist_ok=True)
+        for rel, text in texts.items(): (new/rel).write_text(text, encoding='utf-8')
+        for rel, path in copies.items(): shutil.copyfile(path, new/rel)
 
 # %% ../nbs/08_codegen.ipynb #c120
 def generate(

@@ -1,10 +1,10 @@
 """Find a C compiler, build host libraries and Cortex-M images with it, and read what the linker made."""
-import functools, hashlib, os, platform, re, shutil, subprocess, sys
+import functools, hashlib, os, platform, re, shutil, subprocess, sys, tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from tinyformer.errors import BadInput, BuildFailed, MissingTool
-from tinyformer.files import atomic_path
+from tinyformer.files import atomic_path, cannot_write, digest
 
 WARNINGS = ('-Wall', '-Wextra', '-Wconversion', '-Werror')
 "Flags that all firmware sources compile under, with both compilers."
@@ -44,10 +44,14 @@ def firmware_dir()->Path: # folder with include/, kernels/ and ports/
     raise MissingTool("the C sources (firmware/) are missing from this installation. Reinstall: pip install --force-reinstall tinyformer")
 
 
+CACHE_ADVICE = 'Compiled files are kept there: free some space, or name another folder by the environment variable TINYFORMER_CACHE.'
+
+
 def cache_dir()->Path: # folder for compiled files, created
     "Where compiled files are kept: $TINYFORMER_CACHE, else ~/.cache/tinyformer."
     folder = Path(os.environ.get('TINYFORMER_CACHE') or Path.home()/'.cache'/'tinyformer')
-    folder.mkdir(parents=True, exist_ok=True)
+    try: folder.mkdir(parents=True, exist_ok=True)
+    except OSError as e: raise cannot_write(folder, e, CACHE_ADVICE) from e
     return folder
 
 
@@ -63,7 +67,7 @@ class Compiler:
 
 @functools.lru_cache(None)
 def _version(command):
-    try: r = subprocess.run([*command, '--version'], capture_output=True, text=True, timeout=60)
+    try: r = subprocess.run([*command, '--version'], capture_output=True, encoding='utf-8', errors='replace', timeout=60)
     except (OSError, subprocess.TimeoutExpired): return None
     return r.stdout.strip().splitlines()[0] if r.returncode == 0 and r.stdout.strip() else None
 
@@ -139,23 +143,31 @@ def _digest(compiler, words, sources, include, extra=()):
     return h.hexdigest()[:24]
 
 
-def _compile(compiler, words, sources, include, cached):
+def _cached(stem, suffix):
+    "The file in the cache that was made from the same input, or None; its name holds its checksum, so a damaged one is not found."
+    for path in cache_dir().glob(f'{stem}.*{suffix}'):
+        if path.name == f'{stem}.{digest(path)[:24]}{suffix}': return path
+
+
+def _compile(compiler, words, sources, include, stem, suffix):
     "Run the compiler and put the output in the cache, whole or not at all."
     includes = [w for d in include for w in ('-I', str(d))]
-    with atomic_path(cached) as tmp:
-        r = subprocess.run([*compiler.command, *words, *includes, *map(str, sources), '-o', str(tmp)], capture_output=True, text=True)
-        if r.returncode:
-            e = BuildFailed(f'{compiler.name}: {first_error(r.stderr)}')
-            e.log = r.stderr
-            raise e
-    os.chmod(cached, 0o755)
-    return cached
+    try:
+        with tempfile.TemporaryDirectory(prefix='.part-', dir=cache_dir()) as tmp:
+            out = Path(tmp)/'out'
+            r = subprocess.run([*compiler.command, *words, *includes, *map(str, sources), '-o', str(out)],
+                               capture_output=True, encoding='utf-8', errors='replace')
+            if r.returncode:
+                e = BuildFailed(f'{compiler.name}: {first_error(r.stderr)}')
+                e.log = r.stderr
+                raise e
+            return out.rename(cache_dir()/f'{stem}.{digest(out)[:24]}{suffix}')
+    except OSError as e: raise cannot_write(cache_dir(), e, CACHE_ADVICE) from e
 
 
 def _deliver(cached, out):
     if out is None: return cached
-    with atomic_path(out) as tmp: shutil.copyfile(cached, tmp)
-    os.chmod(out, 0o755)
+    with atomic_path(out) as tmp: shutil.copy(cached, tmp)
     return Path(out)
 
 
@@ -179,9 +191,8 @@ def compile_host(
     compiler, sources = find_compiler(cc, 'host'), _check_sources(sources)
     words = ['-std=gnu11', '-O2', *(['-shared', '-fPIC'] if shared else []), *flags]
     suffix = ('.dll' if os.name == 'nt' else '.so') if shared else '.exe' if os.name == 'nt' else ''
-    cached = cache_dir()/f'host-{_digest(compiler, words, sources, include)}{suffix}'
-    if not cached.is_file(): _compile(compiler, words, sources, include, cached)
-    return _deliver(cached, out)
+    stem = f'host-{_digest(compiler, words, sources, include)}'
+    return _deliver(_cached(stem, suffix) or _compile(compiler, words, sources, include, stem, suffix), out)
 
 
 def compile_image(
@@ -200,11 +211,11 @@ def compile_image(
     include = [*include, *([folder] if folder not in include else [])]
     words = [*core_flags(compiler.name, core), '-std=gnu11', optimize, *IMAGE_FLAGS, *flags]
     extra = ['-lgcc'] if compiler.name == 'gcc' else []
-    cached = cache_dir()/f'image-{_digest(compiler, words + extra, sources, include, [linker_script])}.elf'
+    stem = f'image-{_digest(compiler, words + extra, sources, include, [linker_script])}'
     # paths in debug information would make the image differ from machine to machine
     words += [f'-ffile-prefix-map={p.parent}=.' for p in sources[:1]]
-    if not cached.is_file(): _compile(compiler, [*words, '-T', str(linker_script), *extra], sources, include, cached)
-    return _deliver(cached, out)
+    words = [*words, '-T', str(linker_script), *extra]
+    return _deliver(_cached(stem, '.elf') or _compile(compiler, words, sources, include, stem, '.elf'), out)
 
 
 def sections(
