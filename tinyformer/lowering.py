@@ -36,7 +36,9 @@ def _lower_weighted(node, layer, shapes, q_in, q_out):
     params, attrs = _weighted(node, layer, q_in, q_out)
     w, x = params['weight'], shapes[node.inputs[0]]
     if node.kind == 'conv3x3': dims, w = dict(zip('hw', x), cin=x[2], cout=len(w), kh=w.shape[2], kw=w.shape[3]), w.transpose(0, 2, 3, 1)
-    elif node.kind == 'depthwise3x3': dims, w = dict(zip('hwc', x), kh=w.shape[2], kw=w.shape[3]), w[:, 0].transpose(1, 2, 0)
+    elif node.kind == 'depthwise3x3':
+        h, w_, c = (1,) * (3 - len(x)) + x           # a vector is a map of one pixel
+        dims, w = dict(h=h, w=w_, c=c, kh=w.shape[2], kw=w.shape[3]), w[:, 0].transpose(1, 2, 0)
     else: dims, w = dict(pixels=math.prod(x[:-1]), cin=x[-1], cout=len(w)), w.reshape(w.shape[:2])
     if 'kh' in dims: dims |= dict(stride=layer.conv['stride'], pad=layer.conv['padding'])
     return {**dims, **attrs}, params | dict(weight=np.ascontiguousarray(w))
