@@ -42,7 +42,7 @@ def test_host_returns_the_reference_bytes(tmp_path, seed):
 BANDED = Arch((17, 12, 3), 7, (Downsample(16, 'conv'), Downsample(12, 'ir', 4), InvertedResidual(12, 5), Transformer(8, 2, 20, 1, 16, True), Downsample(16, 'ir', 3)), 24)
 
 
-@pytest.mark.parametrize('memory', cg.MEMORY)
+@pytest.mark.parametrize('memory', sch.MEMORY)
 @pytest.mark.parametrize('sparsity', (0., .8))
 def test_bands_change_no_byte(tmp_path, memory, sparsity):
     "Odd heights, both strides, a convolution in front, additions and layers over tokens: the arena shrinks, the bytes stay."
