@@ -25,7 +25,7 @@ from .files import owned_folder
 from .graph import Graph, Tensor
 from .hardware import Target
 from .memory_alloc import Plan
-from .schedule import Chain, choose_kernels, find_chains, heights, kept, offsets, plan_arena, reorder, window
+from .schedule import Chain, choose_kernels, find_chains, finds_rows, heights, kept, offsets, plan_arena, reorder, window
 from .toolchain import IMAGE_FLAGS, WARNINGS, core_flags, firmware_dir
 
 # %% ../nbs/08_codegen.ipynb #c011
@@ -111,12 +111,12 @@ def row_offset(
     name:str,    # of a tensor that it reads or writes
 )->str:          # C, to be added to the tensor's address
     "Where row y of the output, or the rows it is made from, lie in what exists of a tensor."
-    op, (k, s, _) = graph.ops[index], window(graph.ops[index])
+    op = graph.ops[index]
     h = heights(graph.ops[chain.first:chain.last + 1])[index - chain.first + (name == op.output)]
     rows, size, ring = kept(graph, chain).get(name, (h, graph.tensors[name].nbytes // h, True))
-    if not ring or (k > s and name != op.output): return ''      # a strip begins with the row that is wanted; a window finds its rows itself
+    if not ring or (name != op.output and finds_rows(op)): return ''      # a strip begins with the row that is wanted
     y = 'y' if rows == h else f'y % {rows}'
-    return f' + {size * (1 if name == op.output else s)} * ({y})'.replace('(y)', 'y')
+    return f' + {size * (1 if name == op.output else window(op)[1])} * ({y})'.replace('(y)', 'y')
 
 # %% ../nbs/08_codegen.ipynb #c070
 def band_call(
@@ -127,7 +127,7 @@ def band_call(
 )->tuple:             # (kernel, integer -> C expression for those that depend on n and y)
     "How an operator's call says that it makes n rows from row y on."
     op, h = graph.ops[index], heights(graph.ops[chain.first:chain.last + 1])[index - chain.first:][:2]
-    if 'kh' in op.attrs: return tk.by_rows(choice.kernel, op), dict(first='y', end='y + n', ring=str(kept(graph, chain).get(op.inputs[0], (h[0],))[0]))
+    if finds_rows(op): return tk.by_rows(choice.kernel, op), dict(first='y', end='y + n', ring=str(kept(graph, chain).get(op.inputs[0], (h[0],))[0]))
     field = next(f for f in ('pixels', 'tokens', 'n', 'h') if f in op.attrs)      # what a kernel that makes rows counts
     per = op.attrs[field] // h[1]
     return choice.kernel, {field: f'{per} * n' if per > 1 else 'n'}

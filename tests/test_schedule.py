@@ -1,0 +1,117 @@
+"""Bands, rings and strips: every window in a chain returns the reference's bytes, and nothing is overwritten that is still wanted."""
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tinyformer import codegen as cg, operators as ops8, schedule as sch
+from tinyformer.graph import Graph, Op, Tensor, check, out_hw, run, run_op
+from tinyformer.hardware import target
+from tinyformer.simulator import run_host
+
+BOARD = replace(target('stm32f746'), flash_bytes=1 << 24, sram_bytes=1 << 22)
+WINDOWS = [(kh, kw, stride, pad) for kh, kw in ((1, 1), (2, 1), (2, 2), (3, 2), (3, 3))
+           for stride in (1, 2, 3, 5) for pad in (0, 1, 2)]
+
+
+class Net:
+    "Builds a graph operator by operator; eight random images run along to keep the codes spread."
+    def __init__(self, shape, seed=0):
+        self.rng = np.random.default_rng(seed)
+        self.tensors, self.ops = {'input': Tensor('input', shape, .05, 3)}, []
+        self.live = {'input': self.rng.integers(-128, 128, (8, *shape), dtype=np.int8)}
+
+    def put(self, kind, inputs, shape, attrs, params=None):
+        name = f'{kind}_{len(self.ops)}'
+        self.tensors[name] = Tensor(name, shape, .05, attrs.get('zp_out', 3))
+        self.ops.append(Op(kind, name, list(inputs), name, attrs, params or {}))
+        self.live[name] = run_op(self.ops[-1], *(self.live[n] for n in inputs)).reshape(8, *shape)
+        return name
+
+    def scaled(self, channels, taps, shape):
+        mult, shift = ops8.requant_params(np.full(channels, 40 / (5000 * taps**.5)))
+        return dict(weight=self.rng.integers(-127, 128, shape, dtype=np.int8), bias=np.zeros(channels, np.int32), mult=mult), shift
+
+    def linear(self, x, shape, kind='pointwise', pixels=None):
+        pixels = pixels or int(np.prod(shape[:-1]))
+        cin, cout = self.tensors[x].nbytes // pixels, int(np.prod(shape)) // pixels
+        params, shift = self.scaled(cout, cin, (cout, cin))
+        return self.put(kind, [x], shape, dict(pixels=pixels, cin=cin, cout=cout, shift=shift, zp_in=self.tensors[x].zero_point, zp_out=3), params)
+
+    def conv(self, x, window, cout=None):
+        "A convolution of any kernel, stride and padding; depthwise without `cout`."
+        (h, w, c), (kh, kw, stride, pad) = self.tensors[x].shape, window
+        params, shift = self.scaled(cout or c, kh * kw * (c if cout else 1), (cout, kh, kw, c) if cout else (kh, kw, c))
+        sizes = dict(cin=c, cout=cout) if cout else dict(c=c)
+        attrs = dict(h=h, w=w, **sizes, kh=kh, kw=kw, stride=stride, pad=pad, shift=shift, zp_in=self.tensors[x].zero_point, zp_out=3)
+        return self.put('conv3x3' if cout else 'depthwise3x3', [x], (*out_hw(attrs), cout or c), attrs, params)
+
+    def add(self, a, b):
+        return self.put('add', [a, b], self.tensors[a].shape, dict(n=self.tensors[a].nbytes, **ops8.add_params(.05, 3, .05, 3, .05, 3)))
+
+    def total(self, x):
+        "Sum of a map with a gain at which one wrong row shows."
+        (h, w, c), sums = self.tensors[x].shape, self.live[x].reshape(8, -1, self.tensors[x].shape[-1]).sum(1)
+        mult, shift = ops8.requant_params(min(.4, 40 / (1 + sums.std())))
+        return self.put('avgpool', [x], (c,), dict(h=h, w=w, c=c, bias=-int(sums.mean()), mult=int(mult), shift=shift, zp_out=3))
+
+    def graph(self, output):
+        graph = Graph(self.tensors, self.ops, 'input', output, 'net')
+        check(graph)
+        return graph
+
+
+def forced(graph, chains, folder):
+    "The model with these chains, whether they help or not."
+    picked = sch.choose_kernels(graph, BOARD)
+    plan = sch.plan_arena(graph, picked, chains=chains)
+    blobs = cg.constants(graph, picked)
+    fw = cg.Firmware(folder, graph, BOARD, 'host', plan, picked, max(plan.peak, plan.align), plan.lower_bound, cg.constant_bytes(blobs),
+                     cg.dense_bytes(graph), chains)
+    cg.write_folder(folder, cg.text_files(fw, blobs, cg.pick_example(graph)), cg.copied_files(fw))
+    return fw
+
+
+def compare(fw, graph, n=4, seed=1):
+    x = np.random.default_rng(seed).integers(-128, 128, (n, *graph.tensors[graph.input].shape), dtype=np.int8)
+    got, want = run_host(fw, x), run(graph, x)
+    print(f'{got.size} bytes compared')
+    assert got.size and (got == want).all(), f'{(got != want).sum()} of {got.size} bytes differ'
+
+
+@pytest.mark.parametrize('first', (False, True))
+def test_every_window_in_a_chain(tmp_path, first):
+    "Kernels under, at and over the stride, with and without padding, not square, depthwise; at the head of a chain and inside."
+    net, sums, chains = Net((13, 9, 4)), [], []
+    for window in WINDOWS:
+        for cout in (4, None) if window[:2] == (3, 3) and window[2] <= 2 and window[3] <= 1 else (4,):
+            start, rows = len(net.ops), 1 + len(sums) % 3
+            y = net.conv('input' if first else net.linear('input', (13, 9, 4)), window, cout)
+            h, w, _ = net.tensors[y].shape
+            y = net.conv(net.linear(y, (h, w, 5)), (3, 3, 1, 1), 4)     # a window whose output goes into a strip before a ring
+            if net.tensors[y].shape[0] > rows: chains.append(sch.Chain(start, len(net.ops) - 1, rows))
+            sums.append(net.total(y))
+    for name in sums[1:]: sums[0] = net.add(sums[0], name)
+    graph = net.graph(sums[0])
+    print(f'{len(chains)} chains')
+    assert len(chains) > 50
+    compare(forced(graph, tuple(chains), tmp_path/'fw'), graph)
+
+
+def test_output_over_an_input_that_a_padded_window_reads(tmp_path):
+    "A 1x1 convolution with padding makes rows from rows above: the sum may not yet be written over them."
+    net = Net((4, 4, 9))
+    x = net.linear('input', (4, 4, 9))
+    y = net.add(net.conv(x, (1, 1, 1, 1), 4), x)
+    graph = net.graph(net.linear(y, (6, 6, 2)))
+    compare(forced(graph, (sch.Chain(1, 2, 1),), tmp_path/'fw'), graph)
+
+
+@pytest.mark.parametrize('memory', ('low', 'least'))
+def test_tokens_that_are_not_rows_of_the_map_before(tmp_path, memory):
+    "The same bytes as 4x5 pixels of 60 and as 30 tokens of 40: a row does not hold whole tokens."
+    net = Net((4, 5, 3))
+    graph = net.graph(net.linear(net.conv('input', (3, 3, 1, 1), 60), (30, 2), 'linear'))
+    fw = cg.generate(graph, BOARD, tmp_path/'fw', memory=memory)
+    assert not any(c.first == 0 for c in fw.chains)
+    compare(fw, graph)
