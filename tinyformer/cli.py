@@ -231,20 +231,25 @@ def cmd_plan(a):
     import json, os
     from tinyformer.files import write_text
     from tinyformer.hardware import parse_bytes
-    from tinyformer.memory_alloc import csv_text, read_csv, solve, validate
+    from tinyformer.memory_alloc import plan, validate
+    from tinyformer.minimalloc import csv_text, read_csv
     capacity = None if a.capacity is None else parse_bytes(a.capacity)
-    plan = solve(read_csv(a.file), a.align, capacity, a.nodes, a.seed, _searching())
-    validate(plan)
+    if a.nodes < 0: raise BadInput(f'--nodes is {a.nodes}: give 0 or more.')
     beside = a.file.with_suffix('.plan.csv')
     out = a.out or (beside if os.access(beside.parent, os.W_OK) else Path(beside.name))
-    write_text(out, csv_text(plan))
+    for option, path in (('--out', out), ('--json', a.json)):
+        if path and Path(path).resolve() == a.file.resolve(): raise BadInput(f'{option} would replace {a.file}: give another name.')
+    found = plan(read_csv(a.file), a.align, capacity, a.nodes, a.seed, _searching())
+    validate(found)
+    write_text(out, csv_text(found))
     if a.json:
-        row = dict(peak=plan.peak, lower_bound=plan.lower_bound, seconds=round(plan.seconds, 3), proven=plan.proven, method=plan.method,
-                   capacity=capacity, seed=a.seed, offsets=plan.offsets)
+        row = dict(peak=found.peak, lower_bound=found.lower_bound, seconds=round(found.seconds, 3), proven=found.proven, method=found.method,
+                   capacity=capacity, seed=a.seed, offsets=found.offsets)
         if a.json == '-': return print(json.dumps(row, indent=1))
         write_text(a.json, json.dumps(row, indent=1) + '\n')
-    print(f"peak {plan.peak:,} bytes, lower bound {plan.lower_bound:,}, {plan.seconds:.2f} s, proven {'yes' if plan.proven else 'no'} ({plan.method})\n"
-          f'offsets: {out}')
+    fixed = sum(i.fixed is not None for i in found.intervals)
+    print(f"peak {found.peak:,} bytes, lower bound {found.lower_bound:,}, {found.seconds:.2f} s, proven {'yes' if found.proven else 'no'} ({found.method})\n"
+          + f'{fixed} of {len(found.intervals)} offsets are those of the column offset\n' * bool(fixed) + f'offsets: {out}')
 
 
 def cmd_evaluate(a):
@@ -336,10 +341,11 @@ def parser(argv):
     _bench_parser(sub)
     what = 'place buffers of fixed life and size in one arena'
     q = sub.add_parser('plan', help=what, description=f'{what[0].upper()}{what[1:]}: a CSV of id,lower,upper,size (MiniMalloc\'s format) gets an offset column.')
-    q.add_argument('file', type=Path, metavar='FILE.csv', help='rows of id,lower,upper,size; a buffer lives from lower up to, not including, upper')
+    q.add_argument('file', type=Path, metavar='FILE.csv', help='rows of id,lower,upper,size; a buffer lives from lower up to, not including, upper (or to the last step in a column end). '
+                   'Columns alignment, gaps, hint and offset are honoured, any other is refused')
     q.add_argument('--capacity', metavar='N', help='bytes there are, such as 1048576 or 1MB: the search stops at a plan that fits, and none is an error (default: as low as can be)')
     q.add_argument('--align', type=int, default=1, metavar='N', help='every offset is a multiple of it (default: 1)')
-    q.add_argument('--nodes', type=int, default=1_000_000, metavar='N', help='steps of the search at most; it never looks at the clock, so every machine makes the same plan (default: %(default)s)')
+    q.add_argument('--nodes', type=int, default=1_000_000, metavar='N', help='steps of each part of the search at most; it never looks at the clock, so every machine makes the same plan (default: %(default)s)')
     q.add_argument('--seed', type=int, default=1, metavar='N', help='of the orders that the search tries (default: 1)')
     q.add_argument('--out', type=Path, metavar='FILE', help='where the rows with their offsets go (default: FILE.plan.csv, in the current folder if that of FILE is read-only)')
     q.add_argument('--json', metavar='FILE', help='write peak, lower bound, seconds, proven and offsets as JSON; - prints them')

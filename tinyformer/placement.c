@@ -1,7 +1,8 @@
-/* Places intervals of fixed life and size below a given height, for the computer that plans, not for the
+/* Places intervals of fixed life and size below given limits, for the computer that plans, not for the
  * device. `memory_alloc` tells the method in words; this is one run of it, from the floor up.
  *
- * Time is cut into sections during which the same intervals are live. A state is the list of intervals that
+ * Time is cut into sections during which the same intervals are live. An interval may rest in between, so it
+ * lives in one or more pieces, each a row of sections. A state is the list of intervals that
  * still wait, each with the lowest address at which it may start, sorted by that address; of those already
  * placed nothing else matters. States lie one behind the other in a pool, so going back costs nothing. */
 #include <stdint.h>
@@ -16,13 +17,17 @@ typedef struct { /* of what waits and lives in a section */
     int32_t floor;  /* lowest start */
     int32_t rest;   /* sum of sizes */
     int32_t top;    /* no plan ends lower */
+    int32_t limit;  /* highest end that one of them may have */
     int32_t ways;   /* intervals that can start at the floor */
     int32_t joined; /* one of them lives in the section before, too */
 } section;
 
 typedef struct {
-    int32_t height, depth;
-    const int32_t *first, *end, *size; /* interval k lives in sections first[k]..end[k]-1 */
+    int32_t height, depth;      /* the highest of all limits; decisions on top of each other */
+    const int32_t *piece;       /* interval k has the pieces piece[k]..piece[k+1]-1 */
+    const int32_t *first, *end; /* a piece lives in the sections first..end-1 */
+    const int32_t *size, *step; /* interval k starts at a multiple of step[k] */
+    const int32_t *limit;       /* and ends at limit[k] at the latest; limits differ by 1 at most */
     const double *priority;
     int32_t *offset;
     int64_t steps, fails, patience;
@@ -30,10 +35,37 @@ typedef struct {
     waiting pool[POOL];
 } search;
 
-static int meet(const search *p, int32_t a, int32_t b) { return p->first[a] < p->end[b] && p->first[b] < p->end[a]; }
+/* First section of an interval, and the one after its last. */
+static int32_t birth(const search *p, int32_t k) { return p->first[p->piece[k]]; }
+static int32_t death(const search *p, int32_t k) { return p->end[p->piece[k + 1] - 1]; }
+
+static int lives(const search *p, int32_t k, int32_t t) {
+    for (int32_t i = p->piece[k]; i < p->piece[k + 1]; i++) if (t >= p->first[i] && t < p->end[i]) return 1;
+    return 0;
+}
+
+static int meet(const search *p, int32_t a, int32_t b) {
+    for (int32_t i = p->piece[a]; i < p->piece[a + 1]; i++) {
+        for (int32_t j = p->piece[b]; j < p->piece[b + 1]; j++) {
+            if (p->first[i] < p->end[j] && p->first[j] < p->end[i]) return 1;
+        }
+    }
+    return 0;
+}
 
 static int twins(const search *p, int32_t a, int32_t b) {
-    return p->first[a] == p->first[b] && p->end[a] == p->end[b] && p->size[a] == p->size[b];
+    const int32_t n = p->piece[a + 1] - p->piece[a];
+    if (n != p->piece[b + 1] - p->piece[b] || p->size[a] != p->size[b]) return 0;
+    if (p->step[a] != p->step[b] || p->limit[a] != p->limit[b]) return 0;
+    for (int32_t i = p->piece[a], j = p->piece[b]; i < p->piece[a + 1]; i++, j++) {
+        if (p->first[i] != p->first[j] || p->end[i] != p->end[j]) return 0;
+    }
+    return 1;
+}
+
+/* The lowest address from `low` up at which interval k may start. */
+static int32_t rounded(const search *p, int32_t k, int32_t low) {
+    return (low + p->step[k] - 1) / p->step[k] * p->step[k];
 }
 
 /* Insertion: a state is nearly sorted already, because few starts differ from those of the state before. */
@@ -51,29 +83,36 @@ static void sort(waiting *w, int32_t n) {
 static int survey(search *p, const waiting *w, int32_t n) {
     for (int32_t i = 0; i < n; i++) {
         const int32_t k = w[i].k, low = w[i].low;
-        for (int32_t t = p->first[k]; t < p->end[k]; t++) {
-            section *s = p->at + t;
-            if (!s->ways) s->floor = low;
-            s->ways += low == s->floor;
-            s->joined |= t > p->first[k];
-            s->rest += p->size[k];
-            s->top = (low > s->top ? low : s->top) + p->size[k];
-            if (s->top > p->height) return p->fails++, 0;
+        if (low + p->size[k] > p->limit[k]) return p->fails++, 0;
+        for (int32_t j = p->piece[k], rest = birth(p, k); j < p->piece[k + 1]; rest = p->end[j++]) {
+            for (int32_t t = rest; t < p->first[j]; t++) p->at[t].joined = 1; /* k comes back after it */
+            for (int32_t t = p->first[j]; t < p->end[j]; t++) {
+                section *s = p->at + t;
+                if (!s->ways) s->floor = low;
+                s->ways += low == s->floor;
+                s->joined |= t > birth(p, k);
+                s->rest += p->size[k];
+                s->top = (low > s->top ? low : s->top) + p->size[k];
+                if (p->limit[k] > s->limit) s->limit = p->limit[k];
+                if (s->top > s->limit) return p->fails++, 0;
+            }
         }
     }
     return 1;
 }
 
 /* Whether a section has room to leave its floor empty. */
-static int may_leave_hole(const search *p, int32_t t) { return p->at[t].floor + p->at[t].rest < p->height; }
+static int may_leave_hole(const search *p, int32_t t) { return p->at[t].floor + p->at[t].rest < p->at[t].limit; }
 
 /* Of the sections with the lowest floor, the one with the fewest ways to go on; a hole is a way too. */
 static int32_t choose(const search *p, const waiting *w, int32_t n) {
     int32_t best = -1, fewest = INT32_MAX;
     for (int32_t i = 0; i < n && w[i].low == w->low; i++) {
-        for (int32_t t = p->first[w[i].k]; t < p->end[w[i].k]; t++) {
-            const int32_t ways = p->at[t].ways + may_leave_hole(p, t);
-            if (p->at[t].floor == w->low && ways < fewest) best = t, fewest = ways;
+        for (int32_t j = p->piece[w[i].k]; j < p->piece[w[i].k + 1]; j++) {
+            for (int32_t t = p->first[j]; t < p->end[j]; t++) {
+                const int32_t ways = p->at[t].ways + may_leave_hole(p, t);
+                if (p->at[t].floor == w->low && ways < fewest) best = t, fewest = ways;
+            }
         }
     }
     return best;
@@ -87,7 +126,7 @@ static int32_t put(search *p, const waiting *w, int32_t n, int32_t k, waiting *o
     for (int32_t i = 0; i < n; i++) {
         if (w[i].k == k) continue;
         out[m] = w[i];
-        if (out[m].low < top && meet(p, k, w[i].k)) out[m].low = top;
+        if (out[m].low < top && meet(p, k, w[i].k)) out[m].low = rounded(p, w[i].k, top);
         m++;
     }
     sort(out, m);
@@ -102,7 +141,7 @@ static void leave_hole(const search *p, const waiting *w, int32_t n, const waiti
         for (int32_t j = 0; j < m; j++) is_refused |= refused[j].k == w[i].k;
         if (!is_refused) continue;
         for (int32_t j = 0; j < n; j++) {
-            const int32_t top = w[j].low + p->size[w[j].k];
+            const int32_t top = rounded(p, w[i].k, w[j].low + p->size[w[j].k]);
             if (j != i && top < next && meet(p, w[i].k, w[j].k)) next = top;
         }
         out[i].low = next;
@@ -123,7 +162,7 @@ static int branch(search *p, waiting *w, int32_t n) {
     int32_t m = 0;
     for (int32_t i = 0; i < n && w[i].low == w->low; i++) {
         const int32_t k = w[i].k;
-        if (t < p->first[k] || t >= p->end[k]) continue;
+        if (!lives(p, k, t)) continue;
         int32_t j = m++;
         for (; j && p->priority[choice[j - 1].k] < p->priority[k]; j--) choice[j] = choice[j - 1];
         choice[j] = w[i];
@@ -149,8 +188,8 @@ static int branch(search *p, waiting *w, int32_t n) {
 static int descend(search *p, waiting *w, int32_t n) {
     int32_t from = MAX_N, end = 0;
     for (int32_t i = 0; i < n; i++) {
-        if (p->first[w[i].k] < from) from = p->first[w[i].k];
-        if (p->end[w[i].k] > end) end = p->end[w[i].k];
+        if (birth(p, w[i].k) < from) from = birth(p, w[i].k);
+        if (death(p, w[i].k) > end) end = death(p, w[i].k);
     }
     for (int32_t t = from; t < end; t++) p->at[t] = (section){0};
     if (!survey(p, w, n)) return 0;
@@ -158,7 +197,7 @@ static int descend(search *p, waiting *w, int32_t n) {
         waiting *part = w + n;
         int32_t m = 0;
         for (to = from + 1; to < end && p->at[to].joined; to++) {}
-        for (int32_t i = 0; i < n; i++) if (p->first[w[i].k] >= from && p->first[w[i].k] < to) part[m++] = w[i];
+        for (int32_t i = 0; i < n; i++) if (birth(p, w[i].k) >= from && birth(p, w[i].k) < to) part[m++] = w[i];
         const int found = m ? branch(p, part, m) : 1;
         if (found != 1) return found;
     }
@@ -167,18 +206,29 @@ static int descend(search *p, waiting *w, int32_t n) {
 
 int32_t tfm_place_bytes(void) { return (int32_t)sizeof(search); }
 
-/* One run below `height` for n intervals of sections first[k]..end[k]-1, both at most MAX_N; the height and each
- * size at most 2^29. Of the intervals that could rest at one place the highest priority is tried first; the run
- * ends after `patience` dead ends. `memory` has tfm_place_bytes(). Returns 1 with the offsets filled in, 0 when
- * no plan exists, -1 when patience ran out, -2 for sizes out of range. */
-int32_t tfm_place(void *memory, int32_t n, int32_t height, const int32_t *first, const int32_t *end, const int32_t *size,
-                  const double *priority, int64_t patience, int32_t *offset, int64_t *steps) {
+/* One run for n intervals. Interval k has the pieces piece[k]..piece[k+1]-1, in the order of time; a piece lives in
+ * the sections first..end-1. There are at most MAX_N intervals, pieces of one and sections. Interval k starts at a
+ * multiple of step[k] and ends at limit[k] at the latest; sizes, steps and limits are at most 2^29, and limits
+ * differ by 1 at most. Of the intervals that could rest at one place the highest priority is tried first; the run
+ * ends after `patience` dead ends. `memory` has tfm_place_bytes(). Returns 1 with the offsets filled in, 0 when no
+ * plan exists, -1 when patience ran out, -2 for arguments out of range. */
+int32_t tfm_place(void *memory, int32_t n, const int32_t *piece, const int32_t *first, const int32_t *end,
+                  const int32_t *size, const int32_t *step, const int32_t *limit, const double *priority,
+                  int64_t patience, int32_t *offset, int64_t *steps) {
     search *p = memory;
-    if (n < 0 || n > MAX_N || height < 0 || height > 1 << 29) return -2;
-    p->height = height, p->first = first, p->end = end, p->size = size, p->priority = priority, p->offset = offset;
+    if (n < 0 || n > MAX_N) return -2;
+    p->piece = piece, p->first = first, p->end = end, p->size = size, p->step = step, p->limit = limit;
+    p->priority = priority, p->offset = offset, p->height = 0;
     p->depth = 0, p->steps = 0, p->fails = 0, p->patience = patience;
     for (int32_t k = 0; k < n; k++) {
-        if (first[k] < 0 || first[k] >= end[k] || end[k] > MAX_N || size[k] < 1 || size[k] > 1 << 29) return -2;
+        if (size[k] < 1 || size[k] > 1 << 29 || step[k] < 1 || step[k] > 1 << 29) return -2;
+        if (limit[k] < 0 || limit[k] > 1 << 29 || limit[k] - limit[0] > 1 || limit[0] - limit[k] > 1) return -2;
+        if (piece[k] >= piece[k + 1] || piece[k + 1] - piece[k] > MAX_N) return -2;
+        for (int32_t j = piece[k]; j < piece[k + 1]; j++) {
+            const int32_t before = j > piece[k] ? end[j - 1] : 0;
+            if (first[j] < before || first[j] >= end[j] || end[j] > MAX_N) return -2;
+        }
+        if (limit[k] > p->height) p->height = limit[k];
         p->pool[k] = (waiting){k, 0};
     }
     const int found = descend(p, p->pool, n);
