@@ -122,7 +122,7 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path):
     r = subprocess.run([sys.executable, '-c', LIMITED, 'search', '--out', 'run', *SHORT], cwd=tmp_path, capture_output=True, text=True)
     assert r.returncode == 1 and 'tinyformer: cannot write' in r.stderr and 'Traceback' not in r.stderr, r.stderr
     left = sorted(p.name for p in (tmp_path/'run').iterdir())
-    assert left == ['run.json'], left
+    assert left == ['.tinyformer', 'run.json'], left
 
 
 def test_model_over_flash_or_sram(refused, model):
@@ -169,6 +169,130 @@ def test_debug_shows_the_traceback():
 def test_missing_compiler_gives_the_install_command(refused, model, monkeypatch):
     monkeypatch.setenv('PATH', os.devnull)
     refused('compile', model, '--cc', 'gcc', words=['nstall'])
+
+
+# ---- nothing that a person made is lost
+
+def snapshot(folder): return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob('*')) if p.is_file()}
+
+
+def test_a_model_is_not_turned_into_a_folder(refused, model):
+    whole = model.read_bytes()
+    refused('compile', model, '--out', model, words=['random.tfm is a file'])
+    refused('simulate', model, '--out', model, words=['random.tfm is a file'])
+    assert model.read_bytes() == whole
+
+
+def test_a_folder_with_a_plan_of_somebody_else_is_left_alone(refused, model, tmp_path):
+    (tmp_path/'garden').mkdir()
+    (tmp_path/'garden'/'plan.json').write_text('roses')
+    (tmp_path/'garden'/'seeds.txt').write_text('precious')
+    before = snapshot(tmp_path)
+    refused('compile', model, '--out', 'garden', words=['not generated here'])
+    assert snapshot(tmp_path) == before
+
+
+def test_edits_in_the_firmware_folder_stay(say, refused, model, tmp_path):
+    assert say('compile', model)[0] == 0
+    fw = tmp_path/'random_firmware'
+    with open(fw/'model.c', 'a') as f: f.write('/* mine */')
+    (fw/'notes.txt').write_text('mine')
+    before = snapshot(tmp_path)
+    for command in ('compile', 'simulate'): refused(command, model, words=['model.c (changed)', 'notes.txt', 'Move it away'])
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize('extra', [[], ['--fresh']])
+def test_a_run_in_the_folder_of_somebody_else(refused, tmp_path, extra):
+    "Files of the names that a run uses are neither taken for its results nor replaced nor removed."
+    mine = tmp_path/'mine'
+    (mine/'rank'/'7').mkdir(parents=True)
+    for name in ('train.json', 'report.json', 'report.md', 'model.tfm', 'rank/notes.txt', 'rank/7/train.json', 'supernas.json'): (mine/name).write_text('mine')
+    before = snapshot(mine)
+    refused('demo', '--out', 'mine', *SHORT, *extra, words=['did not write', 'supernas.json'])
+    left = snapshot(mine)
+    assert {n: left.pop(n) for n in before} == before and set(left) <= {'run.json', '.tinyformer'}
+
+
+def test_a_foreign_result_does_not_count_as_done(refused, tmp_path):
+    refused('search', '--sram', '1KB', '--out', 'run')
+    (tmp_path/'run'/'train.json').write_text('{"val_accuracy": 1.0}')
+    refused('train', 'run', words=['train.json', 'did not write'])
+    refused('train', 'run', '--again', words=['train.json', 'did not write'])
+    refused('search', '--sram', '1KB', '--out', 'run', '--fresh', words=['train.json', 'did not write'])
+    assert (tmp_path/'run'/'train.json').read_text() == '{"val_accuracy": 1.0}'
+
+
+@pytest.mark.parametrize('option', ['--json', '--report'])
+def test_a_result_does_not_replace_what_somebody_made(say, refused, model, images, tmp_path, option):
+    (tmp_path/'thesis.txt').write_text('precious')
+    (tmp_path/'notes.json').write_text('{"about": "mine"}')
+    before = snapshot(tmp_path)
+    for target, words in ((model, 'would replace what the command reads'), (images, 'would replace'), ('thesis.txt', 'would be lost'), ('notes.json', 'would be lost')):
+        refused('evaluate', model, '--data', images, '--images', 2, option, target, words=[words])
+    assert snapshot(tmp_path) == before
+    for _ in range(2): assert say('evaluate', model, '--data', images, '--images', 2, '--json', 'new.json')[0] == 0     # an earlier result is replaced
+
+
+def test_a_bench_result_does_not_replace_what_somebody_made(refused, tmp_path):
+    (tmp_path/'thesis.txt').write_text('precious')
+    for option in ('--json', '--record'): refused('bench', option, 'thesis.txt', words=['would be lost'])
+    assert (tmp_path/'thesis.txt').read_text() == 'precious'
+
+
+# ---- settings are checked before anything is written
+
+NUMBERS = dict(supernets='0 -1', trials='0 1000001', seed='-1 4294967296', supernet_epochs='0', float_epochs='-3', prune_epochs='0', qat_epochs='100001',
+               max_drop='nan -0.1 1.1 inf', max_instructions='-1', batch_size='0', lr='nan 0 -1 inf', threads='0 100000', lo='nan -1 1', hi='nan inf 2 0')
+
+
+@pytest.mark.parametrize('name, value', [(n, v) for n, values in NUMBERS.items() for v in values.split()])
+def test_a_number_that_makes_no_sense_is_refused_at_once(refused, tmp_path, name, value):
+    line = refused('demo', f"--{name.replace('_', '-')}", value, words=[])
+    assert name in line or 'λ_lo' in line
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize('argv', [['--dataset', 'digit'], ['--space', 'none.json'], ['--target', 'none'], ['--flash', '1KB', '--flash', 'x'], ['--sampler', 'dice']])
+def test_nothing_is_written_before_the_settings_are_checked(refused, tmp_path, argv):
+    refused('demo', '--out', 'new', *argv)
+    assert list(tmp_path.iterdir()) == []
+    refused('search', '--sram', '1KB', '--out', 'run')
+    before = snapshot(tmp_path)
+    refused('search', '--out', 'run', '--fresh', *argv)
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize('argv', [
+    'bench --cin 0', 'bench --h -1', 'bench --w 40000', 'bench --heads 0', 'bench --stride 0', 'bench --seed -1', 'bench --sparsity nan', 'bench --sparsity 0 1.5',
+    'bench --sparsity -1', 'bench --cin 32767 --cout 32767', 'bench --tokens 32767 --cin 32767', 'bench --op nothing', 'bench --suite none', 'bench --objective fun',
+    'search --workers 0', 'search --workers 100000', 'rank none --models 0', 'simulate random.tfm --images -1', 'evaluate random.tfm --images 0',
+    'evaluate random.tfm --images -1', 'evaluate random.tfm --compare -1', 'evaluate random.tfm --report r.json --device-images 0', 'evaluate random.tfm --on mars'])
+def test_options_of_other_commands_are_checked_too(refused, model, argv, tmp_path):
+    before = snapshot(tmp_path)
+    refused(*argv.split())
+    assert snapshot(tmp_path) == before
+
+
+def test_an_option_that_a_run_folder_would_ignore_is_refused(refused, tmp_path):
+    refused('search', '--sram', '1KB', '--out', 'run')
+    refused('compile', 'run', '--memory', 'least', words=['--memory is for a model file'])
+    refused('simulate', 'run', '--out', 'elsewhere', words=['--out is for a model file'])
+
+
+# ---- strangers
+
+def test_escape_sequences_of_a_stranger_are_shown_and_not_obeyed(say, tmp_path):
+    g = random_graph(0)
+    g.name = 'x\x1b[31m\x1b]0;owned\x07'
+    save(g, tmp_path/'evil.tfm')
+    x = np.zeros((2, *g.tensors[g.input].shape), np.uint8)
+    np.savez(tmp_path/'i.npz', x_test=x, y_test=np.zeros(2, int))
+    np.savez(tmp_path/'wrong.npz', x_test=x[:, :-1], y_test=np.zeros(2, int))
+    for data in ('i.npz', 'wrong.npz', 'none.npz'):
+        _, out, err = say('evaluate', 'evil.tfm', '--data', data)
+        assert not set('\x1b\x07') & set(out + err)
+    assert r'\x1b[31m' in say('evaluate', 'evil.tfm', '--data', 'i.npz')[1]
 
 
 # ---- evaluate and zoo

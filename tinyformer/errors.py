@@ -71,3 +71,15 @@ class RunFolderError(TinyFormerError):
 
 class StorageError(TinyFormerError):
     "The storage that a search shares with other machines cannot be opened, or went away."
+
+
+def check_number(
+    name, # of the setting or option
+    value, # what was given
+    least, # number
+    most,  # number of the same type
+):
+    "Raise `BadInput` unless a number, not nan, lies between two others, which are allowed."
+    broken = isinstance(least, float) or isinstance(most, float)
+    if isinstance(value, (int, float) if broken else int) and not isinstance(value, bool) and least <= value <= most: return
+    raise BadInput(f"{name} is {value!r}: it must be a {'' if broken else 'whole '}number from {least:,} to {most:,}.")

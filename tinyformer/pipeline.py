@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['ROAD', 'OTHERS', 'RANGES', 'COMMAND', 'STEPS', 'FILES', 'LEFT', 'WEIGHTS', 'SIZES_OF', 'NET_COLUMNS', 'plot_road',
-           'RunConfig', 'defaults', 'typed', 'budget', 'check_number', 'settings', 'spaces_for', 'check_run', 'Run',
-           'command', 'result', 'step', 'do', 'forget', 'save_figure', 'step_supernas', 'save_weights', 'load_weights',
+           'RunConfig', 'defaults', 'typed', 'budget', 'settings', 'spaces_for', 'check_run', 'Run', 'command',
+           'result', 'step', 'do', 'forget', 'save_figure', 'step_supernas', 'save_weights', 'load_weights',
            'weights_of', 'step_supernet', 'step_sparsenas', 'step_train', 'step_prune', 'check_drop', 'step_quantize',
            'step_compile', 'check_speed', 'plot_profile', 'step_simulate', 'compare_qemu', 'report_data',
            'closing_table', 'plot_stages', 'kernel_table', 'report_markdown', 'step_report', 'go', 'evenly',
@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from fastcore.basics import patch
 from .errors import (AccuracyDropped, BadInput, CorruptModel, RunFolderError,
-                               TinyFormerError, TooSlow)
+                               TinyFormerError, TooSlow, check_number)
 from .files import (atomic_path, changed, claim, finished, read_marker, record, remove,
                               remove_folder, write_json, write_text)
 from .provenance import versions
@@ -69,7 +69,7 @@ class RunConfig:
     "Every setting of a run; a run folder belongs to exactly one of these."
     dataset: str = 'digits'  # digits, cifar10, cifar100, svhn, fashion_mnist, or a name of your own
     target: str = 'stm32f746'  # board, see `tinyformer targets`
-    flash: str = '42KB'  # limit for code and weights, 32KB or 1MB (1 KB = 1024 bytes); '' is all
+    flash: str = '42KB'  # limit for code and weights (1 KB = 1024 bytes); '' is all
     sram: str = '16KB'  # limit for arena, variables and stack, as 16KB; '' is all
     space: str = ''  # digits, small, middle, large, sizes (all 3), FILE.json; '' goes by the images
     lo: float = LAMBDA_LO  # λ_lo: least share of the flash a path should use, 0 to 1
@@ -121,18 +121,6 @@ RANGES = dict(  # setting → least and most
     supernet_epochs=(1, 100_000), float_epochs=(1, 100_000), prune_epochs=(1, 100_000),
     qat_epochs=(1, 100_000), max_instructions=(0, 10**15), batch_size=(1, 1_000_000),
     lr=(1e-9, 10.), threads=(1, 256))
-
-def check_number(
-    name: str,  # of the setting
-    value: object,  # what was given
-    least: object,  # number
-    most: object,  # number of the same type
-):
-    "Raise `BadInput` unless a number, not nan, lies between two others, which are allowed."
-    kind = (int, float) if isinstance(most, float) else int
-    if isinstance(value, kind) and not isinstance(value, bool) and least <= value <= most: return
-    what = 'a number' if isinstance(most, float) else 'a whole number'
-    raise BadInput(f'{name} is {value!r}: it must be {what} from {least:,} to {most:,}.')
 
 # %% ../nbs/21_pipeline.ipynb #c015a
 def settings(

@@ -62,26 +62,28 @@ ROOM = 2**30 # bytes of flash and SRAM that the host has for a model
 @dataclass(frozen=True)
 class Setting:
     "What decides the C of a model."
-    target:str='stm32f746' # name of a board
-    flash:str='' # tighter flash limit, such as 512KB
-    sram:str='' # tighter SRAM limit
-    cc:str='auto' # 'auto', 'zig' or 'gcc'
-    objective:str='bytes' # kernels for the smallest weights, or for 'speed'
-    memory:str='low' # 'fast', 'low' or 'least': see `schedule.find_chains`
+    target:str='stm32f746' # board, see `tinyformer targets`
+    flash:str='' # tighter flash limit, such as 512KB (default: what the target has)
+    sram:str='' # tighter SRAM limit, such as 128KB (default: what the target has)
+    cc:str='auto' # compiler: zig or gcc; auto takes arm-none-eabi-gcc where there is one, else zig
+    objective:str='bytes' # kernels are chosen for the smallest weights (bytes), or for speed
+    memory:str='low' # layers run in bands: fast never, low where that costs little, least wherever it saves
 
     def board(self):
         "The target with its budget."
-        return board_named(self.target).with_budget(flash_bytes=parse_bytes(self.flash) if self.flash else None,
-                                                    sram_bytes=parse_bytes(self.sram) if self.sram else None)
+        limit = lambda size: parse_bytes(size) if size else None
+        return board_named(self.target).with_budget(flash_bytes=limit(self.flash), sram_bytes=limit(self.sram))
 
     def firmware(self, graph:Graph, # the model
                  folder:Path, # where to put the C project
                  port:str=None, # 'host', or None for the board's own
+                 choices:dict=None, # op name → Choice that replaces the automatic one
                 ): # a `codegen.Firmware`
         "Generate the C. On the host, memory is no limit."
         t = self.board()
-        return generate(graph, replace(t, flash_bytes=ROOM, sram_bytes=ROOM) if port == 'host' else t, folder, port=port,
-                        objective=self.objective, memory=self.memory)
+        if port == 'host': t = replace(t, flash_bytes=ROOM, sram_bytes=ROOM)
+        return generate(graph, t, folder, port=port, choices=choices, objective=self.objective,
+                        memory=self.memory)
 
 # %% ../nbs/22_zoo.ipynb #c016
 def threads()->int: # 1 to 4
