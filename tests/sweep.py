@@ -12,15 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyformer import bench, graph as tg, kernels as tk
+from tinyformer import bench, graph as tg, kernels as tk, operators
 from tinyformer.errors import BadInput, SimulationFailed
 from tinyformer.simulator import Emulator
 from tinyformer.toolchain import WARNINGS, compile_host, compile_image, find_qemu
 
 RUNNER = tk.FIRMWARE/'tests'/'run_cases.c'
 
-OPERATORS = {}      # name of an operator -> its kernels
-for _k in tk.CATALOGUE: OPERATORS.setdefault(re.match(r'tfm_(\w+?)_s8', _k.name)[1], []).append(_k)
+OPERATORS = {}      # what the C functions of some kinds are named after -> its kernels
+for _k in tk.CATALOGUE: OPERATORS.setdefault(operators.OPERATORS[_k.kinds[0]].call.name, []).append(_k)
 
 BY_ROWS = {k.name: tk.by_rows(k, bench.make_op(k.kinds[0])) for k in tk.CATALOGUE if k.rows}     # the forms that make some rows of the output
 TABLE = [*tk.CATALOGUE, *BY_ROWS.values()]
@@ -39,9 +39,10 @@ def draw_shape(rng, kind):
     "Sizes around the tile and the word, zero points at the ends of the range, every sparsity. Few cases are large: small ones have the corners."
     while True:
         shape = _draw_shape(rng, kind)
-        taps = shape.get('k', 1)**2 * (shape['cout'] if kind not in ('depthwise3x3', 'avgpool', 'maxpool2x2', 'add', 'layernorm', 'softmax') else 1)
-        work = (shape.get('tokens') or shape['h'] * shape['w']) * shape['cin'] * taps
-        if kind in ('attention', 'matmul_qk', 'matmul_av'): work = 2 * shape['tokens']**2 * shape['cin']
+        attrs = operators.OPERATORS[kind].attrs
+        work = (shape.get('tokens') or shape['h'] * shape['w']) * shape['cin'] * shape.get('k', 1)**2
+        if 'cout' in attrs: work *= shape['cout']
+        if 'heads' in attrs: work = 2 * shape['tokens']**2 * shape['cin']
         if work < 4000 or rng.random() < 1000 / work: return shape
 
 
@@ -52,13 +53,14 @@ def _draw_shape(rng, kind):
         if rng.random() < .05: c, n = int(rng.choice(LONG)), min(n, 3)
         if len({p, c, n}) == 3 and (h != w or h == 1): break
     shape = dict(cin=c, cout=n, sparsity=float(rng.choice(SPARSITIES)), seed=int(rng.integers(1 << 30)))
-    if kind in ('conv3x3', 'depthwise3x3'):
+    attrs = operators.OPERATORS[kind].attrs
+    if 'kh' in attrs:
         k, pad = int(rng.choice([1, 2, 3, 3, 3, 5])), int(rng.choice([0, 1, 1, 2, 3]))
         if h + 2*pad < k or w + 2*pad < k: pad = k // 2 + 1
         return dict(shape, h=h, w=w, k=k, pad=pad, stride=int(rng.choice([1, 1, 2, 3])), cin=min(c, 60))
     if kind == 'maxpool2x2': return dict(shape, h=2*h, w=2*w)
-    if kind == 'avgpool': return dict(shape, h=h, w=w)
-    if kind in ('attention', 'matmul_qk', 'matmul_av'):
+    if 'h' in attrs: return dict(shape, h=h, w=w)
+    if 'heads' in attrs:
         heads = int(rng.choice([1, 2, 3]))
         return dict(shape, tokens=p, heads=heads, cin=heads * int(rng.integers(1, 18)))
     return dict(shape, tokens=p)
@@ -80,8 +82,8 @@ def draw_op(rng, kind, block):
     "A random operator; now and then with empty channels, long gaps, a pre-shift, no bias, or multipliers that saturate everything."
     op = bench.make_op(kind, block=block, **draw_shape(rng, kind))
     p, a = op.params, op.attrs
-    if 'weight' in p and kind != 'depthwise3x3':
-        if p['weight'][0].size > 126: p['weight'] = far_apart(rng, p['weight'], block) if rng.random() < .7 else p['weight']
+    if 'cout' in a:
+        if p['weight'][0].size > 126 and rng.random() < .7: p['weight'] = far_apart(rng, p['weight'], block)
         if rng.random() < .3: p['weight'][rng.random(len(p['weight'])) < .4] = 0
         if rng.random() < .2: p['weight'] = np.where(p['weight'] != 0, np.int8(rng.choice([-127, 127])), np.int8(0))
     if 'mult' in p and rng.random() < .2:
@@ -104,7 +106,7 @@ def draw(rng, kinds, images):
 def band(rng, op, xs, want):
     "The same operator for some rows of its output: its input a ring of as many rows as are needed, or more. The rest of the ring is noise."
     a = op.attrs
-    oh = (a['h'] + 2*a['pad'] - a['kh']) // a['stride'] + 1
+    oh, _ = operators.out_hw(a)
     first = int(rng.integers(oh))
     end = int(rng.integers(first, oh)) + 1
     rows = range(max(0, first*a['stride'] - a['pad']), min(a['h'], (end - 1)*a['stride'] - a['pad'] + a['kh']))
@@ -148,12 +150,7 @@ def _words(kernel, op, block):
         elif what == 'int': yield number(name, value)
         else:
             yield STRUCT, 0, 0, 0
-            for field, kind, v in value: yield array(field, v) if kind == '*' else number(field, op.attrs.get(field, v))
-
-
-def may_alias(op):
-    "Whether the sizes allow what the kernel allows."
-    return op.kind != 'depthwise3x3' or [op.attrs[k] for k in ('kh', 'kw', 'stride', 'pad')] == [3, 3, 1, 1]
+            for field, type, v in value: yield array(field, v) if type == 'array' else number(field, op.attrs.get(field, v))
 
 
 def calls(kernels, op):
@@ -161,7 +158,7 @@ def calls(kernels, op):
     for k in kernels:
         if op.kind not in k.kinds: continue
         for block in (1, 2, 4) if k.format == 'rle' else (0,):
-            for alias in (-1, *(k.in_place if may_alias(op) else ())): yield k, block, alias
+            for alias in (-1, *tk.may_overwrite(k, op)): yield k, block, alias
 
 
 def pack(op, xs, want, kernels, check):
@@ -193,39 +190,54 @@ def pack(op, xs, want, kernels, check):
 
 # ---- the table of kernels, written from the catalogue
 
+def _c_value(i, type):
+    "Argument number i as C: a pointer, or a number of its width."
+    return f'a[{i}].p' if type == 'array' else f'a[{i}].i' if type == 'int64' else f'(int32_t)a[{i}].i'
+
+
+def _c_arguments(k):
+    "(structure -> (its pointer, its definition), argument list) of one kernel: a structure's fields follow its a[n]."
+    structs, words, n = {}, [], 0
+    for what, name in k.args:
+        if what == 'struct':
+            fields = [_c_value(n + 1 + i, type) for i, (_, type) in enumerate(tk.STRUCTS[name])]
+            structs[name] = f'a[{n}].p ? &s{n} : NULL', f"const {name} s{n} = {{{', '.join(fields)}}};"
+            words.append(structs[name][0])
+            n += 1 + len(fields)
+        elif what == 'scratch':
+            words += [_c_value(n, 'array'), _c_value(n + 1, 'int32')]
+            n += 2
+        else:
+            words.append(_c_value(n, 'int32' if what == 'int' else 'array'))
+            n += 1
+    return structs, ', '.join(words)
+
+
+def _c_call(k):
+    "C that calls kernel k."
+    structs, words = _c_arguments(k)
+    return [*(made for _, made in structs.values()), f'return {k.name}({words});']
+
+
+def _c_need(k):
+    "C that asks how much scratch kernel k needs."
+    if not k.scratch: return ['return 0;']
+    pointer, made = _c_arguments(k)[0][k.dims]
+    return [made, f'return {k.scratch}({pointer});']
+
+
+def _c_function(head, lines):
+    "A C function that does what `lines` says for the kernel whose number it is given."
+    cases = []
+    for i, k in enumerate(TABLE): cases += [f'    case {i}: {{', *(f'        {line}' for line in lines(k)), '    }']
+    return '\n'.join([f'{head} {{', '    (void)a;', '    switch (kernel) {', *cases, '    default: return -1;', '    }', '}'])
+
+
 def table():
-    "kernel_table.h: one line of C for each kernel, so that a new one needs no hand."
-    header = (tk.FIRMWARE/'include'/'tfm_kernels.h').read_text()
-    def line(k):
-        "(structures, argument list) of one kernel: an argument is a[n], a structure's fields follow it."
-        structs, words, n = {}, [], 0
-        for word in k.args.split():
-            if word[0] == '&':
-                fields = tk.STRUCTS[word[1:]].split()
-                values = (f'a[{i}].p' if f[0] == '*' else f'a[{i}].i' if f[0] == '%' else f'(int32_t)a[{i}].i' for i, f in enumerate(fields, n + 1))
-                structs[word[1:]] = f'a[{n}].p ? &s{n} : NULL', f"const {word[1:]} s{n} = {{{', '.join(values)}}};"
-                words.append(structs[word[1:]][0])
-                n += 1 + len(fields)
-            elif word == 'scratch':
-                words.append(f'a[{n}].p, (int32_t)a[{n+1}].i')
-                n += 2
-            else:
-                words.append(f'a[{n}].p' if word == 'out' or word[:2] == 'in' or word in ARRAYS else f'(int32_t)a[{n}].i')
-                n += 1
-        return structs, ', '.join(words)
-    def function(head, body):
-        cases = (f'    case {i}: {{\n{body(k, *line(k))}\n    }}' for i, k in enumerate(TABLE))
-        return '\n'.join([head, '    (void)a;', '    switch (kernel) {', *cases, '    default: return -1;', '    }', '}'])
-    def run(k, structs, words): return '\n'.join(['        ' + s for _, s in structs.values()] + [f'        return {k.name}({words});'])
-    def need(k, structs, _):
-        if not k.scratch: return '        return 0;'
-        types = re.findall(r'const (\w+) \*', re.search(rf'\b{k.scratch}\(([^)]*)\)', header)[1])
-        return '\n'.join(['        ' + structs[t][1] for t in types] + [f"        return {k.scratch}({', '.join(structs[t][0] for t in types)});"])
-    return '\n\n'.join([f'#define TABLE_KERNELS {len(TABLE)}', function('static int call_kernel(int32_t kernel, const arg *a) {', run),
-                        function('static int32_t need_kernel(int32_t kernel, const arg *a) {', need)]) + '\n'
-
-
-ARRAYS = {'weight', 'table', 'gamma', 'beta'}   # arguments of a kernel itself that are arrays
+    "kernel_table.h: C for each kernel of the catalogue, so that a new one needs no hand."
+    return '\n\n'.join([f'#define TABLE_KERNELS {len(TABLE)}',
+                        _c_function('static int call_kernel(int32_t kernel, const arg *a)', _c_call),
+                        _c_function('static int32_t need_kernel(int32_t kernel, const arg *a)', _c_need)]) + '\n'
 
 
 @functools.lru_cache(None)

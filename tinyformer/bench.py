@@ -6,17 +6,18 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from tinyformer import codegen, cycles, graph as tg, kernels as tk, lowering, operators as qz, simulator
+from tinyformer import codegen, cycles, graph as tg, kernels as tk, lowering, operators, simulator
 from tinyformer.errors import BadInput, SimulationFailed
 from tinyformer.files import write_json, write_text
 from tinyformer.graph import Op
 from tinyformer.hardware import target
+from tinyformer.operators import OPERATORS, random_instance, random_weights
 from tinyformer.peers import SPARSITIES, made_by, peers, ratio, times
 from tinyformer.rle_encoding import BLOCKS, stream_bytes
 from tinyformer.simulator import Emulator
 from tinyformer.toolchain import WARNINGS, compile_image, find_compiler
 
-OPS = ('pointwise', 'linear', 'conv3x3', 'depthwise3x3', 'fully_connected', 'layernorm', 'add', 'avgpool', 'maxpool2x2', 'attention', *tg.STEPS)
+OPS = tuple(OPERATORS)
 "Kinds of operator that `measure` knows."
 
 KEYS = ('op', 'h', 'w', 'cin', 'cout', 'tokens', 'heads', 'stride', 'sparsity', 'block', 'kernel', 'macs', 'instructions', 'est_cycles',
@@ -35,90 +36,15 @@ def block_number(
     return n
 
 
-def random_weights(
-    rng,             # numpy Generator
-    rows:int,        # output channels
-    taps:int,        # kernel positions
-    cin:int,         # input channels
-    sparsity:float,  # share of blocks cleared, exact up to rounding
-    block:int=4,     # block that is cleared as a whole
-    low:int=-127,    # smallest weight
-)->np.ndarray: # int8 [rows, taps, cin]; no zero in a kept block
-    "Weights with an exact share of random blocks cleared."
-    if not 0 <= sparsity <= 1: raise BadInput(f'sparsity {sparsity} is not between 0 and 1')
-    n = -(-cin // block)
-    keep = np.zeros(rows * taps * n, bool)
-    keep[rng.permutation(keep.size)[:round(keep.size * (1 - sparsity))]] = True
-    w = rng.integers(1, 128, (rows, taps, cin)) * rng.choice([-1, 1], (rows, taps, cin))
-    return np.where(np.repeat(keep.reshape(rows, taps, n), block, 2)[:, :, :cin], w, 0).astype(np.int8)
-
-
-def _quant(rng, w, zp_in):
-    "Folded bias and multipliers that spread the output over int8, saturation included."
-    spread = 74 * np.sqrt((w.astype(float)**2).sum(1)) + 300
-    mult, shift = qz.requant_params(60 / spread * rng.uniform(0.3, 2, len(w)))
-    bias = rng.normal(0, spread) - zp_in * w.sum(1, dtype=np.int64)
-    return dict(bias=np.round(bias).astype(np.int32), mult=mult), shift
-
-
-def _zero_point(rng): return int(rng.choice([-128, 127, 0, int(rng.integers(-128, 128))]))
-
-
 def make_op(
-    kind:str,           # one of `OPS`
-    h:int=8,            # input height
-    w:int=8,            # input width
-    cin:int=16,         # input channels; channels of operators that keep them; width of attention
-    cout:int=None,      # output channels; None = cin
-    tokens:int=None,    # rows of linear, layernorm and attention; None = h * w
-    heads:int=4,        # attention heads
-    stride:int=1,       # of convolutions
-    sparsity:float=0.,  # share of blocks cleared
-    block=4,            # block that is cleared as a whole
-    seed:int=0,         # of weights and constants
-    k:int=3,            # kernel height and width of convolutions
-    pad:int=None,       # padding; None = k // 2
+    kind:str,      # one of `OPS`
+    seed:int=0,    # of weights and constants
+    block=None,    # block that is cleared as a whole, as `block_number` takes it; None or dense = 4
+    **shape,       # sizes: the fields of `operators.Shape`
 )->Op: # inputs 'x0', 'x1', ..., output 'y'
     "An operator with random weights and constants."
-    rng, cout, block = np.random.default_rng(seed), cout or cin, block_number(block) or 4
-    pixels, pad, op = tokens or h*w, k//2 if pad is None else pad, Op(kind, kind, ['x0'], 'y', {})
-    zp_in, zp_out = _zero_point(rng), _zero_point(rng)
-    if kind in ('pointwise', 'linear', 'fully_connected', 'conv3x3'):
-        conv, pixels = kind == 'conv3x3', 1 if kind == 'fully_connected' else pixels
-        weight = random_weights(rng, cout, k*k if conv else 1, cin, sparsity, block)
-        op.params, shift = _quant(rng, weight.reshape(cout, -1), zp_in)
-        op.params['weight'] = weight.reshape(cout, k, k, cin) if conv else weight[:, 0]
-        shape = dict(h=h, w=w, cin=cin, cout=cout, kh=k, kw=k, stride=stride, pad=pad) if conv else dict(pixels=pixels, cin=cin, cout=cout)
-        op.attrs = dict(**shape, shift=shift, zp_in=zp_in, zp_out=zp_out)
-    elif kind == 'depthwise3x3':
-        weight = random_weights(rng, cin, 1, k*k, 0.)[:, 0]
-        op.params, shift = _quant(rng, weight, zp_in)
-        op.params['weight'] = weight.T.reshape(k, k, cin).copy()
-        op.attrs = dict(h=h, w=w, c=cin, kh=k, kw=k, stride=stride, pad=pad, shift=shift, zp_in=zp_in, zp_out=zp_out)
-    elif kind == 'add':
-        op.inputs = ['x0', 'x1']
-        s = rng.uniform(0.01, 0.1, 3)
-        op.attrs = dict(n=pixels*cin, **qz.add_params(s[0], zp_in, s[1], _zero_point(rng), s[2], zp_out))
-    elif kind == 'avgpool':
-        mult, shift = qz.requant_params(rng.uniform(0.5, 3) / (h*w))
-        op.attrs = dict(h=h, w=w, c=cin, bias=-h*w*zp_in, mult=int(mult), shift=shift, zp_out=zp_out)
-    elif kind == 'maxpool2x2':
-        op.attrs = dict(h=h, w=w, c=cin)
-    elif kind == 'layernorm':
-        p = qz.layernorm_params(rng.normal(1, .5, cin), rng.normal(0, .5, cin), 0.03, 1e-5, rng.uniform(0.01, 0.04), cin)
-        op.attrs, op.params = dict(tokens=pixels, c=cin, zp_out=zp_out), dict(gamma=p.pop('gamma'), beta=p.pop('beta'))
-        op.attrs.update(p)
-    elif kind == 'attention':
-        op.inputs, s = ['x0', 'x1', 'x2'], rng.uniform(0.02, 0.2)
-        p = qz.attention_params(1/74, 1/74, 1., s, rng.uniform(0.3, 1.2), zp_out, cin, heads)
-        op.params = dict(table=p.pop('table'))
-        op.attrs = dict(tokens=pixels, dim=cin, heads=heads, **p)
-    elif kind in tg.STEPS:
-        op.inputs, p = ['x0'] if kind == 'softmax' else ['x0', 'x1'], qz.attention_params(1/74, 1/74, 1., rng.uniform(0.02, 0.2), rng.uniform(0.3, 1.2), zp_out, cin, heads)
-        if kind == 'softmax': op.params, op.attrs = dict(table=p['table']), dict(rows=heads*pixels, n=pixels)
-        else: op.attrs = dict(tokens=pixels, dim=cin, heads=heads, mult=p[f'mult_{kind[-2:]}'], shift=p[f'shift_{kind[-2:]}'], zp_out=zp_out)
-    else: raise BadInput(f"no operator {kind!r} to measure; known: {', '.join(OPS)}")
-    return op
+    attrs, params = random_instance(kind, np.random.default_rng(seed), block=block_number(block or 4) or 4, **shape)
+    return Op(kind, kind, [f'x{i}' for i in range(OPERATORS[kind].inputs)], 'y', attrs, params)
 
 
 def random_inputs(
@@ -126,8 +52,7 @@ def random_inputs(
     rng,     # numpy Generator
 )->list: # int8 arrays of one image, flat
     "Inputs for an operator; now and then all at one end of the range."
-    low, high = {0: (127, 128), 1: (-128, -127)}.get(int(rng.integers(0, 8)), (-128, 128))
-    return [rng.integers(low, high, n).astype(np.int8) for n in tg.input_sizes(op)]
+    return operators.random_inputs(op.kind, op.attrs, rng)
 
 
 def expected(
@@ -158,8 +83,8 @@ def _device_struct(em, fields):
     "A structure in the emulated memory, by the ABI's rules: 64-bit fields on multiples of 8."
     data = b''
     for _, kind, v in fields:
-        if kind == '%': data += b'\0' * (-len(data) % 8) + struct.pack('<q', int(v))
-        else: data += struct.pack('<I', (em.alloc(np.ascontiguousarray(v)) if kind == '*' else int(v)) & 0xFFFFFFFF)
+        if kind == 'int64': data += b'\0' * (-len(data) % 8) + struct.pack('<q', int(v))
+        else: data += struct.pack('<I', (em.alloc(np.ascontiguousarray(v)) if kind == 'array' else int(v)) & 0xFFFFFFFF)
     return em.alloc(data)
 
 
@@ -408,49 +333,37 @@ def record(
 
 # ---- the cost table
 
-_ALL = ('1x4', '1x2', '1x1')
-_MODEL = { # kernel -> (features its instructions are fitted on, shapes that are measured)
-    'tfm_linear_s8_ref':     ('call outputs macs', 'linear'),
-    'tfm_linear_s8_dsp':     ('call one_rows one_macs quad_cin quad_rows quad_macs row_cin', 'linear'),
-    'tfm_linear_s8_rle_ref': ('call channels stream_blocks outputs pixel_blocks', 'sparse'),
-    'tfm_linear_s8_rle_dsp': ('call tile_cin tile_rows tile_blocks fill_blocks fill_words few_rows few_blocks few_outputs', 'sparse'),
-    'tfm_conv_s8_ref':       ('call outputs macs', 'conv'),
-    'tfm_conv_s8_dsp':       ('call pixels edge_pixels quad_cin quad_rows quad_macs row_cin', 'conv'),
-    'tfm_conv_s8_rle_ref':   ('call channels stream_blocks outputs pixel_blocks', 'sparse_conv'),
-    'tfm_conv_s8_rle_dsp':   ('call pixels edge_pixels tile_cin tile_rows tile_blocks fill_blocks fill_words', 'sparse_conv'),
-    'tfm_depthwise_s8_ref':  ('call outputs macs', 'depthwise'),
-    'tfm_depthwise_s8_dsp':  ('call channels inputs outputs', 'depthwise'),
-    'tfm_add_s8_ref':        ('call elements', 'add'),
-    'tfm_add_s8_dsp':        ('call usual_adds other_adds', 'add'),
-    'tfm_avgpool_s8_ref':    ('call elements pixel_cin', 'avgpool'),
-    'tfm_avgpool_s8_dsp':    ('call elements pixel_cin', 'avgpool'),
-    'tfm_maxpool2x2_s8_ref': ('call elements', 'maxpool2x2'),
-    'tfm_maxpool2x2_s8_dsp': ('call pixels elements', 'maxpool2x2'),
-    'tfm_layernorm_s8_ref':  ('call pixels elements', 'layernorm'),
-    'tfm_layernorm_s8_dsp':  ('call pixels elements', 'layernorm'),
-    'tfm_attention_s8_ref':  ('call row_tokens2 macs outputs', 'attention'),
-    'tfm_attention_s8_dsp':  ('call head_rows row_tokens2 head_macs head_outputs', 'attention'),
-    'tfm_softmax_s8_ref':    ('call head_rows elements', 'softmax'),
-    'tfm_softmax_s8_dsp':    ('call head_rows elements', 'softmax'),
-    'tfm_matmul_qk_s8_ref':  ('call row_tokens2 macs', 'matmul_qk'),
-    'tfm_matmul_qk_s8_dsp':  ('call head_rows row_tokens2 head_macs head_outputs', 'matmul_qk'),
-    'tfm_matmul_av_s8_ref':  ('call macs outputs', 'matmul_av'),
-    'tfm_matmul_av_s8_dsp':  ('call head_rows row_tokens2 head_macs head_outputs', 'matmul_av')}
+_LINEAR = (8, 12, 20), (16, 32, 64), (16, 64, 48), (64, 16, 96), (64, 24, 33), (32, 96, 16), (64, 64, 128), (64, 256, 32)
+_ONE = (1, 64, 10), (1, 256, 10), (1, 96, 33)
+_CONV = ((16, 1, 8), (24, 3, 16), (4, 16, 24), (8, 16, 12), (8, 24, 32), (6, 32, 8), (16, 16, 16), (8, 64, 16),
+         (8, 20, 96), (16, 8, 48))
+_OF_LINEAR = .9, .5, .7, .8, .9, .6, .75, .95, .8, .85, 0., .9, .7, .8, .95, .5, .9, .8, .7
+_OF_CONV = .5, .7, .8, .9, .8, .9, .9, .8, .95, .6, .7, .5, .95, .7, .5, .95
+_ATTENTION = (4, 16, 2), (16, 16, 4), (16, 24, 4), (16, 32, 4), (16, 48, 2), (64, 32, 4), (64, 64, 2), (32, 24, 3)
+
+def _rows(words, *sizes): return [dict(zip(words, size)) for size in sizes]
+
+def _sparse(shapes, shares): return [dict(shape, sparsity=s) for shape, s in zip(shapes, shares)]
+
+_TOKENS, _MAP = ('tokens', 'cin', 'cout'), ('h', 'w', 'cin', 'cout')
+SHAPES = { # (kind, format) -> layers that a kernel is measured on: sizes as they occur in small networks
+    ('linear', 'dense'): _rows(_TOKENS, *_ONE, *_LINEAR),
+    ('linear', 'rle'): _sparse(_rows(_TOKENS, *_ONE, *_LINEAR, *_LINEAR), _OF_LINEAR),
+    ('conv3x3', 'dense'): _rows(_MAP, *((h, h, i, o) for h, i, o in _CONV)),
+    ('conv3x3', 'rle'): _sparse(_rows(_MAP, *((h, h, i, o) for h, i, o in _CONV[2:]*2)), _OF_CONV),
+    ('depthwise3x3', 'dense'): _rows(('h', 'w', 'cin', 'stride'), (4, 4, 32, 1), (8, 8, 16, 1), (8, 8, 48, 2), (8, 8, 64, 1),
+                                     (16, 16, 24, 1), (16, 16, 40, 2), (32, 32, 16, 1), (3, 3, 20, 1)),
+    ('layernorm', 'dense'): _rows(('tokens', 'cin'), (4, 16), (16, 32), (16, 96), (64, 24), (64, 64)),
+    **{(kind, 'dense'): _rows(('tokens', 'cin', 'heads'), *_ATTENTION) for kind in ('attention', *tg.STEPS)}}
+ANY_SHAPES = _rows(('h', 'w', 'cin'), (2, 2, 8), (4, 4, 32), (4, 4, 96), (8, 8, 16), (8, 8, 64), (16, 16, 24))
+"Layers that the other kernels are measured on."
 
 
-def _shapes(group):
-    "(kind, shape) of the layers that a group of kernels is measured on: sizes as they occur in small networks."
-    linear = [(8, 12, 20), (16, 32, 64), (16, 64, 48), (64, 16, 96), (64, 24, 33), (32, 96, 16), (64, 64, 128), (64, 256, 32)]
-    one = [(1, 64, 10), (1, 256, 10), (1, 96, 33)]
-    conv = [(16, 1, 8), (24, 3, 16), (4, 16, 24), (8, 16, 12), (8, 24, 32), (6, 32, 8), (16, 16, 16), (8, 64, 16), (8, 20, 96), (16, 8, 48)]
-    if group == 'linear': return [('linear', dict(tokens=p, cin=i, cout=o)) for p, i, o in one + linear]
-    if group == 'sparse': return [('linear', dict(tokens=p, cin=i, cout=o, sparsity=s)) for (p, i, o), s in zip(one + linear * 2, (.9, .5, .7, .8, .9, .6, .75, .95, .8, .85, 0., .9, .7, .8, .95, .5, .9, .8, .7))]
-    if group == 'conv': return [('conv3x3', dict(h=h, w=h, cin=i, cout=o)) for h, i, o in conv]
-    if group == 'sparse_conv': return [('conv3x3', dict(h=h, w=h, cin=i, cout=o, sparsity=s)) for (h, i, o), s in zip(conv[2:] * 2, (.5, .7, .8, .9, .8, .9, .9, .8, .95, .6, .7, .5, .95, .7, .5, .95))]
-    if group == 'depthwise': return [('depthwise3x3', dict(h=h, w=h, cin=c, stride=s)) for h, c, s in ((4, 32, 1), (8, 16, 1), (8, 48, 2), (8, 64, 1), (16, 24, 1), (16, 40, 2), (32, 16, 1), (3, 20, 1))]
-    if group in ('attention', *tg.STEPS): return [(group, dict(tokens=t, cin=c, heads=n)) for t, c, n in ((4, 16, 2), (16, 16, 4), (16, 24, 4), (16, 32, 4), (16, 48, 2), (64, 32, 4), (64, 64, 2), (32, 24, 3))]
-    if group == 'layernorm': return [('layernorm', dict(tokens=t, cin=c)) for t, c in ((4, 16), (16, 32), (16, 96), (64, 24), (64, 64))]
-    return [(group, dict(h=h, w=h, cin=c)) for h, c in ((2, 8), (4, 32), (4, 96), (8, 16), (8, 64), (16, 24))]
+def _measured(kernel):
+    "(kind, names of features, shapes) that a kernel is fitted on."
+    kind = 'linear' if 'linear' in kernel.kinds else kernel.kinds[0]
+    costs = OPERATORS[kind].call.costs[kernel.isa, kernel.format]
+    return kind, costs, SHAPES.get((kind, kernel.format), ANY_SHAPES)
 
 
 def fit_kernel(
@@ -460,9 +373,9 @@ def fit_kernel(
     optimize:str='-O2',  # optimisation level
 )->dict: # coef: feature -> instructions, cycles: feature -> cycles or None, error: largest relative error, layers: how many were measured, rows
     "Measure a kernel on a handful of layers and fit its instructions and its cycles."
-    names, group = _MODEL[name]
-    names, rows, feats, kernel = names.split(), [], [], tk.kernel(name)
-    for seed, (kind, shape) in enumerate(_shapes(group)):
+    kernel, rows, feats = tk.kernel(name), [], []
+    kind, names, shapes = _measured(kernel)
+    for seed, shape in enumerate(shapes):
         row = measure(kind, kernel=name, block=block or 0, cc=cc, optimize=optimize, seed=seed, **shape)
         if row['bytes_different']: raise SimulationFailed(f"{name} differs from NumPy in {row['bytes_different']} bytes on {kind} {shape}")
         op = make_op(kind, block=block or 4, seed=seed, **shape)
@@ -506,29 +419,47 @@ def measure_code_bytes(
     return image.flash_bytes - sum(a.nbytes for op in graph.ops for a in tk.weights_blob(op, firmware.choices[op.name]).values())
 
 
+def _table_rows(kernel, cc, optimize, progress):
+    "Rows of the cost table for one kernel: one, or one for each block of a stream."
+    rows = {}
+    for block in reversed(BLOCKS) if kernel.format == 'rle' else (None,):
+        fit = fit_kernel(kernel.name, block, cc, optimize)
+        key = f'{kernel.name}/{block}' if block else kernel.name
+        rows[key] = {k: fit[k] for k in ('coef', 'error', 'cycles', 'cycles_error', 'layers') if fit[k] is not None}
+        cycles_said = f", of cycles {fit['cycles_error']:.1%}" if fit['cycles'] else ''
+        if progress: progress(f"{key}: {fit['layers']} layers, largest error {fit['error']:.1%}{cycles_said}")
+    return rows
+
+
+def _layer_rows(kernels):
+    "Rows for the search: the layer's kind and format, and the costs of the kernel that the engine takes."
+    rows = {}
+    for key, name in _LAYER.items():
+        for block in reversed(BLOCKS) if key.endswith('rle') else (None,):
+            rows[f'{key}/{block}' if block else key] = dict(coef=kernels[f'{name}/{block}' if block else name]['coef'])
+    return rows
+
+
 def fit_cost_table(
     path=None,           # where to write it; None = the table inside the package
     cc:str='auto',       # 'auto', 'zig' or 'gcc'
     optimize:str='-O2',  # optimisation level
     progress=None,       # called with a line per kernel, such as `print`
+    only=None,           # C functions to measure; the other rows stay as they are. None = all
 )->dict: # the table
-    "Measure every kernel of the catalogue, fit its costs and write the cost table."
-    kernels, blocks = {}, {k.name: _ALL if k.format == 'rle' else (None,) for k in tk.CATALOGUE}
-    for name in _MODEL:
-        for block in blocks[name]:
-            fit = fit_kernel(name, block, cc, optimize)
-            kernels[f'{name}/{block}' if block else name] = {k: fit[k] for k in ('coef', 'error', 'cycles', 'cycles_error', 'layers') if fit[k] is not None}
-            if progress: progress(f"{name} {block or ''}: {fit['layers']} layers, largest error {fit['error']:.1%}"
-                                  + (f", of cycles {fit['cycles_error']:.1%}" if fit['cycles'] else ''))
-    instructions = {}
-    for key, name in _LAYER.items():
-        for block in blocks[name]:
-            instructions[f'{key}/{block}' if block else key] = dict(coef=kernels[f'{name}/{block}' if block else name]['coef'])
-    table = dict(code_bytes=0, meta=dict(compiler=str(find_compiler(cc, 'cortex-m7')), flags=optimize, core='cortex-m7, emulated',
-                 unit='executed instructions', command='tinyformer bench --fit'), scratch=SCRATCH, instructions=instructions, kernels=kernels)
+    "Measure kernels of the catalogue, fit their costs and write the cost table."
     path = Path(path or Path(__file__).with_name('cost_table.json'))
+    old = dict(tk.load_cost_table(str(path))) if only else dict(code_bytes=0, kernels={})
+    todo = [k for k in tk.CATALOGUE if only is None or k.name in only]
+    if only and len(todo) < len(set(only)): raise BadInput(f'some of these are no kernels: {", ".join(only)}')
+    kernels = dict(old['kernels'])
+    for k in todo: kernels |= _table_rows(k, cc, optimize, progress)
+    meta = dict(compiler=str(find_compiler(cc, 'cortex-m7')), flags=optimize, core='cortex-m7, emulated',
+                unit='executed instructions', command='tinyformer bench --fit')
+    table = old | dict(kernels=kernels, instructions=_layer_rows(kernels), scratch=SCRATCH) | ({} if only else dict(meta=meta))
     write_json(path, table)
     tk.load_cost_table.cache_clear()         # the image is generated with the new table
+    if only: return table
     table['code_bytes'] = max(measure_code_bytes(c) for c in {cc, 'zig'})
     write_json(path, table)
     tk.load_cost_table.cache_clear()

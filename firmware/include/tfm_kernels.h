@@ -25,6 +25,7 @@ extern "C" {
 #define TFM_MAX_DIM 32767
 #define TFM_MAX_TAPS 225
 #define TFM_MAX_TOKENS 1024
+#define TFM_MAX_VALUES (1 << 30) /* of an element-wise kernel */
 
 typedef enum {
     TFM_OK = 0,
@@ -111,7 +112,7 @@ int32_t tfm_depthwise_s8_ref_scratch_bytes(const tfm_conv_dims *dims);
 int32_t tfm_depthwise_s8_dsp_scratch_bytes(const tfm_conv_dims *dims);
 
 /* out[i] = sat8((a[i] * mult_a + b[i] * mult_b + bias) >> shift), i < n. |mult_a|, |mult_b| <= 32767,
- * shift 0..20, the sum stays inside int32. out may be a or b. n is 1 to 2^30. */
+ * shift 0..20, the sum stays inside int32. out may be a or b. n is 1 to TFM_MAX_VALUES. */
 typedef struct { int32_t n, mult_a, mult_b, bias, shift; } tfm_add;
 int tfm_add_s8_ref(int8_t *out, const int8_t *a, const int8_t *b, const tfm_add *add);
 int tfm_add_s8_dsp(int8_t *out, const int8_t *a, const int8_t *b, const tfm_add *add);
@@ -120,6 +121,11 @@ int tfm_add_s8_dsp(int8_t *out, const int8_t *a, const int8_t *b, const tfm_add 
 typedef struct { int32_t h, w, c, bias, mult, shift, zp_out; } tfm_pool;
 int tfm_avgpool_s8_ref(int8_t *out, const int8_t *in, const tfm_pool *pool);
 int tfm_avgpool_s8_dsp(int8_t *out, const int8_t *in, const tfm_pool *pool);
+
+/* out[i] = table[in[i] taken as uint8_t], i < n: the entries of codes 0 to 127, then of -128 to -1.
+ * table int8[256]. out may be in. n is 1 to TFM_MAX_VALUES. */
+int tfm_lut_s8_ref(int8_t *out, const int8_t *in, const int8_t *table, int32_t n);
+int tfm_lut_s8_dsp(int8_t *out, const int8_t *in, const int8_t *table, int32_t n);
 
 /* out[y][x][c] = the largest of the four in[2y..2y+1][2x..2x+1][c]. h and w are even. out int8[h/2][w/2][C].
  * out may be in. */

@@ -88,7 +88,7 @@ static int32_t eights(int8_t *out, const int8_t *a, const int8_t *b, const tfm_a
 
 int tfm_add_s8_dsp(int8_t *out, const int8_t *a, const int8_t *b, const tfm_add *add) {
     if (!out || !a || !b || !add) return TFM_ERR_NULL;
-    if (add->n < 1 || add->n > (1 << 30) || add->shift < 0 || add->shift > 20) return TFM_ERR_DIMS;
+    if (add->n < 1 || add->n > TFM_MAX_VALUES || add->shift < 0 || add->shift > 20) return TFM_ERR_DIMS;
     const int32_t bias = add->bias, shift = add->shift, n = add->n;
     const uint32_t mults = tfm_pkhbt((uint32_t)add->mult_a, (uint32_t)add->mult_b);
     int32_t i = eights(out, a, b, add, mults);
