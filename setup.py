@@ -1,4 +1,4 @@
-"""Every field of the package comes from `settings.ini`; `firmware/` travels inside the wheel as `tinyformer/firmware`."""
+"""Every field of the package comes from `settings.ini`; `firmware/` travels in the wheel as `tinyformer/firmware`."""
 import configparser, shutil
 from pathlib import Path
 
@@ -6,12 +6,14 @@ from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).resolve().parent
+README = HERE/'README.md'
 parser = configparser.ConfigParser(delimiters=['='], interpolation=configparser.ExtendedInterpolation())
 parser.read(HERE/'settings.ini', encoding='utf-8')
 cfg = parser['DEFAULT']
 
 LICENSES = {'apache2': 'Apache-2.0'}
-STATUSES = ['', '1 - Planning', '2 - Pre-Alpha', '3 - Alpha', '4 - Beta', '5 - Production/Stable', '6 - Mature', '7 - Inactive']
+STATUSES = ['', '1 - Planning', '2 - Pre-Alpha', '3 - Alpha', '4 - Beta', '5 - Production/Stable', '6 - Mature',
+            '7 - Inactive']
 PYTHONS = ['3.10', '3.11', '3.12', '3.13', '3.14']
 
 
@@ -34,14 +36,15 @@ class BuildWithFirmware(build_py):
     @staticmethod
     def _firmware():
         kinds = {'.c', '.h', '.s', '.S', '.ld', '.md', '.in', '.mk', '.txt', '.json'}
-        return [o for o in sorted((HERE/'firmware').rglob('*')) if o.is_file() and (o.suffix in kinds or o.name == 'Makefile')]
+        files = sorted(o for o in (HERE/'firmware').rglob('*') if o.is_file())
+        return [o for o in files if o.suffix in kinds or o.name == 'Makefile']
 
 
 setup(
     name=cfg['lib_name'],
     version=cfg['version'],
     description=cfg['description'],
-    long_description=(HERE/'README.md').read_text(encoding='utf-8') if (HERE/'README.md').exists() else cfg['description'],
+    long_description=README.read_text(encoding='utf-8') if README.exists() else cfg['description'],
     long_description_content_type='text/markdown',
     author=cfg['author'],
     author_email=cfg['author_email'],
@@ -58,7 +61,8 @@ setup(
                 + [f'Programming Language :: Python :: {o}' for o in PYTHONS[PYTHONS.index(cfg['min_python']):]],
     python_requires=f">={cfg['min_python']}",
     packages=find_packages(include=[cfg['lib_path'], cfg['lib_path'] + '.*']),
-    package_data={cfg['lib_name']: ['cost_table.json', 'peers.json', 'placement.c', 'networks/*.json', 'models/*.json', 'models/*.tfm']},
+    package_data={cfg['lib_name']: ['cost_table.json', 'peers.json', 'placement.c', 'networks/*.json', 'models/*.json',
+                                    'models/*.tfm']},
     include_package_data=False,
     zip_safe=False,
     install_requires=cfg['requirements'].split(),

@@ -6,9 +6,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 RUN = ROOT/'runs'/'demo'
-KEYS = '''target flash_limit_bytes sram_limit_bytes supernets_sampled acceptance_probability acceptance_interval trials trials_feasible
-accuracy_float accuracy_pruned accuracy_int8 accuracy_device weight_sparsity flash_bytes weights_bytes weights_bytes_dense arena_bytes
-arena_lower_bound_bytes stack_bytes sram_bytes instructions_per_inference bytes_compared bytes_different device_images compiler seconds versions'''.split()
+KEYS = '''target flash_limit_bytes sram_limit_bytes
+supernets_sampled acceptance_probability acceptance_interval trials trials_feasible
+accuracy_float accuracy_pruned accuracy_int8 accuracy_device weight_sparsity
+flash_bytes weights_bytes weights_bytes_dense arena_bytes arena_lower_bound_bytes stack_bytes sram_bytes
+instructions_per_inference bytes_compared bytes_different device_images compiler seconds versions'''.split()
 
 
 @pytest.fixture(scope='module')
@@ -17,7 +19,9 @@ def report(): return json.loads((RUN/'report.json').read_text(encoding='utf-8'))
 
 def test_keys(report):
     assert not set(KEYS) - set(report), f'missing: {sorted(set(KEYS) - set(report))}'
-    def walk(o): return [v for p in (o.values() if isinstance(o, dict) else o) for v in walk(p)] if isinstance(o, (dict, list)) else [o]
+    def walk(o):
+        if isinstance(o, dict): o = list(o.values())
+        return [v for part in o for v in walk(part)] if isinstance(o, list) else [o]
     assert all(math.isfinite(o) for o in walk(report) if isinstance(o, float))
 
 
@@ -34,7 +38,8 @@ def test_goals(report):
 def test_the_figures_agree(report):
     lo, hi = report['acceptance_interval']
     assert lo <= report['acceptance_probability'] <= hi and report['acceptance_probability'] > 0.9
-    assert report['supernets_sampled'] >= 3 and report['trials'] >= 30 and 0 < report['trials_feasible'] <= report['trials']
+    assert report['supernets_sampled'] >= 3 and report['trials'] >= 30
+    assert 0 < report['trials_feasible'] <= report['trials']
     assert report['arena_lower_bound_bytes'] <= report['arena_bytes'] < report['sram_bytes']
     assert report['weights_bytes'] < report['weights_bytes_dense'] and report['weights_bytes'] < report['flash_bytes']
     assert report['stack_bytes'] > 0 and report['instructions_per_inference'] > 0
@@ -52,6 +57,7 @@ def test_the_run_folder_is_whole():
 
 def test_qemu_agrees():
     "The generated image under qemu-system-arm: same output bytes, same count of instructions."
-    p = subprocess.run([Path(sys.executable).parent/'tinyformer', 'simulate', str(RUN), '--qemu'], cwd=ROOT, capture_output=True, text=True)
+    cmd = [Path(sys.executable).parent/'tinyformer', 'simulate', str(RUN), '--qemu']
+    p = subprocess.run(cmd, cwd=ROOT, capture_output=True, text=True)
     print(p.stdout)
     assert p.returncode == 0, p.stdout + p.stderr

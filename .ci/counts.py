@@ -37,7 +37,8 @@ def missing(text, notebooks, tests):
 
 def main(argv):
     if argv[0] != '--expect': return print(*totals('\n'.join(Path(o).read_text(errors='replace') for o in argv)))
-    if why := missing(Path(argv[3]).read_text(errors='replace'), int(argv[1]), int(argv[2])): sys.exit(f'{argv[3]}: {why}')
+    text, notebooks, tests = Path(argv[3]).read_text(errors='replace'), int(argv[1]), int(argv[2])
+    if why := missing(text, notebooks, tests): sys.exit(f'{argv[3]}: {why}')
 
 
 if __name__ == '__main__': main(sys.argv[1:])

@@ -1,4 +1,5 @@
-"""Build the site into `_docs/`: nbdev adds the reference entries, this script turns its pages into MyST notebooks, Sphinx renders them.
+"""Build the site into `_docs/`: nbdev adds the reference entries, this script turns its pages into MyST notebooks, and
+Sphinx renders them.
 
 No notebook is run (stored outputs are shown), nothing is fetched, and a warning is an error."""
 import argparse, ast, json, os, re, shutil, subprocess, sys
@@ -54,6 +55,17 @@ def target(page, name):
 
 # ---- one page ------------------------------------------------------------------------------------------------------
 
+def shows_entry(source):
+    "Whether a cell is one that nbdev added to show a reference entry."
+    return source.lstrip().startswith('show_doc') or 'show_doc(' in source.split('\n')[-1]
+
+
+def folded_source(source):
+    "The source of an entry, folded away, or nothing."
+    if not source: return ''
+    return f'\n\n<details class="source"><summary>source</summary>\n\n{fence(source)}\n\n</details>'
+
+
 class Page:
     "A notebook as nbdev processed it, turned into a MyST notebook."
     def __init__(self, notebook, entries):
@@ -68,10 +80,11 @@ class Page:
         for i, c in enumerate(cells):
             if c['cell_type'] == 'raw': self.front(yaml.safe_load(c['source'].strip().strip('-')) or {})
             elif c['cell_type'] == 'markdown': self.markdown(c['source'])
-            elif c['source'].lstrip().startswith('show_doc') or 'show_doc(' in c['source'].split('\n')[-1]: self.entry(c, cells[i+1:i+2])
+            elif shows_entry(c['source']): self.entry(c, cells[i+1:i+2])
             else: self.code(c)
-        nb = dict(cells=self.cells, metadata=dict(kernelspec=dict(display_name='python3', language='python', name='python3'),
-                                                  language_info=dict(name='python')), nbformat=4, nbformat_minor=5)
+        kernel = dict(display_name='python3', language='python', name='python3')
+        meta = dict(kernelspec=kernel, language_info=dict(name='python'))
+        nb = dict(cells=self.cells, metadata=meta, nbformat=4, nbformat_minor=5)
         dst = SRC/f'{self.name}.ipynb'
         dst.parent.mkdir(parents=True, exist_ok=True)
         dst.write_text(json.dumps(nb), encoding='utf-8')
@@ -89,7 +102,8 @@ class Page:
     def markdown(self, text):
         if text.startswith('<!-- WARNING'): return
         if self.name == 'index' and 'images/road.svg' in text:
-            text = re.sub(r'!\[[^\]]*\]\([^)]*road\.svg\)', lambda m: f'<div class="road">\n{road.draw(link=True)}</div>\n', text)
+            drawing = f'<div class="road">\n{road.draw(link=True)}</div>\n'
+            text = re.sub(r'!\[[^\]]*\]\([^)]*road\.svg\)', lambda m: drawing, text)
         self.add('markdown', self.links(self.headings(callouts(text))))
 
     def headings(self, text):
@@ -114,10 +128,11 @@ class Page:
         source = self.sources.get(name, '')
         below = bool(after) and name in defined(after[0].get('source', ''))     # `#| exports`: the cell below shows it
         if below: body = ''
-        elif re.search(r'^@dataclass', source, flags=re.M): body = fence(source)          # its fields say more than a signature
-        else: body = self.links(md) + (f'\n\n<details class="source"><summary>source</summary>\n\n{fence(source)}\n\n</details>' if source else '')
+        elif re.search(r'^@dataclass', source, flags=re.M): body = fence(source)   # its fields say more than a signature
+        else: body = self.links(md) + folded_source(source)
         level = '#'*min(self.level + 1, 5)
-        self.add('markdown', f'({target(self.name, name)})=\n{level} `{name}`' + (f'\n\n::::{{container}} api\n{body}\n::::' if body else ''))
+        if body: body = f'\n\n::::{{container}} api\n{body}\n::::'
+        self.add('markdown', f'({target(self.name, name)})=\n{level} `{name}`{body}')
 
     def code(self, c):
         d, tags = directives(c['source']), []
@@ -141,9 +156,9 @@ class Page:
         return None
 
     def links(self, text):
-        "Symbols and notebooks in backticks lead to their reference entries and pages; links between notebooks lead to pages."
+        "Words in backticks lead to their reference entries and pages; links between notebooks lead to pages."
         base = re.escape(settings().doc_host + settings().doc_baseurl)
-        text = re.sub(rf'\[(`[^`]+`)\]\({base}/[^)]*\)', r'\1', text)      # nbdev's own: made again below, checked by Sphinx
+        text = re.sub(rf'\[(`[^`]+`)\]\({base}/[^)]*\)', r'\1', text)      # nbdev's own: made again below
         out, fence = [], False
         for line in text.split('\n'):
             if line.lstrip().startswith(('```', '~~~')): fence = not fence
@@ -160,7 +175,7 @@ class Page:
         if key in self.entries and key != self.name: return f'[`{m.group(1)}`]({self.up}{key}.ipynb)'
         mod, _, name = word.removeprefix('tinyformer.').partition('.')
         if name and mod in self.entries and name in self.entries[mod]: return f'[`{m.group(1)}`](#{target(mod, name)})'
-        plain = word.isalpha() and word.islower() and not m.group(1).endswith('()')       # too ordinary to mean another page's
+        plain = word.isalpha() and word.islower() and not m.group(1).endswith('()')   # may mean no other page's
         for page in [self.name] + [o for o in self.entries if o != self.name and not plain]:
             if word in self.entries.get(page, ()): return f'[`{m.group(1)}`](#{target(page, word)})'
         return m.group(0)
@@ -190,20 +205,25 @@ def callouts(text):
         body = body[head.end():] if head else body
         if 'collapse' in attrs: return f'<details><summary>{title}</summary>\n\n{body}\n\n</details>'
         kind = (re.search(r'callout-(\w+)', attrs) or [None, 'note'])[1]
-        return f":::{{{ {'caution': 'caution', 'warning': 'warning', 'tip': 'tip', 'important': 'important'}.get(kind, 'note') }}}\n{body}\n:::"
+        if kind not in ('caution', 'warning', 'tip', 'important'): kind = 'note'
+        return f':::{{{kind}}}\n{body}\n:::'
     return re.sub(r'^:::+\s*\{(\.callout[^}]*)\}\s*\n(.*?)^:::+\s*$', fold, text, flags=re.M | re.S)
 
 
 # ---- the whole site ------------------------------------------------------------------------------------------------
+
+def toctree(caption, rows):
+    "One group of pages in the sidebar."
+    return f'```{{toctree}}\n:hidden:\n:caption: {caption}\n\n' + '\n'.join(rows) + '\n```'
+
 
 def toctrees(listed):
     "The sidebar: one group of pages per part of the course, then the project's own."
     out = []
     for p in course.parts():
         rows = [f"{course.number(o)} {titles(o)} <{course.page(o)}>".strip() for o in p.notebooks if o in listed]
-        if rows: out.append(f"```{{toctree}}\n:hidden:\n:caption: {(p.numeral + '. ' if p.numeral else '') + p.name}\n\n" + '\n'.join(rows) + '\n```')
-    rows = [page for f, page in SITE_FILES.items() if (ROOT/f).exists()]
-    out.append('```{toctree}\n:hidden:\n:caption: The project\n\n' + '\n'.join(rows) + '\n```')
+        if rows: out.append(toctree(f'{p.numeral}. {p.name}' if p.numeral else p.name, rows))
+    out.append(toctree('The project', [page for f, page in SITE_FILES.items() if (ROOT/f).exists()]))
     return '\n\n'.join(out)
 
 
@@ -245,8 +265,8 @@ def main():
     from nbdev.serve import proc_nbs
     try: proc_nbs(str(ROOT/'nbs'), n_workers=a.workers, force=True)
     except Exception as e:
-        sys.exit(f'{e}\n\n{type(e.__cause__ or e).__name__}: nbdev runs cells that import or export when it collects signatures. '
-                 'Keep imports in cells of their own.')
+        sys.exit(f'{e}\n\n{type(e.__cause__ or e).__name__}: nbdev runs cells that import or export when it collects '
+                 'signatures. Keep imports in cells of their own.')
     shutil.rmtree(SRC, ignore_errors=True)
     SRC.mkdir(parents=True)
     if (course.NBS/'images').is_dir(): shutil.copytree(course.NBS/'images', SRC/'images')
@@ -268,13 +288,15 @@ def main():
     if fetched: sys.exit('pages that would fetch something: ' + '; '.join(f'{k}: {v[0]}' for k, v in fetched.items()))
     shutil.rmtree(OUT, ignore_errors=True)
     BUILT.rename(OUT)                                          # a failed build leaves the last good site
-    print(f"site: {len(listed)} notebooks, {sum(map(len, pages.values()))} reference entries{'' if a.partial else ', no warnings'}: {OUT.name}/index.html")
+    entries, rest = sum(map(len, pages.values())), '' if a.partial else ', no warnings'
+    print(f'site: {len(listed)} notebooks, {entries} reference entries{rest}: {OUT.name}/index.html')
 
 
 def shown_entries(notebook):
     "Symbols that have a reference entry on a notebook's page."
     raw = json.loads((ROOT/'_proc'/notebook).read_text(encoding='utf-8'))
-    return {m for c in raw['cells'] if c['cell_type'] == 'code' for m in re.findall(r'^show_doc\(([\w.]+)', ''.join(c['source']), flags=re.M)}
+    code = '\n'.join(''.join(c['source']) for c in raw['cells'] if c['cell_type'] == 'code')
+    return set(re.findall(r'^show_doc\(([\w.]+)', code, flags=re.M))
 
 
 if __name__ == '__main__': main()

@@ -22,7 +22,7 @@ def parts():
 
 
 def page(notebook):
-    "Name of a notebook's page: the path without its number and suffix, as nbdev names it (`02_rle_encoding.ipynb` -> `rle_encoding`)."
+    "Name of a notebook's page, as nbdev names it: its path without number and suffix (`02_rle.ipynb` -> `rle`)."
     p = Path(notebook)
     return p.with_name(re.sub(r'^\d+[a-zA-Z0-9]*_', '', p.stem.lower())).as_posix()
 

@@ -1,4 +1,4 @@
-"""Write README.md from `nbs/index.ipynb`: its prose, its code and the text that the code printed. `--check` only compares."""
+"""Write README.md from `nbs/index.ipynb`: its prose, its code and the text that it printed. `--check` only compares."""
 import os, re, sys
 
 import course, road
@@ -51,7 +51,8 @@ def render():
 def main():
     text, svg = render(), road.draw()
     if '--check' in sys.argv:
-        stale = [f.name for f, t in ((README, text), (road.FILE, svg)) if not f.exists() or f.read_text(encoding='utf-8') != t]
+        files = ((README, text), (road.FILE, svg))
+        stale = [f.name for f, t in files if not f.exists() or f.read_text(encoding='utf-8') != t]
         if stale: sys.exit(f"{' and '.join(stale)} differ from what they are made of: run make readme")
         return
     road.FILE.parent.mkdir(exist_ok=True)

@@ -1,13 +1,15 @@
-"""Draw the map of the course, `nbs/images/road.svg`, from the list of its parts. The site shows the same drawing with links."""
+"""Draw the map of the course, `nbs/images/road.svg`, from the list of its parts. The site shows it with links."""
 import sys
 from pathlib import Path
 
 import course
 
 FILE = course.NBS/'images'/'road.svg'
-COLOURS = [f'var(--road-{i}, {c})' for i, c in enumerate(('#0f766e', '#b45309', '#2563eb', '#9333ea', '#be123c'), 1)]   # the site's dark theme sets its own
+LIGHT = ('#0f766e', '#b45309', '#2563eb', '#9333ea', '#be123c')                  # the site's dark theme sets its own
+COLOURS = [f'var(--road-{i}, {c})' for i, c in enumerate(LIGHT, 1)]
 TAKES_GIVES = {'I': ('a data sheet', 'bytes, budgets, a plan'), 'II': ('integer operators', 'C on a Cortex-M7'),
-               'III': ('images', 'sparse int8 layers'), 'IV': ('a budget', 'one model that fits'), 'V': ('all of it', 'one command')}
+               'III': ('images', 'sparse int8 layers'), 'IV': ('a budget', 'one model that fits'),
+               'V': ('all of it', 'one command')}
 WIDE, GAP, EDGE, ROW = 184, 20, 12, 31
 
 
@@ -18,7 +20,8 @@ def text(x, y, words, size=12.5, fill='var(--road-soft, #4b5563)', extra=''):
 def box(x, y, name, colour, link):
     "One notebook: its number and its module's name."
     num, word = course.number(name), course.page(name)
-    out = (f'<rect class="nb" x="{x}" y="{y}" width="{WIDE - 24}" height="25" rx="5" style="fill:var(--road-box, #ffffff);stroke:{colour}" stroke-opacity="0.45"/>'
+    out = (f'<rect class="nb" x="{x}" y="{y}" width="{WIDE - 24}" height="25" rx="5" '
+           f'style="fill:var(--road-box, #ffffff);stroke:{colour}" stroke-opacity="0.45"/>'
            + text(x + 10, y + 17, f'<tspan style="fill:{colour}">{num}</tspan> {word}', fill='var(--road-ink, #111827)',
                   extra='font-family="Menlo, Consolas, monospace"'))
     return f'<a href="{word}.html">{out}</a>' if link else out
@@ -26,12 +29,14 @@ def box(x, y, name, colour, link):
 
 def column(x, part, colour, high, link):
     takes, gives = TAKES_GIVES.get(part.numeral, ('', ''))
-    out = [f'<rect x="{x}" y="{EDGE}" width="{WIDE}" height="{high - 2*EDGE}" rx="8" style="fill:{colour};stroke:{colour}" fill-opacity="0.07" stroke-opacity="0.5"/>',
-           text(x + 14, EDGE + 28, part.numeral, 13, colour, 'font-weight="bold"'),
-           text(x + 22 + 7*len(part.numeral), EDGE + 28, part.name, 16, 'var(--road-ink, #111827)', 'font-weight="bold"'),
+    ink, bold, top = 'var(--road-ink, #111827)', 'font-weight="bold"', EDGE + 28
+    out = [f'<rect x="{x}" y="{EDGE}" width="{WIDE}" height="{high - 2*EDGE}" rx="8" '
+           f'style="fill:{colour};stroke:{colour}" fill-opacity="0.07" stroke-opacity="0.5"/>',
+           text(x + 14, top, part.numeral, 13, colour, bold),
+           text(x + 22 + 7*len(part.numeral), top, part.name, 16, ink, bold),
            text(x + 14, EDGE + 52, f'takes {takes}')]
     out += [box(x + 12, EDGE + 64 + ROW*j, o, colour, link) for j, o in enumerate(part.notebooks)]
-    return out + [text(x + 14, high - EDGE - 18, f'gives <tspan font-weight="bold" style="fill:{colour}">{gives}</tspan>')]
+    return out + [text(x + 14, high - EDGE - 18, f'gives <tspan {bold} style="fill:{colour}">{gives}</tspan>')]
 
 
 def draw(link=False):
@@ -40,15 +45,15 @@ def draw(link=False):
     high = 2*EDGE + 64 + ROW*max(len(p.notebooks) for p in parts) + 47
     wide = 2*EDGE + len(parts)*(WIDE + GAP) - GAP
     label = 'The road in five parts: ' + ', '.join(p.name.lower() for p in parts)
-    out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {high}" width="{wide}" height="{high}" role="img" '
-           f'aria-label="{label}" font-family="Helvetica, Arial, sans-serif">',
+    out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {high}" width="{wide}" height="{high}" '
+           f'role="img" aria-label="{label}" font-family="Helvetica, Arial, sans-serif">',
            f'<rect width="{wide}" height="{high}" rx="10" style="fill:var(--road-ground, #ffffff)"/>']
     for i, (part, colour) in enumerate(zip(parts, COLOURS)):
         x = EDGE + i*(WIDE + GAP)
         out += column(x, part, colour, high, link)
         if i + 1 < len(parts):
-            out.append(f'<path d="M{x + WIDE + 4} {high/2} h12 m-6 -6 l7 6 l-7 6" fill="none" stroke="#6b7280" stroke-width="2" '
-                       'stroke-linecap="round" stroke-linejoin="round"/>')
+            out.append(f'<path d="M{x + WIDE + 4} {high/2} h12 m-6 -6 l7 6 l-7 6" fill="none" stroke="#6b7280" '
+                       'stroke-width="2" stroke-linecap="round" stroke-linejoin="round"/>')
     return '\n'.join(out + ['</svg>']) + '\n'
 
 

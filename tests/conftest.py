@@ -1,4 +1,4 @@
-"""What every test shares: optional system tools that are either used, or reported as absent, never skipped in silence."""
+"""What every test shares: system tools that are either used, or reported as absent, never skipped in silence."""
 import glob, os, shutil, sys
 from pathlib import Path
 
@@ -22,16 +22,22 @@ TOOLS = {'gcc':      (('arm-none-eabi-gcc',), 'apt install gcc-arm-none-eabi lib
 
 def find_tool(name):
     "Path of the system tool `name`, or None."
-    path = os.pathsep.join([os.environ.get('PATH', os.defpath), *sorted(glob.glob('/usr/lib/postgresql/*/bin'))])     # Debian keeps it there
+    debian = sorted(glob.glob('/usr/lib/postgresql/*/bin'))            # not on the PATH
+    path = os.pathsep.join([os.environ.get('PATH', os.defpath), *debian])
     return next((p for n in TOOLS[name][0] if (p := shutil.which(n, path=path))), None)
+
+
+def known(names, where):
+    "The names of tools, as a set; one that is not in the table is a mistake."
+    if unknown := sorted(set(names) - set(TOOLS)):
+        raise pytest.UsageError(f"{where} names {', '.join(unknown)}; known tools: {', '.join(TOOLS)}")
+    return set(names)
 
 
 def required_tools():
     "Tools whose absence is a failure: those named in TINYFORMER_REQUIRE, separated by commas."
-    names = [o.strip() for o in os.environ.get('TINYFORMER_REQUIRE', '').split(',') if o.strip()]
-    unknown = sorted(set(names) - set(TOOLS))
-    if unknown: raise pytest.UsageError(f"TINYFORMER_REQUIRE names {', '.join(unknown)}; known tools: {', '.join(TOOLS)}")
-    return set(names)
+    names = [o.strip() for o in os.environ.get('TINYFORMER_REQUIRE', '').split(',')]
+    return known(filter(None, names), 'TINYFORMER_REQUIRE')
 
 
 def pytest_configure(config):
@@ -43,9 +49,7 @@ def pytest_collection_modifyitems(config, items):
     "Leave out tests whose tools are absent and not required; the closing section says which and why."
     required, keep = required_tools(), []
     for item in items:
-        tools = [t for m in item.iter_markers('needs') for t in m.args]
-        unknown = sorted(set(tools) - set(TOOLS))
-        if unknown: raise pytest.UsageError(f"{item.nodeid} needs {', '.join(unknown)}; known tools: {', '.join(TOOLS)}")
+        tools = known((t for m in item.iter_markers('needs') for t in m.args), item.nodeid)
         absent = [t for t in tools if not find_tool(t)]
         if absent and not set(absent) & required: config.left_out.append((item, absent))
         else: keep.append(item)
@@ -57,7 +61,8 @@ def pytest_collection_modifyitems(config, items):
 def pytest_runtest_setup(item):
     "A required tool that is absent fails the test with the install hint."
     for t in (t for m in item.iter_markers('needs') for t in m.args):
-        if not find_tool(t): pytest.fail(f"{TOOLS[t][0][0]} is required here and is not on the PATH: {TOOLS[t][1]}", pytrace=False)
+        if not find_tool(t):
+            pytest.fail(f"{TOOLS[t][0][0]} is required here and is not on the PATH: {TOOLS[t][1]}", pytrace=False)
 
 
 def pytest_terminal_summary(terminalreporter, config):
@@ -68,7 +73,7 @@ def pytest_terminal_summary(terminalreporter, config):
         if not ids: continue
         terminalreporter.line(f"{len(ids)} test(s) need {TOOLS[name][0][0]} ({TOOLS[name][1]}):")
         for o in ids: terminalreporter.line(f"  {o}")
-    terminalreporter.line('Set TINYFORMER_REQUIRE to a list of tools (as .ci/run does) to turn their absence into a failure.')
+    terminalreporter.line('Set TINYFORMER_REQUIRE to a list of tools (as .ci/run does): then absence is a failure.')
 
 
 def lines_run(f):

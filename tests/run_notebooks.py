@@ -188,8 +188,8 @@ def run_many(names, workers=2, say=print, **options):
 def closing(results, started):
     "The closing line of a run."
     failed, skip = sum(bool(r.error) for r in results), not_run()
-    return (f"notebooks: {len(results) - failed} passed, {failed} failed, {len(skip)} not run, of {len(present())} present, "
-            f"in {time.time() - started:.0f} s")
+    count = f'{len(results) - failed} passed, {failed} failed, {len(skip)} not run, of {len(present())} present'
+    return f'notebooks: {count}, in {time.time() - started:.0f} s'
 
 
 def main(argv=None):
@@ -209,7 +209,7 @@ def main(argv=None):
                        store=a.store, shift=a.seed_shift, threads=a.threads)
     for name, reason in skip.items(): print(f'not run: {name}: {reason}')
     if not a.k and len(results) != len(present()) - len(skip):
-        sys.exit(f'{len(results)} notebooks ran, but {len(present())} are present and {len(skip)} are listed as not run')
+        sys.exit(f'{len(results)} notebooks ran, but {len(present())} are present and {len(skip)} listed as not run')
     for r in results:
         if r.error: print(f'FAILED {r.name}, {r.cell}\n    {r.error.splitlines()[-1]}')
     print(closing(results, started))

@@ -21,7 +21,8 @@ def forced(variable, value): return Setting(f'{variable}={value}', {variable: va
 
 
 PLAIN = Setting('nothing forced')
-THREE = [forced('ATEN_CPU_CAPABILITY', 'default'), forced('ONEDNN_MAX_CPU_ISA', 'SSE41'), forced('MKL_CBWR', 'COMPATIBLE')]
+THREE = [forced('ATEN_CPU_CAPABILITY', 'default'), forced('ONEDNN_MAX_CPU_ISA', 'SSE41'),
+         forced('MKL_CBWR', 'COMPATIBLE')]
 FORCED = [*THREE, forced('ATEN_CPU_CAPABILITY', 'avx2'), forced('ONEDNN_MAX_CPU_ISA', 'AVX2'),
           forced('ONEDNN_MAX_CPU_ISA', 'AVX512_CORE'), forced('MKL_CBWR', 'AVX2'),
           Setting('two threads', dict(OMP_NUM_THREADS='2'), dict(threads=2))]
@@ -62,8 +63,8 @@ def run_tests(workers):
     "Run the tests; gives how many passed and the names of those that failed."
     with tempfile.TemporaryDirectory() as folder:
         xml = Path(folder)/'tests.xml'
-        cmd = [sys.executable, '-m', 'pytest', '-q', '-n', str(workers), '--dist', 'worksteal', f'--junitxml={xml}', 'tests']
-        done = subprocess.run(cmd, cwd=ROOT, capture_output=True, text=True)
+        cmd = [sys.executable, '-m', 'pytest', '-q', '-n', str(workers), '--dist', 'worksteal', f'--junitxml={xml}']
+        done = subprocess.run([*cmd, 'tests'], cwd=ROOT, capture_output=True, text=True)
         if not xml.exists(): return 0, ['pytest itself: ' + done.stdout[-300:] + done.stderr[-300:]]
         cases = list(ElementTree.parse(xml).iter('testcase'))
     failed = [o for o in cases if o.find('failure') is not None or o.find('error') is not None]
@@ -81,13 +82,13 @@ def run(setting, names, workers, tests, plain_bits):
     bad = [f'{r.name}, {r.cell.splitlines()[0]} {r.error.splitlines()[-1]}' for r in results if r.error]
     count = f'{len(results) - len(bad)} passed, {len(bad)} failed'
     print(f'notebooks: {count} with {setting.name}, in {time.time() - began:.0f} s', flush=True)
-    row = (setting.name, '' if setting.options else other, count, '' if passed is None else f'{passed} passed, {len(failed)} failed')
-    return row, bad + failed
+    of_tests = '' if passed is None else f'{passed} passed, {len(failed)} failed'
+    return (setting.name, '' if setting.options else other, count, of_tests), bad + failed
 
 
 def main(argv=None):
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument('--all', action='store_true', help='every setting and seeds + 1 to 4; otherwise three instruction sets')
+    p.add_argument('--all', action='store_true', help='every setting and seeds + 1 to 4, not three alone')
     p.add_argument('--tests', action='store_true', help='the tests of tests/ too')
     p.add_argument('--only', default='', help='only settings whose name contains this')
     p.add_argument('-k', default='', help='only notebooks whose name contains this')

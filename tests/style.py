@@ -1,4 +1,4 @@
-"""The style probe: what the notebooks promise a reader, checked one notebook at a time, and the lines of all Python files.
+"""The style probe: what the notebooks promise a reader, checked one at a time, and the lines of all Python files.
 
 Run it to see a table of measures and the list of offences; `tests/test_repo.py` asserts that the list is empty.
 Lines that are too long and comprehensions that are too deep are counted by file; `style_debts.json` has how many a file
@@ -10,7 +10,8 @@ ROOT = Path(__file__).resolve().parent.parent
 NBS = ROOT/'nbs'
 EXPORTED_LINES, HIDDEN_SHARE, HIDDEN_FREE, MAX_BYTES = 25, .06, 2, 500_000
 RUN_SHARE, ASSERTED_SHARE = .80, .60
-ASSERTION = re.compile(r'^\s*(assert\b|test_\w+\(|with (expect_fail|ExceptionExpected)|expect_fail\()|\b(test_eq|test_close|test_fail|validate)\(', re.M)
+ASSERTION = re.compile(r'^\s*(assert\b|test_\w+\(|with (expect_fail|ExceptionExpected)|expect_fail\()'
+                       r'|\b(test_eq|test_close|test_fail|validate)\(', re.M)
 MACHINE_PATH = re.compile(r'(?<![\w.:/])/(?:work|root|home/\w+|Users/\w+|tmp|var/folders)/[\w.@-]+')
 FOLDERS = ('experiments', 'tutorials')           # their notebooks show what modules do and export none
 DEBTS = ROOT/'tests'/'style_debts.json'
@@ -25,8 +26,9 @@ class Cell:
     def __init__(self, i, raw):
         self.i, self.kind, self.outputs, self.raw = i, raw['cell_type'], raw.get('outputs', []), raw
         self.source = ''.join(raw['source'])
-        self.dirs = {d.rstrip(':') for d in re.findall(r'^#\|\s*(\S+)', self.source, flags=re.M)} if self.kind == 'code' else set()
-        self.code = re.sub(r'^#\|.*\n?', '', self.source, flags=re.M) if self.kind == 'code' else ''
+        code = self.source if self.kind == 'code' else ''
+        self.dirs = {d.rstrip(':') for d in re.findall(r'^#\|\s*(\S+)', code, flags=re.M)}
+        self.code = re.sub(r'^#\|.*\n?', '', code, flags=re.M)
         self.lines = [o for o in self.code.splitlines() if o.strip()]
         self.tree = self._parse()
         self.exported = bool(self.dirs & {'export', 'exports', 'exporti'})
@@ -77,15 +79,21 @@ def stored(cs):
     "Outputs are clean: no counts, no errors, no warnings or progress bars, no path of one machine."
     out = []
     for c in cs:
-        if c.raw.get('execution_count') or any(o.get('execution_count') for o in c.outputs): out.append(f'cell {c.i}: execution count')
+        if any(o.get('execution_count') for o in [c.raw, *c.outputs]): out.append(f'cell {c.i}: execution count')
         for o in c.outputs:
             if o['output_type'] == 'error': out.append(f"cell {c.i}: stored error {o.get('ename')}")
             if o.get('name') == 'stderr': out.append(f"cell {c.i}: stderr output: {''.join(o['text'])[:60]!r}")
             if any('widget' in k for k in o.get('data', {})): out.append(f'cell {c.i}: stored widget')
-        text = c.source + json.dumps([{k: v for k, v in o.get('data', {}).items() if k.startswith('text')} or o.get('text', '') for o in c.outputs])
+        text = c.source + ''.join(map(output_text, c.outputs))
         if m := MACHINE_PATH.search(text): out.append(f'cell {c.i}: path of one machine: {m.group(0)}')
-    if not any(c.outputs for c in cs) and any(c.kind == 'code' and not c.exported for c in cs[2:]): out.append('no stored output at all')
+    shows = [c for c in cs[2:] if c.kind == 'code' and not c.exported]
+    if shows and not any(c.outputs for c in cs): out.append('no stored output at all')
     return out
+
+
+def output_text(o):
+    "What a stored output says, pictures left out."
+    return json.dumps([v for k, v in o.get('data', {}).items() if k.startswith('text')] or o.get('text', ''))
 
 
 def imports(cs):
@@ -95,20 +103,23 @@ def imports(cs):
         if c.exported or c.kind != 'code' or 'hide' in c.dirs and not c.tree: continue
         has = any(isinstance(n, (ast.Import, ast.ImportFrom)) for t in c.tree for n in ast.walk(t))
         if has and any(not isinstance(t, (ast.Import, ast.ImportFrom)) for t in c.tree):
-            out.append(f'cell {c.i}: imports beside other code (the docs build runs this cell alone and fails): {c.lines[0][:50]}')
+            out.append(f'cell {c.i}: imports beside other code (the docs build runs this cell alone and fails): '
+                       + c.lines[0][:50])
     return out
 
 
 def hidden(cs):
     "Few cells are hidden from the page."
     n = sum(c.hidden for c in cs if 'default_exp' not in c.dirs)
-    return [f'{n} of {len(cs)} cells hidden (limit {HIDDEN_SHARE:.0%}, {HIDDEN_FREE} are free)'] if n > max(HIDDEN_FREE, HIDDEN_SHARE*len(cs)) else []
+    if n <= max(HIDDEN_FREE, HIDDEN_SHARE*len(cs)): return []
+    return [f'{n} of {len(cs)} cells hidden (limit {HIDDEN_SHARE:.0%}, {HIDDEN_FREE} are free)']
 
 
 def comments(code):
     "Line number -> column of its comment."
-    try: return {t.start[0]: t.start[1] for t in tokenize.generate_tokens(io.StringIO(code).readline) if t.type == tokenize.COMMENT}
+    try: tokens = list(tokenize.generate_tokens(io.StringIO(code).readline))
     except (tokenize.TokenError, IndentationError): return {}
+    return {t.start[0]: t.start[1] for t in tokens if t.type == tokenize.COMMENT}
 
 
 def documented(cs):
@@ -132,11 +143,12 @@ def undocumented(d, marks, owner=''):
             bad = [o.target.id for o in fields if o.end_lineno not in marks and o.lineno not in marks]
             if bad: out.append(f"{name}: fields without a comment: {', '.join(bad)}")
         for m in d.body:
-            if isinstance(m, DEFS[:2]) and (not m.name.startswith('_') or m.name == '__init__'): out += undocumented(m, marks, d.name + '.')
+            public = isinstance(m, DEFS[:2]) and (not m.name.startswith('_') or m.name == '__init__')
+            if public: out += undocumented(m, marks, d.name + '.')
         return out
     a = d.args
     args = a.posonlyargs + a.args + a.kwonlyargs + [o for o in [a.vararg] if o]
-    if args and (args[0].arg in ('self', 'cls') or any(isinstance(o, ast.Name) and o.id == 'patch' for o in d.decorator_list)): args = args[1:]
+    if args and (args[0].arg in ('self', 'cls') or is_patch(d)): args = args[1:]
     ends = {o: max(o.end_lineno, 0) for o in args}
     last = {}
     for o in args: last[ends[o]] = o                 # the comment of a line belongs to its last argument
@@ -146,6 +158,9 @@ def undocumented(d, marks, owner=''):
     if bad: out.append(f"{name}: arguments without a comment of their own: {', '.join(bad)}")
     if bare: out.append(f"{name}: arguments without a type: {', '.join(bare)}")
     return out
+
+
+def is_patch(d): return any(isinstance(o, ast.Name) and o.id == 'patch' for o in getattr(d, 'decorator_list', []))
 
 
 def is_property(d): return any('property' in ast.dump(o) for o in getattr(d, 'decorator_list', []))
@@ -158,8 +173,7 @@ def names(c):
 
 def owner(d):
     "The class that a `@patch` definition belongs to, or ''."
-    patched = any(isinstance(o, ast.Name) and o.id == 'patch' for o in getattr(d, 'decorator_list', []))
-    return ast.unparse(d.args.args[0].annotation) if patched and d.args.args and d.args.args[0].annotation else ''
+    return ast.unparse(d.args.args[0].annotation) if is_patch(d) and d.args.args and d.args.args[0].annotation else ''
 
 
 def proof(cs):
@@ -178,7 +192,7 @@ def proof(cs):
             n += 1
             word = re.compile(rf'\b{re.escape(name)}\b')
             # what Python calls by itself (`__len__`, `_repr_markdown_`) is run by any code below
-            hits = below if name.startswith('__') or name.startswith('_repr') else [c for c in below if word.search(c.code)]
+            hits = below if name.startswith(('__', '_repr')) else [c for c in below if word.search(c.code)]
             if not hits: idle.append(name)
             if not hits or not any(ASSERTION.search(c.code) for c in below): bare.append(name)
     return n, n - len(idle), n - len(bare), idle, bare
@@ -186,17 +200,19 @@ def proof(cs):
 
 def proven(cs):
     n, run, asserted, idle, bare = proof(cs)
-    out = []
-    if n and run < RUN_SHARE*n: out.append(f"{run} of {n} exported definitions are run before the next one (at least {RUN_SHARE:.0%}); not: {', '.join(idle)}")
-    if n and asserted < ASSERTED_SHARE*n: out.append(f"{asserted} of {n} exported definitions are asserted before the next one (at least {ASSERTED_SHARE:.0%}); not: {', '.join(bare)}")
-    return out
+    def few(count, what, least, names):
+        if count >= least*n: return []
+        return [f'{count} of {n} exported definitions are {what} before the next one (at least {least:.0%}); not: '
+                + ', '.join(names)]
+    return few(run, 'run', RUN_SHARE, idle) + few(asserted, 'asserted', ASSERTED_SHARE, bare)
 
 
 def shape(cs, index, module=True):
     "A lesson has exercises; a notebook of the course exports a module; nothing is left unrun without a word."
     if index: return []
-    out = [] if any(c.kind == 'markdown' and re.search(r'^#+ .*exercise', c.source, flags=re.M | re.I) for c in cs) else ['no exercises']
-    if module and not any('default_exp' in c.dirs for c in cs[1:2]): out.append('the second cell is not `#| default_exp`')
+    prose = '\n'.join(c.source for c in cs if c.kind == 'markdown')
+    out = [] if re.search(r'^#+ .*exercise', prose, flags=re.M | re.I) else ['no exercises']
+    if module and not (cs[1:] and 'default_exp' in cs[1].dirs): out.append('the second cell is not `#| default_exp`')
     out += [f'cell {c.i}: `eval: false`' for c in cs if re.search(r'^#\|\s*eval:\s*false', c.source, flags=re.M)]
     return out
 
@@ -264,7 +280,8 @@ def debts_text(found):
 def offences(path):
     "Every offence of one notebook, as sentences."
     cs, index = cells(path), path.name == 'index.ipynb'
-    return (title(cs) + shape(cs, index, module=path.parent.name not in FOLDERS) + sizes(cs, path) + documented(cs) + proven(cs) + hidden(cs) + imports(cs) + stored(cs))
+    return (title(cs) + shape(cs, index, module=path.parent.name not in FOLDERS) + sizes(cs, path) + documented(cs)
+            + proven(cs) + hidden(cs) + imports(cs) + stored(cs))
 
 
 def measures(path):
@@ -275,8 +292,10 @@ def measures(path):
     n, run, asserted, *_ = proof(cs)
     words, lines = sum(len(c.source.split()) for c in md), sum(len(c.lines) for c in code)
     pics = sum('image/png' in o.get('data', {}) for c in cs for o in c.outputs)
-    return (len(cs), *debts(path), f'{len(md)/max(len(cs), 1):.0%}', f'{words/max(lines, 1):.1f}', f'{statistics.median(exp):.0f}/{max(exp)}', f'{run}/{n}', f'{asserted}/{n}',
-            sum(len(ASSERTION.findall(c.code)) for c in cs), pics, sum('interact(' in c.code for c in cs), f'{path.stat().st_size/1000:.0f}')
+    checks, widgets = sum(len(ASSERTION.findall(c.code)) for c in cs), sum('interact(' in c.code for c in cs)
+    return (len(cs), *debts(path), f'{len(md)/max(len(cs), 1):.0%}', f'{words/max(lines, 1):.1f}',
+            f'{statistics.median(exp):.0f}/{max(exp)}', f'{run}/{n}', f'{asserted}/{n}', checks, pics, widgets,
+            f'{path.stat().st_size/1000:.0f}')
 
 
 def notebooks():
@@ -285,7 +304,8 @@ def notebooks():
 
 def report():
     "The table and the offences, as text."
-    head = ('notebook', 'cells', 'over 100', 'deep', 'prose', 'words/line', 'def lines', 'run', 'asserted', 'checks', 'pictures', 'widgets', 'KB', 'offences')
+    head = ('notebook', 'cells', 'over 100', 'deep', 'prose', 'words/line', 'def lines', 'run', 'asserted', 'checks',
+            'pictures', 'widgets', 'KB', 'offences')
     found = {o: offences(o) for o in notebooks()}
     rows = [(o.relative_to(NBS).as_posix(), *measures(o), len(v)) for o, v in found.items()]
     wide = [max(len(str(r[i])) for r in [head] + rows) for i in range(len(head))]
@@ -302,6 +322,6 @@ if __name__ == '__main__':
     if '--lower' in sys.argv: lower()
     text, n = report()
     print(text)
-    print(f'{n} offences in {len(notebooks())} notebooks; {sum(v[0] for v in all_debts().values())} lines are too long, '
-          f'{sum(v[1] for v in all_debts().values())} comprehensions too deep')
+    long, nested = (sum(v[i] for v in all_debts().values()) for i in (0, 1))
+    print(f'{n} offences in {len(notebooks())} notebooks; {long} lines too long, {nested} comprehensions too deep')
     sys.exit(bool(n))
