@@ -200,7 +200,7 @@ def _without_dead_ends(graph):
     return replace(graph, ops=ops, tensors=tensors)
 
 
-def _named(graph, prefix):
+def named(graph, prefix):
     "The same network, every operator's name with a prefix, so that the C of many networks can stand in one file."
     ops = [replace(op, name=f'{prefix}_{op.name}') for op in graph.ops]
     return replace(graph, ops=ops, name=prefix)
@@ -252,7 +252,7 @@ def draw(
     while True:
         try:
             graph = Draw(rng, tall).draw()
-            tg.check(graph := _named(graph, f'n{number}'))
+            tg.check(graph := named(graph, f'n{number}'))
             break
         except (BadInput, CorruptModel): continue
     memory, objective, policy = (v[int(rng.integers(len(v)))] for v in (TALL_MEMORY if tall else MEMORY, tuple(tk.OBJECTIVES), TALL_POLICIES if tall else POLICIES))
