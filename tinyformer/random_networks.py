@@ -200,7 +200,7 @@ def _without_dead_ends(graph):
     return replace(graph, ops=ops, tensors=tensors)
 
 
-def _named(graph, prefix):
+def named(graph, prefix):
     "The same network, every operator's name with a prefix, so that the C of many networks can stand in one file."
     ops = [replace(op, name=f'{prefix}_{op.name}') for op in graph.ops]
     return replace(graph, ops=ops, name=prefix)
@@ -252,7 +252,7 @@ def draw(
     while True:
         try:
             graph = Draw(rng, tall).draw()
-            tg.check(graph := _named(graph, f'n{number}'))
+            tg.check(graph := named(graph, f'n{number}'))
             break
         except (BadInput, CorruptModel): continue
     memory, objective, policy = (v[int(rng.integers(len(v)))] for v in (TALL_MEMORY if tall else MEMORY, tuple(tk.OBJECTIVES), TALL_POLICIES if tall else POLICIES))
@@ -276,15 +276,17 @@ def _forced(rng, fw):
 def generate(
     net:Network, # a drawn network
     folder:Path, # where to put its C
+    port:str='host', # see `codegen.generate`
 )->cg.Firmware:
     "The network's C, by `codegen.generate`; with the chains of a forced plan in place of its own."
     memory = 'fast' if net.memory == 'forced' else net.memory
-    fw = cg.generate(net.graph, BOARD, folder, choices=net.choices, port='host', memory=memory, objective=net.objective)
+    fw = cg.generate(net.graph, BOARD, folder, choices=net.choices, port=port, memory=memory, objective=net.objective)
     if net.memory != 'forced': return fw
     chains = _forced(net.rng, fw)
     plan = sc.plan_arena(fw.graph, fw.choices, chains=chains)
     fw = replace(fw, plan=plan, chains=chains, arena_bytes=max(plan.peak, plan.align), arena_lower_bound_bytes=plan.lower_bound)
-    cg.write_folder(folder, cg.text_files(fw, cg.constants(fw.graph, fw.choices), cg.pick_example(fw.graph)), cg.copied_files(fw))
+    (folder/'model.h').write_text(cg.model_h(fw.graph, plan), encoding='utf-8')
+    (folder/'model.c').write_text(cg.model_c(fw.graph, fw.choices, plan, cg.constants(fw.graph, fw.choices), chains), encoding='utf-8')
     return fw
 
 
@@ -488,7 +490,7 @@ class Result:
         "One line for each place and memory mode, and a closing line."
         res = [f'{place}, memory {memory!r}: {n} networks, {self.compared[place, memory]} bytes compared, {self.different[place, memory]} different'
                for (place, memory), n in sorted(self.networks.items())]
-        return res + [f'{sum(self.networks.values())} runs of networks, {sum(self.compared.values())} bytes compared, '
+        return res + [f'{sum(self.networks.values())} networks, {sum(self.compared.values())} bytes compared, '
                       f'{sum(self.different.values())} different, {len({n for n, *_ in self.failures})} networks failed']
 
 

@@ -1,0 +1,148 @@
+"""Golden vectors: constants, inputs and output bytes of every operator and of three small models, kept as data.
+
+    .venv/bin/python tests/golden.py            compare the stored bytes with the NumPy operators of today
+    .venv/bin/python tests/golden.py --write    add cases for operators that have none; the others stay
+
+NumPy, the C kernels and the emulated core are compared with each other elsewhere. These files notice when all of them
+drift together. A change of the stored bytes is a change of the numeric contract: it needs a new CONTRACT_VERSION, and
+with it new files. Arrays are base64 of their little-endian bytes, one case to a line."""
+import argparse, base64, json, sys
+from pathlib import Path
+
+import numpy as np
+
+import sweep
+from tinyformer import graph as tg, random_networks as rn
+from tinyformer.errors import BadInput
+from tinyformer.files import write_text
+from tinyformer.graph import Graph, Op, Tensor
+
+CONTRACT_VERSION = 1     # of the bytes that every operator returns
+FOLDER = Path(__file__).resolve().parent/'golden'
+CASES, IMAGES = 8, 2     # of each kind of operator; inputs of each
+NETWORKS = 'bands', 'steps'     # models that are drawn beside `random_graph`
+
+
+# ---- arrays, operators and models as JSON
+
+def pack(a): return [str(a.dtype), list(a.shape), base64.b64encode(np.ascontiguousarray(a, a.dtype.newbyteorder('<')).tobytes()).decode()]
+
+
+def unpack(packed):
+    dtype, shape, text = packed
+    return np.frombuffer(base64.b64decode(text), np.dtype(dtype).newbyteorder('<')).astype(dtype).reshape(shape)
+
+
+def op_dict(op): return dict(kind=op.kind, name=op.name, inputs=op.inputs, output=op.output, attrs=op.attrs, params={k: pack(v) for k, v in op.params.items()})
+
+
+def op_of(d): return Op(d['kind'], d['name'], d['inputs'], d['output'], d['attrs'], {k: unpack(v) for k, v in d['params'].items()})
+
+
+def graph_dict(g):
+    return dict(name=g.name, input=g.input, output=g.output, tensors=[[t.name, list(t.shape), t.scale, t.zero_point] for t in g.tensors.values()],
+                ops=[op_dict(op) for op in g.ops])
+
+
+def graph_of(d):
+    tensors = {n: Tensor(n, tuple(shape), scale, zp) for n, shape, scale, zp in d['tensors']}
+    return Graph(tensors, [op_of(o) for o in d['ops']], d['input'], d['output'], d['name'])
+
+
+# ---- drawing
+
+def edges(op):
+    "What makes a case worth keeping: zero points at the ends, a pre-shift, multipliers that saturate, no bias, padding."
+    a, p = op.attrs, op.params
+    found = {f'{k} {a[k]}' for k in ('zp_in', 'zp_out') if a.get(k) in (-128, 127)}
+    found |= {f'{k} over 0' for k in ('shift', 'pad') if a.get(k, 0) > 0 and op.kind != 'add'}
+    if 'stride' in a: found.add(f"stride {min(a['stride'], 3)}")
+    if 'heads' in a: found.add(f"heads {a['heads']}")
+    if 'weight' in p: found.add('pruned' if (p['weight'] == 0).mean() > .2 else 'dense')
+    return found
+
+
+def telling(y): return y.size > 3 and len(np.unique(y)) >= min(12, y.size // 2)     # a saturated output hides what is behind it
+
+
+def draw_cases(kind):
+    "Operators of one kind with different edges: the first ones bring one that was not there, if a few draws find any."
+    rng, seen, cases = np.random.default_rng([CONTRACT_VERSION, *kind.encode()]), set(), []
+    while len(cases) < CASES:
+        tries = 0
+        while True:
+            op, xs, want = sweep.draw(rng, [kind], IMAGES)
+            if sum(a.nbytes for a in [*op.params.values(), *xs]) > 1200 or not telling(want): continue
+            if edges(op) - seen or (tries := tries + 1) > 20: break
+        seen |= edges(op)
+        cases.append(dict(op=op_dict(op), inputs=[pack(x) for x in xs], output=pack(want)))
+    return cases
+
+
+def draw_models():
+    "Every operator of a lowered network; a deep chain that runs in bands; attention in three steps."
+    rng = np.random.default_rng(CONTRACT_VERSION)
+    graphs = [tg.random_graph(CONTRACT_VERSION, (4, 8, 3), width=6, heads=2, classes=5)]
+    nets = (rn.draw(CONTRACT_VERSION, i) for i in range(10**6))
+    small = (n.graph for n in nets if 5 <= len(n.graph.ops) <= 9 and telling(tg.run(n.graph, n.inputs))
+             and sum(op.params['weight'].size for op in n.graph.ops if 'weight' in op.params) < 6000)
+    for what in NETWORKS:
+        graphs.append(next(g for g in small if ('softmax' in {op.kind for op in g.ops} if what == 'steps' else
+                                                sum(op.kind in ('conv3x3', 'depthwise3x3') for op in g.ops) >= 4)))
+    for g in graphs:
+        x = rng.integers(-128, 128, (IMAGES, *g.tensors[g.input].shape)).astype(np.int8)
+        yield dict(graph=graph_dict(g), inputs=pack(x), output=pack(tg.run(g, x)))
+
+
+# ---- files
+
+def path(what, folder=FOLDER): return Path(folder)/f'contract_{CONTRACT_VERSION}_{what}.json'
+
+
+def text_of(cases): return '[\n' + ',\n'.join(json.dumps(c, separators=(',', ':')) for c in cases) + '\n]\n'
+
+
+def load(what, folder=FOLDER):
+    "The stored cases."
+    if not path(what, folder).is_file(): raise BadInput(f'no {path(what, folder).name}: run tests/golden.py --write')
+    return json.loads(path(what, folder).read_text())
+
+
+def operators(folder=FOLDER):
+    "(operator, its inputs, output bytes) of every stored case; the inputs each [images, ...]."
+    for c in load('operators', folder): yield op_of(c['op']), [unpack(x) for x in c['inputs']], unpack(c['output'])
+
+
+def models(folder=FOLDER):
+    "(model, images, output bytes) of every stored model."
+    for c in load('models', folder): yield graph_of(c['graph']), unpack(c['inputs']), unpack(c['output'])
+
+
+def differences(folder=FOLDER):
+    "Names of the cases to which the NumPy operators of today give other bytes."
+    res = [f'{op.kind} {op.attrs}' for op, xs, want in operators(folder) if not np.array_equal(tg.run_op(op, *xs).reshape(want.shape), want)]
+    return res + [f'model {g.name}' for g, x, want in models(folder) if not np.array_equal(tg.run(g, x), want)]
+
+
+def write(folder=FOLDER):
+    "Draw what is not there. A stored case never changes."
+    stored = load('operators', folder) if path('operators', folder).is_file() else []
+    kinds = {c['op']['kind'] for c in stored}
+    for kind in tg.KINDS: stored += [] if kind in kinds else draw_cases(kind)
+    write_text(path('operators', folder), text_of(stored))
+    if not path('models', folder).is_file(): write_text(path('models', folder), text_of(draw_models()))
+
+
+def main(argv=None):
+    p = argparse.ArgumentParser(description='Golden vectors of the numeric contract.')
+    p.add_argument('--write', action='store_true', help='add cases for operators that have none')
+    p.add_argument('--folder', type=Path, default=FOLDER)
+    a = p.parse_args(argv)
+    if a.write: write(a.folder)
+    wrong = differences(a.folder)
+    print(f'contract {CONTRACT_VERSION}: {len(list(operators(a.folder)))} operators, {len(list(models(a.folder)))} models, {len(wrong)} different')
+    if wrong: print('\n'.join(wrong), '\nIf this is meant, raise CONTRACT_VERSION and write new files.', sep='\n')
+    return bool(wrong)
+
+
+if __name__ == '__main__': sys.exit(main())
