@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from tinyformer.errors import BadInput, UnknownTarget
-from tinyformer.hardware import (FEATURES, F746_MEMORY, KB, MB, Target, format_bytes, milliseconds, pack16, parse_bytes, plot_boards, plot_fit,
-                                 plot_memory, signed, smlad, sxtb16, target, targets)
+from tinyformer.hardware import (CORES, FEATURES, F746_MEMORY, KB, MB, Target, format_bytes, milliseconds, pack16, parse_bytes,
+                                 plot_boards, plot_fit, plot_memory, require_port, signed, smlad, sxtb16, target, targets)
 
 quick = settings(deadline=None, derandomize=True, max_examples=200)
 word, half, byte = st.integers(0, 2**32 - 1), st.integers(-2**15, 2**15 - 1), st.integers(-128, 127)
@@ -133,3 +133,34 @@ def test_pictures_are_pure():
     before = plt.rcParams.copy()
     counts = [int(plot_fit(f, s).get_title().split()[0]) for f, s in ((1, 1), (1024, 320), (10**6, 1))]
     assert counts[0] == len(targets()) > counts[1] > counts[2] == 0 and plt.rcParams == before
+
+
+def test_every_core_has_one_record():
+    "What the record names is there: the port's folder with its linker script, the cost table, the emulator's model."
+    from unicorn import arm_const
+    from tinyformer.toolchain import firmware_dir
+    used = {t.core for t in targets()}
+    assert used <= set(CORES)
+    for c in CORES.values():
+        for p in c.ports: assert (firmware_dir()/'ports'/p/'link.ld').is_file(), p
+        assert not c.cost_table or (firmware_dir().parent/'tinyformer'/c.cost_table).is_file()
+        assert not c.emulator or hasattr(arm_const, c.emulator)
+    assert sum(bool(c.cost_table) for c in CORES.values()) >= 1 and CORES['cortex-m7'].ports
+
+
+def test_a_board_without_a_port_is_refused_with_advice():
+    able = [t.name for t in targets() if t.cpu.ports]
+    assert able == ['stm32f746', 'stm32h743', 'mps2_an500'] and [require_port(target(n)) for n in able] == ['stm32f746', 'stm32f746', 'mps2_an500']
+    for t in targets():
+        if t.name in able: continue
+        with pytest.raises(BadInput) as e: require_port(t)
+        assert all(word in str(e.value) for word in (t.name, t.core, *able, "port='host'", 'firmware/ports/README.md'))
+
+
+def test_a_core_without_a_table_says_whose_prices_it_gives():
+    from tinyformer import bench, kernels as tk
+    op = bench.make_op('linear', tokens=16, cin=16, cout=8)
+    for t in targets():
+        table, best = tk.cost_table(t.core), tk.choose(op, t)
+        if t.core == 'cortex-m7': assert not table.note and best.cycles is not None
+        else: assert t.core in table.note and 'cortex-m7' in table.note and best.cycles is None and best.instructions > 0

@@ -3,7 +3,7 @@ import ctypes, os, stat, subprocess, sys
 
 import pytest
 
-from tinyformer import toolchain as tc
+from tinyformer import hardware, toolchain as tc
 from tinyformer.errors import BadInput, BuildFailed, MissingTool, RunFolderError
 
 CODE = '#include <stdint.h>\nint32_t twice(int32_t x) { return 2 * x; }\n'
@@ -151,6 +151,6 @@ def test_sections_of_a_bare_image(tmp_path, cc):
 
 
 @pytest.mark.parametrize('cc', ['zig', pytest.param('gcc', marks=pytest.mark.needs('gcc'))])
-@pytest.mark.parametrize('core', tc.CORES)
+@pytest.mark.parametrize('core', hardware.CORES)
 def test_every_core_has_flags(source, core, cc):
     assert tc.compile_image([source], tc.firmware_dir()/'ports'/'cortex_m'/'bare.ld', cc=cc, core=core).is_file()
