@@ -1,5 +1,5 @@
 """The command line: help, the tools, and one clear line for every mistake."""
-import os, subprocess, sys, zipfile
+import json, os, subprocess, sys, zipfile
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +62,6 @@ def test_targets_lists_the_board(say):
 
 
 def test_bench_measures_and_compares(say):
-    import json
     code, out, _ = say('bench', '--op', 'pointwise', '--h', 4, '--w', 4, '--cin', 16, '--cout', 24, '--sparsity', 0, .8, '--json', '-')
     rows = json.loads(out)
     assert code == 0 and [r['sparsity'] for r in rows] == [0, .8]
@@ -282,17 +281,81 @@ def test_an_option_that_a_run_folder_would_ignore_is_refused(refused, tmp_path):
 
 # ---- strangers
 
-def test_escape_sequences_of_a_stranger_are_shown_and_not_obeyed(say, tmp_path):
-    g = random_graph(0)
-    g.name = 'x\x1b[31m\x1b]0;owned\x07'
+def test_escape_sequences_of_a_stranger_are_shown_and_not_obeyed(say, model, images, tmp_path):
+    evil = 'x\x1b[31m\x1b]0;owned\x07'
+    g = load(model)
+    g.meta['dataset'] = evil
     save(g, tmp_path/'evil.tfm')
-    x = np.zeros((2, *g.tensors[g.input].shape), np.uint8)
-    np.savez(tmp_path/'i.npz', x_test=x, y_test=np.zeros(2, int))
-    np.savez(tmp_path/'wrong.npz', x_test=x[:, :-1], y_test=np.zeros(2, int))
-    for data in ('i.npz', 'wrong.npz', 'none.npz'):
-        _, out, err = say('evaluate', 'evil.tfm', '--data', data)
-        assert not set('\x1b\x07') & set(out + err)
-    assert r'\x1b[31m' in say('evaluate', 'evil.tfm', '--data', 'i.npz')[1]
+    said = [say('evaluate', 'evil.tfm'), say('evaluate', f'{evil}.tfm'), say('evaluate', 'evil.tfm', '--data', evil)]
+    say('evaluate', model, '--data', images, '--images', 2, '--report', 'card.json')
+    say('zoo', '--add', model, '--name', 'mine', '--card', 'card.json', '--folder', 'shelf')
+    card = tmp_path/'shelf'/'mine.json'
+    card.write_text(card.read_text().replace('images.npz', json.dumps(evil)[1:-1]))
+    said += [say('zoo', '--folder', 'shelf'), say('zoo', 'mine', '--folder', 'shelf')]
+    for _, out, err in said: assert r'\x1b[31m' in out + err and not set('\x1b\x07') & set(out + err)
+
+
+def test_a_model_does_not_choose_which_file_is_opened(refused, say, model, images, tmp_path, monkeypatch):
+    "Its data set is a name of one known here; a path in its place is refused, also by the examples that look for pictures."
+    from tinyformer import zoo
+    secret = tmp_path/'secret'/'private.npz'
+    secret.parent.mkdir()
+    secret.write_bytes(images.read_bytes())
+    monkeypatch.setenv('TINYFORMER_DATA', str(tmp_path/'secret'))
+    monkeypatch.setattr(np, 'load', lambda *a, **k: pytest.fail(f'opened {a[0]}'))
+    for wish in (str(secret), '../secret/private', 'secret/private.npz', str(tmp_path/'random.tfm'), '', 5, None, ['digits'], {'a': 1}):
+        g = load_with_meta(model, wish)
+        if isinstance(wish, str) and wish: refused('evaluate', g, words=['not known here', '--data'])
+        else: refused('evaluate', g, words=["'random_0'"])
+        assert zoo.pictures(zoo.load(g), 2)[1] is None
+
+
+def load_with_meta(model, wish):
+    "A model file that names a data set, written past the checks of `save`."
+    path = model.with_name('wish.tfm')
+    with zipfile.ZipFile(model) as z, zipfile.ZipFile(path, 'w') as to:
+        for item in z.infolist():
+            raw = z.read(item)
+            if item.filename.endswith('.json'):
+                held = json.loads(raw)
+                held['meta'] = dict(dataset=wish)
+                raw = json.dumps(held).encode()
+            to.writestr(item, raw)
+    return path
+
+
+@pytest.mark.parametrize('damage', ['{', '[]', '{"name": 1}', 'type', 'folder', 'binary'])
+def test_a_tampered_card_is_no_bug(say, refused, model, images, tmp_path, damage):
+    say('evaluate', model, '--data', images, '--images', 2, '--report', 'card.json')
+    say('zoo', '--add', model, '--name', 'mine', '--card', 'card.json', '--folder', 'shelf')
+    card = tmp_path/'shelf'/'mine.json'
+    good = json.loads(card.read_text())
+    if damage == 'type':
+        for field in good:
+            for value in (None, 'x', 5, [], {}, {'a': 1}, [1, 2]):
+                card.write_text(json.dumps(good | {field: value}))
+                for argv in (['zoo'], ['zoo', 'mine']):
+                    code, out, err = say(*argv, '--folder', 'shelf')
+                    assert 'unexpected' not in err and code == (1 if err else 0), (field, value, err)
+        return
+    card.unlink()
+    if damage == 'folder': card.mkdir()
+    elif damage == 'binary': card.write_bytes(b'\xff\xfe\x00')
+    else: card.write_text(damage)
+    if damage == 'folder': refused('zoo', 'mine', '--folder', 'shelf', words=["no model 'mine'"])
+    else: refused('zoo', 'mine', '--folder', 'shelf', words=['mine.json is damaged', 'tinyformer evaluate mine.tfm'])
+    for argv in (['--card', 'shelf/mine.json'], ['--card', 'none.json']): refused('zoo', '--add', model, '--name', 'other', '--folder', 'shelf', *argv)
+
+
+def test_adding_to_the_zoo_replaces_only_a_model_of_it(say, refused, model, images, tmp_path):
+    say('evaluate', model, '--data', images, '--images', 2, '--report', 'card.json')
+    (tmp_path/'mine.tfm').write_text('precious')
+    (tmp_path/'mine.json').write_text('precious')
+    (tmp_path/'half.json').write_text('precious')
+    before = snapshot(tmp_path)
+    for name, words in (('mine', 'no model with its card'), ('half', 'no model with its card'), ('random', 'no model with its card')):
+        for again in ([], ['--again']): refused('zoo', '--add', model, '--name', name, '--card', 'card.json', '--folder', '.', *again, words=[words])
+    assert snapshot(tmp_path) == before
 
 
 # ---- evaluate and zoo
@@ -311,7 +374,6 @@ def images(tmp_path):
 
 @pytest.mark.parametrize('on', ['reference', 'host', 'device'])
 def test_evaluate_a_file_anywhere(say, model, images, on, tmp_path):
-    import json
     code, out, _ = say('evaluate', model, '--data', images, '--on', on, '--images', 8, '--json', 'r.json')
     r = json.loads((tmp_path/'r.json').read_text())
     assert code == 0 and '75.00% right (6 of 8 images)' in out
@@ -350,7 +412,6 @@ def test_evaluate_fails_when_bytes_differ(refused, model, images, monkeypatch):
 
 
 def test_a_model_goes_into_the_zoo(say, refused, model, images, tmp_path):
-    import json
     (tmp_path/'notes.json').write_text(json.dumps(dict(about='random weights', copy='noise', commit='abc', accuracy_float=.5)))
     code, out, err = say('evaluate', model, '--data', images, '--report', 'card.json', '--notes', 'notes.json', '--device-images', 2)
     assert code == 0 and 'float 50.00%, pruned not measured, int8 75.00% on 12 test images' in out, err

@@ -230,3 +230,25 @@ def test_plots():
     assert sheet.shape == (3 * 9, 6 * 9) and np.allclose(sheet[1:9, 9:17], x[1, ..., 0] / 255)
     rgb = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), np.uint8)
     assert data.plot_images(rgb, 'abc', columns=2).axes[0].images[0].get_array().shape == (2 * 24, 2 * 18, 3)
+
+
+@pytest.mark.parametrize('label, dtype', [(2**63, np.uint64), (2**64 - 1, np.uint64), (2**40, np.int64), (2**31, np.uint32), (32767, np.uint16)])
+def test_labels_that_would_wrap_or_fill_the_memory_are_refused(tmp_path, label, dtype):
+    a = arrays()
+    a['y_train'] = np.array([label, 0, 1, 2, 0, 1], dtype)
+    (tmp_path/'big.npz').write_bytes(npz(**a))
+    with pytest.raises(BadInput, match=f'the label {label}: there can be 32,767 classes'): data.load('big', tmp_path)
+
+
+def test_a_folder_named_like_a_file_is_no_data_set(tmp_path, monkeypatch):
+    (tmp_path/'x.npz').mkdir()
+    (tmp_path/'cifar10.npz').mkdir()
+    with pytest.raises(UnknownDataset, match="no data set 'x'"): data.load('x', tmp_path)
+    monkeypatch.setattr(data, 'torchvision_arrays', lambda name, root: dict(arrays(classes=3), classes=tuple('abc'), source='a download'))
+    assert data.load('cifar10', tmp_path, val_fraction=.5).source == 'a download'
+
+
+def test_a_place_for_downloads_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    (tmp_path/'home').write_text('a file')
+    monkeypatch.setenv('HOME', str(tmp_path/'home'))
+    with pytest.raises(MissingData, match='cannot be kept in .*home.*by TINYFORMER_DATA'): data.load('cifar10')

@@ -1,0 +1,288 @@
+"""The record of a search that several workers share: where the trials are kept, who works on which, and who has died.
+
+Plumbing of `sparsenas`. On one machine the record is an SQLite file in the run folder.
+Many machines share any database that Optuna knows."""
+import contextlib, json, random, sqlite3, threading, time, warnings
+from pathlib import Path
+
+import optuna
+import sqlalchemy
+from optuna.trial import TrialState
+
+from tinyformer.errors import RunFolderError, StorageError
+from tinyformer.files import cannot_write
+
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+TURN = 60      # seconds for one's turn to write an SQLite file
+WAIT = dict(postgresql='connect_timeout', mysql='connect_timeout', mariadb='connect_timeout')
+"What drivers call the seconds to wait for a server."
+
+
+# ---- where the trials are kept ---------------------------------------------------------------------------------------
+
+@contextlib.contextmanager
+def quiet_optuna():
+    "Silence Optuna's log lines and its notices on experimental interfaces inside the block."
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', optuna.exceptions.ExperimentalWarning)
+            yield
+    finally: optuna.logging.set_verbosity(level)
+
+
+def local_storage(
+    path: Path,  # SQLite file; any name will do, for it is never part of a URL
+) -> optuna.storages.RDBStorage:
+    "SQLite with a write-ahead log: a killed process loses nothing, and a commit does not wait for the disk."
+    def connection(): return sqlite3.connect(path, timeout=TURN, check_same_thread=False)
+    with contextlib.closing(connection()) as db: db.execute('pragma journal_mode = wal')
+    storage = optuna.storages.RDBStorage('sqlite://', dict(creator=connection, poolclass=sqlalchemy.pool.QueuePool))
+    sqlalchemy.event.listen(storage.engine, 'connect', lambda db, _: db.execute('pragma synchronous = normal'))
+    storage.engine.dispose()  # what connected before the line above connects again
+    return storage
+
+
+def public_name(
+    storage: object,  # URL, path or Optuna storage
+) -> str:  # for a message
+    "How to name a storage without its password."
+    if not isinstance(storage, str): return str(storage) if isinstance(storage, Path) else type(storage).__name__
+    try: return sqlalchemy.make_url(storage).set(query={}).render_as_string(hide_password=True)
+    except Exception: return f'{storage.partition(":")[0]}:…'  # nobody can tell where its password is
+
+
+def connect(
+    storage: object,  # Path of an SQLite file, a URL that Optuna knows, or an Optuna storage
+    patience: int = 5,  # seconds to wait for a server
+) -> optuna.storages.BaseStorage:
+    "Open the place where the trials are kept."
+    if not isinstance(storage, (str, Path)): return storage
+    if isinstance(storage, Path): return local_storage(storage)
+    url = sqlalchemy.make_url(storage)
+    kind = url.get_backend_name()
+    if kind == 'sqlite' and url.database not in (None, '', ':memory:'): return local_storage(Path(url.database))
+    if url.drivername in ('postgresql', 'postgres'): url, kind = url.set(drivername='postgresql+psycopg'), 'postgresql'
+    if kind not in WAIT: return optuna.storages.get_storage(storage)
+    wait = dict(pool_pre_ping=True, connect_args={WAIT[kind]: patience})
+    braces = {'{': '{{', '}': '}}'}                        # Optuna takes the URL for a format string
+    return optuna.storages.RDBStorage(url.render_as_string(hide_password=False).translate(str.maketrans(braces)), wait)
+
+
+def _create_or_load(storage, name):
+    "The study, and whether this call made it; workers that make the tables in the same moment try again."
+    for left in reversed(range(5)):
+        try:
+            db = connect(storage)
+            aims = ['maximize', 'minimize']          # accuracy, instructions
+            try: return optuna.create_study(storage=db, study_name=name, directions=aims), True
+            except optuna.exceptions.DuplicatedStudyError: return optuna.load_study(study_name=name, storage=db), False
+        except Exception as e:
+            text = f'{e} {e.__cause__}'.lower()
+            if not left or not any(w in text for w in ('already exists', 'duplicate', 'unique', 'locked')): raise
+            time.sleep(random.uniform(.1, .5))
+
+
+def same_search(
+    study: optuna.Study,  # just opened
+    identity: dict,  # what is to be searched
+    where: str,  # for the message
+) -> optuna.Study:  # the same
+    "Raise `RunFolderError` when the study's note says that it searches something else."
+    for _ in range(30):
+        if (old := study.user_attrs.get('identity')) is not None: break
+        time.sleep(.1)  # its maker is about to write the note
+    else: study.set_user_attr('identity', old := identity)  # its maker died
+    if not isinstance(old, dict): old = {}
+    if diff := [k for k in identity if identity[k] != old.get(k)]:
+        raise RunFolderError(f"{where} holds a search {study.study_name!r} with another {', '.join(diff)}: delete it, "
+                             'or choose another run folder or another name for the study.')
+    return study
+
+
+def _cannot_open(storage, e):
+    "What to tell a person when a storage does not open."
+    name = public_name(storage)
+    if isinstance(storage, Path):
+        return RunFolderError(f'cannot open the search database {name} ({type(e).__name__}): '
+                              'choose a folder you can write to, or move the database away when it is damaged.')
+    if isinstance(e, ImportError):
+        return StorageError(f"no driver for {name}: install it, for PostgreSQL with  pip install 'psycopg[binary]'")
+    return StorageError(f'cannot open the storage {name} ({type(e).__name__}). Does the server run and take '
+                        'connections from here, do user, password and database exist, is the URL of the form '
+                        'postgresql://user:password@server/database?')
+
+
+def open_study(
+    storage: object,  # a URL, the Path of an SQLite file, or an Optuna storage
+    name: str,  # of the study
+    identity: dict,  # what the study searches: another one is refused
+) -> optuna.Study:  # maximise accuracy, minimise instructions
+    "Create the study, or open the one that another worker or a killed search made."
+    identity = json.loads(json.dumps(identity))
+    try: study, new = _create_or_load(storage, name)
+    except Exception as e: raise _cannot_open(storage, e) from None  # the driver's own message may hold the password
+    if new: study.set_user_attr('identity', identity)
+    return same_search(study, identity, public_name(storage))
+
+
+def run_file(
+    run: Path,  # run folder
+) -> Path:  # the database in it
+    "Make the run folder and say where its database is."
+    try: Path(run).mkdir(parents=True, exist_ok=True)
+    except OSError as e: raise cannot_write(run, e) from e
+    return Path(run) / 'search.db'
+
+
+@contextlib.contextmanager
+def storage_errors(
+    storage: object,  # URL or Optuna storage; None stands for the run folder
+):
+    "Turn the database's errors inside the block into one that says what to do."
+    try: yield
+    except (optuna.exceptions.StorageInternalError, sqlalchemy.exc.SQLAlchemyError) as e:
+        what = 'the database of the run folder cannot be written'
+        if storage: what = f'the storage {public_name(storage)} does not answer any more'
+        kind = StorageError if storage else RunFolderError
+        raise kind(f'{what} ({type(e).__name__}). Finished trials are kept: when it is back, or has space again, '
+                   'the same command continues.') from None
+
+
+def check_storage(
+    storage: object,  # Optuna storage or its URL; None stands for the run folder
+):
+    "Raise `StorageError` now when a storage cannot be opened, and not after the training of the supernet."
+    if storage is None: return
+    with quiet_optuna():
+        try: db = connect(storage)
+        except Exception as e: raise _cannot_open(storage, e) from None  # the driver's message may hold the password
+    if isinstance(storage, (str, Path)) and hasattr(db, 'engine'): db.engine.dispose()
+
+
+# ---- who works on which trial ----------------------------------------------------------------------------------------
+
+def damaged(
+    what: str,  # such as 'trial 7 of the search'
+    e: Exception,  # what was found
+) -> RunFolderError:  # to be raised
+    "What to tell a person when a record of the search was changed from outside."
+    return RunFolderError(f'{what} cannot be read ({type(e).__name__}: {e}): the database was changed by somebody '
+                          'else. Start the search over, with --fresh or under another name.')
+
+
+def trials_of(
+    study: optuna.Study,  # of one or more workers
+    *states: TrialState,  # those wanted
+) -> list:  # of Optuna's trials
+    "The trials in some states."
+    try: return study.get_trials(deepcopy=False, states=states)
+    except (ValueError, TypeError, KeyError, AttributeError) as e: raise damaged('the record of the search', e) from e
+
+
+def counted(
+    study: optuna.Study,  # of one or more workers
+) -> list:  # of Optuna's trials
+    "The trials that have finished or that somebody works on; failed ones do not count."
+    return trials_of(study, *FINISHED, TrialState.RUNNING)
+
+
+def place(
+    study: optuna.Study,  # of one or more workers
+    number: int,  # of a trial
+) -> int:  # 0 for the first
+    "How many trials before this one count."
+    return sum(t.number < number for t in counted(study))
+
+
+@contextlib.contextmanager
+def heartbeat(
+    trial: optuna.Trial,  # running
+    every: float = 5.,  # seconds
+):
+    "Count upwards in the trial's row while the block runs, so that others see that somebody is at it."
+    stop = threading.Event()
+    def beat():
+        n = 0
+        while not stop.wait(every):
+            with contextlib.suppress(Exception): trial.set_user_attr('beat', n := n + 1)  # a beat may be lost
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try: yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def fail(
+    study: optuna.Study,  # holds the trial
+    number: int,  # of the trial
+):
+    "Mark a trial as failed, unless it has finished in the meantime."
+    with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
+        study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
+
+
+def running(
+    study: optuna.Study,  # of one or more workers
+) -> list:  # of Optuna's trials
+    "The trials that somebody works on, or worked on when he died."
+    return trials_of(study, TrialState.RUNNING)
+
+
+def fail_all(
+    study: optuna.Study,  # without a living worker
+):
+    "Mark what the dead left running as failed."
+    for t in running(study): fail(study, t.number)
+
+
+class Watch:
+    "Marks trials whose heartbeat stands still as failed."
+    def __init__(
+        self,
+        study: optuna.Study,  # shared with other workers
+        grace: float = 60.,  # seconds without a beat after which a worker counts as dead
+    ): self.study, self.grace, self.seen = study, grace, {}
+
+    def bury(
+        self,
+        trials: list,  # the running ones, none of one's own
+    ) -> int:  # trials marked
+        "Look at the running trials once; call it again and again."
+        now, dead = time.monotonic(), 0
+        for t in trials:
+            beat = t.user_attrs.get('beat', 0)
+            last, since = self.seen.get(t.number, (None, now))
+            if beat != last: self.seen[t.number] = beat, now
+            elif now - since >= self.grace: fail(self.study, t.number); dead += 1
+        return dead
+
+
+@contextlib.contextmanager
+def join(
+    folder: Path,  # run folder
+    if_alone: object,  # f(), called when no other worker is in the folder
+):
+    "Be one of the workers of a run folder; a lock that goes away with the process tells whether there are others."
+    try:
+        import fcntl
+    except ImportError:  # no such lock on this system: heartbeats tell
+        yield; return
+    with open(folder / 'search.lock', 'a') as f:
+        try: fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError: pass
+        else: if_alone()
+        fcntl.flock(f, fcntl.LOCK_SH)
+        yield
+
+
+def reserve(
+    study: optuna.Study,  # of one or more workers
+    trials: int,  # finished trials wanted in all
+) -> optuna.Trial:  # to run, or None when all that are wanted are finished or in work
+    "Ask for one more trial, and give it back when it is one too many, however many workers ask at once."
+    trial = study.ask()
+    if place(study, trial.number) < trials: return trial
+    fail(study, trial.number)
