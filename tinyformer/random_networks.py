@@ -414,12 +414,12 @@ def run_host(
     program, refused = _compiled(make, made)
     res = {number: (why, None) for number, why in refused.items()}
     left = [m for m in made if m[0].number not in refused]
-    total = len(left)
+    total, images = len(left), len(made[0][0].inputs)
     while left:
         (folder/'inputs').write_bytes(b''.join(net.inputs.tobytes() for net, _ in left))
-        done = subprocess.run([program, folder/'inputs', folder/'outputs', str(IMAGES), str(total - len(left))], capture_output=True, text=True,
+        done = subprocess.run([program, folder/'inputs', folder/'outputs', str(images), str(total - len(left))], capture_output=True, text=True,
                               env={**os.environ, 'ASAN_OPTIONS': 'detect_leaks=0'})
-        got = list(_records((folder/'outputs').read_bytes(), left, IMAGES))
+        got = list(_records((folder/'outputs').read_bytes(), left, images))
         res |= {net.number: (f'status {s}' if s else '', y) for (net, _), (s, y) in zip(left, got)}
         if bool(done.returncode) == (len(got) == len(left)): raise SimulationFailed(f'run_networks ended with {done.returncode}: {done.stderr[:500]}')
         if done.returncode: res[left[len(got)][0].number] = _reason(done), None
@@ -547,7 +547,7 @@ def sweep(
     "Run many random networks. It goes on after a failure: many tell more than the first."
     if count < 1 or not 0 <= device_share <= 1: raise BadInput(f'count is {count} and device_share {device_share}: give at least 1, and 0 to 1')
     result = Result()
-    with tqdm(total=count, unit='network', disable=not progress, leave=False) as bar:
+    with tqdm(total=count, unit='network', disable=not progress, leave=False, mininterval=.1 if sys.stderr.isatty() else 60) as bar:
         for at in range(start, start + count, batch):
             numbers = list(range(at, min(at + batch, start + count)))
             each = round(1 / device_share) if device_share else 0
@@ -568,11 +568,10 @@ def main(argv=None):
     p.add_argument('--device-share', type=float, default=.05, help='share that the emulated Cortex-M7 runs as well')
     p.add_argument('--cc', default='gcc', choices=['gcc', 'zig'], help='compiler of this machine: gcc has both sanitizers, zig one')
     p.add_argument('--features', action='store_true', help='print how often each feature occurred')
-    p.add_argument('--json', type=Path, help='write the figures to this file')
     a = p.parse_args(argv)
     if a.only is not None: return one(a.seed, a.only, a.cc, a.keep)
     started = time.time()
-    r = sweep(a.count, a.seed, a.start, a.device_share, a.cc, progress=sys.stderr.isatty())
+    r = sweep(a.count, a.seed, a.start, a.device_share, a.cc, progress=True)
     for word, n in sorted(r.features.items()) if a.features else (): print(f'{n:7} {word}')
     for number, place, what in r.failures: print(f'FAILED {place}: {what}')
     if r.failures: print(f'Run one again with --seed {a.seed} --only NUMBER --keep FOLDER')
