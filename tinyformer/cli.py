@@ -134,7 +134,7 @@ def _only_cc(what, **given):
     return given.get('cc', 'auto')
 
 
-def _model_firmware(what, out, kernel, setting):
+def _model_firmware(what, out, kernel, setting, check=False):
     "Firmware of a model file in a folder of its own."
     from tinyformer.graph import load
     from tinyformer.kernels import parse_overrides
@@ -143,7 +143,7 @@ def _model_firmware(what, out, kernel, setting):
     if not path.is_file(): raise BadInput(f'{path} is neither a run folder nor a model file (.tfm). Make one with: tinyformer demo')
     board, graph = how.board(), load(path)
     folder = out or path.with_name(f'{path.stem}_firmware')
-    return how.firmware(graph, folder, choices=parse_overrides(graph, kernel or (), board))
+    return how.firmware(graph, folder, choices=parse_overrides(graph, kernel or (), board), check=check)
 
 
 def _kernel_lines(fw):
@@ -163,16 +163,17 @@ def cmd_compile(
     again:bool = False, # run folder: do the step again, and forget the results of later steps
     out:Path = None, # model file: firmware folder (default: beside the model)
     kernel:list[str] = None, # model file: LAYER=FUNCTION[:BLOCK], another kernel than the chosen one, such as head=tfm_linear_s8_rle_dsp:1x4; may be given again
+    no_check:bool = False, # model file: do not run the C on this machine and compare it with the reference before it is written
     **setting, # what decides the C
 ):
-    "Generate C for a run or a model file and link it."
+    "Generate C for a run or a model file, run it once on this machine, and link it."
     from tinyformer.pipeline import Run, result
     from tinyformer.simulator import build
     if Path(what).is_dir():
         run, cc = Run(what), _only_cc(what, out=out, kernel=kernel, **setting)
         other = run.path('compile.json').exists() and result(run, 'compile')['cc'] != cc
         return _steps(run, 'compile', again=again or other, cc=cc)
-    fw = _model_firmware(what, out, kernel, setting)
+    fw = _model_firmware(what, out, kernel, setting, check=not no_check)
     image = build(fw, cc=setting.get('cc', 'auto'))
     for line in _kernel_lines(fw): print(line)
     print(f'{fw.folder}: {image.flash_bytes:,} bytes of flash, arena {fw.arena_bytes:,} bytes, {image.compiler}')

@@ -65,6 +65,10 @@ class SimulationFailed(TinyFormerError):
     "The emulated core faulted or a kernel returned an error status."
 
 
+class WrongBytes(TinyFormerError):
+    "The generated C and the reference disagree; the message names the first operator that does."
+
+
 class RunFolderError(TinyFormerError):
     "The run folder is read-only, full, of another configuration or lacks a step's file."
 

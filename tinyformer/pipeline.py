@@ -516,12 +516,12 @@ def step_quantize(
     return dict(out, stages=stages, weight_sparsity=graph.weight_sparsity())
 
 # %% ../nbs/21_pipeline.ipynb #c061a
-def _firmware(run, folder='firmware', port=None):
+def _firmware(run, folder='firmware', port=None, check=False):
     "The C project of a run: the same bytes every time it is asked for."
     result(run, 'quantize')
     example = to_int8(_data(run).x_val[:1])[0]
     graph = load_graph(run.path('model.tfm'))
-    return generate(graph, budget(run.cfg), run.path(folder), port=port, example=example)
+    return generate(graph, budget(run.cfg), run.path(folder), port=port, example=example, check=check)
 
 def _kernels(fw):
     "What to keep of each operator's kernel."
@@ -529,15 +529,14 @@ def _kernels(fw):
                        scratch_bytes=c.scratch_bytes, predicted_instructions=c.instructions,
                        predicted_cycles=c.cycles) for name, c in fw.choices.items()}
 
-
 # %% ../nbs/21_pipeline.ipynb #c062
 @step
 def step_compile(
     run: Run,  # an open run
     cc: str = 'auto',  # 'auto', 'zig' or 'gcc'
 ) -> dict:  # what to keep of it
-    "Generate C and link it for the target."
-    fw = _firmware(run)
+    "Generate C, run it once on this machine, and link it for the target."
+    fw = _firmware(run, check=True)
     image = build_image(fw, cc=cc)
     save_figure(fw.plan.plot().figure, run.path('memory.png'))
     run.say(f'  flash {image.flash_bytes} of {fw.target.flash_bytes} bytes, arena {fw.arena_bytes} '

@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['HEAP', 'HEAP_BYTES', 'RETURN_TO', 'QEMU_TICK', 'new_core', 'count_instructions', 'map_memory', 'load_segments',
-           'execute', 'Emulator', 'plot_stack', 'Image', 'overflow', 'build', 'check_images', 'run_host', 'Simulation',
-           'mean_profile', 'simulate', 'plot_profile', 'qemu']
+           'execute', 'Emulator', 'plot_stack', 'Image', 'overflow', 'build', 'Simulation', 'mean_profile', 'simulate',
+           'plot_profile', 'qemu']
 
 # %% ../nbs/09_simulator.ipynb #c002
-import bisect, ctypes, re, struct, subprocess
+import bisect, re, struct, subprocess
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +23,10 @@ from unicorn import (UC_ARCH_ARM, UC_HOOK_BLOCK, UC_HOOK_MEM_INVALID, UC_MODE_MC
 from unicorn.arm_const import (UC_ARM_REG_LR, UC_ARM_REG_PC, UC_ARM_REG_R0, UC_ARM_REG_R1, UC_ARM_REG_R2, UC_ARM_REG_R3,
                                UC_ARM_REG_SP, UC_CPU_ARM_CORTEX_M7)
 
-from .codegen import Firmware
+from .codegen import Firmware, check_images, run_host
 from .cycles import available, cycle_profile
 from .errors import BadInput, BuildFailed, DoesNotFit, SimulationFailed
-from .toolchain import WARNINGS, compile_host, compile_image, find_compiler, find_qemu, firmware_dir, sections
+from .toolchain import WARNINGS, compile_image, find_compiler, find_qemu, firmware_dir, sections
 
 # %% ../nbs/09_simulator.ipynb #c007
 def new_core()->Uc: # no memory yet
@@ -284,7 +284,7 @@ def build(
     f, t = Path(firmware.folder), firmware.target
     if not (f/'port').is_dir(): raise BadInput(f"the folder has no start-up code for {t.name}: generate it with port='stm32f746'")
     compiler = find_compiler(cc, t.core)
-    sources = [f/'model.c', f/'weights.c', *sorted((f/'kernels').glob('*.c')), *sorted((f/'port').glob('*.c'))]
+    sources = [*firmware.sources, *sorted((f/'port').glob('*.c'))]
     try: elf = compile_image(sources, f/'port'/'link.ld', f/'build'/f'model-{compiler.name}.elf', [f/'include', f, f/'port'], WARNINGS,
                              compiler.name, optimize, t.core)
     except BuildFailed as e:
@@ -293,31 +293,6 @@ def build(
                          f'{overflow(e.log)}. Choose a smaller model or a larger budget.') from None
     info = sections(elf)
     return Image(elf, info['flash'], info['data'], info['bss'], str(compiler))
-
-# %% ../nbs/09_simulator.ipynb #c062
-def check_images(
-    firmware:Firmware, # knows the input's shape
-    x:np.ndarray,      # what the caller gave
-)->np.ndarray:         # int8 [n, ...], contiguous
-    "Refuse a batch that the model cannot take."
-    shape, x = tuple(firmware.graph.tensors[firmware.graph.input].shape), np.ascontiguousarray(x)
-    if x.dtype != np.int8 or x.shape[1:] != shape or not len(x):
-        raise BadInput(f'need int8 images of shape (n >= 1, {", ".join(map(str, shape))}), got {x.dtype} of shape {x.shape}')
-    return x
-
-def run_host(
-    firmware:Firmware, # a generated folder
-    x:np.ndarray,      # int8 [n, ...]
-    cc:str='auto',     # 'auto', 'zig' or 'gcc'
-)->np.ndarray:         # int8 [n, ...]
-    "Compile the folder for this machine and run it on every image."
-    f, x = Path(firmware.folder), check_images(firmware, x)
-    lib = ctypes.CDLL(str(compile_host([f/'model.c', f/'weights.c', *sorted((f/'kernels').glob('*.c'))], None, [f/'include', f], WARNINGS, cc=cc)))
-    out = np.zeros((len(x), *firmware.graph.tensors[firmware.graph.output].shape), np.int8)
-    for i in range(len(x)):
-        status = lib.tfm_invoke(ctypes.c_void_p(x[i].ctypes.data), ctypes.c_void_p(out[i].ctypes.data))
-        if status: raise SimulationFailed(f'tfm_invoke returned status {status} on the host for image {i}')
-    return out
 
 # %% ../nbs/09_simulator.ipynb #c065
 @patch

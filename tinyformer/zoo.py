@@ -108,12 +108,13 @@ class Setting:
                  folder:Path, # where to put the C project
                  port:str=None, # 'host', or None for the board's own
                  choices:dict=None, # op name → Choice that replaces the automatic one
+                 check:bool=False, # run it once on this machine, see `generate`
                 ): # a `codegen.Firmware`
         "Generate the C. On the host, memory is no limit."
         t = self.board()
         if port == 'host': t = replace(t, flash_bytes=ROOM, sram_bytes=ROOM)
         return generate(graph, t, folder, port=port, choices=choices, objective=self.objective,
-                        memory=self.memory)
+                        memory=self.memory, check=check)
 
 # %% ../nbs/22_zoo.ipynb #c016
 def threads()->int: # 1 to 4
