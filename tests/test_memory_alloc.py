@@ -12,6 +12,7 @@ from tinyformer.errors import BadInput, DoesNotFit
 from tinyformer.memory_alloc import (BranchAndBound, Gap, Interval, Plan, aligned, bounded, deep_search, greedy, lifetimes, live_bytes, lower_bound,
                                      peak_of, pieces, plan, plot_plan, settled, validate)
 from tinyformer.minimalloc import csv_text, read_csv
+from tinyformer.pairs import forbidden
 
 SWEEP = settings(deadline=None, max_examples=150, derandomize=True)
 
@@ -153,6 +154,9 @@ def test_validate_names_each_fault():
     for offsets, text in [(dict(x=0), "'y' has no offset"), (dict(x=0, y=4), 'not at a multiple of 8'), (dict(x=-8, y=0), 'multiple'),
                           (dict(x=0, y=16), 'above the peak'), (dict(x=0, y=0), "'x' at 0..8 and 'y' at 0..8 overlap at step 1")]:
         with pytest.raises(BadInput, match=text): validate(replace(p, offsets=offsets))
+    x, y = p.intervals
+    for other, text in [(replace(y, fixed=16), "'y' is at [08], but fixed at 16"), (replace(y, align=16), "'y' is at 8, not at a multiple of 16")]:
+        with pytest.raises(BadInput, match=text): validate(replace(p, intervals=(x, other), offsets=dict(x=0, y=8)))
 
 
 @SWEEP
@@ -314,10 +318,12 @@ def test_deep_search_takes_any_size():
     assert deep_search([], 0) == ({}, True) and plan([Interval('e', 0, 1, 0)]).peak == 0
 
 
-@pytest.mark.parametrize('kind,most', [('alignments and gaps', dict(windows=False)), ('bytes kept in gaps', dict()), ('some are fixed', dict(fixed=.3))])
+@pytest.mark.parametrize('kind,most', [
+    ('alignments and gaps', dict(windows=False)), ('alignments with a common factor', dict(windows=False, aligns=(3, 3, 6))),
+    ('bytes kept in gaps', dict()), ('some are fixed', dict(fixed=.3))])
 def test_other_compilers_buffers_against_trying_everything(kind, most):
     "Plan, bound and proof against all choices of offsets; the searches alone, with nothing known before, as well."
-    rng, proven, above, refused, cases = random.Random(kind), 0, 0, 0, 0
+    rng, proven, above, refused, unsure, cases = random.Random(kind), 0, 0, 0, 0, 0
     while cases < 400:
         todo = [odd(rng, name, **most) for name in 'abcdef'[:rng.randint(1, 6)]]
         if any(marks(i, i.fixed) & marks(j, j.fixed) for i, j in combinations(todo, 2) if None not in (i.fixed, j.fixed)):
@@ -329,18 +335,21 @@ def test_other_compilers_buffers_against_trying_everything(kind, most):
         assert owners(p) is None and all(p.offsets[i.name] % i.align == 0 and i.fixed in (None, p.offsets[i.name]) for i in todo)
         assert p.peak == max((p.offsets[i.name] + i.size for i in todo), default=0)
         assert lower_bound(todo, 1) <= p.lower_bound <= best <= p.peak and (p.peak == best or not p.proven)
+        hasty = plan(todo, align=1, nodes=rng.randrange(30))
+        assert hasty.lower_bound <= best <= hasty.peak and (hasty.peak == best or not hasty.proven)
+        unsure += not hasty.proven
         tall = replace(p, offsets={}, peak=best + 20, lower_bound=0, proven=False)
         alone = settled(tall, 10**6)
         assert alone.proven and alone.peak == best
         validate(alone)
-        if kind == 'alignments and gaps':
+        if not most.get('windows', True):
             offsets, certain = deep_search(tuple(todo), best, align=1)
             assert certain and offsets and peak_of(todo, offsets, 1) == best
             validate(replace(p, offsets=offsets, peak=best))
             if best: assert deep_search(tuple(todo), best - 1, align=1) == (None, True)
         cases, proven, above = cases + 1, proven + p.proven, above + (best > lower_bound(todo, 1))
-    print(f'{kind}: {cases} instances, {proven} proven, {above} with an optimum above the bound, {refused} contradictions')
-    assert cases == proven == 400 and above > 15 and (refused > 20) == ('fixed' in kind)
+    print(f'{kind}: {cases} instances, {proven} proven, {above} with an optimum above the bound, {refused} contradictions, {unsure} hasty plans without a proof')
+    assert cases == proven == 400 and above > 15 and unsure > 3 and (refused > 20) == ('fixed' in kind)
 
 
 @pytest.mark.parametrize('align', [2, 4, 6])
@@ -386,6 +395,17 @@ def test_gaps_cut_a_life():
     for wrong, text in [(dict(gaps=(Gap(3, 6), Gap(5, 8))), 'do not overlap'), (dict(gaps=(Gap(3, 6, 0, 9),)), 'its own 8 bytes'),
                         (dict(align=0), 'alignment >= 1'), (dict(align=0, fixed=1), 'alignment >= 1|multiple'), (dict(align=4, fixed=2), 'multiple of 4')]:
         with pytest.raises(BadInput, match=text): replace(i, **wrong)
+
+
+def test_bytes_kept_in_a_gap_count_where_they_lie():
+    "By hand: the first of one and the last of another lie beside each other, so neither bound nor greedy order may see four bytes."
+    low, high = Interval('low', 0, 1, 4, gaps=(Gap(0, 1, 0, 1),)), Interval('high', 0, 1, 4, gaps=(Gap(0, 1, 3, 4),))
+    assert lower_bound([low, high], 1) == plan([low, high], align=1).peak == 4
+    under = [Interval('x', 0, 1, 2, fixed=2), Interval('y', 0, 2, 4, gaps=(Gap(0, 1, 0, 2),))]
+    assert greedy(tuple(under), 1).offsets == dict(x=2, y=0)
+    over = [Interval('x', 0, 1, 2, fixed=0), Interval('y', 0, 2, 4, gaps=(Gap(0, 1, 2, 4),))]
+    assert greedy(tuple(over), 1).offsets == dict(x=0, y=0)
+    assert forbidden([(0, 1, 0, 1), (1, 2, 2, 3)], [(0, 1, 0, 1), (1, 2, 0, 1)]) == [(-1, 1), (1, 3)]  # a distance of 1 is allowed
 
 
 def test_hints_are_tried():
@@ -474,7 +494,7 @@ def test_a_plan_written_and_read_is_fixed(tmp_path):
         again = read(tmp_path, csv_text(p))
         assert again == [replace(i, fixed=p.offsets[i.name]) for i in todo]
         q = plan(again, align=1)
-        assert (q.offsets, q.peak, q.proven) == (p.offsets, p.peak, True)
+        assert (q.offsets, q.peak, q.proven, lower_bound(again, 1)) == (p.offsets, p.peak, True, p.peak)
         cases += 1
     assert cases == 100
 

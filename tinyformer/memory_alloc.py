@@ -434,11 +434,13 @@ def deep_search(
     offsets, rng, used = {i.name: 0 for i in intervals}, random.Random(seed), 0
     live = [i for i in intervals if i.size and pieces(i)]
     if not live: return offsets, True
+    groups = parts(live)
+    if max(map(len, groups)) > 1024: return None, False
     unit, sizes, steps = scale(live, align)
     ends = [(height - aligned(i.size, align)) // unit + n for i, n in zip(live, sizes)]
     if max(*ends, *steps) > 2**29: return None, False
     units = {i.name: row for i, *row in zip(live, sizes, ends, steps)}
-    for part in parts(live):
+    for part in groups:
         runs = Runs(part, *zip(*(units[i.name] for i in part)))
         found = runs.search(nodes - used, rng, tell and (lambda n, u=used: tell(height, u + n)))
         if found != 1: return None, found == 0

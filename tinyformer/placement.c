@@ -83,7 +83,6 @@ static void sort(waiting *w, int32_t n) {
 static int survey(search *p, const waiting *w, int32_t n) {
     for (int32_t i = 0; i < n; i++) {
         const int32_t k = w[i].k, low = w[i].low;
-        if (low + p->size[k] > p->limit[k]) return p->fails++, 0;
         for (int32_t j = p->piece[k], rest = birth(p, k); j < p->piece[k + 1]; rest = p->end[j++]) {
             for (int32_t t = rest; t < p->first[j]; t++) p->at[t].joined = 1; /* k comes back after it */
             for (int32_t t = p->first[j]; t < p->end[j]; t++) {
