@@ -1,10 +1,10 @@
 "The graph as data: its checks, its file, its interpreter."
-import copy, io, itertools, json, os, pickle, zipfile
+import copy, io, itertools, json, os, pickle, tracemalloc, zipfile
 from dataclasses import replace
 
 import numpy as np, pytest
 
-from tinyformer import graph as gr
+from tinyformer import graph as gr, operators
 from tinyformer.lowering import random_model
 from tinyformer.errors import BadInput, CorruptModel, RunFolderError
 from tinyformer.memory_alloc import lower_bound, plan, validate
@@ -300,6 +300,137 @@ def test_a_wrong_head_is_named(saved, tmp_path):
     with open(p, 'wb') as f: np.savez(f, stranger=np.zeros(1), **arrays)
     with pytest.raises(CorruptModel, match='unknown.*stranger'): gr.load(p)
     done(n)
+
+
+# --- what was accepted and crashed later ------------------------------------------------------------------------------
+def one_op(kind, attrs, params=None, shapes=((4,), (4,)), zps=(0, 0)):
+    "A graph of one operator, its input `x` and its output `y`."
+    tensors = {n: gr.Tensor(n, tuple(s), 1., z) for n, s, z in zip('xy', shapes, zps)}
+    return gr.Graph(tensors, [gr.Op(kind, 'op', ['x'], 'y', attrs, params or {})], 'x', 'y')
+
+def weights(*shape, rows):
+    return dict(weight=np.ones(shape, np.int8), bias=np.zeros(rows, np.int32), mult=np.ones(rows, np.int32))
+
+QUANT = dict(shift=0, zp_in=0, zp_out=0)
+
+def conv(h, w, k, pad=0, stride=1):
+    attrs = dict(h=h, w=w, cin=1, cout=1, kh=k[0], kw=k[1], stride=stride, pad=pad, **QUANT)
+    return one_op('conv3x3', attrs, weights(1, *k, 1, rows=1), ((h, w, 1), (1,)))
+
+def test_no_operator_at_all_is_refused():
+    x = gr.Tensor('x', (4,), 1., 0)
+    for graph in (gr.Graph({'x': x}, [], 'x', 'x'), gr.Graph({'x': x}, None, 'x', 'x'), gr.Graph({'x': x}, (), 'x', 'x')):
+        with pytest.raises(CorruptModel, match='at least one operator'): gr.check(graph)
+
+@pytest.mark.parametrize('inputs', [{'x': 0}, ('x',), 'x', ['x', 'x'], [], [['x']], [3], None])
+def test_inputs_are_a_list_of_names(inputs):
+    graph = one_op('lut', dict(n=4), dict(table=np.zeros(256, np.int8)))
+    gr.check(graph)
+    graph.ops[0].inputs = inputs
+    with pytest.raises(CorruptModel, match='op op.inputs'): gr.check(graph)
+
+@pytest.mark.parametrize('field,value', [('output', ['y']), ('output', None), ('kind', ['lut']), ('kind', None), ('name', 7), ('attrs', [4]), ('attrs', None),
+                                         ('params', None), ('params', [1])])
+def test_a_field_of_another_type_is_named(field, value):
+    graph = one_op('lut', dict(n=4), dict(table=np.zeros(256, np.int8)))
+    setattr(graph.ops[0], field, value)
+    with pytest.raises(CorruptModel, match='op '): gr.check(graph)
+
+@pytest.mark.parametrize('meta', [[], None, 'x', {1: 'x'}, {'a': (1, 2)}, {'a': {1, 2}}, {'a': np.float32(1)}, {'a': np.zeros(2)}, {'a': float('nan')}, {'a': b'x'},
+                                  {'dataset': 3}, {'dataset': '../x'}, {'dataset': '\x1b[2J'}])
+def test_meta_is_what_json_can_hold(meta):
+    graph = small()
+    graph.meta = meta
+    with pytest.raises(CorruptModel, match='meta'): gr.check(graph)
+
+def test_a_window_larger_than_its_map_is_refused():
+    "Two negative sides make a positive product."
+    n = 0
+    for h, w, k, pad in ((1, 1, (3, 3), 0), (2, 2, (5, 5), 1), (1, 9, (3, 3), 0), (9, 1, (1, 3), 0), (1, 1, (4, 4), 1)):
+        with pytest.raises(CorruptModel, match='is larger than the map'): gr.check(conv(h, w, k, pad))
+        n += 1
+    gr.check(conv(1, 1, (3, 3), 1))
+    gr.check(conv(3, 3, (3, 3)))
+    with pytest.raises(CorruptModel, match='more than 225 taps'): gr.check(conv(40, 40, (16, 15)))
+    done(n)
+
+def test_the_kernels_limits_are_those_of_the_check():
+    "A size that C refuses is refused by name."
+    def linear(pixels, cin, cout):
+        attrs = dict(pixels=pixels, cin=cin, cout=cout, **QUANT)
+        return one_op('linear', attrs, weights(cout, cin, rows=cout), ((pixels*cin,), (pixels*cout,)))
+    gr.check(linear(32767, 2, 2))
+    for sizes, name in (((32768, 1, 1), 'pixels'), ((1, 32768, 1), 'cin'), ((1, 1, 32768), 'cout')):
+        with pytest.raises(CorruptModel, match=f'op op.{name}: must be an integer from 1 to 32767'): gr.check(linear(*sizes))
+
+def test_values_that_no_memory_holds_are_refused():
+    "Each size is legal, their product has 31 bits and more."
+    for shape in ((32767, 32767, 3), (2**23, 2), (2**12, 2**12)):
+        with pytest.raises(CorruptModel, match='x.shape: holds .* values, more than'):
+            gr.check(one_op('maxpool2x2', dict(h=2, w=2, c=1), shapes=(shape, (1,))))
+
+def test_the_word_of_the_profile_is_no_name():
+    graph = small()
+    graph.ops[2].name = 'rest'
+    with pytest.raises(CorruptModel, match='op rest.name: is a word of the profile'): gr.check(graph)
+
+@pytest.mark.filterwarnings('ignore:Duplicate name')
+def test_an_array_that_is_there_twice_is_refused(saved, tmp_path):
+    _, path, _ = saved
+    twice = tmp_path/'twice.tfm'
+    with zipfile.ZipFile(path) as z, zipfile.ZipFile(twice, 'w') as out:
+        for name in [*z.namelist(), z.namelist()[-1]]: out.writestr(zipfile.ZipInfo(name), z.read(name))
+    with pytest.raises(CorruptModel, match='there twice'): gr.load(twice)
+
+
+# --- small files that ask for much ------------------------------------------------------------------------------------
+def file_of(path, attrs, arrays, name='l', kind='linear', tensors=()):
+    "A file whose head says what it likes."
+    ops = [dict(kind=kind, name=name, inputs=['x'], output='y', attrs=attrs, params=['weight', 'bias', 'mult'])]
+    tensors = [dict(name=n, shape=list(s), scale=1., zero_point=0) for n, s in tensors]
+    head = dict(format=gr.FORMAT, version=gr.VERSION, name='m', input='x', output='y', meta={}, tensors=tensors, ops=ops)
+    with open(path, 'wb') as f: np.savez_compressed(f, **{'graph.json': np.frombuffer(json.dumps(head).encode(), np.uint8)}, **arrays)
+    return path
+
+def test_a_folded_array_is_not_unfolded_before_its_size_is_known(tmp_path):
+    "One bit of the file stands for a byte of weights, and for sixteen of sums."
+    cin, cout = 8192, 9000
+    path = file_of(tmp_path/'wide.tfm', dict(pixels=1, cin=cin, cout=cout, **QUANT),
+                   {'l/weight.bits': np.zeros((cout, cin//8), np.uint8), 'l/weight.kept': np.zeros(0, np.int8), 'l/bias': np.zeros(cout, np.int32),
+                    'l/mult': np.zeros(cout, np.int32)}, tensors=(('x', (cin,)), ('y', (cout,))))
+    assert path.stat().st_size < 20_000
+    tracemalloc.start()
+    with pytest.raises(CorruptModel, match='arrays take .* bytes, more than'): gr.load(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    print(f'{peak:,} bytes at most')
+    assert peak < 64e6
+
+def test_bits_of_another_shape_are_not_unfolded(tmp_path):
+    path = file_of(tmp_path/'long.tfm', dict(pixels=1, cin=8, cout=2, **QUANT),
+                   {'l/weight.bits': np.zeros((2**24, 1), np.uint8), 'l/weight.kept': np.zeros(0, np.int8), 'l/bias': np.zeros(2, np.int32),
+                    'l/mult': np.zeros(2, np.int32)}, tensors=(('x', (8,)), ('y', (2,))))
+    tracemalloc.start()
+    with pytest.raises(CorruptModel, match='must be bits and the int8 weights'): gr.load(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 80e6
+
+def test_a_head_of_any_length_is_not_read(saved, tmp_path, monkeypatch):
+    _, path, _ = saved
+    monkeypatch.setattr(gr, 'MAX_HEAD', 100)
+    with pytest.raises(CorruptModel, match='graph.json: is longer than 100 bytes'): gr.load(path)
+
+def test_work_is_done_in_parts_and_no_byte_depends_on_it(monkeypatch):
+    "Images, rows of patches and heads: as many at a time as the memory allows."
+    graph = gr.random_graph(2)
+    x, sizes, real = inputs(graph, 9), [], gr._run
+    want = gr.run(graph, x)
+    monkeypatch.setattr(gr, '_run', lambda g, part: sizes.append(len(part)) or real(g, part))
+    monkeypatch.setattr(gr, 'AT_ONCE', 4*max(t.nbytes for t in graph.tensors.values()))
+    monkeypatch.setattr(operators, 'AT_ONCE', 500)
+    assert np.array_equal(gr.run(graph, x), want) and sizes == [4, 4, 1]
+
 
 def test_the_accumulator_bound_is_never_passed():
     n = 0
