@@ -11,8 +11,8 @@ from tinyformer.errors import BadInput, RunFolderError
 MARKER = '.tinyformer'
 ABOUT = 'TinyFormer wrote the files below. It replaces and removes no others, and none that has changed since.'
 ADVICE = {errno.ENAMETOOLONG: 'Choose a shorter name.', errno.EROFS: 'Choose a folder you can write to.',
-          errno.ENOTDIR: 'A file stands where a folder is needed: choose another name.',
-          errno.EEXIST: 'A file stands where a folder is needed: choose another name.',
+          errno.ENOTDIR: 'A file stands where a folder is needed. Choose a folder you can write to.',
+          errno.EEXIST: 'A file stands where a folder is needed. Choose a folder you can write to.',
           errno.EACCES: 'Choose a folder you can write to.', errno.EPERM: 'Choose a folder you can write to.'}
 
 
@@ -232,7 +232,8 @@ def record(folder, *names):
 
 def finished(folder, name):
     "Whether a file is there, was recorded and has not changed since."
-    return bool((read_marker(folder) or {}).get(name)) and not changed(folder, name)
+    ours = (read_marker(folder) or {}).get(name)
+    return bool(ours) and os.path.lexists(Path(folder)/name) and digest(Path(folder)/name) == ours
 
 
 def changed(folder, name):
