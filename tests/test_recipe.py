@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tinyformer import recipe, zoo
-from tinyformer.errors import BadInput, RunFolderError
+from tinyformer.errors import BadInput, CorruptModel, RunFolderError
 from tinyformer.graph import load as load_graph
 from tinyformer.arch import Arch
 from tinyformer.training import loss_of
@@ -30,7 +30,7 @@ def test_every_step_in_order(folder, monkeypatch, capsys):
     run = folder / 'run'
     with pytest.raises(RunFolderError, match='first run .* supernet'): go(folder, 'search')
     for step in ('teacher', 'supernet', 'search'): go(folder, step)
-    with pytest.raises(RunFolderError, match='another model'): recipe._restore(recipe.resnet18(4), run / 'teacher0.pt', 'teacher')
+    with pytest.raises(CorruptModel, match='does not hold this model'): recipe._weights(recipe.resnet18(4), run / 'teacher0.pt', 'teacher')
     go(folder, 'train'), go(folder, 'rank')
     trials = json.loads((run / 'search_small.json').read_text())['trials']
     assert len(trials) == recipe.QUICK['trials']

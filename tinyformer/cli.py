@@ -14,7 +14,8 @@ MANY = 10**9
 
 
 def command(record=None):
-    "Register `cmd_NAME` as a command; the fields of the class that `record()` gives are options too, and come as keywords when typed."
+    """Register `cmd_NAME` as a command; the fields of the class that `record()` gives are options too, and come as
+    keywords when typed."""
     def register(f):
         COMMANDS[f.__name__.removeprefix('cmd_')] = f
         f.record = record
@@ -57,13 +58,15 @@ def cmd_demo(
     fresh:bool = False, # forget what the run folder holds and start over
     **given, # settings of the run
 ):
-    "The whole pipeline: search, train, compress, compile, run on the emulated core, report. A killed run continues when the same command is given again."
+    """The whole pipeline: search, train, compress, compile, run on the emulated core, report. A killed run continues
+    when the same command is given again."""
     from tinyformer import pipeline
     pipeline.go(out, _begin(out, fresh, given))
 
 
 def _one_prepares(run):
-    "Hold the run's settings file while the supernet is chosen and trained; whoever comes meanwhile waits and finds it done."
+    """Hold the run's settings file while the supernet is chosen and trained; whoever comes meanwhile waits and finds
+    it done."""
     try: import fcntl
     except ImportError: return contextlib.nullcontext()
     f = open(run.path('run.json'))
@@ -86,13 +89,17 @@ def cmd_search(
     *,
     out:Path = Path('runs/search'), # run folder
     fresh:bool = False, # forget what the run folder holds and start over
-    workers:Annotated[int, (1, 1000)] = 1, # processes that search on this machine; the same command given once more joins as well
-    storage:str = None, # URL of a database for workers on several machines, such as postgresql://user@server/database; each machine needs a copy of the run folder (default: $TINYFORMER_STORAGE, or SQLite in the run folder)
+    # processes that search on this machine; the same command given once more joins as well
+    workers:Annotated[int, (1, 1000)] = 1,
+    # URL of a database for workers on several machines, such as postgresql://user@server/database; each machine needs
+    # a copy of the run folder (default: $TINYFORMER_STORAGE, or SQLite in the run folder)
+    storage:str = None,
     study:str = None, # name of the search in the storage (default: the supernet's name)
     _argv:list = (), # what was typed
     **given, # settings of the run
 ):
-    "SuperNAS and SparseNAS: find the best path for a target. A killed run continues when the same command is given again."
+    """SuperNAS and SparseNAS: find the best path for a target. A killed run continues when the same command is given
+    again."""
     from tinyformer import pipeline
     from tinyformer.sparsenas import check_storage
     storage = storage or os.environ.get('TINYFORMER_STORAGE')
@@ -162,8 +169,11 @@ def cmd_compile(
     *,
     again:bool = False, # run folder: do the step again, and forget the results of later steps
     out:Path = None, # model file: firmware folder (default: beside the model)
-    kernel:list[str] = None, # model file: LAYER=FUNCTION[:BLOCK], another kernel than the chosen one, such as head=tfm_linear_s8_rle_dsp:1x4; may be given again
-    no_check:bool = False, # model file: do not run the C on this machine and compare it with the reference before it is written
+    # model file: LAYER=FUNCTION[:BLOCK], another kernel than the chosen one, such as head=tfm_linear_s8_rle_dsp:1x4;
+    # may be given again
+    kernel:list[str] = None,
+    # model file: do not run the C on this machine and compare it with the reference before it is written
+    no_check:bool = False,
     **setting, # what decides the C
 ):
     "Generate C for a run or a model file, run it once on this machine, and link it."
@@ -186,7 +196,8 @@ def cmd_simulate(
     again:bool = False, # run folder: do the step again, and forget the results of later steps
     qemu:bool = False, # run folder: also run one image under qemu-system-arm and compare bytes and instructions
     out:Path = None, # model file: firmware folder (default: beside the model)
-    kernel:list[str] = None, # model file: another kernel for a layer, see `tinyformer compile --help`; may be given again
+    # model file: another kernel for a layer, see `tinyformer compile --help`; may be given again
+    kernel:list[str] = None,
     dataset:str = 'digits', # model file: whose test images
     images:Annotated[int, (0, MANY)] = 0, # model file: how many images; 0 is all
     **setting, # what decides the C
@@ -229,7 +240,8 @@ def cmd_rank(
     storage:str = None, # as the search was given (default: $TINYFORMER_STORAGE, or SQLite in the run folder)
     study:str = None, # as the search was given
 ):
-    "Train candidates of a finished search as its winner is trained, to see whether the search's order survives (Kendall's tau). A killed run continues."
+    """Train candidates of a finished search as its winner is trained, to see whether the search's order survives
+    (Kendall's tau). A killed run continues."""
     from tinyformer import pipeline
     from tinyformer.sparsenas import rank_agreement
     run = pipeline.Run(run)
@@ -298,7 +310,8 @@ def cmd_bench(
     suite:str = None, # anchors: every layer that other engines were measured on, with ratios over dense CMSIS-NN
     network:str = None, # a whole network: R or P, which come with the package, or an architecture as a JSON file
     fit:bool = False, # measure every kernel and write the cost table that choices are made by (minutes), to --json
-    record:Annotated[Output, 'networks'] = None, # the suite and networks R and P with arm-none-eabi-gcc at -O3, as the JSON file of the benchmark page
+    # the suite and networks R and P with arm-none-eabi-gcc at -O3, as the JSON file of the benchmark page
+    record:Annotated[Output, 'networks'] = None,
     h:Size = None, # input height, pixels (default: 8)
     w:Size = None, # input width, pixels (default: 8)
     cin:Size = None, # input channels (default: 16)
@@ -309,13 +322,18 @@ def cmd_bench(
     seed:Annotated[int, (0, 2**32 - 1)] = None, # seed of weights and inputs (default: 0)
     block:str = None, # block shape of the stream: 1x1, 1x2, 1x4 or dense (default: the engine's choice)
     kernel:str = None, # C function (default: the engine's choice)
-    sparsity:tuple[Annotated[float, (0., 1.)], ...] = None, # share of blocks that are zero, 0 to 1; several give a row each (default: 0; suite: 0 0.5 0.7 0.8 0.9 0.95; network: what its file says)
+    # share of blocks that are zero, 0 to 1; several give a row each (default: 0; suite: 0 0.5 0.7 0.8 0.9 0.95;
+    # network: what its file says)
+    sparsity:tuple[Annotated[float, (0., 1.)], ...] = None,
     objective:str = 'speed', # what the engine's own choice goes by: speed (fewest cycles) or bytes (smallest weights)
     cc:str = 'auto', # compiler: auto, zig or gcc
-    optimize:str = None, # optimisation level, as --optimize=-O3 (default: -O2, as images are built; suite and network: -O3, as the other engines were)
+    # optimisation level, as --optimize=-O3 (default: -O2, as images are built; suite and network: -O3, as the other
+    # engines were)
+    optimize:str = None,
     json:Annotated[Output, 'kernel'] = None, # write the rows as JSON; - prints them instead of the table
 ):
-    "Count the instructions and estimate the cycles of a layer, a suite or a network on the emulated Cortex-M7, and compare its bytes with NumPy. Weights and inputs are random. Cycles need llvm-mca."
+    """Count the instructions and estimate the cycles of a layer, a suite or a network on the emulated Cortex-M7, and
+    compare its bytes with NumPy. Weights and inputs are random. Cycles need llvm-mca."""
     from tinyformer import bench, peers
     from tinyformer.files import write_text
     if suite not in (None, 'anchors'): raise BadInput(f"no suite {suite!r}; there is 'anchors'")
@@ -351,16 +369,25 @@ def _searching():
 
 @command()
 def cmd_plan(
-    file:Path, # FILE.csv: rows of id,lower,upper,size; a buffer lives from lower up to, not including, upper (or to the last step in a column end). Columns alignment, gaps, hint and offset are honoured, any other is refused
+    # FILE.csv: rows of id,lower,upper,size; a buffer lives from lower up to, not including, upper (or to the last
+    # step in a column end). Columns alignment, gaps, hint and offset are honoured, any other is refused
+    file:Path,
     *,
-    capacity:str = None, # bytes there are, such as 1048576 or 1MB: the search stops at a plan that fits, and none is an error (default: as low as can be)
+    # bytes there are, such as 1048576 or 1MB: the search stops at a plan that fits, and none is an error (default: as
+    # low as can be)
+    capacity:str = None,
     align:Annotated[int, (1, 2**30)] = 1, # every offset is a multiple of it
-    nodes:Annotated[int, (0, MANY)] = 1_000_000, # steps of each part of the search at most; it never looks at the clock, so every machine makes the same plan
+    # steps of each part of the search at most; it never looks at the clock, so every machine makes the same plan
+    nodes:Annotated[int, (0, MANY)] = 1_000_000,
     seed:int = 1, # of the orders that the search tries
-    out:Path = None, # where the rows with their offsets go (default: FILE.plan.csv, in the current folder if that of FILE is read-only)
-    json:Annotated[Output, 'lower_bound'] = None, # write peak, lower bound, seconds, proven and offsets as JSON; - prints them
+    # where the rows with their offsets go (default: FILE.plan.csv, in the current folder if that of FILE is read-
+    # only)
+    out:Path = None,
+    # write peak, lower bound, seconds, proven and offsets as JSON; - prints them
+    json:Annotated[Output, 'lower_bound'] = None,
 ):
-    "Place buffers of fixed life and size in one arena: a CSV of id,lower,upper,size (MiniMalloc's format) gets an offset column."
+    """Place buffers of fixed life and size in one arena: a CSV of id,lower,upper,size (MiniMalloc's format) gets an
+    offset column."""
     from tinyformer.files import write_text
     from tinyformer.hardware import parse_bytes
     from tinyformer.memory_alloc import plan, validate
@@ -390,19 +417,27 @@ def cmd_plan(
 def cmd_evaluate(
     what:str, # a shipped model, see `tinyformer zoo`, or a model file (.tfm)
     *,
-    data:str = None, # FILE.npz with x_test (uint8 [n, h, w, c]) and y_test, or the name of a data set (default: the model's own data set)
-    on:str = 'reference', # reference (NumPy operators), host (the C compiled for this machine) or device (the C on the emulated core)
+    # FILE.npz with x_test (uint8 [n, h, w, c]) and y_test, or the name of a data set (default: the model's own data
+    # set)
+    data:str = None,
+    # reference (NumPy operators), host (the C compiled for this machine) or device (the C on the emulated core)
+    on:str = 'reference',
     images:Annotated[int, (1, MANY)] = None, # the first N images (default: all)
-    compare:Annotated[int, (0, MANY)] = None, # compare the bytes of the first N images only; the reference takes about 2 s per 10 G MACs (default: all)
+    # compare the bytes of the first N images only; the reference takes about 2 s per 10 G MACs (default: all)
+    compare:Annotated[int, (0, MANY)] = None,
     json:Annotated[Output, 'bytes_compared'] = None, # write the result as JSON; - prints it instead of the text
     progress:bool = False, # show the bar even when the output is no terminal
-    report:Annotated[Output, 'weight_sparsity'] = None, # measure on host (all images) and device, with memory, instructions and cycles, and write a card for the zoo
+    # measure on host (all images) and device, with memory, instructions and cycles, and write a card for the zoo
+    report:Annotated[Output, 'weight_sparsity'] = None,
     device_images:Annotated[int, (1, MANY)] = 200, # images for the device in a report
-    notes:list[str] = None, # what training knows, for a card: a finished run folder, or JSON with about, dataset, copy, licence, accuracy_float, accuracy_pruned, command, commit, seeds, hours, machine, versions; may be given again
+    # what training knows, for a card: a finished run folder, or JSON with about, dataset, copy, licence,
+    # accuracy_float, accuracy_pruned, command, commit, seeds, hours, machine, versions; may be given again
+    notes:list[str] = None,
     _argv:list = (), # what was typed
     **setting, # what decides the C
 ):
-    "Accuracy of any model on any images, by the reference, on this machine or on the emulated core, with every output byte compared."
+    """Accuracy of any model on any images, by the reference, on this machine or on the emulated core, with every
+    output byte compared."""
     from tinyformer import zoo
     from tinyformer.files import write_json
     how, quiet = zoo.Setting(**setting), not sys.stderr.isatty() and not progress
