@@ -1,6 +1,7 @@
 """The command `tinyformer`: every step of the pipeline, and what helps around it.
 
-A command is a function `cmd_NAME`: its docstring, its arguments, their defaults and docments are what `--help` shows."""
+A command is a function `cmd_NAME`: its docstring, its arguments, their defaults and docments are what `--help`
+shows."""
 import argparse, contextlib, errno, json, os, shlex, subprocess, sys
 from pathlib import Path
 from typing import Annotated
@@ -109,7 +110,8 @@ def cmd_search(
     more = _more_workers(workers, _argv)
     try: _steps(run, 'sparsenas', storage=storage, study=study)
     finally: failed = sum(p.wait() != 0 for p in more)
-    if failed: print(f'tinyformer: {failed} of {workers} workers ended early; the others did their trials', file=sys.stderr)
+    if failed:
+        print(f'tinyformer: {failed} of {workers} workers ended early; the others did their trials', file=sys.stderr)
 
 
 @command()
@@ -147,7 +149,8 @@ def _model_firmware(what, out, kernel, setting, check=False):
     from tinyformer.kernels import parse_overrides
     from tinyformer.zoo import Setting
     path, how = Path(what), Setting(**setting)
-    if not path.is_file(): raise BadInput(f'{path} is neither a run folder nor a model file (.tfm). Make one with: tinyformer demo')
+    if not path.is_file():
+        raise BadInput(f'{path} is neither a run folder nor a model file (.tfm). Make one with: tinyformer demo')
     board, graph = how.board(), load(path)
     folder = out or path.with_name(f'{path.stem}_firmware')
     return how.firmware(graph, folder, choices=parse_overrides(graph, kernel or (), board), check=check)
@@ -204,7 +207,8 @@ def cmd_simulate(
 ):
     "Run test images on the emulated core and compare every output byte with the reference."
     from tinyformer.pipeline import Run
-    if not Path(what).is_dir(): return _simulate_model(_model_firmware(what, out, kernel, setting), dataset, images, setting)
+    if not Path(what).is_dir():
+        return _simulate_model(_model_firmware(what, out, kernel, setting), dataset, images, setting)
     run, cc = Run(what), _only_cc(what, out=out, kernel=kernel, **setting)
     _steps(run, 'simulate', again=again)
     if qemu: _qemu(run, cc)
@@ -218,18 +222,22 @@ def _simulate_model(fw, dataset, images, setting):
     data = load(dataset)
     x, y = to_int8(data.x_test[:images or None]), data.y_test[:images or None]
     sim, ref = simulate(build(fw, cc=setting.get('cc', 'auto')), fw, x), reference(fw.graph, x)
-    print(f'{len(x)} images of {data.name}: {(sim.outputs.argmax(1) == y).mean():.2%} right; {(sim.outputs != ref).sum()} of {ref.size} bytes '
-          f'differ from the reference; {sim.instructions:,.0f} instructions per inference; stack {sim.stack_bytes} bytes')
+    print(f'{len(x)} images of {data.name}: {(sim.outputs.argmax(1) == y).mean():.2%} right; '
+          f'{(sim.outputs != ref).sum()} of {ref.size} bytes '
+          f'differ from the reference; {sim.instructions:,.0f} instructions per inference; stack {sim.stack_bytes} '
+          'bytes')
 
 
 def _qemu(run, cc):
     from tinyformer.pipeline import compare_qemu
     d = compare_qemu(run, cc=cc)
     counts = d['qemu_instructions'], d['unicorn_instructions']
-    print(f"QEMU and Unicorn on one image ({d['compiler']}): {d['bytes_different']} of {d['bytes_compared']} output bytes differ; "
+    print(f"QEMU and Unicorn on one image ({d['compiler']}): {d['bytes_different']} of {d['bytes_compared']} output "
+          "bytes differ; "
           f'{counts[0]:,} and {counts[1]:,} instructions')
     if d['bytes_different'] or abs(counts[0] - counts[1]) > 2 * d['tick']:
-        raise TinyFormerError('QEMU and Unicorn disagree: at least one of them is wrong about this image. Please report it with the model file.')
+        raise TinyFormerError('QEMU and Unicorn disagree: at least one of them is wrong about this image. Please '
+                              'report it with the model file.')
 
 
 @command()
@@ -249,7 +257,8 @@ def cmd_rank(
     stages = 'one_shot', 'float', 'pruned', 'int8'
     print(f"{'trial':>5}" + ''.join(f"{s.replace('_', '-'):>10}" for s in stages))
     for r in d['rows']: print(f"{r['trial']:>5}" + ''.join(f'{r[s]:>10.1%}' for s in stages))
-    print(f"{rank_agreement(*pipeline.agreement(d))}, on {d['val_images']} validation images; {run.path('rank.json')}, {run.path('rank.png')}")
+    print(f"{rank_agreement(*pipeline.agreement(d))}, on {d['val_images']} validation images; "
+          f"{run.path('rank.json')}, {run.path('rank.png')}")
 
 
 @command()
@@ -284,14 +293,19 @@ def _bench_rows(network, suite, op, sparsity, block, kernel, optimize, shape, ho
     from tinyformer import bench
     if op not in bench.OPS: raise BadInput(f"no operator {op!r}; there are {', '.join(bench.OPS)}")
     if network:
-        if sparsity and len(sparsity) > 1: raise BadInput('a network is measured at one sparsity at a time: give --sparsity one number')
-        if kernel or block: raise BadInput('--kernel and --block are for one layer; a network takes the block shapes of its file')
+        if sparsity and len(sparsity) > 1:
+            raise BadInput('a network is measured at one sparsity at a time: give --sparsity one number')
+        if kernel or block:
+            raise BadInput('--kernel and --block are for one layer; a network takes the block shapes of its file')
         seed = {k: v for k, v in shape.items() if k == 'seed'}
         return bench.measure_network(network, sparsity and sparsity[0], optimize=optimize or '-O3', **how, **seed)
     block = 0 if block == 'dense' else block
-    if suite: return bench.measure_suite(sparsity or bench.SPARSITIES, optimize=optimize or '-O3', block=block, kernel=kernel, **how)
+    if suite:
+        how = dict(how, optimize=optimize or '-O3', block=block, kernel=kernel)
+        return bench.measure_suite(sparsity or bench.SPARSITIES, **how)
     _check_layer(shape)
-    return [bench.measure(op, kernel=kernel, block=block, optimize=optimize or '-O2', sparsity=s, **how, **shape) for s in sparsity or [0.]]
+    how = dict(how, optimize=optimize or '-O2', block=block, kernel=kernel, **shape)
+    return [bench.measure(op, sparsity=s, **how) for s in sparsity or [0.]]
 
 
 def _bench_text(rows, network, suite):
@@ -299,7 +313,8 @@ def _bench_text(rows, network, suite):
     from tinyformer import bench, cycles, peers
     parts = [bench.network_text(rows) if network else bench.table_text(rows)]
     if suite: parts.append(peers.summary(rows))
-    if any(r['est_cycles'] is None for r in rows): parts.append(f"Cycles are unknown without llvm-mca. Install it: {cycles.install_hint('llvm')}")
+    if any(r['est_cycles'] is None for r in rows):
+        parts.append(f"Cycles are unknown without llvm-mca. Install it: {cycles.install_hint('llvm')}")
     return '\n\n'.join(parts)
 
 
@@ -337,7 +352,9 @@ def cmd_bench(
     from tinyformer import bench, peers
     from tinyformer.files import write_text
     if suite not in (None, 'anchors'): raise BadInput(f"no suite {suite!r}; there is 'anchors'")
-    if fit: return bench.fit_cost_table(json if json != '-' else None, cc=cc, optimize=optimize or '-O2', progress=print) and None
+    if fit:
+        bench.fit_cost_table(json if json != '-' else None, cc=cc, optimize=optimize or '-O2', progress=print)
+        return
     if record:
         out = bench.record(record)
         seconds, layers, networks = out['meta']['seconds'], len(out['rows']), len(out['networks'])
@@ -348,7 +365,8 @@ def cmd_bench(
     text = _json(rows)
     print(text if json == '-' else _bench_text(rows, network, suite))
     if json not in (None, '-'): write_text(json, text + '\n')
-    if bad := sum(r['bytes_different'] or 0 for r in rows): raise TinyFormerError(f'{bad} output bytes differ from the NumPy reference: a kernel is wrong.')
+    if bad := sum(r['bytes_different'] or 0 for r in rows):
+        raise TinyFormerError(f'{bad} output bytes differ from the NumPy reference: a kernel is wrong.')
 
 
 def _json(found): return json.dumps(found, indent=1)
@@ -363,7 +381,8 @@ def _searching():
         now = time.monotonic()
         if now - last < 2: return
         last = now
-        print(f'searching for a plan of {height:,} bytes: {steps:,} steps, {now - began:.0f} s', file=sys.stderr, flush=True)
+        print(f'searching for a plan of {height:,} bytes: {steps:,} steps, {now - began:.0f} '
+              's', file=sys.stderr, flush=True)
     return tell
 
 
@@ -396,7 +415,8 @@ def cmd_plan(
     beside = file.with_suffix('.plan.csv')
     out = out or (beside if os.access(beside.parent, os.W_OK) else Path(beside.name))
     for option, path in (('--out', out), ('--json', json)):
-        if path and Path(path).resolve() == file.resolve(): raise BadInput(f'{option} would replace {file}: give another name.')
+        if path and Path(path).resolve() == file.resolve():
+            raise BadInput(f'{option} would replace {file}: give another name.')
     found = plan(read_csv(file), align, limit, nodes, seed, _searching())
     validate(found)
     write_text(out, csv_text(found))
@@ -408,7 +428,8 @@ def cmd_plan(
     fixed = sum(i.fixed is not None for i in found.intervals)
     print(f"peak {found.peak:,} bytes, lower bound {found.lower_bound:,}, {found.seconds:.2f} s, "
           f"proven {'yes' if found.proven else 'no'} ({found.method})\n"
-          + f'{fixed} of {len(found.intervals)} offsets are those of the column offset\n' * bool(fixed) + f'offsets: {out}')
+          + f'{fixed} of {len(found.intervals)} offsets are those of the column '
+            'offset\n' * bool(fixed) + f'offsets: {out}')
 
 
 # ---- models that come with the package -------------------------------------------------------------------------------
@@ -443,7 +464,8 @@ def cmd_evaluate(
     how, quiet = zoo.Setting(**setting), not sys.stderr.isatty() and not progress
     graph = zoo.load(what)
     if report:
-        card = zoo.report(graph, data, tuple(notes or ()), images, device_images, compare, how, not quiet, zoo.words(_argv))
+        typed, told = zoo.words(_argv), tuple(notes or ())
+        card = zoo.report(graph, data, told, images, device_images, compare, how, not quiet, typed)
         write_json(report, card)
         _print_card(card)
         print(f'\nwritten to {report}')
@@ -453,7 +475,9 @@ def cmd_evaluate(
         print(_json(r) if json == '-' else zoo.evaluation_text(r))
         if json not in (None, '-'): write_json(json, r)
         bad = r['bytes_different']
-    if bad: raise TinyFormerError(f'{bad} output bytes differ from the reference: a kernel or a compiler is wrong. Please report it with the model file.')
+    if bad:
+        raise TinyFormerError(f'{bad} output bytes differ from the reference: a kernel or a compiler is wrong. Please '
+                              'report it with the model file.')
 
 
 def _print_card(card):
@@ -474,7 +498,9 @@ def cmd_zoo(
     "List the shipped models, show the card of one, or add one."
     from tinyformer import zoo
     if add:
-        if not name or not card: raise BadInput('--add needs --name NAME and --card FILE.json, which tinyformer evaluate FILE --report FILE.json writes')
+        if not name or not card:
+            raise BadInput('--add needs --name NAME and --card FILE.json, which tinyformer evaluate FILE --report '
+                           'FILE.json writes')
         return print(f'{zoo.add(add, name, card, folder, again)}: in the zoo as {name}')
     if not what: return print(zoo.list(folder))
     print(what)
@@ -487,7 +513,8 @@ def cmd_targets():
     from tinyformer.hardware import targets
     print(f"{'name':<16}{'core':<14}{'flash':>10}{'SRAM':>10}{'MHz':>6}  board")
     for t in targets():
-        print(f'{t.name:<16}{t.core:<14}{t.flash_bytes // 1024:>7} KB{t.sram_bytes // 1024:>7} KB{t.clock_hz // 10**6:>6}  {t.board}')
+        print(f'{t.name:<16}{t.core:<14}{t.flash_bytes // 1024:>7} KB{t.sram_bytes // 1024:>7} '
+              f'KB{t.clock_hz // 10**6:>6}  {t.board}')
 
 
 # ---- what was typed --------------------------------------------------------------------------------------------------
@@ -513,7 +540,8 @@ def _add_command(sub, name, f, whole):
 
 def parser(argv):
     "Everything that can be typed after `tinyformer`."
-    p = argparse.ArgumentParser(prog='tinyformer', description='Search, train, compress, compile and run sparse int8 transformers for microcontrollers.')
+    p = argparse.ArgumentParser(prog='tinyformer', description='Search, train, compress, compile and run sparse int8 '
+                                                               'transformers for microcontrollers.')
     p.add_argument('--version', action='version', version=f'tinyformer {__version__}')
     p.add_argument('--debug', action='store_true', help='show the traceback of an error')
     sub = p.add_subparsers(required=True, metavar='command')
@@ -542,17 +570,21 @@ def explain(e):
     "One line for a person, or None when the error is not one that we foresaw."
     if isinstance(e, TinyFormerError): return str(e)
     if isinstance(e, KeyboardInterrupt): return 'interrupted; give the same command again to continue'
-    if isinstance(e, MemoryError): return 'this needs more memory than there is: choose a smaller model, fewer images or smaller settings'
+    if isinstance(e, MemoryError):
+        return 'this needs more memory than there is: choose a smaller model, fewer images or smaller settings'
     if isinstance(e, OSError) and (e.filename or e.errno in UNUSABLE):
-        return f"cannot use {e.filename or 'a file'}: {e.strerror}. {UNUSABLE.get(e.errno, 'Choose another file or folder.')}"
+        advice = UNUSABLE.get(e.errno, 'Choose another file or folder.')
+        return f"cannot use {e.filename or 'a file'}: {e.strerror}. {advice}"
     if type(e).__module__.partition('.')[0] in ('sqlalchemy', 'optuna'):
-        return f'the search database cannot be used ({str(e).splitlines()[0]}). Free some space, or choose another folder with --out.'
+        return (f'the search database cannot be used ({str(e).splitlines()[0]}). Free some space, or choose another '
+                'folder with --out.')
     if isinstance(e, RuntimeError) and ('PytorchStreamWriter' in str(e) or 'unexpected pos' in str(e)):
         return 'cannot write a checkpoint: the disk is full. Free some space and give the same command again.'
 
 
 def _say_error(e):
-    known = explain(e) or f'unexpected {type(e).__name__}: {e}. This is a bug: the same command with --debug shows where.'
+    bug = f'unexpected {type(e).__name__}: {e}. This is a bug: the same command with --debug shows where.'
+    known = explain(e) or bug
     print('tinyformer: ' + visible(known, keep=''), file=sys.stderr)
 
 
