@@ -1,5 +1,5 @@
 """Options come from docments, and what is written can be shown by every terminal."""
-import argparse, io, json, os, subprocess, sys
+import argparse, io, os, subprocess, sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated

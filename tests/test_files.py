@@ -210,6 +210,8 @@ def test_claimed_files_are_ours_until_somebody_changes_them(tmp_path):
     files.record(run, 'a.json')
     (run/'a.ckpt').write_text('goes on changing')
     assert files.finished(run, 'a.json') and not files.finished(run, 'a.ckpt') and not files.changed(run, 'a.ckpt')
+    (run/'a.json').rename(run/'away')
+    assert not files.finished(run, 'a.json') and not files.changed(run, 'a.json')
     (run/'a.json').write_text('edited')
     assert files.changed(run, 'a.json') and not files.finished(run, 'a.json')
     for act in (files.claim, files.remove):

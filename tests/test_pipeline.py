@@ -31,6 +31,7 @@ def test_report_has_every_key_and_agrees_with_itself(small_run):
     assert d['sram_bytes'] == d['data_bytes'] + d['bss_bytes'] + d['stack_bytes'] and d['bss_bytes'] >= d['arena_bytes'] >= d['arena_lower_bound_bytes']
     assert d['supernets_sampled'] >= 3 and d['trials'] == SMALL['trials'] >= d['trials_feasible'] > 0
     assert d['acceptance_interval'][0] > .9
+    assert f"| trained on | {d['versions']['processor']} |" in (small_run/'report.md').read_text()
     for picture in 'supernas search accuracy memory instructions'.split():
         assert (small_run/f'{picture}.png').read_bytes()[:4] == b'\x89PNG' and f'({picture}.png)' in (small_run/'report.md').read_text()
 
@@ -111,6 +112,53 @@ def test_every_step_runs_alone_from_the_files_of_the_folder(small_run, tmp_path,
     for command in 'train compress compile simulate report'.split(): assert cli.main([command, str(folder)]) == 0, capsys.readouterr().err
     a, b = (json.loads((f/'report.json').read_text()) for f in (folder, small_run))
     assert {k: v for k, v in a.items() if 'seconds' not in k} == {k: v for k, v in b.items() if 'seconds' not in k}
+
+
+BROKEN = ['', '{', '[]', 'null', '5', '{"trials": "many"}', '{"trials": null}', '{"colour": 1}', '{"dataset": 5}', '{"dataset": "../x"}', '{"lr": [1]}',
+          '{"target": "none"}', '{"seed": -1}', '{"max_drop": NaN}', '\x00\xff']
+
+
+@pytest.mark.parametrize('text, ours', [(t, True) for t in BROKEN] + [(BROKEN[5], False)])
+def test_settings_that_somebody_changed_are_no_bug(tmp_path, capsys, text, ours):
+    pipeline.Run(tmp_path/'run', pipeline.RunConfig(), progress=False)
+    (tmp_path/'run'/'run.json').write_text(text, encoding='latin-1')
+    if ours: files.record(tmp_path/'run', 'run.json')                              # damaged on the disk, as if by us
+    for argv in (['train', 'run'], ['demo', '--out', 'run'], ['rank', 'run'], ['evaluate', 'digits', '--notes', 'run', '--report', str(tmp_path/'c.json')]):
+        words = [str(tmp_path/w) if w == 'run' else w for w in argv]
+        assert main(words) == 1
+        err = capsys.readouterr().err
+        assert err.startswith('tinyformer: ') and 'unexpected' not in err, err
+    assert (tmp_path/'run'/'run.json').read_text(encoding='latin-1') == text
+
+
+def test_a_result_that_somebody_changed_is_named_with_the_command_that_helps(small_run, tmp_path, capsys):
+    "Each result in turn is edited, and each file of weights; the command in the message works once the file is out of the way."
+    import re, shlex
+    for name in [f'{s}.json' for s in list(pipeline.ROAD)[:-1]] + ['float.pt', 'pruned.pt', 'model.tfm']:
+        folder = shutil.copytree(small_run, tmp_path/f'edited {name}')
+        pipeline.forget(folder, 'report')
+        with open(folder/name, 'ab') as f: f.write(b' ')
+        if name == 'model.tfm': pipeline.forget(folder, 'compile')
+        failed = main(['report', str(folder)]) if name.endswith('json') else main(['simulate', str(folder), '--again'])
+        err = capsys.readouterr().err
+        if name == 'model.tfm': assert failed and 'model.tfm' in err
+        elif name in ('float.pt', 'pruned.pt') or name.endswith('json'):
+            assert failed and name in err and 'move it away and run  tinyformer ' in err, err
+            typed = shlex.split(re.search(r'run  (tinyformer .*)', err)[1])
+            assert typed[1] in set(pipeline.COMMAND.values()) and str(folder) in typed and typed[-1] in ('--again', '--fresh')
+        if name == 'compile.json':
+            (folder/name).unlink()
+            assert main(typed[1:]) == 0, capsys.readouterr().err
+        shutil.rmtree(folder)
+
+
+def test_the_command_of_a_search_repeats_its_settings(tmp_path):
+    cfg = pipeline.settings(pipeline.RunConfig(), trials=3, space='sizes', lr=.01)
+    run = pipeline.Run(tmp_path/'my run', cfg, progress=False)
+    assert pipeline.command(run, 'supernet') == f"tinyformer search --out '{tmp_path}/my run' --space sizes --trials 3 --lr 0.01"
+    from tinyformer import cli
+    given = vars(cli.parser(['search']).parse_args(['search', *pipeline.typed(cfg).split()]))
+    assert {k: given[k] for k in ('trials', 'space', 'lr')} == dict(trials=3, space='sizes', lr=.01)
 
 
 def test_candidates_are_trained_like_the_winner(small_run, tmp_path, capsys):

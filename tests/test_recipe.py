@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tinyformer import recipe, zoo
-from tinyformer.errors import BadInput, RunFolderError
+from tinyformer.errors import BadInput, CorruptModel, RunFolderError
 from tinyformer.graph import load as load_graph
 from tinyformer.arch import Arch
 from tinyformer.training import loss_of
@@ -30,7 +30,7 @@ def test_every_step_in_order(folder, monkeypatch, capsys):
     run = folder / 'run'
     with pytest.raises(RunFolderError, match='first run .* supernet'): go(folder, 'search')
     for step in ('teacher', 'supernet', 'search'): go(folder, step)
-    with pytest.raises(RunFolderError, match='another model'): recipe._restore(recipe.resnet18(4), run / 'teacher0.pt', 'teacher')
+    with pytest.raises(CorruptModel, match='does not hold this model'): recipe._weights(recipe.resnet18(4), run, 'teacher0.pt', 'teacher')
     go(folder, 'train'), go(folder, 'rank')
     trials = json.loads((run / 'search_small.json').read_text())['trials']
     assert len(trials) == recipe.QUICK['trials']
@@ -79,6 +79,17 @@ def test_two_cores_take_the_cheap_winner_and_ask_the_teacher_once(folder, monkey
 def test_a_number_that_makes_no_sense_is_named(typed, tmp_path):
     with pytest.raises(BadInput, match=f'{typed.split()[0]} is {typed[-1]}'): recipe.main(['train', '--out', str(tmp_path / 'run'), *typed.split()])
     assert not list(tmp_path.iterdir())
+
+
+def test_what_somebody_else_put_into_the_folder_stays(folder, monkeypatch, tmp_path):
+    monkeypatch.setenv('TINYFORMER_DATA', str(folder))
+    for step, name in (('teacher', 'teacher0.pt'), ('supernet', 'supernet_small.pt'), ('train', 'small/model.tfm'), ('notes', 'small/notes.json')):
+        mine = tmp_path / step / name
+        mine.parent.mkdir(parents=True)
+        mine.write_text('precious')
+        with pytest.raises(RunFolderError, match=f'did not write: {name}'):
+            recipe.main([step, '--out', str(tmp_path / step), '--dataset', 'tiny', '--size', 'small', '--quick'])
+        assert mine.read_text() == 'precious'
 
 
 def test_soft_labels_are_what_the_teacher_says(tmp_path):

@@ -247,3 +247,13 @@ def test_qemu_agrees(tmp_path, graph, cc):
 
 def test_qemu_wants_its_own_port(firmware):
     with pytest.raises(BadInput, match='mps2_an500'): sim.qemu(sim.build(firmware, 'zig'))
+
+
+def test_a_large_model_gets_the_time_that_a_slow_machine_needs(firmware, graph, monkeypatch):
+    "The limit of a call grows with the instructions that the model is predicted to take."
+    given, predicted = [], sum(c.instructions for c in firmware.choices.values())
+    right = sim.execute
+    monkeypatch.setattr(sim, 'execute', lambda uc, start, until, ms: given.append(ms) or right(uc, start, until, ms))
+    monkeypatch.setattr(sim, 'SLOWEST', 1e-3)
+    sim.simulate(sim.build(firmware), firmware, images(graph, 2), progress=False)
+    assert given[1:] and set(given[1:]) == {60_000 + predicted * 1000} and predicted > 1000

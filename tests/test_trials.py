@@ -64,7 +64,7 @@ def test_two_openers_share_a_study(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path/'file').write_text('')
-    with pytest.raises(RunFolderError, match='cannot write .*file.*another name'): trials.run_file(tmp_path/'file'/'run')
+    with pytest.raises(RunFolderError, match='cannot write .*file.*Choose a folder'): trials.run_file(tmp_path/'file'/'run')
 
 
 @pytest.mark.parametrize('note', [5, 'text', [], {}, None])

@@ -1,6 +1,7 @@
 """The command `tinyformer`: every step of the pipeline, and what helps around it.
 
-A command is a function `cmd_NAME`: its docstring, its arguments, their defaults and docments are what `--help` shows."""
+A command is a function `cmd_NAME`: its docstring, its arguments, their defaults and docments are what `--help`
+shows."""
 import argparse, contextlib, errno, json, os, shlex, subprocess, sys
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +15,8 @@ MANY = 10**9
 
 
 def command(record=None):
-    "Register `cmd_NAME` as a command; the fields of the class that `record()` gives are options too, and come as keywords when typed."
+    """Register `cmd_NAME` as a command; the fields of the class that `record()` gives are options too, and come as
+    keywords when typed."""
     def register(f):
         COMMANDS[f.__name__.removeprefix('cmd_')] = f
         f.record = record
@@ -57,13 +59,15 @@ def cmd_demo(
     fresh:bool = False, # forget what the run folder holds and start over
     **given, # settings of the run
 ):
-    "The whole pipeline: search, train, compress, compile, run on the emulated core, report. A killed run continues when the same command is given again."
+    """The whole pipeline: search, train, compress, compile, run on the emulated core, report. A killed run continues
+    when the same command is given again."""
     from tinyformer import pipeline
     pipeline.go(out, _begin(out, fresh, given))
 
 
 def _one_prepares(run):
-    "Hold the run's settings file while the supernet is chosen and trained; whoever comes meanwhile waits and finds it done."
+    """Hold the run's settings file while the supernet is chosen and trained; whoever comes meanwhile waits and finds
+    it done."""
     try: import fcntl
     except ImportError: return contextlib.nullcontext()
     f = open(run.path('run.json'))
@@ -86,13 +90,17 @@ def cmd_search(
     *,
     out:Path = Path('runs/search'), # run folder
     fresh:bool = False, # forget what the run folder holds and start over
-    workers:Annotated[int, (1, 1000)] = 1, # processes that search on this machine; the same command given once more joins as well
-    storage:str = None, # URL of a database for workers on several machines, such as postgresql://user@server/database; each machine needs a copy of the run folder (default: $TINYFORMER_STORAGE, or SQLite in the run folder)
+    # processes that search on this machine; the same command given once more joins as well
+    workers:Annotated[int, (1, 1000)] = 1,
+    # URL of a database for workers on several machines, such as postgresql://user@server/database; each machine needs
+    # a copy of the run folder (default: $TINYFORMER_STORAGE, or SQLite in the run folder)
+    storage:str = None,
     study:str = None, # name of the search in the storage (default: the supernet's name)
     _argv:list = (), # what was typed
     **given, # settings of the run
 ):
-    "SuperNAS and SparseNAS: find the best path for a target. A killed run continues when the same command is given again."
+    """SuperNAS and SparseNAS: find the best path for a target. A killed run continues when the same command is given
+    again."""
     from tinyformer import pipeline
     from tinyformer.sparsenas import check_storage
     storage = storage or os.environ.get('TINYFORMER_STORAGE')
@@ -102,7 +110,8 @@ def cmd_search(
     more = _more_workers(workers, _argv)
     try: _steps(run, 'sparsenas', storage=storage, study=study)
     finally: failed = sum(p.wait() != 0 for p in more)
-    if failed: print(f'tinyformer: {failed} of {workers} workers ended early; the others did their trials', file=sys.stderr)
+    if failed:
+        print(f'tinyformer: {failed} of {workers} workers ended early; the others did their trials', file=sys.stderr)
 
 
 @command()
@@ -140,7 +149,8 @@ def _model_firmware(what, out, kernel, setting, check=False):
     from tinyformer.kernels import parse_overrides
     from tinyformer.zoo import Setting
     path, how = Path(what), Setting(**setting)
-    if not path.is_file(): raise BadInput(f'{path} is neither a run folder nor a model file (.tfm). Make one with: tinyformer demo')
+    if not path.is_file():
+        raise BadInput(f'{path} is neither a run folder nor a model file (.tfm). Make one with: tinyformer demo')
     board, graph = how.board(), load(path)
     folder = out or path.with_name(f'{path.stem}_firmware')
     return how.firmware(graph, folder, choices=parse_overrides(graph, kernel or (), board), check=check)
@@ -162,8 +172,11 @@ def cmd_compile(
     *,
     again:bool = False, # run folder: do the step again, and forget the results of later steps
     out:Path = None, # model file: firmware folder (default: beside the model)
-    kernel:list[str] = None, # model file: LAYER=FUNCTION[:BLOCK], another kernel than the chosen one, such as head=tfm_linear_s8_rle_dsp:1x4; may be given again
-    no_check:bool = False, # model file: do not run the C on this machine and compare it with the reference before it is written
+    # model file: LAYER=FUNCTION[:BLOCK], another kernel than the chosen one, such as head=tfm_linear_s8_rle_dsp:1x4;
+    # may be given again
+    kernel:list[str] = None,
+    # model file: do not run the C on this machine and compare it with the reference before it is written
+    no_check:bool = False,
     **setting, # what decides the C
 ):
     "Generate C for a run or a model file, run it once on this machine, and link it."
@@ -186,14 +199,16 @@ def cmd_simulate(
     again:bool = False, # run folder: do the step again, and forget the results of later steps
     qemu:bool = False, # run folder: also run one image under qemu-system-arm and compare bytes and instructions
     out:Path = None, # model file: firmware folder (default: beside the model)
-    kernel:list[str] = None, # model file: another kernel for a layer, see `tinyformer compile --help`; may be given again
+    # model file: another kernel for a layer, see `tinyformer compile --help`; may be given again
+    kernel:list[str] = None,
     dataset:str = 'digits', # model file: whose test images
     images:Annotated[int, (0, MANY)] = 0, # model file: how many images; 0 is all
     **setting, # what decides the C
 ):
     "Run test images on the emulated core and compare every output byte with the reference."
     from tinyformer.pipeline import Run
-    if not Path(what).is_dir(): return _simulate_model(_model_firmware(what, out, kernel, setting), dataset, images, setting)
+    if not Path(what).is_dir():
+        return _simulate_model(_model_firmware(what, out, kernel, setting), dataset, images, setting)
     run, cc = Run(what), _only_cc(what, out=out, kernel=kernel, **setting)
     _steps(run, 'simulate', again=again)
     if qemu: _qemu(run, cc)
@@ -207,18 +222,22 @@ def _simulate_model(fw, dataset, images, setting):
     data = load(dataset)
     x, y = to_int8(data.x_test[:images or None]), data.y_test[:images or None]
     sim, ref = simulate(build(fw, cc=setting.get('cc', 'auto')), fw, x), reference(fw.graph, x)
-    print(f'{len(x)} images of {data.name}: {(sim.outputs.argmax(1) == y).mean():.2%} right; {(sim.outputs != ref).sum()} of {ref.size} bytes '
-          f'differ from the reference; {sim.instructions:,.0f} instructions per inference; stack {sim.stack_bytes} bytes')
+    print(f'{len(x)} images of {data.name}: {(sim.outputs.argmax(1) == y).mean():.2%} right; '
+          f'{(sim.outputs != ref).sum()} of {ref.size} bytes '
+          f'differ from the reference; {sim.instructions:,.0f} instructions per inference; stack {sim.stack_bytes} '
+          'bytes')
 
 
 def _qemu(run, cc):
     from tinyformer.pipeline import compare_qemu
     d = compare_qemu(run, cc=cc)
     counts = d['qemu_instructions'], d['unicorn_instructions']
-    print(f"QEMU and Unicorn on one image ({d['compiler']}): {d['bytes_different']} of {d['bytes_compared']} output bytes differ; "
+    print(f"QEMU and Unicorn on one image ({d['compiler']}): {d['bytes_different']} of {d['bytes_compared']} output "
+          "bytes differ; "
           f'{counts[0]:,} and {counts[1]:,} instructions')
     if d['bytes_different'] or abs(counts[0] - counts[1]) > 2 * d['tick']:
-        raise TinyFormerError('QEMU and Unicorn disagree: at least one of them is wrong about this image. Please report it with the model file.')
+        raise TinyFormerError('QEMU and Unicorn disagree: at least one of them is wrong about this image. Please '
+                              'report it with the model file.')
 
 
 @command()
@@ -229,7 +248,8 @@ def cmd_rank(
     storage:str = None, # as the search was given (default: $TINYFORMER_STORAGE, or SQLite in the run folder)
     study:str = None, # as the search was given
 ):
-    "Train candidates of a finished search as its winner is trained, to see whether the search's order survives (Kendall's tau). A killed run continues."
+    """Train candidates of a finished search as its winner is trained, to see whether the search's order survives
+    (Kendall's tau). A killed run continues."""
     from tinyformer import pipeline
     from tinyformer.sparsenas import rank_agreement
     run = pipeline.Run(run)
@@ -237,7 +257,8 @@ def cmd_rank(
     stages = 'one_shot', 'float', 'pruned', 'int8'
     print(f"{'trial':>5}" + ''.join(f"{s.replace('_', '-'):>10}" for s in stages))
     for r in d['rows']: print(f"{r['trial']:>5}" + ''.join(f'{r[s]:>10.1%}' for s in stages))
-    print(f"{rank_agreement(*pipeline.agreement(d))}, on {d['val_images']} validation images; {run.path('rank.json')}, {run.path('rank.png')}")
+    print(f"{rank_agreement(*pipeline.agreement(d))}, on {d['val_images']} validation images; "
+          f"{run.path('rank.json')}, {run.path('rank.png')}")
 
 
 @command()
@@ -272,14 +293,19 @@ def _bench_rows(network, suite, op, sparsity, block, kernel, optimize, shape, ho
     from tinyformer import bench
     if op not in bench.OPS: raise BadInput(f"no operator {op!r}; there are {', '.join(bench.OPS)}")
     if network:
-        if sparsity and len(sparsity) > 1: raise BadInput('a network is measured at one sparsity at a time: give --sparsity one number')
-        if kernel or block: raise BadInput('--kernel and --block are for one layer; a network takes the block shapes of its file')
+        if sparsity and len(sparsity) > 1:
+            raise BadInput('a network is measured at one sparsity at a time: give --sparsity one number')
+        if kernel or block:
+            raise BadInput('--kernel and --block are for one layer; a network takes the block shapes of its file')
         seed = {k: v for k, v in shape.items() if k == 'seed'}
         return bench.measure_network(network, sparsity and sparsity[0], optimize=optimize or '-O3', **how, **seed)
     block = 0 if block == 'dense' else block
-    if suite: return bench.measure_suite(sparsity or bench.SPARSITIES, optimize=optimize or '-O3', block=block, kernel=kernel, **how)
+    if suite:
+        how = dict(how, optimize=optimize or '-O3', block=block, kernel=kernel)
+        return bench.measure_suite(sparsity or bench.SPARSITIES, **how)
     _check_layer(shape)
-    return [bench.measure(op, kernel=kernel, block=block, optimize=optimize or '-O2', sparsity=s, **how, **shape) for s in sparsity or [0.]]
+    how = dict(how, optimize=optimize or '-O2', block=block, kernel=kernel, **shape)
+    return [bench.measure(op, sparsity=s, **how) for s in sparsity or [0.]]
 
 
 def _bench_text(rows, network, suite):
@@ -287,7 +313,8 @@ def _bench_text(rows, network, suite):
     from tinyformer import bench, cycles, peers
     parts = [bench.network_text(rows) if network else bench.table_text(rows)]
     if suite: parts.append(peers.summary(rows))
-    if any(r['est_cycles'] is None for r in rows): parts.append(f"Cycles are unknown without llvm-mca. Install it: {cycles.install_hint('llvm')}")
+    if any(r['est_cycles'] is None for r in rows):
+        parts.append(f"Cycles are unknown without llvm-mca. Install it: {cycles.install_hint('llvm')}")
     return '\n\n'.join(parts)
 
 
@@ -298,7 +325,8 @@ def cmd_bench(
     suite:str = None, # anchors: every layer that other engines were measured on, with ratios over dense CMSIS-NN
     network:str = None, # a whole network: R or P, which come with the package, or an architecture as a JSON file
     fit:bool = False, # measure every kernel and write the cost table that choices are made by (minutes), to --json
-    record:Annotated[Output, 'networks'] = None, # the suite and networks R and P with arm-none-eabi-gcc at -O3, as the JSON file of the benchmark page
+    # the suite and networks R and P with arm-none-eabi-gcc at -O3, as the JSON file of the benchmark page
+    record:Annotated[Output, 'networks'] = None,
     h:Size = None, # input height, pixels (default: 8)
     w:Size = None, # input width, pixels (default: 8)
     cin:Size = None, # input channels (default: 16)
@@ -309,17 +337,24 @@ def cmd_bench(
     seed:Annotated[int, (0, 2**32 - 1)] = None, # seed of weights and inputs (default: 0)
     block:str = None, # block shape of the stream: 1x1, 1x2, 1x4 or dense (default: the engine's choice)
     kernel:str = None, # C function (default: the engine's choice)
-    sparsity:tuple[Annotated[float, (0., 1.)], ...] = None, # share of blocks that are zero, 0 to 1; several give a row each (default: 0; suite: 0 0.5 0.7 0.8 0.9 0.95; network: what its file says)
+    # share of blocks that are zero, 0 to 1; several give a row each (default: 0; suite: 0 0.5 0.7 0.8 0.9 0.95;
+    # network: what its file says)
+    sparsity:tuple[Annotated[float, (0., 1.)], ...] = None,
     objective:str = 'speed', # what the engine's own choice goes by: speed (fewest cycles) or bytes (smallest weights)
     cc:str = 'auto', # compiler: auto, zig or gcc
-    optimize:str = None, # optimisation level, as --optimize=-O3 (default: -O2, as images are built; suite and network: -O3, as the other engines were)
+    # optimisation level, as --optimize=-O3 (default: -O2, as images are built; suite and network: -O3, as the other
+    # engines were)
+    optimize:str = None,
     json:Annotated[Output, 'kernel'] = None, # write the rows as JSON; - prints them instead of the table
 ):
-    "Count the instructions and estimate the cycles of a layer, a suite or a network on the emulated Cortex-M7, and compare its bytes with NumPy. Weights and inputs are random. Cycles need llvm-mca."
+    """Count the instructions and estimate the cycles of a layer, a suite or a network on the emulated Cortex-M7, and
+    compare its bytes with NumPy. Weights and inputs are random. Cycles need llvm-mca."""
     from tinyformer import bench, peers
     from tinyformer.files import write_text
     if suite not in (None, 'anchors'): raise BadInput(f"no suite {suite!r}; there is 'anchors'")
-    if fit: return bench.fit_cost_table(json if json != '-' else None, cc=cc, optimize=optimize or '-O2', progress=print) and None
+    if fit:
+        bench.fit_cost_table(json if json != '-' else None, cc=cc, optimize=optimize or '-O2', progress=print)
+        return
     if record:
         out = bench.record(record)
         seconds, layers, networks = out['meta']['seconds'], len(out['rows']), len(out['networks'])
@@ -330,7 +365,8 @@ def cmd_bench(
     text = _json(rows)
     print(text if json == '-' else _bench_text(rows, network, suite))
     if json not in (None, '-'): write_text(json, text + '\n')
-    if bad := sum(r['bytes_different'] or 0 for r in rows): raise TinyFormerError(f'{bad} output bytes differ from the NumPy reference: a kernel is wrong.')
+    if bad := sum(r['bytes_different'] or 0 for r in rows):
+        raise TinyFormerError(f'{bad} output bytes differ from the NumPy reference: a kernel is wrong.')
 
 
 def _json(found): return json.dumps(found, indent=1)
@@ -345,22 +381,32 @@ def _searching():
         now = time.monotonic()
         if now - last < 2: return
         last = now
-        print(f'searching for a plan of {height:,} bytes: {steps:,} steps, {now - began:.0f} s', file=sys.stderr, flush=True)
+        print(f'searching for a plan of {height:,} bytes: {steps:,} steps, {now - began:.0f} '
+              's', file=sys.stderr, flush=True)
     return tell
 
 
 @command()
 def cmd_plan(
-    file:Path, # FILE.csv: rows of id,lower,upper,size; a buffer lives from lower up to, not including, upper (or to the last step in a column end). Columns alignment, gaps, hint and offset are honoured, any other is refused
+    # FILE.csv: rows of id,lower,upper,size; a buffer lives from lower up to, not including, upper (or to the last
+    # step in a column end). Columns alignment, gaps, hint and offset are honoured, any other is refused
+    file:Path,
     *,
-    capacity:str = None, # bytes there are, such as 1048576 or 1MB: the search stops at a plan that fits, and none is an error (default: as low as can be)
+    # bytes there are, such as 1048576 or 1MB: the search stops at a plan that fits, and none is an error (default: as
+    # low as can be)
+    capacity:str = None,
     align:Annotated[int, (1, 2**30)] = 1, # every offset is a multiple of it
-    nodes:Annotated[int, (0, MANY)] = 1_000_000, # steps of each part of the search at most; it never looks at the clock, so every machine makes the same plan
+    # steps of each part of the search at most; it never looks at the clock, so every machine makes the same plan
+    nodes:Annotated[int, (0, MANY)] = 1_000_000,
     seed:int = 1, # of the orders that the search tries
-    out:Path = None, # where the rows with their offsets go (default: FILE.plan.csv, in the current folder if that of FILE is read-only)
-    json:Annotated[Output, 'lower_bound'] = None, # write peak, lower bound, seconds, proven and offsets as JSON; - prints them
+    # where the rows with their offsets go (default: FILE.plan.csv, in the current folder if that of FILE is read-
+    # only)
+    out:Path = None,
+    # write peak, lower bound, seconds, proven and offsets as JSON; - prints them
+    json:Annotated[Output, 'lower_bound'] = None,
 ):
-    "Place buffers of fixed life and size in one arena: a CSV of id,lower,upper,size (MiniMalloc's format) gets an offset column."
+    """Place buffers of fixed life and size in one arena: a CSV of id,lower,upper,size (MiniMalloc's format) gets an
+    offset column."""
     from tinyformer.files import write_text
     from tinyformer.hardware import parse_bytes
     from tinyformer.memory_alloc import plan, validate
@@ -369,7 +415,8 @@ def cmd_plan(
     beside = file.with_suffix('.plan.csv')
     out = out or (beside if os.access(beside.parent, os.W_OK) else Path(beside.name))
     for option, path in (('--out', out), ('--json', json)):
-        if path and Path(path).resolve() == file.resolve(): raise BadInput(f'{option} would replace {file}: give another name.')
+        if path and Path(path).resolve() == file.resolve():
+            raise BadInput(f'{option} would replace {file}: give another name.')
     found = plan(read_csv(file), align, limit, nodes, seed, _searching())
     validate(found)
     write_text(out, csv_text(found))
@@ -381,7 +428,8 @@ def cmd_plan(
     fixed = sum(i.fixed is not None for i in found.intervals)
     print(f"peak {found.peak:,} bytes, lower bound {found.lower_bound:,}, {found.seconds:.2f} s, "
           f"proven {'yes' if found.proven else 'no'} ({found.method})\n"
-          + f'{fixed} of {len(found.intervals)} offsets are those of the column offset\n' * bool(fixed) + f'offsets: {out}')
+          + f'{fixed} of {len(found.intervals)} offsets are those of the column '
+            'offset\n' * bool(fixed) + f'offsets: {out}')
 
 
 # ---- models that come with the package -------------------------------------------------------------------------------
@@ -390,25 +438,34 @@ def cmd_plan(
 def cmd_evaluate(
     what:str, # a shipped model, see `tinyformer zoo`, or a model file (.tfm)
     *,
-    data:str = None, # FILE.npz with x_test (uint8 [n, h, w, c]) and y_test, or the name of a data set (default: the model's own data set)
-    on:str = 'reference', # reference (NumPy operators), host (the C compiled for this machine) or device (the C on the emulated core)
+    # FILE.npz with x_test (uint8 [n, h, w, c]) and y_test, or the name of a data set (default: the model's own data
+    # set)
+    data:str = None,
+    # reference (NumPy operators), host (the C compiled for this machine) or device (the C on the emulated core)
+    on:str = 'reference',
     images:Annotated[int, (1, MANY)] = None, # the first N images (default: all)
-    compare:Annotated[int, (0, MANY)] = None, # compare the bytes of the first N images only; the reference takes about 2 s per 10 G MACs (default: all)
+    # compare the bytes of the first N images only; the reference takes about 2 s per 10 G MACs (default: all)
+    compare:Annotated[int, (0, MANY)] = None,
     json:Annotated[Output, 'bytes_compared'] = None, # write the result as JSON; - prints it instead of the text
     progress:bool = False, # show the bar even when the output is no terminal
-    report:Annotated[Output, 'weight_sparsity'] = None, # measure on host (all images) and device, with memory, instructions and cycles, and write a card for the zoo
+    # measure on host (all images) and device, with memory, instructions and cycles, and write a card for the zoo
+    report:Annotated[Output, 'weight_sparsity'] = None,
     device_images:Annotated[int, (1, MANY)] = 200, # images for the device in a report
-    notes:list[str] = None, # what training knows, for a card: a finished run folder, or JSON with about, dataset, copy, licence, accuracy_float, accuracy_pruned, command, commit, seeds, hours, machine, versions; may be given again
+    # what training knows, for a card: a finished run folder, or JSON with about, dataset, copy, licence,
+    # accuracy_float, accuracy_pruned, command, commit, seeds, hours, machine, versions; may be given again
+    notes:list[str] = None,
     _argv:list = (), # what was typed
     **setting, # what decides the C
 ):
-    "Accuracy of any model on any images, by the reference, on this machine or on the emulated core, with every output byte compared."
+    """Accuracy of any model on any images, by the reference, on this machine or on the emulated core, with every
+    output byte compared."""
     from tinyformer import zoo
     from tinyformer.files import write_json
     how, quiet = zoo.Setting(**setting), not sys.stderr.isatty() and not progress
     graph = zoo.load(what)
     if report:
-        card = zoo.report(graph, data, tuple(notes or ()), images, device_images, compare, how, not quiet, zoo.words(_argv))
+        typed, told = zoo.words(_argv), tuple(notes or ())
+        card = zoo.report(graph, data, told, images, device_images, compare, how, not quiet, typed)
         write_json(report, card)
         _print_card(card)
         print(f'\nwritten to {report}')
@@ -418,7 +475,9 @@ def cmd_evaluate(
         print(_json(r) if json == '-' else zoo.evaluation_text(r))
         if json not in (None, '-'): write_json(json, r)
         bad = r['bytes_different']
-    if bad: raise TinyFormerError(f'{bad} output bytes differ from the reference: a kernel or a compiler is wrong. Please report it with the model file.')
+    if bad:
+        raise TinyFormerError(f'{bad} output bytes differ from the reference: a kernel or a compiler is wrong. Please '
+                              'report it with the model file.')
 
 
 def _print_card(card):
@@ -439,7 +498,9 @@ def cmd_zoo(
     "List the shipped models, show the card of one, or add one."
     from tinyformer import zoo
     if add:
-        if not name or not card: raise BadInput('--add needs --name NAME and --card FILE.json, which tinyformer evaluate FILE --report FILE.json writes')
+        if not name or not card:
+            raise BadInput('--add needs --name NAME and --card FILE.json, which tinyformer evaluate FILE --report '
+                           'FILE.json writes')
         return print(f'{zoo.add(add, name, card, folder, again)}: in the zoo as {name}')
     if not what: return print(zoo.list(folder))
     print(what)
@@ -452,7 +513,8 @@ def cmd_targets():
     from tinyformer.hardware import targets
     print(f"{'name':<16}{'core':<14}{'flash':>10}{'SRAM':>10}{'MHz':>6}  board")
     for t in targets():
-        print(f'{t.name:<16}{t.core:<14}{t.flash_bytes // 1024:>7} KB{t.sram_bytes // 1024:>7} KB{t.clock_hz // 10**6:>6}  {t.board}')
+        print(f'{t.name:<16}{t.core:<14}{t.flash_bytes // 1024:>7} KB{t.sram_bytes // 1024:>7} '
+              f'KB{t.clock_hz // 10**6:>6}  {t.board}')
 
 
 # ---- what was typed --------------------------------------------------------------------------------------------------
@@ -478,7 +540,8 @@ def _add_command(sub, name, f, whole):
 
 def parser(argv):
     "Everything that can be typed after `tinyformer`."
-    p = argparse.ArgumentParser(prog='tinyformer', description='Search, train, compress, compile and run sparse int8 transformers for microcontrollers.')
+    p = argparse.ArgumentParser(prog='tinyformer', description='Search, train, compress, compile and run sparse int8 '
+                                                               'transformers for microcontrollers.')
     p.add_argument('--version', action='version', version=f'tinyformer {__version__}')
     p.add_argument('--debug', action='store_true', help='show the traceback of an error')
     sub = p.add_subparsers(required=True, metavar='command')
@@ -507,17 +570,21 @@ def explain(e):
     "One line for a person, or None when the error is not one that we foresaw."
     if isinstance(e, TinyFormerError): return str(e)
     if isinstance(e, KeyboardInterrupt): return 'interrupted; give the same command again to continue'
-    if isinstance(e, MemoryError): return 'this needs more memory than there is: choose a smaller model, fewer images or smaller settings'
+    if isinstance(e, MemoryError):
+        return 'this needs more memory than there is: choose a smaller model, fewer images or smaller settings'
     if isinstance(e, OSError) and (e.filename or e.errno in UNUSABLE):
-        return f"cannot use {e.filename or 'a file'}: {e.strerror}. {UNUSABLE.get(e.errno, 'Choose another file or folder.')}"
+        advice = UNUSABLE.get(e.errno, 'Choose another file or folder.')
+        return f"cannot use {e.filename or 'a file'}: {e.strerror}. {advice}"
     if type(e).__module__.partition('.')[0] in ('sqlalchemy', 'optuna'):
-        return f'the search database cannot be used ({str(e).splitlines()[0]}). Free some space, or choose another folder with --out.'
+        return (f'the search database cannot be used ({str(e).splitlines()[0]}). Free some space, or choose another '
+                'folder with --out.')
     if isinstance(e, RuntimeError) and ('PytorchStreamWriter' in str(e) or 'unexpected pos' in str(e)):
         return 'cannot write a checkpoint: the disk is full. Free some space and give the same command again.'
 
 
 def _say_error(e):
-    known = explain(e) or f'unexpected {type(e).__name__}: {e}. This is a bug: the same command with --debug shows where.'
+    bug = f'unexpected {type(e).__name__}: {e}. This is a bug: the same command with --debug shows where.'
+    known = explain(e) or bug
     print('tinyformer: ' + visible(known, keep=''), file=sys.stderr)
 
 

@@ -1,6 +1,7 @@
 """How a command reads what was typed and shows what it found.
 
-The options of a command are the arguments of its function: their names, types, defaults and docments are all that `--help` shows."""
+The options of a command are the arguments of its function: their names, types, defaults and docments are all that
+`--help` shows."""
 import argparse, inspect, json, os, sys, unicodedata
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ METAVAR = {int: 'N', float: 'X', str: 'TEXT', Path: 'PATH'}
 
 
 class Output(str):
-    "A file that a command writes; `-` is the terminal. `Annotated[Output, 'field']`: an earlier result holds this field."
+    "A file that a command writes, - for the terminal. `Annotated[Output, 'field']`: an earlier result has the field."
 
 
 # ---- options from docments -------------------------------------------------------------------------------------------
@@ -29,7 +30,7 @@ def _kind(anno):
 
 def _help(text, default):
     "The docment, and the default where it says something."
-    shown = '' if default in (None, '', inspect.Parameter.empty) or default is False else f' (default: {default})'
+    shown = '' if default in (None, '', (), inspect.Parameter.empty) or default is False else f' (default: {default})'
     return f'{text or ""}{shown}'.replace('%', '%%')
 
 
@@ -91,15 +92,17 @@ def check_output(
         if any(os.path.exists(v) and os.path.samefile(v, to) for v in inputs if to.exists()):
             raise BadInput(f'{option} {path} would replace what the command reads: choose another name')
         if not _is_result(to, field):
-            raise BadInput(f'{option} {path}: this file is no earlier result of the command and would be lost: choose another name')
+            raise BadInput(f'{option} {path}: this file is no earlier result of the command and would be lost: choose '
+                           'another name')
     folder = next(p for p in [to.absolute(), *to.absolute().parents] if p.exists())
-    if not os.access(folder, os.W_OK): raise BadInput(f'{option} {path} cannot be written: choose a folder you can write to')
+    if not os.access(folder, os.W_OK):
+        raise BadInput(f'{option} {path} cannot be written: choose a folder you can write to')
 
 
 # ---- text that every terminal can show -------------------------------------------------------------------------------
 
-PLAIN = {'λ': 'lambda', 'τ': 'tau', 'σ': 'sigma', '–': '-', '—': '-', '…': '...', '≤': '<=', '≥': '>=', '→': '->', '×': 'x', '·': '*',
-         '°': ' degrees', '“': '"', '”': '"', '‘': "'", '’': "'"}
+PLAIN = {'λ': 'lambda', 'τ': 'tau', 'σ': 'sigma', '–': '-', '—': '-', '…': '...', '≤': '<=', '≥': '>=', '→': '->',
+         '×': 'x', '·': '*', '°': ' degrees', '“': '"', '”': '"', '‘': "'", '’': "'"}
 "What stands in for a character that a terminal lacks."
 
 
@@ -107,7 +110,10 @@ def visible(text, keep='\n\t'):
     "Text in which control characters are shown and not obeyed: a stranger's model may hold any."
     if text.isprintable(): return text
     hidden = ('Cc', 'Cf', 'Cs', 'Zl', 'Zp')
-    return ''.join(c if c in keep or unicodedata.category(c) not in hidden else c.encode('unicode_escape').decode() for c in text)
+    def shown(c):
+        if c in keep or unicodedata.category(c) not in hidden: return c
+        return c.encode('unicode_escape').decode()
+    return ''.join(map(shown, text))
 
 
 def encodable(text, encoding):
@@ -118,7 +124,7 @@ def encodable(text, encoding):
 
 
 class Console:
-    "A stream on which nothing but text arrives, in characters that it has; when its reader has gone, the program ends without a word."
+    "A stream that gets nothing but text, in characters that it has; when its reader has gone, the program ends."
     def __init__(self, stream, keep='\n\t'): self.stream, self.keep = stream, keep
     def __getattr__(self, name): return getattr(self.stream, name)
 

@@ -1,4 +1,4 @@
-"""Training by several processes that `torchrun` starts: each computes its share of every batch, and all keep the same weights.
+"""Training by several processes that `torchrun` starts: each computes its share of a batch, all keep the same weights.
 
 A lone process passes through every function here unchanged."""
 import atexit, contextlib, os
@@ -33,7 +33,9 @@ def rank():
 def share(x, y):
     "This process's images and labels of a batch, and which part of the batch they are."
     if size() == 1: return x, y, 1.
-    if len(x) < size(): raise BadInput(f'a batch of {len(x)} images cannot be shared by {size()} processes: raise TrainConfig.batch_size or start fewer processes.')
+    if len(x) < size():
+        raise BadInput(f'a batch of {len(x)} images cannot be shared by {size()} processes: raise '
+                       'TrainConfig.batch_size or start fewer processes.')
     mine = torch.tensor_split(x, size())[rank()]
     return mine, torch.tensor_split(y, size())[rank()], len(mine) / len(x)
 
@@ -65,7 +67,8 @@ def agree(model, epochs):
     if size() == 1: return
     dist.all_gather_object(found := [None] * size(), epochs)
     if len(set(found)) > 1:
-        raise RunFolderError(f'the processes found checkpoints of {found} epochs: put the run folder on a disk that all machines share.')
+        raise RunFolderError(f'the processes found checkpoints of {found} epochs: put the run folder on a disk that '
+                             'all machines share.')
     for v in model.state_dict().values(): dist.broadcast(v, 0)
 
 

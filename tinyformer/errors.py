@@ -85,5 +85,6 @@ def check_number(
 ):
     "Raise `BadInput` unless a number, not nan, lies between two others, which are allowed."
     broken = isinstance(least, float) or isinstance(most, float)
-    if isinstance(value, (int, float) if broken else int) and not isinstance(value, bool) and least <= value <= most: return
+    a_number = isinstance(value, (int, float) if broken else int) and not isinstance(value, bool)
+    if a_number and least <= value <= most: return
     raise BadInput(f"{name} is {value!r}: it must be a {'' if broken else 'whole '}number from {least:,} to {most:,}.")

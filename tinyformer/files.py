@@ -1,7 +1,7 @@
 """Files that are either whole or absent, and folders that remember which of their files are ours.
 
-A folder that TinyFormer fills holds a marker, `.tinyformer`: the names of the files that it wrote and the SHA-256 of each.
-Nothing else in the folder is ever replaced or removed, and neither is a file that has changed since."""
+A folder that TinyFormer fills holds a marker, `.tinyformer`: the names of the files that it wrote and the SHA-256 of
+each. Nothing else in the folder is ever replaced or removed, and neither is a file that has changed since."""
 import ctypes, errno, hashlib, json, os, secrets, shutil, tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +11,8 @@ from tinyformer.errors import BadInput, RunFolderError
 MARKER = '.tinyformer'
 ABOUT = 'TinyFormer wrote the files below. It replaces and removes no others, and none that has changed since.'
 ADVICE = {errno.ENAMETOOLONG: 'Choose a shorter name.', errno.EROFS: 'Choose a folder you can write to.',
-          errno.ENOTDIR: 'A file stands where a folder is needed: choose another name.',
-          errno.EEXIST: 'A file stands where a folder is needed: choose another name.',
+          errno.ENOTDIR: 'A file stands where a folder is needed. Choose a folder you can write to.',
+          errno.EEXIST: 'A file stands where a folder is needed. Choose a folder you can write to.',
           errno.EACCES: 'Choose a folder you can write to.', errno.EPERM: 'Choose a folder you can write to.'}
 
 
@@ -74,7 +74,7 @@ def digest(path):
 
 
 def read_marker(folder):
-    "Path inside `folder` -> SHA-256 of what we wrote there, '' for a file that may change; None when the folder has no marker of ours."
+    "Path inside a folder -> SHA-256 of what we wrote there, '' for a file that may change; None without a marker."
     try: files = json.loads((Path(folder)/MARKER).read_text(encoding='utf-8'))['files']
     except (OSError, ValueError, TypeError, KeyError): return None
     sound = isinstance(files, dict) and all(isinstance(v, str) for v in files.values())
@@ -123,9 +123,11 @@ def _check_replaceable(folder, keep):
     if not to.exists(): return
     if Path.cwd().is_relative_to(to): raise BadInput(f'{folder} is the folder you are in; choose another folder')
     if not any(to.iterdir()): return
-    if read_marker(to) is None: raise BadInput(f'{folder} is not empty and was not generated here; choose another folder')
+    if read_marker(to) is None:
+        raise BadInput(f'{folder} is not empty and was not generated here; choose another folder')
     if other := strangers(to, keep):
-        raise BadInput(f'{folder} holds what was not generated here: {some(other)}. Move it away, or choose another folder')
+        raise BadInput(f'{folder} holds what was not generated here: {some(other)}. Move it away, or choose another '
+                       'folder')
 
 
 def _exchange(a, b):
@@ -161,7 +163,7 @@ def owned_folder(
     folder,  # made, or replaced if all in it is as we wrote it
     keep=(), # names of sub-folders that stay as they are, such as `build`
 ):
-    "Give an empty folder to fill; when the block ends well it takes the place of `folder`, which is whole or as it was."
+    "Give an empty folder to fill; when the block ends well it takes the place of `folder`, which is whole always."
     to = Path(os.path.realpath(folder))
     try:
         _repair(to, keep)
@@ -210,15 +212,19 @@ def _marker(folder):
 
 
 def _refuse_foreign(folder, names, ours):
-    bad = [n + ' (changed)' * (n in ours) for n in names if os.path.lexists(Path(folder)/n) and not _as_written(folder, n, ours)]
-    if bad: raise RunFolderError(f'{folder} holds what TinyFormer did not write: {some(bad)}. Move it away, or choose another folder with --out.')
+    there = [n for n in names if os.path.lexists(Path(folder)/n)]
+    bad = [n + ' (changed)' * (n in ours) for n in there if not _as_written(folder, n, ours)]
+    if bad:
+        raise RunFolderError(f'{folder} holds what TinyFormer did not write: {some(bad)}. Move it away, or choose '
+                             'another folder with --out.')
 
 
 def claim(folder, *names):
     "Say that we are about to write these files; raise `RunFolderError` when one is there that is not as we wrote it."
     try:
         if os.path.lexists(Path(folder)/MARKER) and read_marker(folder) is None:
-            raise RunFolderError(f'{Path(folder)/MARKER} is damaged, so nobody knows which files are ours: choose another folder with --out.')
+            raise RunFolderError(f'{Path(folder)/MARKER} is damaged, so nobody knows which files are ours: choose '
+                                 'another folder with --out.')
         with _marker(folder) as ours:
             _refuse_foreign(folder, names, ours)
             ours.update(dict.fromkeys(names, ''))
@@ -232,7 +238,8 @@ def record(folder, *names):
 
 def finished(folder, name):
     "Whether a file is there, was recorded and has not changed since."
-    return bool((read_marker(folder) or {}).get(name)) and not changed(folder, name)
+    ours = (read_marker(folder) or {}).get(name)
+    return bool(ours) and os.path.lexists(Path(folder)/name) and digest(Path(folder)/name) == ours
 
 
 def changed(folder, name):

@@ -1,4 +1,4 @@
-"""The long road for photographs: teachers, supernet, search, winner. The digits take `tinyformer demo`; CIFAR-10 takes this.
+"""The long road for photographs: teachers, supernet, search, winner. The digits take `tinyformer demo`; CIFAR-10 this.
 
     python -m tinyformer.recipe teacher  --out runs/cifar10 --seed 0          # and 1, 2
     python -m tinyformer.recipe supernet --out runs/cifar10
@@ -7,14 +7,16 @@
     python -m tinyformer.recipe notes    --out runs/cifar10                   # for `tinyformer evaluate --notes`
     python -m tinyformer.recipe rank     --out runs/cifar10 --candidate 0     # 0 to 7
 
-The numbers are for one GPU. Add `--cpu` to `train` for those of a processor core and some hours: a winner that costs little arithmetic, gentle distortions,
-and the teacher asked once for every image instead of at every step.
+The numbers are for one GPU. Add `--cpu` to `train` for those of a processor core and some hours: a winner that costs
+little arithmetic, gentle distortions, and the teacher asked once for every image instead of at every step.
 
-Every step goes on where it was killed. The test images are read at the very end: by `notes`, for the float and the pruned network, and by `tinyformer evaluate`, for the model.tfm that `train` leaves."""
-import argparse, json, platform
+Every step goes on where it was killed. The test images are read at the very end: by `notes`, for the float and the
+pruned network, and by `tinyformer evaluate`, for the model.tfm that `train` leaves."""
+import argparse, json, platform, sys
 from dataclasses import asdict, dataclass, replace
 from math import ceil
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -22,14 +24,15 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm import tqdm
 
-from tinyformer import zoo
+from tinyformer.console import add_options, check_options, quietly
 from tinyformer.data import load, to_float
 from tinyformer.errors import BadInput, RunFolderError
-from tinyformer.files import atomic_path, write_json
+from tinyformer.files import atomic_path, changed, claim, record, write_json
 from tinyformer.graph import save
 from tinyformer.lowering import lower
 from tinyformer.hardware import parse_bytes, target
-from tinyformer.pipeline import evenly, versions
+from tinyformer.pipeline import evenly, load_weights, save_weights
+from tinyformer.provenance import commit, versions
 from tinyformer.pruning import Pruner, sparsity_of
 from tinyformer.quantization import quantize
 from tinyformer.arch import Arch, prune_plan
@@ -39,7 +42,8 @@ from tinyformer.search_space import SIZES, cifar_space
 from tinyformer.sparsenas import PrunedSuperNet, search, train_supernet
 from tinyformer.training import Machine, TrainConfig, evaluate, fastest, fit, read_checkpoint
 
-LIMITS = dict(small=('256KB', '64KB'), middle=('512KB', '128KB'), large=('1MB', '320KB'))  # flash and SRAM that a size is meant for
+# flash and SRAM that a size is meant for
+LIMITS = dict(small=('256KB', '64KB'), middle=('512KB', '128KB'), large=('1MB', '320KB'))
 
 
 @dataclass(frozen=True)
@@ -57,20 +61,22 @@ class Recipe:
     float_epochs: int = 50
     prune_epochs: int = 225        # half of them raise the sparsity
     polish_epochs: tuple = ()      # after them, stages at half the rate: blocks come back where the flash has room
-    refine_epochs: tuple = ()      # after them, such stages at the full rate with strong distortions and mixup, which rest in the last fifth
+    refine_epochs: tuple = ()      # then stages at the full rate with strong distortions and mixup until the last fifth
     lr: float = 3e-3               # of `train`
     strong: bool = True            # turn, resize, tint and cover as well
     mixup: float = .2              # 0 = never
-    temperature: float = 2.        # softens the teachers' answers; they are surer of undistorted images that they were trained on
-    thrifty: bool = False          # take the near-best candidate of fewest MACs, and ask the teachers once per image, undistorted
+    temperature: float = 2.        # softens the teachers' answers; they are surer of images they were trained on
+    thrifty: bool = False          # take the near-best candidate of fewest MACs, and ask the teachers once per image
     rank_epochs: int = 3
     rank_images: int = 5_000      # of the training split, so that a CPU can do it
     batch_size: int = 1000
 
 
-CPU = dict(teachers=1, float_epochs=3, prune_epochs=13, lr=2e-3, strong=False, mixup=0., temperature=3., thrifty=True, batch_size=128)
-QUICK = dict(teachers=1, teacher_epochs=1, teacher_width=8, supernet_epochs=1, trials=2, calibration=64, float_epochs=1, prune_epochs=2,
-             rank_epochs=1, batch_size=50)
+# presets: what differs on a processor core, and where everything is tiny
+CPU = dict(teachers=1, float_epochs=3, prune_epochs=13, lr=2e-3, strong=False, mixup=0., temperature=3., thrifty=True,
+           batch_size=128)
+QUICK = dict(teachers=1, teacher_epochs=1, teacher_width=8, supernet_epochs=1, trials=2, calibration=64, float_epochs=1,
+             prune_epochs=2, rank_epochs=1, batch_size=50)
 
 
 class Residual(nn.Module):
@@ -101,16 +107,11 @@ class Ensemble(nn.Module):
     def forward(self, x): return sum(F.log_softmax(n(x).float(), 1) for n in self.nets) / len(self.nets)
 
 
-def _save(model, path):
-    with atomic_path(path) as tmp: torch.save(model.state_dict(), tmp)
-
-
-def _restore(model, path, step):
-    "A model with the weights that an earlier step left."
-    try: model.load_state_dict(torch.load(path, weights_only=True, map_location='cpu'))
-    except FileNotFoundError: raise RunFolderError(f'{path} is missing: first run  python -m tinyformer.recipe {step} --out {path.parent}') from None
-    except RuntimeError as e: raise RunFolderError(f'{path} holds another model ({str(e).splitlines()[0]}): choose another folder.') from None
-    return model.eval()
+def _weights(model, out, name, step):
+    "A model with the weights that an earlier step left in the run folder."
+    again = f'first run  python -m tinyformer.recipe {step} --out {out}'
+    if changed(out, name): raise RunFolderError(f'{out / name} is not as TinyFormer wrote it: move it away and {again}')
+    return load_weights(model, out / name, again)
 
 
 def _seldom(data, epochs):
@@ -122,13 +123,30 @@ def _seldom(data, epochs):
     return validate
 
 
+def _fit(net, data, cfg, checkpoint, name, **kw):
+    "Train with a checkpoint and a validation now and then."
+    return fit(net, data, cfg, validate=_seldom(data, cfg.epochs), checkpoint=checkpoint, desc=name, **kw)
+
+
+def _stage(name, i):
+    "What the files of the stage number `i`, from 0, of its kind are called."
+    return f'{name}{i + 1}' if i else name
+
+
+def _teacher(r, out, data, seed):
+    "A teacher that was trained before."
+    net = resnet18(r.teacher_width, len(data.classes), data.shape[2])
+    return _weights(net, out, f'teacher{seed}.pt', f'teacher --seed {seed}')
+
+
 def teacher(r, out, machine, progress=True):
     "Train one teacher; give several seeds to have several."
     data = load(r.dataset, val_fraction=.02)
     net = resnet18(r.teacher_width, len(data.classes), data.shape[2])
-    cfg = TrainConfig(epochs=r.teacher_epochs, batch_size=max(1, r.batch_size // 2), lr=.4, momentum=.9, weight_decay=5e-4, warmup=.05, label_smoothing=0., strong=True, seed=r.seed)
-    hist = fit(net, data, cfg, validate=_seldom(data, cfg.epochs), checkpoint=out / f'teacher{r.seed}.ckpt', machine=machine, progress=progress, desc='teacher')
-    _save(net, out / f'teacher{r.seed}.pt')
+    cfg = TrainConfig(epochs=r.teacher_epochs, batch_size=max(1, r.batch_size // 2), lr=.4, momentum=.9,
+                      weight_decay=5e-4, warmup=.05, label_smoothing=0., strong=True, seed=r.seed)
+    hist = _fit(net, data, cfg, out / f'teacher{r.seed}.ckpt', 'teacher', machine=machine, progress=progress)
+    save_weights(net, out / f'teacher{r.seed}.pt')
     return dict(val_accuracy=hist[-1]['val_accuracy'])
 
 
@@ -138,13 +156,15 @@ def _space(r, data): return cifar_space(r.size, data.shape, len(data.classes))
 def supernet(r, out, machine, progress=True):
     "Train the supernet, one uniformly drawn path per step, pruned as far as the schedule says."
     data = load(r.dataset, val_fraction=.1)
-    cfg = TrainConfig(epochs=r.supernet_epochs, batch_size=max(1, r.batch_size // 2), lr=4e-3, weight_decay=.05, label_smoothing=.1, clip=1., seed=r.seed)
-    net = train_supernet(_space(r, data), data, cfg, checkpoint=out / f'supernet_{r.size}.ckpt', machine=replace(machine, compile=False), progress=progress)
-    _save(net, out / f'supernet_{r.size}.pt')
+    cfg = TrainConfig(epochs=r.supernet_epochs, batch_size=max(1, r.batch_size // 2), lr=4e-3, weight_decay=.05,
+                      label_smoothing=.1, clip=1., seed=r.seed)
+    net = train_supernet(_space(r, data), data, cfg, checkpoint=out / f'supernet_{r.size}.ckpt',
+                         machine=replace(machine, compile=False), progress=progress)
+    save_weights(net, out / f'supernet_{r.size}.pt')
     return dict(parameters=sum(p.numel() for p in net.parameters()))
 
 
-def _supernet(r, out, data): return _restore(PrunedSuperNet(_space(r, data)), out / f'supernet_{r.size}.pt', 'supernet')
+def _supernet(r, out, data): return _weights(PrunedSuperNet(_space(r, data)), out, f'supernet_{r.size}.pt', 'supernet')
 
 
 def room(r):
@@ -157,8 +177,10 @@ def find(r, out, machine, progress=True, storage=None):
     data, board = load(r.dataset, val_fraction=.1), target('stm32f746')
     flash, sram = room(r), parse_bytes(LIMITS[r.size][1])
     net = _supernet(r, out, data).to(machine.device)
-    found = search(net.space, net, data, board.with_budget(flash, sram), trials=r.trials, storage=storage, run=out / f'search_{r.size}', seed=r.seed, progress=progress)
-    rows = [dict(number=c.number, accuracy=c.accuracy, excess=c.excess, cost=asdict(c.cost), arch=c.arch.to_json()) for c in found.trials]
+    found = search(net.space, net, data, board.with_budget(flash, sram), trials=r.trials, storage=storage,
+                   run=out / f'search_{r.size}', seed=r.seed, progress=progress)
+    rows = [dict(number=c.number, accuracy=c.accuracy, excess=c.excess, cost=asdict(c.cost), arch=c.arch.to_json())
+            for c in found.trials]
     write_json(out / f'search_{r.size}.json', dict(images=len(data.y_val), trials=rows))
     return dict(trials=len(rows), feasible=len(found.feasible), best=max(c.accuracy for c in found.feasible))
 
@@ -166,35 +188,43 @@ def find(r, out, machine, progress=True, storage=None):
 def feasible(out, size):
     "(row, path) of every judged candidate of a search, and the images behind each accuracy."
     file = out / f'search_{size}.json'
-    if not file.exists(): raise RunFolderError(f'{file} is missing: first run  python -m tinyformer.recipe search --out {out}')
+    if not file.exists():
+        raise RunFolderError(f'{file} is missing: first run  python -m tinyformer.recipe search --out {out}')
     d = json.loads(file.read_text())
     return [(t, Arch.from_json(t['arch'])) for t in d['trials'] if t['accuracy'] is not None], d['images']
 
 
 def choose(cands, images, thrifty=False):
-    "Of the candidates within half a standard error of the best: the one with the most parameters, which a long training fills, or the one of fewest MACs, which trains fast."
+    """Of the candidates within half a standard error of the best: the one with the most parameters, which a long
+    training fills, or the one of fewest MACs, which trains fast."""
     top = max(row['accuracy'] for row, _ in cands)
     tie = top - .5 * (top * (1 - top) / images)**.5
-    return max((c for c in cands if c[0]['accuracy'] >= tie), key=lambda c: -c[0]['cost']['macs'] if thrifty else c[0]['cost']['params'])
+    merit = lambda cost: -cost['macs'] if thrifty else cost['params']
+    return max((c for c in cands if c[0]['accuracy'] >= tie), key=lambda c: merit(c[0]['cost']))
 
 
 def relax(arch, flash):
-    "The path with the lowest ceiling on all its sparsities whose expected storage is at most `flash` bytes: zeros save flash and time on the board, but none while training."
+    """The path with the lowest ceiling on all its sparsities whose expected storage is at most `flash` bytes: zeros
+    save flash and time on the board, but none while training."""
     for ceiling in np.arange(0, 1, .05).round(2):
         lower = lambda s: min(s, float(ceiling))
-        a = replace(arch, blocks=tuple(replace(b, sparsity=lower(b.sparsity)) for b in arch.blocks), head_sparsity=lower(arch.head_sparsity))
+        blocks = tuple(replace(b, sparsity=lower(b.sparsity)) for b in arch.blocks)
+        a = replace(arch, blocks=blocks, head_sparsity=lower(arch.head_sparsity))
         if cost(a).storage_bytes <= flash: return a
     return arch
 
 
 def ask_once(teachers, data, cfg, file, progress=True):
-    "The data with labels [n, classes] that hold the teachers' softened answers to the undistorted images, a share `cfg.distill` of them; the answers are kept in `file`."
+    """The data with labels [n, classes] that hold the teachers' softened answers to the undistorted images, a share
+    `cfg.distill` of them; the answers are kept in `file`."""
     if not file.exists():
         with torch.no_grad():
-            parts = [teachers(to_float(x)) for x in tqdm(torch.from_numpy(data.x_train).split(256), 'ask the teachers', disable=not progress)]
+            batches = torch.from_numpy(data.x_train).split(256)
+            parts = [teachers(to_float(x)) for x in tqdm(batches, 'ask the teachers', disable=not progress)]
         with atomic_path(file) as tmp: torch.save(torch.cat(parts), tmp)
     soft = torch.load(file, weights_only=True)
-    if soft.shape != (len(data.y_train), len(data.classes)): raise RunFolderError(f'{file} holds the answers to other images: delete it, or choose another folder.')
+    if soft.shape != (len(data.y_train), len(data.classes)):
+        raise RunFolderError(f'{file} holds the answers to other images: delete it, or choose another folder.')
     hard = F.one_hot(torch.as_tensor(data.y_train), len(data.classes))
     return replace(data, y_train=torch.lerp(hard.float(), (soft / cfg.temperature).softmax(1), cfg.distill).numpy())
 
@@ -203,116 +233,165 @@ def _prune(model, arch, data, cfg, out, name, begin=.02, end=.5, **kw):
     "Train while the sparsity rises between two shares of the steps."
     steps = cfg.epochs * ceil(len(data.x_train) / cfg.batch_size)
     pruner = Pruner(model, prune_plan(arch), begin=int(begin * steps), end=int(end * steps), every=20)
-    return fit(model, data, cfg, validate=_seldom(data, cfg.epochs), checkpoint=out / f'{name}.ckpt', on_step=lambda step, total, m: pruner.step(step), keep=dict(pruner=pruner), desc=name, **kw)
+    return _fit(model, data, cfg, out / f'{name}.ckpt', name, on_step=lambda step, total, m: pruner.step(step),
+                keep=dict(pruner=pruner), **kw)
 
 
 def train(r, out, machine, progress=True):
-    "Take the winner's slice of the supernet through float and pruning, taught by the teachers; then int8, calibrated, as `model.tfm`."
+    """Take the winner's slice of the supernet through float and pruning, taught by the teachers; then int8,
+    calibrated, as `model.tfm`."""
     data, work = load(r.dataset, val_fraction=.02), out / r.size
     row, arch = choose(*feasible(out, r.size), r.thrifty)
-    teachers = Ensemble([_restore(resnet18(r.teacher_width, len(data.classes), data.shape[2]), out / f'teacher{i}.pt', f'teacher --seed {i}') for i in range(r.teachers)]).eval()
-    cfg = TrainConfig(epochs=r.float_epochs, batch_size=r.batch_size, lr=r.lr, weight_decay=.03, warmup=.05, label_smoothing=0., strong=r.strong, mixup=r.mixup, clip=1., distill=.9, temperature=r.temperature, seed=r.seed)
+    teachers = Ensemble([_teacher(r, out, data, i) for i in range(r.teachers)]).eval()
+    cfg = TrainConfig(epochs=r.float_epochs, batch_size=r.batch_size, lr=r.lr, weight_decay=.03, warmup=.05,
+                      label_smoothing=0., strong=r.strong, mixup=r.mixup, clip=1., distill=.9,
+                      temperature=r.temperature, seed=r.seed)
     if r.thrifty: data, teachers = ask_once(teachers, data, cfg, out / f'answers_of_{r.teachers}.pt', progress), None
     kw = dict(teacher=teachers, machine=machine, progress=progress)
     model = _supernet(r, out, data).extract(arch)
-    first = fit(model, data, cfg, validate=_seldom(data, cfg.epochs), checkpoint=work / 'float.ckpt', desc='float', **kw)
-    _save(model, work / 'float.pt')
+    first = _fit(model, data, cfg, work / 'float.ckpt', 'float', **kw)
+    save_weights(model, work / 'float.pt')
     last = _prune(model, arch, data, replace(cfg, epochs=r.prune_epochs), work, 'pruned', **kw)
     if r.polish_epochs + r.refine_epochs: arch = relax(arch, room(r))
     for i, epochs in enumerate(r.polish_epochs):
-        last = _prune(model, arch, data, replace(cfg, epochs=epochs, lr=r.lr / 2), work, f'polished{i + 1 if i else ""}', begin=.1, end=.4, **kw)
+        slow = replace(cfg, epochs=epochs, lr=r.lr / 2)
+        last = _prune(model, arch, data, slow, work, _stage('polished', i), begin=.1, end=.4, **kw)
     for i, epochs in enumerate(r.refine_epochs):
         hard = replace(cfg, epochs=epochs, strong=True, mixup=.2, plain=round(epochs / 5), seed=r.seed + 1 + i)
-        last = _prune(model, arch, data, hard, work, f'refined{i + 1 if i else ""}', begin=.1, end=.4, **kw)
-    _save(model, work / 'pruned.pt')
+        last = _prune(model, arch, data, hard, work, _stage('refined', i), begin=.1, end=.4, **kw)
+    save_weights(model, work / 'pruned.pt')
     int8 = quantize(model.cpu().eval(), data.x_train[:2 * r.calibration])
     save(lower(int8, name=f'{r.dataset}-{r.size}'), work / 'model.tfm')
-    return dict(candidate=row['number'], one_shot=row['accuracy'], sparsity=sparsity_of(model, prune_plan(arch)), val_images=len(data.y_val),
-                val_accuracy=dict(float=first[-1]['val_accuracy'], pruned=last[-1]['val_accuracy'], int8=evaluate(int8, data.x_val, data.y_val)))
+    right = dict(float=first[-1]['val_accuracy'], pruned=last[-1]['val_accuracy'],
+                 int8=evaluate(int8, data.x_val, data.y_val))
+    return dict(candidate=row['number'], one_shot=row['accuracy'], sparsity=sparsity_of(model, prune_plan(arch)),
+                val_images=len(data.y_val), val_accuracy=right)
 
 
 def _typed(r):
     "The options of `train` that made a result, as they were typed."
-    stages = [f' --{name} ' + ' '.join(map(str, r[f'{name}_epochs'])) for name in ('polish', 'refine') if r[f'{name}_epochs']]
+    stages = {name: ' '.join(map(str, r[f'{name}_epochs'])) for name in ('polish', 'refine')}
+    stages = [f' --{name} {epochs}' for name, epochs in stages.items() if epochs]
     usual = CPU['teachers'] if r['thrifty'] else Recipe.teachers
     return ' --cpu' * r['thrifty'] + f' --teachers {r["teachers"]}' * (r['teachers'] != usual) + ''.join(stages)
 
 
 def notes(r, out, machine, progress=True, copy=''):
-    "Ask the float and the pruned network about the test images, and write down what a card wants to know of the training."
+    """Ask the float and the pruned network about the test images, and write down what a card wants to know of the
+    training."""
     data, work = load(r.dataset, val_fraction=.02), out / r.size
     trained = out / f'train_{r.size}.result.json'
-    if not trained.exists(): raise RunFolderError(f'{trained} is missing: first run  python -m tinyformer.recipe train --out {out}')
+    if not trained.exists():
+        raise RunFolderError(f'{trained} is missing: first run  python -m tinyformer.recipe train --out {out}')
     was = json.loads(trained.read_text())
     arch = next(a for row, a in feasible(out, r.size)[0] if row['number'] == was['candidate'])
-    test = lambda stage: evaluate(_restore(build(arch), work / f'{stage}.pt', 'train'), data.x_test, data.y_test)
+    test = lambda stage: evaluate(_weights(build(arch), out, f'{r.size}/{stage}.pt', 'train'), data.x_test, data.y_test)
     hours = sum(e['seconds'] for file in work.glob('*.ckpt') for e in read_checkpoint(file)['history']) / 3600
     flash, sram = LIMITS[r.size]
-    said = dict(about=f'{r.dataset} hybrid of the {r.size} space, for {flash} of flash and {sram} of SRAM', dataset=r.dataset, copy=copy,
-                accuracy_float=test('float'), accuracy_pruned=test('pruned'), commit=zoo.commit(), seeds=dict(run=was['recipe']['seed']), hours=round(hours, 2),
-                command=f'python -m tinyformer.recipe STEP --out {out.name}, STEP = teacher, supernet, search, train{_typed(was["recipe"])}, each with --size {r.size} --dataset {r.dataset}', machine=platform.machine(), versions=versions())
+    said = dict(about=f'{r.dataset} hybrid of the {r.size} space, for {flash} of flash and {sram} of '
+                      'SRAM', dataset=r.dataset, copy=copy,
+                accuracy_float=test('float'), accuracy_pruned=test('pruned'), commit=commit(),
+                seeds=dict(run=was['recipe']['seed']), hours=round(hours, 2),
+                command=f'python -m tinyformer.recipe STEP --out {out.name}, STEP = teacher, supernet, search, '
+                        f'train{_typed(was["recipe"])}, each with --size {r.size} --dataset '
+                        f'{r.dataset}', machine=platform.machine(), versions=versions())
     write_json(work / 'notes.json', said)
     return {k: said[k] for k in ('accuracy_float', 'accuracy_pruned', 'hours')}
 
 
 def rank(r, out, machine, progress=True, candidate=0, of=8):
-    "Train one of `of` candidates, spread evenly over the search's accuracies, to see whether one-shot accuracy ranks them as training does."
+    """Train one of `of` candidates, spread evenly over the search's accuracies, to see whether one-shot accuracy ranks
+    them as training does."""
     data = load(r.dataset, val_fraction=.1)
     data = replace(data, x_train=data.x_train[:r.rank_images], y_train=data.y_train[:r.rank_images])
-    cands = sorted({arch: (row, arch) for row, arch in feasible(out, r.size)[0]}.values(), key=lambda c: c[0]['accuracy'])
+    distinct = {arch: (row, arch) for row, arch in feasible(out, r.size)[0]}
+    cands = sorted(distinct.values(), key=lambda c: c[0]['accuracy'])
     picked = evenly(cands, min(of, len(cands)))
-    if candidate >= len(picked): raise BadInput(f'--candidate is {candidate}; the search has only {len(picked)} different candidates.')
+    if candidate >= len(picked):
+        raise BadInput(f'--candidate is {candidate}; the search has only {len(picked)} different candidates.')
     row, arch = picked[candidate]
     model = _supernet(r, out, data).extract(arch)
-    cfg = TrainConfig(epochs=r.rank_epochs, batch_size=max(1, r.batch_size // 8), lr=1.5e-3, weight_decay=.03, warmup=.05, clip=1., seed=r.seed)
-    hist = _prune(model, arch, data, cfg, out, f'rank_{r.size}_{candidate}', begin=0., end=0., machine=replace(machine, compile=False), progress=progress)
+    cfg = TrainConfig(epochs=r.rank_epochs, batch_size=max(1, r.batch_size // 8), lr=1.5e-3, weight_decay=.03,
+                      warmup=.05, clip=1., seed=r.seed)
+    hist = _prune(model, arch, data, cfg, out, f'rank_{r.size}_{candidate}', begin=0., end=0.,
+                  machine=replace(machine, compile=False), progress=progress)
     int8 = quantize(model.cpu().eval(), data.x_train[:r.calibration // 2])
-    return dict(candidate=row['number'], one_shot=row['accuracy'], pruned=hist[-1]['val_accuracy'], final=evaluate(int8, data.x_val, data.y_val), val_images=len(data.y_val))
+    return dict(candidate=row['number'], one_shot=row['accuracy'], pruned=hist[-1]['val_accuracy'],
+                final=evaluate(int8, data.x_val, data.y_val), val_images=len(data.y_val))
 
 
 STEPS = dict(teacher=teacher, supernet=supernet, search=find, train=train, notes=notes, rank=rank)
 
 
-def parser():
-    "What can be typed after `python -m tinyformer.recipe`."
-    p = argparse.ArgumentParser(prog='python -m tinyformer.recipe', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('step', choices=STEPS)
-    p.add_argument('--out', type=Path, default=Path('runs/cifar10'), help='run folder (default: %(default)s)')
-    p.add_argument('--quick', action='store_true', help='tiny numbers everywhere: minutes on a CPU, to see that it works')
-    p.add_argument('--cpu', action='store_true', help='train: numbers for a processor core')
-    p.add_argument('--polish', type=int, nargs='+', default=[], metavar='N', help='train: N more epochs at the end, in which blocks come back where the flash has room, and as many such stages as numbers (default: none); a finished training goes on with them')
-    p.add_argument('--refine', type=int, nargs='+', default=[], metavar='N', help='train: after those, stages of N epochs at the full rate with strong distortions and mixup, which rest in the last fifth (default: none)')
-    p.add_argument('--teachers', type=int, metavar='N', help='train: learn from the first N teachers (default: 3; with --cpu or --quick 1)')
-    p.add_argument('--size', choices=SIZES, default='large', help='of the search space (default: large)')
-    p.add_argument('--dataset', default='cifar10', help='see `tinyformer search --help` (default: cifar10)')
-    p.add_argument('--seed', type=int, default=0, help='of everything random (default: 0)')
-    p.add_argument('--candidate', type=int, default=0, help='rank: which of the 8 (default: 0)')
-    p.add_argument('--storage', help='search: an Optuna storage URL (default: SQLite in the run folder)')
-    p.add_argument('--copy', default='', help='notes: which copy of the data set it was, such as "CIFAR-10, JPEG q75 copy"')
-    return p
+def written(step, r, candidate=0):
+    "What a step writes into the run folder: its result, weights and model; and files that go on changing."
+    extra = [('polished', len(r.polish_epochs)), ('refined', len(r.refine_epochs))]
+    stages = ['float', 'pruned', *(_stage(name, i) for name, n in extra for i in range(n))]
+    name = dict(teacher=f'teacher_{r.seed}', rank=f'rank_{r.size}_{candidate}').get(step, f'{step}_{r.size}')
+    done = dict(teacher=[f'teacher{r.seed}.pt'], supernet=[f'supernet_{r.size}.pt'], search=[f'search_{r.size}.json'],
+                train=[f'{r.size}/{f}' for f in ('float.pt', 'pruned.pt', 'model.tfm')], notes=[f'{r.size}/notes.json'])
+    more = dict(teacher=[f'teacher{r.seed}.ckpt'], supernet=[f'supernet_{r.size}.ckpt'], rank=[f'{name}.ckpt'],
+                search=[f'search_{r.size}/search.{e}' for e in ('db', 'db-wal', 'db-shm', 'lock')],
+                train=[f'{r.size}/{s}.ckpt' for s in stages] + [f'answers_of_{r.teachers}.pt'])
+    return [f'{name}.result.json', *done.get(step, [])], more.get(step, [])
+
+
+Stage = Annotated[int, (1, 100_000)]                       # epochs
+
+
+def run(
+    step:str, # teacher, supernet, search, train, notes or rank
+    *,
+    out:Path = Path('runs/cifar10'), # run folder
+    quick:bool = False, # tiny numbers everywhere: minutes on a CPU, to see that it works
+    cpu:bool = False, # train: numbers for a processor core
+    # train: N more epochs at the end, in which blocks come back where the flash has room, and as many such stages as
+    # numbers (default: none); a finished training goes on with them
+    polish:tuple[Stage, ...] = (),
+    # train: after those, stages of N epochs at the full rate with strong distortions and mixup, which rest in the
+    # last fifth (default: none)
+    refine:tuple[Stage, ...] = (),
+    # train: learn from the first N teachers (default: 3; with --cpu or --quick 1)
+    teachers:Annotated[int, (1, 100)] = None,
+    size:str = 'large', # of the search space: small, middle or large
+    dataset:str = 'cifar10', # see `tinyformer search --help`
+    seed:Annotated[int, (0, 2**32 - 1)] = 0, # of everything random
+    candidate:Annotated[int, (0, 7)] = 0, # rank: which of the 8
+    storage:str = None, # search: an Optuna storage URL (default: SQLite in the run folder)
+    copy:str = '', # notes: which copy of the data set it was, such as "CIFAR-10, JPEG q75 copy"
+):
+    "Run one step and write what it found beside its files."
+    if step not in STEPS: raise BadInput(f"no step {step!r}; there are {', '.join(STEPS)}")
+    if size not in SIZES: raise BadInput(f"no size {size!r}; there are {', '.join(SIZES)}")
+    preset = (CPU if cpu else {}) | (QUICK if quick else {}) | (dict(teachers=teachers) if teachers else {})
+    stages = dict(polish_epochs=tuple(polish), refine_epochs=tuple(refine))
+    r = replace(Recipe(), **stages, size=size, dataset=dataset, seed=seed, **preset)
+    machine = Machine(channels_last=True) if cpu else Machine() if quick else fastest()
+    more = dict(search=dict(storage=storage), notes=dict(copy=copy), rank=dict(candidate=candidate)).get(step, {})
+    finished, changing = written(step, r, candidate)
+    claim(out, *finished, *changing)
+    found = STEPS[step](r, out, machine, **more)
+    write_json(out / finished[0], dict(found, recipe=asdict(r), machine=asdict(machine)))
+    record(out, *finished)
+    print(found, flush=True)
 
 
 def main(argv=None):
-    "Run one step and write what it found beside its files."
-    a = parser().parse_args(argv)
-    if not 0 <= a.candidate < 8: raise BadInput(f'--candidate is {a.candidate}; it must be 0 to 7.')
-    for name in ('polish', 'refine'):
-        if min(getattr(a, name), default=1) < 1: raise BadInput(f'--{name} is {min(getattr(a, name))}: give numbers of epochs, each 1 or more.')
-    if a.teachers is not None and a.teachers < 1: raise BadInput(f'--teachers is {a.teachers}; it must be 1 or more.')
-    r = replace(Recipe(), polish_epochs=tuple(a.polish), refine_epochs=tuple(a.refine), **(CPU if a.cpu else {}) | (QUICK if a.quick else {}), size=a.size, dataset=a.dataset, seed=a.seed)
-    if a.teachers: r = replace(r, teachers=a.teachers)
-    machine = Machine(channels_last=True) if a.cpu else Machine() if a.quick else fastest()
-    more = dict(search=dict(storage=a.storage), notes=dict(copy=a.copy), rank=dict(candidate=a.candidate)).get(a.step, {})
-    found = STEPS[a.step](r, a.out, machine, **more)
-    name = a.step + {'teacher': f'_{a.seed}', 'rank': f'_{a.size}_{a.candidate}'}.get(a.step, f'_{a.size}')
-    write_json(a.out / f'{name}.result.json', dict(found, recipe=asdict(r), machine=asdict(machine)))
-    print({k: v for k, v in found.items()}, flush=True)
+    "Run what was typed after `python -m tinyformer.recipe`."
+    p = argparse.ArgumentParser(prog='python -m tinyformer.recipe', description=__doc__,
+                                formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_options(p, run)
+    given = vars(p.parse_args(argv))
+    check_options(run, given)
+    run(**given)
 
 
-if __name__ == '__main__':
+def _main():
     from tinyformer.cli import explain
-    import sys
-    try: main()
+    try: return main()
     except Exception as e:
         if not explain(e): raise
-        sys.exit(f'recipe: {explain(e)}')
+        return f'recipe: {explain(e)}'
+
+
+if __name__ == '__main__': sys.exit(quietly(_main))

@@ -10,19 +10,21 @@ from tinyformer.hardware import core as find_core
 WARNINGS = ('-Wall', '-Wextra', '-Wconversion', '-Werror')
 "Flags that all firmware sources compile under, with both compilers."
 
-IMAGE_FLAGS = ('-g', '-fomit-frame-pointer', '-fno-unwind-tables', '-fno-asynchronous-unwind-tables', '-ffunction-sections',
-               '-fdata-sections', '-fno-unroll-loops', '-nostdlib', '-Wl,--gc-sections')
-"Flags of every bare-metal image, with both compilers. Unrolling costs a quarter more flash and saves under 1 % of the instructions."
+IMAGE_FLAGS = ('-g', '-fomit-frame-pointer', '-fno-unwind-tables', '-fno-asynchronous-unwind-tables',
+               '-ffunction-sections', '-fdata-sections', '-fno-unroll-loops', '-nostdlib', '-Wl,--gc-sections')
+"Flags of every bare-metal image. Unrolling costs a quarter more flash and saves under 1 % of the instructions."
 
 _INSTALL = {
     'zig': 'pip install ziglang',
-    'gcc-host': {'Linux': 'sudo apt-get install gcc  (or your distribution\'s package of gcc)', 'Darwin': 'xcode-select --install',
+    'gcc-host': {'Linux': 'sudo apt-get install gcc  (or your distribution\'s package of '
+                          'gcc)', 'Darwin': 'xcode-select --install',
                  'Windows': 'winget install -e --id MSYS2.MSYS2'},
     'gcc-arm': {'Linux': 'sudo apt-get install gcc-arm-none-eabi', 'Darwin': 'brew install --cask gcc-arm-embedded',
                 'Windows': 'winget install -e --id Arm.GnuArmEmbeddedToolchain'},
     'qemu': {'Linux': 'sudo apt-get install qemu-system-arm', 'Darwin': 'brew install qemu',
              'Windows': 'winget install -e --id SoftwareFreedomConservancy.QEMU'},
-    'llvm': {'Linux': 'sudo apt-get install llvm', 'Darwin': 'brew install llvm', 'Windows': 'winget install -e --id LLVM.LLVM'},
+    'llvm': {'Linux': 'sudo apt-get install llvm', 'Darwin': 'brew install llvm', 'Windows': 'winget install -e --id '
+                                                                                             'LLVM.LLVM'},
 }
 
 
@@ -39,10 +41,12 @@ def firmware_dir()->Path: # folder with include/, kernels/ and ports/
     here = Path(__file__).resolve().parent
     for folder in (here.parent/'firmware', here/'firmware'):
         if (folder/'include'/'tfm_kernels.h').is_file(): return folder
-    raise MissingTool("the C sources (firmware/) are missing from this installation. Reinstall: pip install --force-reinstall tinyformer")
+    raise MissingTool("the C sources (firmware/) are missing from this installation. Reinstall: pip install "
+                      "--force-reinstall tinyformer")
 
 
-CACHE_ADVICE = 'Compiled files are kept there: free some space, or name another folder by the environment variable TINYFORMER_CACHE.'
+CACHE_ADVICE = ('Compiled files are kept there: free some space, or name another folder by the environment variable '
+                'TINYFORMER_CACHE.')
 
 
 def cache_dir()->Path: # folder for compiled files, created
@@ -65,7 +69,8 @@ class Compiler:
 
 @functools.lru_cache(None)
 def _version(command):
-    try: r = subprocess.run([*command, '--version'], capture_output=True, encoding='utf-8', errors='replace', timeout=60)
+    text = dict(capture_output=True, encoding='utf-8', errors='replace')
+    try: r = subprocess.run([*command, '--version'], timeout=60, **text)
     except (OSError, subprocess.TimeoutExpired): return None
     return r.stdout.strip().splitlines()[0] if r.returncode == 0 and r.stdout.strip() else None
 
@@ -94,7 +99,7 @@ def find_compiler(
     cc:str='auto',   # 'auto', 'zig' or 'gcc'
     kind:str='host', # 'host', or the core, such as 'cortex-m7'
 )->Compiler:
-    "The compiler asked for; 'auto' is zig on the host, and arm-none-eabi-gcc if it is on the PATH, else zig, for a core."
+    "The compiler asked for; 'auto' is zig on the host; for a core arm-none-eabi-gcc if it is on the PATH, else zig."
     if cc not in ('auto', 'zig', 'gcc'): raise BadInput(f"no compiler {cc!r}; choose 'auto', 'zig' or 'gcc'")
     if kind != 'host': find_core(kind)       # one that is not known is refused
     order = [cc] if cc != 'auto' else ['zig', 'gcc'] if kind == 'host' else ['gcc', 'zig']
@@ -140,7 +145,7 @@ def _digest(compiler, words, sources, include, extra=()):
 
 
 def _cached(stem, suffix):
-    "The file in the cache that was made from the same input, or None; its name holds its checksum, so a damaged one is not found."
+    "The file in the cache made from the same input, or None; its name holds its checksum, so damage is noticed."
     for path in cache_dir().glob(f'{stem}.*{suffix}'):
         if path.name == f'{stem}.{digest(path)[:24]}{suffix}': return path
 
@@ -217,20 +222,23 @@ def compile_image(
 def sections(
     elf, # path of an ELF file
 )->dict: # flash, data and bss bytes, section sizes by name, symbols: name -> (address, bytes)
-    "What the linker placed: bytes of flash (text, constants and initial data), of data, of zeroed memory, and every symbol. The room kept for the stack is not counted."
+    """What the linker placed: bytes of flash (text, constants and initial data), of data, of zeroed memory, and every
+    symbol. The room kept for the stack is not counted."""
     from elftools.elf.elffile import ELFFile
     sizes, symbols = {}, {}
     flash = data = bss = 0
     with open(elf, 'rb') as f:
         e = ELFFile(f)
         for s in e.iter_sections():
-            if not s['sh_flags'] & 2 or not s['sh_size'] or s.name == '.stack': continue    # 2 = SHF_ALLOC: takes memory on the device
+            takes_memory = s['sh_flags'] & 2                          # SHF_ALLOC
+            if not takes_memory or not s['sh_size'] or s.name == '.stack': continue
             sizes[s.name] = s['sh_size']
             if s['sh_type'] == 'SHT_NOBITS': bss += s['sh_size']; continue
             flash += s['sh_size']
             if s['sh_flags'] & 1: data += s['sh_size']                # 1 = SHF_WRITE: copied to RAM at reset
         table = e.get_section_by_name('.symtab')
         for s in (table.iter_symbols() if table else ()):
-            if s.name and s['st_info']['type'] in ('STT_FUNC', 'STT_OBJECT', 'STT_NOTYPE') and not s.name.startswith('$'):
-                symbols[s.name] = (s['st_value'] & ~1 if s['st_info']['type'] == 'STT_FUNC' else s['st_value'], s['st_size'])
+            kind = s['st_info']['type']
+            if kind not in ('STT_FUNC', 'STT_OBJECT', 'STT_NOTYPE') or not s.name or s.name.startswith('$'): continue
+            symbols[s.name] = s['st_value'] & ~1 if kind == 'STT_FUNC' else s['st_value'], s['st_size']
     return dict(flash=flash, data=data, bss=bss, sizes=sizes, symbols=symbols)
