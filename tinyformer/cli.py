@@ -216,11 +216,11 @@ def cmd_simulate(
 
 def _simulate_model(fw, dataset, images, setting):
     "Accuracy, agreement and instructions of a model file on the test images of a data set."
-    from tinyformer.data import load, to_int8
-    from tinyformer.graph import run as reference
+    from tinyformer.data import load
+    from tinyformer.graph import encode, run as reference
     from tinyformer.simulator import build, simulate
     data = load(dataset)
-    x, y = to_int8(data.x_test[:images or None]), data.y_test[:images or None]
+    x, y = encode(fw.graph, data.x_test[:images or None]), data.y_test[:images or None]
     sim, ref = simulate(build(fw, cc=setting.get('cc', 'auto')), fw, x), reference(fw.graph, x)
     print(f'{len(x)} images of {data.name}: {(sim.outputs.argmax(1) == y).mean():.2%} right; '
           f'{(sim.outputs != ref).sum()} of {ref.size} bytes '

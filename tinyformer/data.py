@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['MAX_CLASSES', 'TORCHVISION', 'plot_images', 'Dataset', 'split', 'digits_arrays', 'check_images', 'check_labels',
            'check_arrays', 'npz_arrays', 'one_line', 'data_folder', 'import_torchvision', 'torchvision_arrays',
-           'data_file', 'names', 'find_arrays', 'load', 'to_float', 'to_int8', 'affine', 'tint', 'cover', 'augment',
-           'augmentation', 'plot_augmented']
+           'data_file', 'names', 'find_arrays', 'load', 'only_bytes', 'to_float', 'to_int8', 'affine', 'tint', 'cover',
+           'augment', 'augmentation', 'plot_augmented']
 
 # %% ../nbs/10_data.ipynb #c002
 import os, sys, zipfile, zlib
@@ -286,11 +286,21 @@ def load(
     return Dataset(name=name, **a)
 
 # %% ../nbs/10_data.ipynb #c068
+def only_bytes(
+    x: np.ndarray,  # or a tensor
+    what: str,  # the function that asks
+):
+    "Raise `BadInput` for anything but uint8: dividing or shifting other numbers would go wrong without a word."
+    if x.dtype in (np.uint8, torch.uint8): return
+    raise BadInput(f'{what} takes uint8 images, got {x.dtype}: round 0..1 to bytes with (255 * x).round().astype(np.uint8); '
+                   'what a float network reads becomes codes by graph.encode')
+
 def to_float(
     x: np.ndarray,  # uint8 [n, h, w, c]; a tensor is taken too, and its device kept
 ) -> torch.Tensor:  # float32 [n, c, h, w] in [0, 1]
     "What a float model reads: `x / 255`, channels first."
     x = x if isinstance(x, torch.Tensor) else torch.from_numpy(np.array(x))
+    only_bytes(x, 'to_float')
     return x.permute(0, 3, 1, 2).contiguous().float() / 255
 
 # %% ../nbs/10_data.ipynb #c071
@@ -298,7 +308,9 @@ def to_int8(
     x: np.ndarray,  # uint8 [n, h, w, c]
 ) -> np.ndarray:  # int8 [n, h, w, c]
     "What the device reads: `x - 128`; with scale 1/255 and zero point -128 this means exactly `x / 255`."
-    return (np.asarray(x, dtype=np.uint8) ^ np.uint8(128)).view(np.int8)
+    x = np.asarray(x)
+    only_bytes(x, 'to_int8')
+    return (x ^ np.uint8(128)).view(np.int8)
 
 # %% ../nbs/10_data.ipynb #c073g
 def affine(

@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 from . import cycles, graph as tg
 from .codegen import constants, generate
 from .data import (TORCHVISION, check_images, check_labels, data_file, load as load_data,
-                             names as data_names, one_line, to_int8)
+                             names as data_names, one_line)
 from .errors import (BadInput, CorruptModel, TinyFormerError, UnknownDataset,
                                UnknownModel)
 from .files import atomic_path, write_json
@@ -225,7 +225,7 @@ def evaluate(
     if not 0 <= n <= len(x):
         raise BadInput(f'compare is {compare}: choose 0 to {len(x)}, the number of images')
     began = time.perf_counter()
-    out, ref, more = _answers(graph, to_int8(x), on, how, n, progress)
+    out, ref, more = _answers(graph, tg.encode(graph, x), on, how, n, progress)
     right = int((out.reshape(len(x), -1).argmax(1) == y).sum())
     ref = out[:0] if ref is None else ref
     return dict(model=graph.name, data=source, on=on, accuracy=right / len(x), images=len(x),

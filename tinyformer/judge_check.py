@@ -1,0 +1,144 @@
+"""The judge beside float: random paths of a supernet, counted exactly and as integers, to see that rounding does not rank them anew.
+
+    python -m tinyformer.judge_check digits --paths 200
+    python -m tinyformer.judge_check small --dataset cifar10 --data FOLDER --images 5000 --epochs 4 --lr 4e-3 --paths 200
+"""
+import argparse, json, sys, time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np, torch
+
+from .data import load, to_float
+from .files import write_text
+from .operators import qparams
+from .peers import made_by
+from .quantization import QuantNet, Quantizer, quantize, read, watch
+from .search_space import SIZES, cifar_space, digits_space, recalibrate_bn
+from .sparsenas import PrunedSuperNet, train_supernet
+from .training import TrainConfig, evaluate, rng_at
+
+SHARES = tuple(1 - .05 * k for k in range(13))    # of the extremes, 1 to 0.4
+
+
+def values(qnet:QuantNet, x:torch.Tensor)->dict: # range -> what passes it, exactly, at most 100,000 values
+    "Watch what every range sees."
+    seen = {}
+    def keep(q, ins, out): seen[q] = ins[0].detach().flatten()[::max(1, ins[0].numel() // 100_000)]
+    hooks = [q.register_forward_hook(keep) for q in qnet.modules() if isinstance(q, Quantizer) and not q.fixed]
+    with torch.no_grad(): watch(qnet.eval())(x)
+    watch(qnet, False)
+    for h in hooks: h.remove()
+    return seen
+
+
+def least_error(q:Quantizer, v:torch.Tensor)->tuple: # (least, greatest)
+    "The share of the extremes that loses least by rounding and cutting, squared (MSE ranges)."
+    lo, hi, v = float(q.lo), float(q.hi), q.clamp(v)
+    def loss(share):
+        scale, zp = qparams(share * lo, share * hi, q.kind)
+        return float((((v / scale).round().clamp(-128 - zp, 127 - zp) * scale - v) ** 2).mean())
+    share = min(SHARES, key=loss)
+    return share * lo, share * hi
+
+
+def percentile(q:Quantizer, v:torch.Tensor, share:float=.999)->tuple: # (least, greatest)
+    "Leave out one value in a thousand at each end."
+    v = v.sort().values
+    return float(v[round((1 - share) * (len(v) - 1))]), float(v[round(share * (len(v) - 1))])
+
+
+def narrowed(qnet:QuantNet, x:torch.Tensor, how)->QuantNet: # itself
+    "Set every range anew, by `how(quantizer, values)`."
+    for q, v in values(qnet, x).items():
+        lo, hi = how(q, v)
+        q.lo.fill_(lo); q.hi.fill_(hi)
+    return qnet
+
+
+def _extremes(net, x): return read(net, x).calibrate(x)
+
+WAYS = dict( # name -> how a float network and images [n, c, h, w] become a QuantNet
+    extremes=_extremes,
+    percentiles=lambda net, x: narrowed(_extremes(net, x), x, percentile),
+    mse=lambda net, x: narrowed(_extremes(net, x), x, least_error),
+    corrected=quantize,
+    mse_corrected=lambda net, x: narrowed(_extremes(net, x), x, least_error).correct(x))
+
+
+def check(
+    net:PrunedSuperNet,     # trained
+    arch:object,            # one path of it
+    data:object,            # a `Dataset`; the test split is never read
+    calibration:int=512,    # training images for batch norm and ranges
+    ways:tuple=('corrected',), # keys of `WAYS`
+)->dict: # way -> validation accuracy, and `float`
+    "One path's accuracy in float and as integers."
+    x = to_float(data.x_train[:calibration])
+    model = recalibrate_bn(net.extract(arch), [x])
+    nets = dict(float=model) | {way: WAYS[way](model, x) for way in ways}
+    return {way: round(evaluate(m, data.x_val, data.y_val), 5) for way, m in nets.items()}
+
+
+def summary(rows:list, way:str)->dict: # points of accuracy, 0 to 100
+    "How far a way is from float over all paths."
+    off = 100 * np.array([r[way] - r['float'] for r in rows])
+    return dict(way=way, paths=len(rows), within_3=float((np.abs(off) <= 3 + 1e-9).mean()), worst=round(float(np.abs(off).max()), 2),
+                mean=round(float(np.abs(off).mean()), 3))
+
+
+def check_many(
+    net:PrunedSuperNet,     # trained
+    data:object,            # a `Dataset`
+    paths:int,              # random paths of the supernet's space, path i drawn from (seed, i)
+    seed:int=0,             # of the paths
+    calibration:int=512,    # training images for batch norm and ranges
+    ways:tuple=('corrected',), # keys of `WAYS`
+    told=lambda i, row: None, # called after each path
+)->list: # of `check`'s rows
+    "Judge many random paths."
+    rows = []
+    for i in range(paths):
+        rows.append(check(net, net.space.sample(rng_at(seed, i)), data, calibration, ways))
+        told(i, rows)
+    return rows
+
+
+def main(argv:list=None)->int:
+    "Train a supernet briefly, judge random paths, and print and write how far int8 is from float."
+    p = argparse.ArgumentParser(prog='python -m tinyformer.judge_check', description=main.__doc__)
+    p.add_argument('space', choices=['digits', *SIZES], help='family of networks')
+    p.add_argument('--dataset', default='digits', help='as for tinyformer search')
+    p.add_argument('--data', help='folder of data sets')
+    for name, default, what in (('paths', 200, 'random paths'), ('epochs', 8, 'of the supernet'), ('images', 10**9, 'training images at most'),
+                                ('val', 10**9, 'validation images at most'), ('calibration', 512, 'images for batch norm and ranges'),
+                                ('seed', 0, 'of training and paths')):
+        p.add_argument(f'--{name}', type=int, default=default, help=f'{what} (default {default})')
+    p.add_argument('--lr', type=float, default=1e-2, help='learning rate of the supernet')
+    p.add_argument('--ways', nargs='+', choices=list(WAYS), default=['extremes', 'corrected'], help='how ranges and biases are set')
+    p.add_argument('--out', type=Path, help='JSON file for the rows')
+    a, start = p.parse_args(argv), time.time()
+    torch.set_num_threads(1)
+    data = load(a.dataset, a.data)
+    data = replace(data, x_train=data.x_train[:a.images], y_train=data.y_train[:a.images], x_val=data.x_val[:a.val], y_val=data.y_val[:a.val])
+    space = digits_space() if a.space == 'digits' else cifar_space(a.space)
+    net = train_supernet(space, data, TrainConfig(epochs=a.epochs, batch_size=64, lr=a.lr, seed=a.seed))
+    rows = check_many(net, data, a.paths, a.seed, a.calibration, tuple(a.ways), lambda i, rows: i % 20 == 19 and print(_table(rows, a.ways), flush=True))
+    print(_table(rows, a.ways))
+    command = 'python -m tinyformer.judge_check ' + ' '.join(sys.argv[1:] if argv is None else argv)
+    if a.out:
+        head = dict(meta=made_by(time.time() - start, command), summary=[summary(rows, w) for w in a.ways], rows=rows)
+        write_text(a.out, json.dumps(head, indent=1) + '\n')
+    return 0
+
+
+def _table(rows, ways):
+    "Markdown."
+    lines = ['| way | paths | float | int8 | within 3 points | worst | mean |', '|:--|--:|--:|--:|--:|--:|--:|']
+    for s in (summary(rows, w) for w in ways):
+        mean = [100 * np.mean([r[k] for r in rows]) for k in ('float', s['way'])]
+        lines.append(f"| {s['way']} | {s['paths']} | {mean[0]:.1f} % | {mean[1]:.1f} % | {s['within_3']:.1%} | {s['worst']:.1f} | {s['mean']:.2f} |")
+    return '\n'.join(lines)
+
+
+if __name__ == '__main__': raise SystemExit(main())
