@@ -1,0 +1,188 @@
+"""A second opinion from a stranger: torch's own int8 operators (QNNPACK for convolutions and layers) agree with ours within one
+step of the output, for every operator that both have. They round otherwise, share no code, and know nothing of our contract."""
+import math, warnings
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from tinyformer import graph as tg, operators as ops
+
+CASES = 200         # of each operator
+Q = torch.ops.quantized
+
+
+@pytest.fixture(autouse=True)
+def qnnpack():
+    "The backend that runs on every processor and sums in 32 bits; torch says of all of them that they will be gone some day."
+    assert 'qnnpack' in torch.backends.quantized.supported_engines
+    before, torch.backends.quantized.engine = torch.backends.quantized.engine, 'qnnpack'
+    with warnings.catch_warnings():
+        warnings.filterwarnings('ignore', message='.*quantized tensor creation functions.*')
+        yield
+    torch.backends.quantized.engine = before
+
+
+def tensor(codes, scale, zp, dtype=torch.quint8):
+    "A torch tensor of the same codes; quint8 counts from 0 where int8 counts from -128."
+    up = 128 if dtype == torch.quint8 else 0
+    t = torch.from_numpy((np.asarray(codes, np.int16) + up).astype(np.uint8 if up else np.int8))
+    return torch._make_per_tensor_quantized_tensor(t, float(scale), int(zp) + up)
+
+
+def codes(t): return t.int_repr().numpy().astype(np.int16) - (128 if t.dtype == torch.quint8 else 0)
+
+
+def zero_point(rng): return int(rng.choice([-128, 127, 0, int(rng.integers(-128, 128))]))
+
+
+def draw(rng, *shape): return rng.integers(-128, 128, shape).astype(np.int8)
+
+
+def layer(rng, rows, k, s_in, zp_in):
+    "Weights, their scales, a bias in steps of the accumulator, and an output range that fits."
+    w, s_w = rng.integers(-127, 128, (rows, k)).astype(np.int8), rng.uniform(.002, .02, rows)
+    w[rng.random(rows) < .1] = 0
+    bias = np.round(rng.normal(0, 2000, rows)).astype(np.int64)
+    s_out = float(s_in * s_w.max() * 74 * 74 * math.sqrt(k) * rng.uniform(.5, 3) / 60)
+    mult, shift = ops.requant_params(s_in * s_w / s_out)
+    return w, s_w, bias, s_out, dict(bias=(bias - zp_in * w.astype(np.int64).sum(1)).astype(np.int32), mult=mult, shift=shift)
+
+
+def torch_weight(w, s_w): return torch._make_per_channel_quantized_tensor(torch.from_numpy(w), torch.from_numpy(s_w), torch.zeros(len(s_w), dtype=torch.long), 0)
+
+
+def torch_bias(bias, s_in, s_w): return torch.from_numpy((bias * s_in * s_w).astype(np.float32))
+
+
+# ---- one case of each operator: (our bytes, theirs)
+
+def linear(rng):
+    tokens, cin, cout = (int(rng.integers(1, n)) for n in (20, 40, 20))
+    s_in, zp_in, zp_out, x = float(rng.uniform(.005, .1)), zero_point(rng), zero_point(rng), draw(rng, 2, tokens, cin)
+    w, s_w, bias, s_out, p = layer(rng, cout, cin, s_in, zp_in)
+    theirs = Q.linear(tensor(x, s_in, zp_in), Q.linear_prepack(torch_weight(w, s_w), torch_bias(bias, s_in, s_w)), s_out, zp_out + 128)
+    return ops.linear_s8(x, w, **p, zp_out=zp_out), codes(theirs)
+
+
+def convolution(rng, deep, pointwise=False):
+    kh, kw, stride, pad = (1, 1, 1, 0) if pointwise else (int(rng.integers(1, 6)), int(rng.integers(1, 6)), int(rng.integers(1, 5)), int(rng.integers(0, 4)))
+    h, w, cin = (int(rng.integers(1, 12)) for _ in range(3))
+    h, w, cout = max(h, kh - 2*pad), max(w, kw - 2*pad), cin if deep else int(rng.integers(1, 12))
+    s_in, zp_in, zp_out, x = float(rng.uniform(.005, .1)), zero_point(rng), zero_point(rng), draw(rng, 2, h, w, cin)
+    m, s_w, bias, s_out, p = layer(rng, cout, kh * kw * (1 if deep else cin), s_in, zp_in)
+    weight = m.reshape(cout, kh, kw, 1 if deep else cin)
+    packed = Q.conv2d_prepack(torch_weight(np.ascontiguousarray(weight.transpose(0, 3, 1, 2)), s_w), torch_bias(bias, s_in, s_w), [stride]*2, [pad]*2, [1, 1], cin if deep else 1)
+    theirs = codes(Q.conv2d(tensor(np.ascontiguousarray(x.transpose(0, 3, 1, 2)), s_in, zp_in), packed, s_out, zp_out + 128)).transpose(0, 2, 3, 1)
+    if pointwise: return ops.linear_s8(x.reshape(2, h*w, cin), m, **p, zp_out=zp_out), theirs.reshape(2, h*w, cout)
+    how = dict(p, zp_in=zp_in, zp_out=zp_out, stride=stride, pad=pad)
+    return ops.depthwise_s8(x, weight[..., 0].transpose(1, 2, 0), **how) if deep else ops.conv_s8(x, weight, **how), theirs
+
+
+def addition(rng):
+    x, y = draw(rng, 2, 50), draw(rng, 2, 50)
+    s, zps = rng.uniform(.01, .2, 3), [zero_point(rng) for _ in range(3)]
+    dtype = rng.choice([torch.quint8, torch.qint8])
+    up = 128 if dtype == torch.quint8 else 0
+    theirs = Q.add(tensor(x, s[0], zps[0], dtype), tensor(y, s[1], zps[1], dtype), float(s[2]), zps[2] + up)
+    return ops.add_s8(x, y, **ops.add_params(s[0], zps[0], s[1], zps[1], s[2], zps[2])), codes(theirs)
+
+
+def average(rng):
+    h, w, c = (int(rng.integers(1, n)) for n in (10, 10, 40))
+    x, scale, zp = draw(rng, 2, h, w, c), float(rng.uniform(.01, .1)), zero_point(rng)
+    mult, shift = ops.requant_params(1 / (h*w))
+    theirs = F.adaptive_avg_pool2d(tensor(np.ascontiguousarray(x.transpose(0, 3, 1, 2)), scale, zp), 1)
+    return ops.avgpool_s8(x, -h*w*zp, int(mult), shift, zp), codes(theirs)[..., 0, 0]
+
+
+def maximum(rng):
+    h, w, c = 2 * int(rng.integers(1, 6)), 2 * int(rng.integers(1, 6)), int(rng.integers(1, 9))
+    x = draw(rng, 2, h, w, c)
+    return ops.maxpool2x2_s8(x), codes(F.max_pool2d(tensor(np.ascontiguousarray(x.transpose(0, 3, 1, 2)), .1, 3), 2)).transpose(0, 2, 3, 1)
+
+
+def normalisation(rng):
+    c, eps, s_in, s_out, zp = int(rng.integers(2, 65)), 1e-5, float(rng.uniform(.01, .2)), float(rng.uniform(.02, .06)), zero_point(rng)
+    x, gamma, beta = draw(rng, 2, 5, c), rng.normal(1, .3, c), rng.normal(0, .3, c)
+    theirs = Q.layer_norm(tensor(x, s_in, zero_point(rng), torch.qint8), [c], torch.from_numpy(gamma).float(), torch.from_numpy(beta).float(), eps, s_out, zp)
+    return ops.layernorm_s8(x, **ops.layernorm_params(gamma, beta, s_in, eps, s_out, c), zp_out=zp), codes(theirs)
+
+
+def softmax(rng):
+    x, scale = draw(rng, 3, int(rng.integers(1, 40)), int(rng.integers(1, 65))), float(rng.uniform(.005, .3))
+    return ops.softmax_s8(x, ops.softmax_table(scale)), codes(Q.softmax(tensor(x, scale, 0, torch.qint8), -1, 1/256, -128))
+
+
+def heads_of(rng):
+    heads, d, tokens = int(rng.integers(1, 4)), int(rng.integers(1, 17)), int(rng.integers(1, 33))
+    def split(x): return np.ascontiguousarray(x.reshape(2, tokens, heads, d).transpose(0, 2, 1, 3))
+    return heads, d, tokens, split
+
+
+def scores(rng):
+    heads, d, tokens, split = heads_of(rng)
+    q, k, s_q, s_k = draw(rng, 2, tokens, heads*d), draw(rng, 2, tokens, heads*d), *rng.uniform(.01, .1, 2)
+    s_score, zp = float(s_q * s_k * 74 * 74 * rng.uniform(.5, 3) / 60), zero_point(rng)
+    p = ops.attention_params(s_q, s_k, 1., s_score, 1., 0, heads*d, heads)
+    theirs = Q.matmul(tensor(split(q), s_q, 0, torch.qint8), tensor(np.ascontiguousarray(split(k).swapaxes(2, 3)), s_k, 0, torch.qint8), s_score * math.sqrt(d), zp)
+    return ops.matmul_qk_s8(q, k, heads, p['mult_qk'], p['shift_qk'], zp), codes(theirs)
+
+
+def weighted_sum(rng):
+    heads, d, tokens, split = heads_of(rng)
+    prob = ops.softmax_s8(draw(rng, 2, heads, tokens, tokens), ops.softmax_table(float(rng.uniform(.005, .2))))
+    v, s_v, zp = draw(rng, 2, tokens, heads*d), float(rng.uniform(.01, .1)), zero_point(rng)
+    s_out = float(s_v * rng.uniform(.2, 1.5))
+    p = ops.attention_params(1., 1., s_v, 1., s_out, zp, heads*d, heads)
+    theirs = codes(Q.matmul(tensor(prob, 1/256, -128, torch.qint8), tensor(split(v), s_v, 0, torch.qint8), s_out, zp))
+    return ops.matmul_av_s8(prob, v, p['mult_av'], p['shift_av'], zp), theirs.transpose(0, 2, 1, 3).reshape(v.shape)
+
+
+ORACLES = {'linear': linear, 'fully_connected': linear, 'pointwise': lambda rng: convolution(rng, False, True), 'conv3x3': lambda rng: convolution(rng, False),
+           'depthwise3x3': lambda rng: convolution(rng, True), 'add': addition, 'avgpool': average, 'maxpool2x2': maximum, 'layernorm': normalisation,
+           'softmax': softmax, 'matmul_qk': scores, 'matmul_av': weighted_sum}
+COMPOSED = {'attention'}     # its three steps are asked above
+
+
+@pytest.mark.parametrize('kind', ORACLES)
+def test_a_stranger_agrees_within_one_step(kind):
+    rng, sizes, apart = np.random.default_rng([*kind.encode()]), 0, 0
+    spread = set()
+    for case in range(CASES):
+        ours, theirs = ORACLES[kind](rng)
+        assert ours.shape == theirs.shape and ours.dtype == np.int8
+        d = np.abs(ours.astype(int) - theirs)
+        assert d.max() <= 1, f'{kind}, case {case}: {d.max()} steps apart'
+        sizes, apart, spread = sizes + d.size, apart + int((d > 0).sum()), spread | set(ours.ravel()[:500].tolist())
+    print(f'{kind}: {CASES} cases, {sizes} values, {apart} one step apart')
+    assert sizes > 20*CASES and len(spread) > 200 and apart < .05*sizes
+
+
+def test_every_operator_is_asked():
+    assert set(ORACLES) | COMPOSED == set(tg.KINDS)
+
+
+def test_attention_is_its_three_steps():
+    rng = np.random.default_rng(0)
+    for _ in range(CASES):
+        heads, d, tokens, _ = heads_of(rng)
+        q, k, v = (draw(rng, 2, tokens, heads*d) for _ in 'qkv')
+        p = ops.attention_params(*rng.uniform(.01, .1, 3), float(rng.uniform(.02, .2)), float(rng.uniform(.01, .1)), zero_point(rng), heads*d, heads)
+        prob = ops.softmax_s8(ops.matmul_qk_s8(q, k, heads, p['mult_qk'], p['shift_qk']), p['table'])
+        assert np.array_equal(ops.attention_s8(q, k, v, heads=heads, **p), ops.matmul_av_s8(prob, v, p['mult_av'], p['shift_av'], p['zp_out']))
+
+
+@pytest.mark.parametrize('kind', ORACLES)
+def test_a_drift_is_seen(kind, monkeypatch):
+    "Two steps more on one value in a hundred, and the stranger objects."
+    def drifted(f):
+        def g(*a, **k):
+            y = f(*a, **k).copy()
+            y.flat[::100] = np.where(y.flat[::100] > 0, y.flat[::100] - 2, y.flat[::100] + 2)
+            return y
+        return g
+    for name in ('linear_s8', 'conv_s8', 'depthwise_s8', 'add_s8', 'avgpool_s8', 'maxpool2x2_s8', 'layernorm_s8', 'softmax_s8', 'matmul_qk_s8', 'matmul_av_s8'):
+        monkeypatch.setattr(ops, name, drifted(getattr(ops, name)))
+    with pytest.raises(AssertionError, match='steps apart'): test_a_stranger_agrees_within_one_step(kind)
