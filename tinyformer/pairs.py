@@ -81,6 +81,8 @@ def pair_search(
             if peak >= search.best: continue
             ways = search.clash(at)
             if ways is None: search.best, found = peak, at
-            else: branches += [(at, (way, rules)) for way in sorted(ways, key=lambda way: height(at, way), reverse=True)]
+            else:
+                ways = sorted(ways, key=lambda way: height(at, way), reverse=True)
+                branches += [(at, (way, rules)) for way in ways]
     except TooMuch: return found, False
     return found, True
