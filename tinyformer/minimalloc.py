@@ -26,7 +26,8 @@ def _columns(names):
         column = SAME.get(name, name)
         if column not in NEEDED + OPTIONAL:
             raise BadInput(f"column {k + 1} is {name!r}, which means nothing here, and a plan without it could be "
-                           f"wrong: delete the column, or give it one of the names {', '.join((*NEEDED, *SAME, *OPTIONAL))}")
+                           "wrong: delete the column, or give it one of the names "
+                           f"{', '.join((*NEEDED, *SAME, *OPTIONAL))}")
         if column in at:
             raise BadInput(f"the columns {names[at[column]]!r} and {name!r} mean the same: keep one of them")
         at[column] = k
