@@ -9,8 +9,8 @@ from hypothesis import given, settings, strategies as st
 
 from tinyformer import cli
 from tinyformer.errors import BadInput, DoesNotFit
-from tinyformer.memory_alloc import (BranchAndBound, Gap, Interval, Plan, aligned, bounded, deep_search, greedy, lifetimes, live_bytes, lower_bound,
-                                     peak_of, pieces, plan, plot_plan, settled, validate)
+from tinyformer.memory_alloc import (BranchAndBound, Gap, Interval, Plan, aligned, bounded, deep_search, greedy, lifetimes,
+                                     live_bytes, lower_bound, peak_of, pieces, plan, plot_plan, settled, validate)
 from tinyformer.minimalloc import csv_text, read_csv
 from tinyformer.pairs import forbidden
 
@@ -468,18 +468,36 @@ def test_every_column_of_the_format(tmp_path):
 
 
 @pytest.mark.parametrize('text,error', [
-    ('id,lower,upper,size,bank\na,0,3,8,1', "line 1: column 5 is 'bank'"), ('id,lower,upper,size,\na,0,3,8,', "column 5 is ''"),
-    ('id,lower,start,upper,size\na,0,0,3,8', "'lower' and 'start' mean the same"), ('id,lower,upper,end,size\na,0,3,2,8', "'upper' and 'end' mean the same"),
-    ('id,id,lower,upper,size\na,a,0,3,8', 'mean the same'), ('id,lower,size\na,0,3', 'missing: upper'), ('', 'missing: id, lower, upper, size'),
-    ('id,lower,upper,size\n', 'no rows'), ('id,lower,upper,size\na,0,3', 'line 2: 3 cells under 4 columns'), ('id,lower,upper,size\na,0,3,8,64', '5 cells'),
-    ('id,lower,upper,size\na,0,3,8\na,3,6,8', "line 3: a row above has the id 'a'"), ('id,lower,upper,size\na,3,3,8', 'needs start < stop'),
-    ('id,lower,upper,size\na,0,3,8.0', "size must be a whole number, got '8.0'"), ('id,lower,upper,size\na,0,3,8_0', "'8_0'"), ('id,lower,upper,size\na,0,3,\u0668', 'whole'),
-    ('id,lower,upper,size\na,0,3,99999999999999999999', 'whole'), ('id,lower,upper,size\na,0,3,', "got ''"), ('id,lower,upper,size\na,0,3,-8', 'size >= 0'),
-    ('id,lower,upper,size,alignment\na,0,3,8,0', 'alignment >= 1, got 0'), ('id,lower,upper,size,alignment\na,0,3,8,x', "alignment must be a whole number, got 'x'"),
-    ('id,lower,upper,size,gaps\na,0,9,8,1-2-3', "'1-2-3' is no gap"), ('id,lower,upper,size,gaps\na,0,9,8,A-B', "'A-B' is no gap"), ('id,lower,upper,size,gaps\na,0,9,8,5-5', 'start < stop'),
-    ('id,lower,upper,size,gaps\na,0,9,8,2-5@4:9', 'its own 8 bytes'), ('id,lower,upper,size,gaps\na,0,9,8,2-5@6:4', 'low <= high'), ('id,lower,upper,size,gaps\na,0,9,8,2-5 4-6', 'do not overlap'),
-    ('id,lower,upper,size,offset\na,0,9,8,-8', 'offset >= 0'), ('id,lower,upper,size,offset,alignment\na,0,9,8,6,4', 'multiple of 4, got 6'),
-    ('id,lower,upper,size\n"a,0,3,8', 'line 2: unexpected end of data')])
+    ('id,lower,upper,size,bank\na,0,3,8,1', "line 1: column 5 is 'bank'"),
+    ('id,lower,upper,size,\na,0,3,8,', "column 5 is ''"),
+    ('id,lower,start,upper,size\na,0,0,3,8', "'lower' and 'start' mean the same"),
+    ('id,lower,upper,end,size\na,0,3,2,8', "'upper' and 'end' mean the same"),
+    ('id,id,lower,upper,size\na,a,0,3,8', 'mean the same'),
+    ('id,lower,size\na,0,3', 'missing: upper'),
+    ('', 'missing: id, lower, upper, size'),
+    ('id,lower,upper,size\n', 'no rows'),
+    ('id,lower,upper,size\na,0,3', 'line 2: 3 cells under 4 columns'),
+    ('id,lower,upper,size\na,0,3,8,64', '5 cells'),
+    ('id,lower,upper,size\na,0,3,8\na,3,6,8', "line 3: a row above has the id 'a'"),
+    ('id,lower,upper,size\na,3,3,8', 'needs start < stop'),
+    ('id,lower,upper,size\na,0,3,8.0', "size must be a whole number, got '8.0'"),
+    ('id,lower,upper,size\na,0,3,8_0', "'8_0'"),
+    ('id,lower,upper,size\na,0,3,\u0668', 'whole'),
+    ('id,lower,upper,size\na,0,3,99999999999999999999', 'whole'),
+    ('id,lower,upper,size\na,0,3,', "got ''"),
+    ('id,lower,upper,size\na,0,3,-8', 'size >= 0'),
+    ('id,lower,upper,size,alignment\na,0,3,8,0', 'alignment >= 1, got 0'),
+    ('id,lower,upper,size,alignment\na,0,3,8,x', "alignment must be a whole number, got 'x'"),
+    ('id,lower,upper,size,gaps\na,0,9,8,1-2-3', "'1-2-3' is no gap"),
+    ('id,lower,upper,size,gaps\na,0,9,8,A-B', "'A-B' is no gap"),
+    ('id,lower,upper,size,gaps\na,0,9,8,5-5', 'start < stop'),
+    ('id,lower,upper,size,gaps\na,0,9,8,2-5@4:9', 'its own 8 bytes'),
+    ('id,lower,upper,size,gaps\na,0,9,8,2-5@6:4', 'low <= high'),
+    ('id,lower,upper,size,gaps\na,0,9,8,2-5 4-6', 'do not overlap'),
+    ('id,lower,upper,size,offset\na,0,9,8,-8', 'offset >= 0'),
+    ('id,lower,upper,size,offset,alignment\na,0,9,8,6,4', 'multiple of 4, got 6'),
+    ('id,lower,upper,size\n"a,0,3,8', 'line 2: unexpected end of data'),
+])
 def test_what_a_file_may_not_say(tmp_path, text, error):
     with pytest.raises(BadInput) as e: read(tmp_path, text)
     assert error in str(e.value) and str(tmp_path/'f.csv') in str(e.value) and '\n' not in str(e.value)

@@ -433,12 +433,11 @@ def deep_search(
     if max((aligned(i.size, align) for i in intervals), default=0) > height: return None, True
     offsets, rng, used = {i.name: 0 for i in intervals}, random.Random(seed), 0
     live = [i for i in intervals if i.size and pieces(i)]
-    if not live: return offsets, True
     groups = parts(live)
-    if max(map(len, groups)) > 1024: return None, False
+    if max(map(len, groups), default=0) > 1024: return None, False
     unit, sizes, steps = scale(live, align)
     ends = [(height - aligned(i.size, align)) // unit + n for i, n in zip(live, sizes)]
-    if max(*ends, *steps) > 2**29: return None, False
+    if max([*ends, *steps], default=0) > 2**29: return None, False
     units = {i.name: row for i, *row in zip(live, sizes, ends, steps)}
     for part in groups:
         runs = Runs(part, *zip(*(units[i.name] for i in part)))

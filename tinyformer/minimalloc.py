@@ -1,7 +1,7 @@
 """Buffers to place and their plan as CSV files in the format of MiniMalloc, a planner for accelerators.
 
-Columns, in any order: `id` (or `buffer`, `buffer_id`), `lower` (`begin`, `start`), `upper`, or `end` which is one less,
-`size`, and if wanted `alignment`, `gaps`, `hint`, `offset`. Every column is honoured; one that is not known is refused."""
+Columns, in any order: `id` (or `buffer`, `buffer_id`), `lower` (`begin`, `start`), `upper`, or `end` which is one
+less, `size`, and if wanted `alignment`, `gaps`, `hint`, `offset`. Every column is honoured, any other is refused."""
 import csv, io, re
 from pathlib import Path
 
@@ -25,24 +25,29 @@ def _columns(names):
     for k, name in enumerate(names):
         column = SAME.get(name, name)
         if column not in NEEDED + OPTIONAL:
-            raise BadInput(f"column {k + 1} is {name!r}, which means nothing here, and a plan without it could be wrong: delete the "
-                           f"column, or give it one of the names {', '.join((*NEEDED, *SAME, *OPTIONAL))}")
-        if column in at: raise BadInput(f"the columns {names[at[column]]!r} and {name!r} mean the same: keep one of them")
+            raise BadInput(f"column {k + 1} is {name!r}, which means nothing here, and a plan without it could be "
+                           "wrong: delete the column, or give it one of the names "
+                           f"{', '.join((*NEEDED, *SAME, *OPTIONAL))}")
+        if column in at:
+            raise BadInput(f"the columns {names[at[column]]!r} and {name!r} mean the same: keep one of them")
         at[column] = k
     missing = [c for c in NEEDED if c not in at]
-    if missing: raise BadInput(f"the first line must name the columns {','.join(NEEDED)}; missing: {', '.join(missing)}")
+    if missing:
+        raise BadInput(f"the first line must name the columns {','.join(NEEDED)}; missing: {', '.join(missing)}")
     return at, int('end' in names)
 
 
 def _whole(text, column):
-    if not re.fullmatch(r'[+-]?\d{1,19}', text, re.ASCII): raise BadInput(f"{column} must be a whole number, got {text!r}")
+    if not re.fullmatch(r'[+-]?\d{1,19}', text, re.ASCII):
+        raise BadInput(f"{column} must be a whole number, got {text!r}")
     return int(text)
 
 
 def _gap(text, last):
     "A gap such as 2-8, or 2-8@0:16 where the bytes 0 to 15 are needed all the same."
     m = GAP.fullmatch(text)
-    if not m: raise BadInput(f"{text!r} is no gap: write LOWER-UPPER, or LOWER-UPPER@FIRST:END for the bytes that stay in use")
+    if not m:
+        raise BadInput(f"{text!r} is no gap: write LOWER-UPPER, or LOWER-UPPER@FIRST:END for bytes that stay in use")
     start, stop, low, high = (int(n or 0) for n in m.groups())
     return Gap(start, stop + last, low, high)
 
@@ -62,7 +67,8 @@ def read_csv(
     "Intervals of a file in MiniMalloc's format. Raises `BadInput` that names the line."
     text = _read_text(path)
     head, out = text.partition('\n')[0], {}
-    rows = csv.reader(io.StringIO(text, newline=''), delimiter=max(',;\t', key=head.count), skipinitialspace=True, strict=True)
+    rows = csv.reader(io.StringIO(text, newline=''), delimiter=max(',;\t', key=head.count),
+                      skipinitialspace=True, strict=True)
     try:
         names = [name.strip().lower() for name in next(rows, [])]
         at, last = _columns(names)
@@ -88,5 +94,6 @@ def csv_text(
     if any(i.gaps for i in plan.intervals): columns['gaps'] = lambda i: ' '.join(map(gap, i.gaps))
     columns['offset'] = lambda i: plan.offsets[i.name]
     out = io.StringIO()
-    csv.writer(out, lineterminator='\n').writerows([columns, *([f(i) for f in columns.values()] for i in plan.intervals)])
+    rows = [[f(i) for f in columns.values()] for i in plan.intervals]
+    csv.writer(out, lineterminator='\n').writerows([columns, *rows])
     return out.getvalue()

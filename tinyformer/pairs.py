@@ -68,6 +68,7 @@ def pair_search(
     A node is a set of rules with the least offsets that keep them; every plan that keeps the rules lies nowhere lower.
     If those offsets clash for no pair they are the best plan of the node. Else the distance of the pair must be at
     least the upper end of the range that it is in, or at most the lower end: two rules, and no plan is lost."""
+    def height(at, rule): return at[rule[0]] + rule[2] + items[rule[1]][2]  # of the buffer that it lifts
     found, start = None, [fixed or 0 for *_, fixed in items]
     try:
         search = Search(items, best, nodes)
@@ -80,6 +81,8 @@ def pair_search(
             if peak >= search.best: continue
             ways = search.clash(at)
             if ways is None: search.best, found = peak, at
-            else: branches += [(at, (way, rules)) for way in sorted(ways, key=lambda w: -(at[w[0]] + w[2] + items[w[1]][2]))]
+            else:
+                ways = sorted(ways, key=lambda way: height(at, way), reverse=True)
+                branches += [(at, (way, rules)) for way in ways]
     except TooMuch: return found, False
     return found, True
