@@ -521,7 +521,8 @@ def _firmware(run, folder='firmware', port=None, check=False):
     result(run, 'quantize')
     example = to_int8(_data(run).x_val[:1])[0]
     graph = load_graph(run.path('model.tfm'))
-    return generate(graph, budget(run.cfg), run.path(folder), port=port, example=example, check=check)
+    return generate(graph, budget(run.cfg), run.path(folder), port=port, example=example,
+                    check=check)
 
 def _kernels(fw):
     "What to keep of each operator's kernel."

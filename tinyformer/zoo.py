@@ -190,6 +190,8 @@ def _merge(sims):
                 profile={op: [n, cycles_of(op)] for op, n in counts.items()})
 
 # %% ../nbs/22_zoo.ipynb #c027
+def _results(futures): return [part for f in futures for part in f.result()]
+
 def _answers(graph, x, on, how, compare, progress):
     "Outputs, reference outputs of the first `compare` images, and figures."
     total, more, ref = len(x) + (compare if on != 'reference' else 0), {}, []
@@ -200,7 +202,7 @@ def _answers(graph, x, on, how, compare, progress):
             place = dict(host=_host, device=_device)[on]
             jobs, more = place(graph, x, pool, bar.update, how, Path(tmp))
             ref = _reference(graph, x[:compare], pool, bar.update)
-        try: got, ref = ([part for f in futures for part in f.result()] for futures in (jobs, ref))
+        try: got, ref = _results(jobs), _results(ref)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
