@@ -206,7 +206,9 @@ def test_a_run_in_the_folder_of_somebody_else(refused, tmp_path, extra):
     "Files of the names that a run uses are neither taken for its results nor replaced nor removed."
     mine = tmp_path/'mine'
     (mine/'rank'/'7').mkdir(parents=True)
-    for name in ('train.json', 'report.json', 'report.md', 'model.tfm', 'rank/notes.txt', 'rank/7/train.json', 'supernas.json'): (mine/name).write_text('mine')
+    for name in ('train.json', 'report.json', 'report.md', 'model.tfm', 'rank/notes.txt', 'rank/7/train.json'):
+        (mine/name).write_text('mine')
+    (mine/'supernas.json').write_text('mine')
     before = snapshot(mine)
     refused('demo', '--out', 'mine', *SHORT, *extra, words=['did not write', 'supernas.json'])
     left = snapshot(mine)
@@ -227,10 +229,13 @@ def test_a_result_does_not_replace_what_somebody_made(say, refused, model, image
     (tmp_path/'thesis.txt').write_text('precious')
     (tmp_path/'notes.json').write_text('{"about": "mine"}')
     before = snapshot(tmp_path)
-    for target, words in ((model, 'would replace what the command reads'), (images, 'would replace'), ('thesis.txt', 'would be lost'), ('notes.json', 'would be lost')):
+    said = {model: 'would replace what the command reads', images: 'would replace', 'thesis.txt': 'would be lost',
+            'notes.json': 'would be lost'}
+    for target, words in said.items():
         refused('evaluate', model, '--data', images, '--images', 2, option, target, words=[words])
     assert snapshot(tmp_path) == before
-    for _ in range(2): assert say('evaluate', model, '--data', images, '--images', 2, '--json', 'new.json')[0] == 0     # an earlier result is replaced
+    for _ in range(2):                                                   # an earlier result is replaced
+        assert say('evaluate', model, '--data', images, '--images', 2, '--json', 'new.json')[0] == 0
 
 
 def test_a_bench_result_does_not_replace_what_somebody_made(refused, tmp_path):
@@ -241,8 +246,9 @@ def test_a_bench_result_does_not_replace_what_somebody_made(refused, tmp_path):
 
 # ---- settings are checked before anything is written
 
-NUMBERS = dict(supernets='0 -1', trials='0 1000001', seed='-1 4294967296', supernet_epochs='0', float_epochs='-3', prune_epochs='0', qat_epochs='100001',
-               max_drop='nan -0.1 1.1 inf', max_instructions='-1', batch_size='0', lr='nan 0 -1 inf', threads='0 100000', lo='nan -1 1', hi='nan inf 2 0')
+NUMBERS = dict(supernets='0 -1', trials='0 1000001', seed='-1 4294967296', supernet_epochs='0', float_epochs='-3',
+               prune_epochs='0', qat_epochs='100001', max_drop='nan -0.1 1.1 inf', max_instructions='-1', batch_size='0',
+               lr='nan 0 -1 inf', threads='0 100000', lo='nan -1 1', hi='nan inf 2 0')
 
 
 @pytest.mark.parametrize('name, value', [(n, v) for n, values in NUMBERS.items() for v in values.split()])
@@ -252,7 +258,8 @@ def test_a_number_that_makes_no_sense_is_refused_at_once(refused, tmp_path, name
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize('argv', [['--dataset', 'digit'], ['--space', 'none.json'], ['--target', 'none'], ['--flash', '1KB', '--flash', 'x'], ['--sampler', 'dice']])
+@pytest.mark.parametrize('argv', [['--dataset', 'digit'], ['--space', 'none.json'], ['--target', 'none'],
+                                  ['--flash', 'x'], ['--sampler', 'dice']])
 def test_nothing_is_written_before_the_settings_are_checked(refused, tmp_path, argv):
     refused('demo', '--out', 'new', *argv)
     assert list(tmp_path.iterdir()) == []
@@ -296,14 +303,15 @@ def test_escape_sequences_of_a_stranger_are_shown_and_not_obeyed(say, model, ima
 
 
 def test_a_model_does_not_choose_which_file_is_opened(refused, say, model, images, tmp_path, monkeypatch):
-    "Its data set is a name of one known here; a path in its place is refused, also by the examples that look for pictures."
+    "Its data set is a name of one known here; a path in its place is refused, also where pictures are looked for."
     from tinyformer import zoo
     secret = tmp_path/'secret'/'private.npz'
     secret.parent.mkdir()
     secret.write_bytes(images.read_bytes())
     monkeypatch.setenv('TINYFORMER_DATA', str(tmp_path/'secret'))
     monkeypatch.setattr(np, 'load', lambda *a, **k: pytest.fail(f'opened {a[0]}'))
-    for wish in (str(secret), '../secret/private', 'secret/private.npz', str(tmp_path/'random.tfm'), '', 5, None, ['digits'], {'a': 1}):
+    paths = [str(secret), '../secret/private', 'secret/private.npz', str(tmp_path/'random.tfm')]
+    for wish in (*paths, '', 5, None, ['digits'], {'a': 1}):
         g = load_with_meta(model, wish)
         if isinstance(wish, str) and wish: refused('evaluate', g, words=['not known here', '--data'])
         else: refused('evaluate', g, words=["'random_0'"])
@@ -344,7 +352,8 @@ def test_a_tampered_card_is_no_bug(say, refused, model, images, tmp_path, damage
     else: card.write_text(damage)
     if damage == 'folder': refused('zoo', 'mine', '--folder', 'shelf', words=["no model 'mine'"])
     else: refused('zoo', 'mine', '--folder', 'shelf', words=['mine.json is damaged', 'tinyformer evaluate mine.tfm'])
-    for argv in (['--card', 'shelf/mine.json'], ['--card', 'none.json']): refused('zoo', '--add', model, '--name', 'other', '--folder', 'shelf', *argv)
+    for other in ('shelf/mine.json', 'none.json'):
+        refused('zoo', '--add', model, '--name', 'other', '--folder', 'shelf', '--card', other)
 
 
 def test_adding_to_the_zoo_replaces_only_a_model_of_it(say, refused, model, images, tmp_path):
@@ -353,8 +362,9 @@ def test_adding_to_the_zoo_replaces_only_a_model_of_it(say, refused, model, imag
     (tmp_path/'mine.json').write_text('precious')
     (tmp_path/'half.json').write_text('precious')
     before = snapshot(tmp_path)
-    for name, words in (('mine', 'no model with its card'), ('half', 'no model with its card'), ('random', 'no model with its card')):
-        for again in ([], ['--again']): refused('zoo', '--add', model, '--name', name, '--card', 'card.json', '--folder', '.', *again, words=[words])
+    for name in ('mine', 'half', 'random'):
+        words = ['zoo', '--add', model, '--name', name, '--card', 'card.json', '--folder', '.']
+        for again in ([], ['--again']): refused(*words, *again, words=['no model with its card'])
     assert snapshot(tmp_path) == before
 
 

@@ -232,7 +232,8 @@ def test_plots():
     assert data.plot_images(rgb, 'abc', columns=2).axes[0].images[0].get_array().shape == (2 * 24, 2 * 18, 3)
 
 
-@pytest.mark.parametrize('label, dtype', [(2**63, np.uint64), (2**64 - 1, np.uint64), (2**40, np.int64), (2**31, np.uint32), (32767, np.uint16)])
+@pytest.mark.parametrize('label, dtype', [(2**63, np.uint64), (2**64 - 1, np.uint64), (2**40, np.int64),
+                                          (2**31, np.uint32), (32767, np.uint16)])
 def test_labels_that_would_wrap_or_fill_the_memory_are_refused(tmp_path, label, dtype):
     a = arrays()
     a['y_train'] = np.array([label, 0, 1, 2, 0, 1], dtype)
@@ -244,7 +245,8 @@ def test_a_folder_named_like_a_file_is_no_data_set(tmp_path, monkeypatch):
     (tmp_path/'x.npz').mkdir()
     (tmp_path/'cifar10.npz').mkdir()
     with pytest.raises(UnknownDataset, match="no data set 'x'"): data.load('x', tmp_path)
-    monkeypatch.setattr(data, 'torchvision_arrays', lambda name, root: dict(arrays(classes=3), classes=tuple('abc'), source='a download'))
+    downloaded = dict(arrays(classes=3), classes=tuple('abc'), source='a download')
+    monkeypatch.setattr(data, 'torchvision_arrays', lambda name, root: downloaded)
     assert data.load('cifar10', tmp_path, val_fraction=.5).source == 'a download'
 
 

@@ -114,7 +114,8 @@ def test_every_step_runs_alone_from_the_files_of_the_folder(small_run, tmp_path,
     assert {k: v for k, v in a.items() if 'seconds' not in k} == {k: v for k, v in b.items() if 'seconds' not in k}
 
 
-BROKEN = ['', '{', '[]', 'null', '5', '{"trials": "many"}', '{"trials": null}', '{"colour": 1}', '{"dataset": 5}', '{"dataset": "../x"}', '{"lr": [1]}',
+BROKEN = ['', '{', '[]', 'null', '5', '{"trials": "many"}', '{"trials": null}', '{"colour": 1}', '{"dataset": 5}',
+          '{"dataset": "../x"}', '{"lr": [1]}',
           '{"target": "none"}', '{"seed": -1}', '{"max_drop": NaN}', '\x00\xff']
 
 
@@ -122,8 +123,9 @@ BROKEN = ['', '{', '[]', 'null', '5', '{"trials": "many"}', '{"trials": null}', 
 def test_settings_that_somebody_changed_are_no_bug(tmp_path, capsys, text, ours):
     pipeline.Run(tmp_path/'run', pipeline.RunConfig(), progress=False)
     (tmp_path/'run'/'run.json').write_text(text, encoding='latin-1')
-    if ours: files.record(tmp_path/'run', 'run.json')                              # damaged on the disk, as if by us
-    for argv in (['train', 'run'], ['demo', '--out', 'run'], ['rank', 'run'], ['evaluate', 'digits', '--notes', 'run', '--report', str(tmp_path/'c.json')]):
+    if ours: files.record(tmp_path/'run', 'run.json')                    # damaged on the disk, as if by us
+    card = ['evaluate', 'digits', '--notes', 'run', '--report', str(tmp_path/'c.json')]
+    for argv in (['train', 'run'], ['demo', '--out', 'run'], ['rank', 'run'], card):
         words = [str(tmp_path/w) if w == 'run' else w for w in argv]
         assert main(words) == 1
         err = capsys.readouterr().err
@@ -132,20 +134,22 @@ def test_settings_that_somebody_changed_are_no_bug(tmp_path, capsys, text, ours)
 
 
 def test_a_result_that_somebody_changed_is_named_with_the_command_that_helps(small_run, tmp_path, capsys):
-    "Each result in turn is edited, and each file of weights; the command in the message works once the file is out of the way."
+    "Each result in turn is edited, and each file of weights; out of the way, the command that is named works."
     import re, shlex
     for name in [f'{s}.json' for s in list(pipeline.ROAD)[:-1]] + ['float.pt', 'pruned.pt', 'model.tfm']:
         folder = shutil.copytree(small_run, tmp_path/f'edited {name}')
         pipeline.forget(folder, 'report')
         with open(folder/name, 'ab') as f: f.write(b' ')
         if name == 'model.tfm': pipeline.forget(folder, 'compile')
-        failed = main(['report', str(folder)]) if name.endswith('json') else main(['simulate', str(folder), '--again'])
+        if name.endswith('json'): failed = main(['report', str(folder)])
+        else: failed = main(['simulate', str(folder), '--again'])
         err = capsys.readouterr().err
         if name == 'model.tfm': assert failed and 'model.tfm' in err
         elif name in ('float.pt', 'pruned.pt') or name.endswith('json'):
             assert failed and name in err and 'move it away and run  tinyformer ' in err, err
             typed = shlex.split(re.search(r'run  (tinyformer .*)', err)[1])
-            assert typed[1] in set(pipeline.COMMAND.values()) and str(folder) in typed and typed[-1] in ('--again', '--fresh')
+            assert typed[1] in set(pipeline.COMMAND.values()) and str(folder) in typed
+            assert typed[-1] in ('--again', '--fresh')
         if name == 'compile.json':
             (folder/name).unlink()
             assert main(typed[1:]) == 0, capsys.readouterr().err
@@ -155,7 +159,8 @@ def test_a_result_that_somebody_changed_is_named_with_the_command_that_helps(sma
 def test_the_command_of_a_search_repeats_its_settings(tmp_path):
     cfg = pipeline.settings(pipeline.RunConfig(), trials=3, space='sizes', lr=.01)
     run = pipeline.Run(tmp_path/'my run', cfg, progress=False)
-    assert pipeline.command(run, 'supernet') == f"tinyformer search --out '{tmp_path}/my run' --space sizes --trials 3 --lr 0.01"
+    words = "--space sizes --trials 3 --lr 0.01"
+    assert pipeline.command(run, 'supernet') == f"tinyformer search --out '{tmp_path}/my run' {words}"
     from tinyformer import cli
     given = vars(cli.parser(['search']).parse_args(['search', *pipeline.typed(cfg).split()]))
     assert {k: given[k] for k in ('trials', 'space', 'lr')} == dict(trials=3, space='sizes', lr=.01)
@@ -175,8 +180,9 @@ def test_candidates_are_trained_like_the_winner(small_run, tmp_path, capsys):
     before = mark.stat().st_mtime_ns
     assert main(['rank', str(folder), '--models', '3']) == 0 and mark.stat().st_mtime_ns == before
     with open(mark.with_name('supernet.pt'), 'ab') as f: f.write(b'other')
-    assert main(['rank', str(folder), '--models', '3']) == 1 and 'supernet.pt (changed)' in capsys.readouterr().err
-    files.record(mark.parent, 'supernet.pt')                                     # as if we had written it, from another supernet
+    assert main(['rank', str(folder), '--models', '3']) == 1
+    assert 'supernet.pt (changed)' in capsys.readouterr().err
+    files.record(mark.parent, 'supernet.pt')                # as if we had written it, from another supernet
     assert main(['rank', str(folder), '--models', '3']) == 0 and mark.stat().st_mtime_ns > before
     assert json.loads((folder/'rank.json').read_text()) == d
     pipeline.forget(folder, 'train')

@@ -83,7 +83,8 @@ def test_a_number_that_makes_no_sense_is_named(typed, tmp_path):
 
 def test_what_somebody_else_put_into_the_folder_stays(folder, monkeypatch, tmp_path):
     monkeypatch.setenv('TINYFORMER_DATA', str(folder))
-    for step, name in (('teacher', 'teacher0.pt'), ('supernet', 'supernet_small.pt'), ('train', 'small/model.tfm'), ('notes', 'small/notes.json')):
+    names = dict(teacher='teacher0.pt', supernet='supernet_small.pt', train='small/model.tfm', notes='small/notes.json')
+    for step, name in names.items():
         mine = tmp_path / step / name
         mine.parent.mkdir(parents=True)
         mine.write_text('precious')

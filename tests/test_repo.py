@@ -105,7 +105,7 @@ ROOMS = """
     errors files pairs toolchain provenance hardware rle_encoding memory_alloc minimalloc
     operators graph kernels schedule codegen cycles simulator stack
     data distributed training pruning arch blocks quantization lowering
-    arena cost_model search_space costs supernas sparsenas
+    arena cost_model search_space costs supernas trials sparsenas
     peers bench cost_check
     pipeline zoo console cli recipe random_networks""".split()
 

@@ -249,7 +249,7 @@ def _download(name, root):
     try: return torchvision_arrays(name, root)
     except (OSError, RuntimeError, ImportError) as e:
         raise MissingData(f"{name!r} is not on this machine and could not be downloaded "
-                          f"({one_line(e)}). With a network and space in {root}, try again; without one, {own}") from e
+                          f"({one_line(e)}). With a network and some space, try again; without one, {own}") from e
 
 # %% ../nbs/10_data.ipynb #c054b
 def find_arrays(

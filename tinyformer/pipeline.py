@@ -18,6 +18,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from fastcore.basics import patch
+
+# %% ../nbs/21_pipeline.ipynb #c002a
 from .errors import (AccuracyDropped, BadInput, CorruptModel, RunFolderError,
                                TinyFormerError, TooSlow, check_number)
 from .files import (atomic_path, changed, claim, finished, read_marker, record, remove,
@@ -155,6 +157,7 @@ def _own_space(name):
         raise BadInput(f'{name} does not hold a search space ({e}): '
                        'write one with SearchSpace.to_json.') from e
 
+# %% ../nbs/21_pipeline.ipynb #c039e
 def spaces_for(
     cfg: RunConfig,  # may name a family or a file
     shape: tuple,  # height, width, channels of an image
@@ -256,6 +259,7 @@ def command(
     words = 'tinyformer search', f'--out {folder}', typed(run.cfg), '--fresh' * again
     return ' '.join(filter(None, words))
 
+# %% ../nbs/21_pipeline.ipynb #c025b
 def result(
     run: Run,  # an open run
     step: str,  # a key of ROAD
@@ -521,7 +525,8 @@ def _firmware(run, folder='firmware', port=None, check=False):
     result(run, 'quantize')
     example = to_int8(_data(run).x_val[:1])[0]
     graph = load_graph(run.path('model.tfm'))
-    return generate(graph, budget(run.cfg), run.path(folder), port=port, example=example, check=check)
+    return generate(graph, budget(run.cfg), run.path(folder), port=port, example=example,
+                    check=check)
 
 def _kernels(fw):
     "What to keep of each operator's kernel."

@@ -85,9 +85,10 @@ def labelled(
                        f'ask for 1 to {len(x)}')
     return x[:images], y[:images], source
 
-# %% ../nbs/22_zoo.ipynb #c013
+# %% ../nbs/22_zoo.ipynb #c012r
 ROOM = 2**30 # bytes of flash and SRAM that the host has for a model
 
+# %% ../nbs/22_zoo.ipynb #c013
 @dataclass(frozen=True)
 class Setting:
     "What decides the C of a model."
@@ -113,8 +114,8 @@ class Setting:
         "Generate the C. On the host, memory is no limit."
         t = self.board()
         if port == 'host': t = replace(t, flash_bytes=ROOM, sram_bytes=ROOM)
-        return generate(graph, t, folder, port=port, choices=choices, objective=self.objective,
-                        memory=self.memory, check=check)
+        how = dict(objective=self.objective, memory=self.memory, check=check)
+        return generate(graph, t, folder, port=port, choices=choices, **how)
 
 # %% ../nbs/22_zoo.ipynb #c016
 def threads()->int: # 1 to 4
@@ -190,6 +191,8 @@ def _merge(sims):
                 profile={op: [n, cycles_of(op)] for op, n in counts.items()})
 
 # %% ../nbs/22_zoo.ipynb #c027
+def _results(futures): return [part for f in futures for part in f.result()]
+
 def _answers(graph, x, on, how, compare, progress):
     "Outputs, reference outputs of the first `compare` images, and figures."
     total, more, ref = len(x) + (compare if on != 'reference' else 0), {}, []
@@ -200,7 +203,7 @@ def _answers(graph, x, on, how, compare, progress):
             place = dict(host=_host, device=_device)[on]
             jobs, more = place(graph, x, pool, bar.update, how, Path(tmp))
             ref = _reference(graph, x[:compare], pool, bar.update)
-        try: got, ref = ([part for f in futures for part in f.result()] for futures in (jobs, ref))
+        try: got, ref = _results(jobs), _results(ref)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -382,10 +385,9 @@ def report(
     "Measure a model for its card: on the host all images, on the device some, and what they cost."
     began = time.perf_counter()
     known = notes(*(sources if isinstance(sources, tuple) else (sources,)))
-    if data is None: data = known['dataset'] or None
+    if data is None and known['dataset'] in data_names(): data = known['dataset']
     host = evaluate(graph, data, 'host', images, compare, how, progress)
-    some = min(device_images, host['images'])
-    dev = evaluate(graph, data, 'device', some, how=how, progress=progress)
+    dev = evaluate(graph, data, 'device', min(device_images, host['images']), None, how, progress)
     stages = dict(float=known['accuracy_float'], pruned=known['accuracy_pruned'],
                   int8=host['accuracy'], device=dev['accuracy'])
     trained = {k: known[k] for k in ('command', 'commit', 'seeds', 'hours', 'machine', 'versions')}
@@ -449,6 +451,7 @@ def card_table(
             ('trained by', _trained_by(card['trained'])),
             ('measured by', _typed_at(card['measured']))]
 
+# %% ../nbs/22_zoo.ipynb #c051a
 def card_markdown(
     card:dict, # see `CARD`
 )->str: # markdown
@@ -467,6 +470,7 @@ def _stack(ax, what, parts, limit):
            xlim=(-.5, 2))
     ax.legend(fontsize=7, loc='upper right', handlelength=1)
 
+# %% ../nbs/22_zoo.ipynb #c052b
 def plot_card(
     card:dict, # see `CARD`
     top:int=12, # operators shown, the most expensive ones
@@ -635,6 +639,7 @@ def _shelf_row(card):
             kb(card['sram']['total']), f"{card['instructions'] / 1e6:.2f}", ms,
             kb(card['file_bytes']))
 
+# %% ../nbs/22_zoo.ipynb #c071b
 class Shelf(tuple):
     "Cards that show as a table."
     COLUMNS = ('model', 'data', 'int8 accuracy', 'flash KB', 'SRAM KB', 'M instructions', 'est. ms',
