@@ -11,7 +11,8 @@ from torch import nn
 from tinyformer.data import load
 from tinyformer.errors import BadInput, CorruptModel, RunFolderError, TinyFormerError
 from tinyformer.quantization import Quantizer, quantize
-from tinyformer.training import (Checkpoint, Machine, Run, TrainConfig, batches, evaluate, fit, loss_of, lr_at, make_optimiser, mixed,
+from tinyformer.training import (Checkpoint, Machine, Run, TrainConfig, batches, evaluate, fit, loss_of, lr_at,
+                                 make_optimiser, mixed,
                                  read_checkpoint, rng_at, seeded)
 
 CFG = TrainConfig(epochs=3, batch_size=128, seed=5)
@@ -37,7 +38,8 @@ def net():
                          nn.MaxPool2d(2), nn.Flatten(), nn.Linear(128, 10))
 
 
-def same(a, b): return all(torch.equal(u, v) for u, v in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+def same(a, b):
+    return all(torch.equal(u, v) for u, v in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
 
 
 @pytest.fixture(scope='module')
@@ -77,7 +79,7 @@ def test_kill_9_and_resume_gives_the_same_bits(data, whole, tmp_path):
     ref, ref_history = whole
     assert same(m, ref)
     for a, b in zip(history, ref_history, strict=True):
-        assert {k: a[k] for k in ('epoch', 'loss', 'val_accuracy')} == {k: b[k] for k in ('epoch', 'loss', 'val_accuracy')}
+        for key in ('epoch', 'loss', 'val_accuracy'): assert a[key] == b[key]
 
 
 def test_a_finished_run_is_not_trained_again(data, whole, tmp_path):
@@ -122,7 +124,8 @@ def test_kept_objects_travel_in_the_checkpoint(data, tmp_path):
 def test_not_a_number_stops_at_its_step_and_keeps_the_last_good_checkpoint(data, tmp_path):
     path = tmp_path / 'run.pt'
     def forward(m, x, step): return m(x) * (float('nan') if step == 13 else 1)
-    with pytest.raises(TinyFormerError, match='step 13 of 27'): fit(net(), data, CFG, forward=forward, checkpoint=path, progress=False)
+    with pytest.raises(TinyFormerError, match='step 13 of 27'):
+        fit(net(), data, CFG, forward=forward, checkpoint=path, progress=False)
     assert torch.load(path, weights_only=True)['history'][-1]['epoch'] == 0
 
 
@@ -151,7 +154,8 @@ def test_a_full_disk_is_named_and_the_old_checkpoint_stays_whole(data, whole, tm
         name = f'{dir}/{prefix}{len(made)}{suffix}'
         if len(made) > 1: os.symlink('/dev/full', name)
         return os.open(name, os.O_WRONLY | os.O_CREAT), name
-    with patch('tinyformer.files.tempfile.mkstemp', full), pytest.raises(RunFolderError, match='No space left on device.*Free some space'):
+    said = 'No space left on device.*Free some space'
+    with patch('tinyformer.files.tempfile.mkstemp', full), pytest.raises(RunFolderError, match=said):
         fit(net(), data, CFG, checkpoint=path, progress=False)
     assert [p.name for p in tmp_path.iterdir()] == ['run.pt'] and len(read_checkpoint(path)['history']) == 1
     m = net()
@@ -165,7 +169,8 @@ def test_a_disk_that_fills_while_the_file_is_put_in_place(tmp_path, where):
     Checkpoint(path, {}).save([1], model=m)
     before = path.read_bytes()
     def full(*_, **__): raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    with patch(where, full), pytest.raises(RunFolderError, match='No space left'): Checkpoint(path, {}).save([1, 2], model=m)
+    with patch(where, full), pytest.raises(RunFolderError, match='No space left'):
+        Checkpoint(path, {}).save([1, 2], model=m)
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
@@ -229,8 +234,15 @@ def test_mixed_labels_are_probabilities(n, share, seed):
 
 def test_the_last_epochs_are_plain(data):
     "They see what a run without strong distortions and mixup sees, and the others do not."
-    seen = lambda cfg: (images := [], fit(net(), data, cfg, forward=lambda m, x, step: (images.append(x.clone()), m(x))[1], progress=False))[0]
-    strong, gentle = TrainConfig(epochs=3, batch_size=256, strong=True, mixup=.4, plain=1), TrainConfig(epochs=3, batch_size=256)
+    def seen(cfg):
+        images = []
+        def forward(m, x, step):
+            images.append(x.clone())
+            return m(x)
+        fit(net(), data, cfg, forward=forward, progress=False)
+        return images
+    strong = TrainConfig(epochs=3, batch_size=256, strong=True, mixup=.4, plain=1)
+    gentle = TrainConfig(epochs=3, batch_size=256)
     same = [torch.equal(a, b) for a, b in zip(seen(strong), seen(gentle))]
     assert same == [False] * 10 + [True] * 5
 
@@ -264,7 +276,8 @@ def test_clip_bounds_every_gradient_and_without_it_some_are_longer(data):
     assert len(cut) == 9 and max(cut) <= .3 * 1.00001 and max(free) > .6
 
 
-@pytest.mark.parametrize('machine', [Machine(bf16=True), Machine(channels_last=True), Machine(bf16=True, channels_last=True)], ids=str)
+@pytest.mark.parametrize('machine', [
+    Machine(bf16=True), Machine(channels_last=True), Machine(bf16=True, channels_last=True)], ids=str)
 def test_a_switch_of_the_machine_changes_rounding_only(data, whole, machine):
     m = net()
     history = fit(m, data, CFG, machine=machine, progress=False)
@@ -272,7 +285,8 @@ def test_a_switch_of_the_machine_changes_rounding_only(data, whole, machine):
         assert a['loss'] == pytest.approx(b['loss'], rel=.02) and abs(a['val_accuracy'] - b['val_accuracy']) < .05
     if machine.bf16: assert not same(m, whole[0])          # it did something
     assert all(p.dtype is torch.float32 for p in m.parameters())
-    assert m[0].weight.is_contiguous(memory_format=torch.channels_last if machine.channels_last else torch.contiguous_format)
+    layout = torch.channels_last if machine.channels_last else torch.contiguous_format
+    assert m[0].weight.is_contiguous(memory_format=layout)
 
 
 def test_a_machine_that_is_not_there_is_named():
@@ -298,7 +312,9 @@ def test_frozen_ranges_are_constants_through_training_and_leave_evaluation_alone
 def test_a_frozen_net_with_an_average_is_judged_and_kept_with_the_same_ranges(data):
     "The average has ranges of its own; they come back into the frozen model."
     q = quantize(net().eval(), data.x_train[:64])
-    history = fit(q, data, TrainConfig(epochs=2, batch_size=256, ema=.9), on_step=lambda s, t, m: m.freeze() if s == 7 else None, progress=False)
+    def freeze(step, total, model):
+        if step == 7: model.freeze()
+    history = fit(q, data, TrainConfig(epochs=2, batch_size=256, ema=.9), on_step=freeze, progress=False)
     zs = [z for z in q.modules() if isinstance(z, Quantizer)]
     assert all(z.known for z in zs) and evaluate(q, data.x_val, data.y_val) == history[-1]['val_accuracy']
     again = quantize(net().eval(), data.x_train[:64])
@@ -375,7 +391,8 @@ def test_evaluate_counts_and_puts_the_mode_back(data):
     with pytest.raises(BadInput, match='0 images'): evaluate(m, data.x_val[:0], data.y_val[:0])
 
 
-@pytest.mark.parametrize('bad', [dict(epochs=0), dict(lr=0.), dict(warmup=1.), dict(label_smoothing=-.1), dict(distill=2.), dict(temperature=0.),
+@pytest.mark.parametrize('bad', [dict(epochs=0), dict(lr=0.), dict(warmup=1.), dict(label_smoothing=-.1),
+                                 dict(distill=2.), dict(temperature=0.),
                                  dict(mixup=-.1), dict(ema=1.), dict(clip=-1.), dict(momentum=1.), dict(plain=-1)])
 def test_a_number_out_of_range_is_named(bad):
     with pytest.raises(BadInput, match=f'TrainConfig.{next(iter(bad))} is'): TrainConfig(**bad)
