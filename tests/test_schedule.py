@@ -64,10 +64,8 @@ class Net:
 def forced(graph, chains, folder):
     "The model with these chains, whether they help or not."
     picked = sch.choose_kernels(graph, BOARD)
-    plan = sch.plan_arena(graph, picked, chains=chains)
-    blobs = cg.constants(graph, picked)
-    fw = cg.Firmware(folder, graph, BOARD, 'host', plan, picked, max(plan.peak, plan.align), plan.lower_bound, cg.constant_bytes(blobs),
-                     cg.dense_bytes(graph), chains)
+    arena, blobs = sch.plan_arena(graph, picked, chains=chains), cg.constants(graph, picked)
+    fw = cg.Firmware(folder, graph, BOARD, 'host', arena, picked, cg.constant_bytes(blobs), cg.dense_bytes(graph), chains)
     cg.write_folder(folder, cg.text_files(fw, blobs, cg.pick_example(graph)), cg.copied_files(fw))
     return fw
 
