@@ -120,8 +120,8 @@ def engine(arch, seed, memory='low'):
     g = random_model(arch, seed=seed)
     picked = schedule.choose_kernels(g, board)
     g = schedule.reorder(g, picked)
-    chains = schedule.find_chains(g, picked, memory)
-    return max(schedule.plan_arena(g, picked, None, chains).peak, S.ALIGN), chains, picked
+    chains = schedule.choose_chains(g, picked, memory)
+    return max(schedule.plan_arena(g, picked, None, chains).plan.peak, S.ALIGN), chains, picked
 
 
 @pytest.mark.parametrize('space, ids', [(DIGITS, range(8)), (CIFAR, range(3)), (ODD, range(4)), (STRANGE, range(4))], ids=['digits', 'small', 'odd', 'strange'])
