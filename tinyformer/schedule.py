@@ -484,6 +484,11 @@ class Buffer:
         "What people call it."
         return '='.join(f'{n}:scratch' if self.scratch else n for n in self.holds)
 
+    @property
+    def interval(self)->Interval:
+        "What the planner places."
+        return Interval(self.label, self.start, self.stop, self.size)
+
 # %% ../nbs/07_schedule.ipynb #s070
 def _shared(flow, within):
     "Which tensor is written over which, when some steps run in chains (step -> Chain)."
@@ -514,9 +519,11 @@ def buffers(
     graph:Graph,     # the model
     choices:dict,    # op name -> Choice
     chains:tuple=(), # of Chain
+    apart:bool=False,# nothing is written over anything
 )->list:             # of Buffer: everything that lies in the arena
     "Tensors and scratch, with outputs over inputs and with the steps of each chain as one."
     f, sizes, scratch = (x if isinstance(x, Flow) else x[0].tolist() for x in columns(graph, choices))
+    if apart: f = replace(f, over=(None,)*len(f.over))
     within = {t: c for c in chains for t in range(c.first, c.last + 1)}
     ours = [op.output if op.output != graph.output else None for op in graph.ops]
     res = list(_tensor_buffers(f, sizes, [None, *ours], within))
@@ -550,7 +557,7 @@ def plan_arena(
 )->Arena:              # with a place for every tensor but the caller's, and for every scratch
     "Place every buffer."
     needs = buffers(graph, choices, chains)
-    plan = plan_memory([Interval(b.label, b.start, b.stop, b.size) for b in needs], capacity=capacity)
+    plan = plan_memory([b.interval for b in needs], capacity=capacity)
     tensors, scratch = ({n: plan.offsets[b.label] for b in needs if b.scratch == kind for n in b.holds}
                         for kind in (False, True))
     return Arena(plan, tuple(needs), tensors, scratch)
