@@ -59,25 +59,22 @@ def test_bands_change_no_byte(tmp_path, memory, sparsity):
 def test_every_row_of_a_chain_is_made_once_and_in_time():
     "What a band reads has been made and is still kept, for every chain and every number of rows at a time."
     g, n = random_model(BANDED, 1), 0
-    choices = sch.choose_kernels(g, BOARD)
-    for first, last in sch.runs(g, choices):
-        for a in range(first, last):
-            for b in range(a + 1, last + 1):
-                ops = g.ops[a:b + 1]
-                if all(op.kind == 'add' for op in ops): continue
-                h = sch.heights(ops)[1:]
-                for rows in range(1, h[-1] + 1):
-                    kept, made = sch.kept(g, sch.Chain(a, b, rows)), [0]*len(ops)
-                    for band in sch.schedule(ops, rows):
-                        for i, (start, end) in enumerate(band):
-                            assert start == made[i] <= end <= h[i]
-                            if i and end > start:
-                                k, s, p = sch.window(ops[i])
-                                low, high = max(0, start*s - p), min((end - 1)*s - p + k, h[i - 1])
-                                assert high <= made[i - 1] and low >= made[i - 1] - kept[ops[i - 1].output][0]
-                            made[i] = end
-                            n += 1
-                    assert made[-1] == h[-1]
+    flow, *_ = sch.columns(g, sch.choose_kernels(g, BOARD))
+    spans = [(a, b) for first, last in sch.pieces(flow) for a in range(first, last) for b in range(a + 1, last + 1)]
+    for steps in (flow.steps[a:b + 1] for a, b in spans):
+        h = sch.heights(steps)[1:]
+        for rows in range(1, h[-1] + 1):
+            kept, made = sch.rows_kept(steps, rows), [0]*len(steps)
+            for band in sch.bands(steps, rows):
+                for i, (start, end) in enumerate(band):
+                    assert start == made[i] <= end <= h[i]
+                    if i and end > start:
+                        k, s, p = steps[i].window
+                        low, high = max(0, start*s - p), min((end - 1)*s - p + k, h[i - 1])
+                        assert high <= made[i - 1] and low >= made[i - 1] - kept[i - 1]
+                    made[i] = end
+                    n += 1
+            assert made[-1] == h[-1]
     print(f'{n} steps')
     assert n > 1000
 
@@ -156,12 +153,13 @@ def test_plan_is_sound_and_written_down(tmp_path, graph):
     told = json.loads((fw.folder/'plan.json').read_text())
     assert told['arena_bytes'] == fw.arena_bytes >= fw.arena_lower_bound_bytes > 0
     assert {t['name']: t['offset'] for t in told['tensors']} == fw.plan.offsets
-    assert graph.input not in sch.offsets(fw.plan) and graph.output not in sch.offsets(fw.plan)
-    code, at = (fw.folder/'model.c').read_text(), sch.offsets(fw.plan)
+    code, at = (fw.folder/'model.c').read_text(), fw.arena.tensors
+    assert set(at) == set(graph.tensors) - {graph.input, graph.output}
     where = {name: f'@{offset}' for name, offset in at.items()} | {graph.input: 'input', graph.output: 'output'}
+    work = {name: f'@{offset}' for name, offset in fw.arena.scratch.items()}
     for op, row in zip(graph.ops, told['operators'], strict=True):
         comment = re.search(rf"/\* \d\d {re.escape(op.name)}: (.*) \*/\nstatic TFM_NOINLINE int {row['function']}\(", code)
-        places = [where[n] for n in (*op.inputs, op.output, f'{op.name}:scratch') if n in where]
+        places = [where[n] for n in (*op.inputs, op.output)] + [at for name, at in work.items() if name == op.name]
         assert comment and re.findall(r'@\d+|\binput\b|\boutput\b', comment[1]) == places, op.name
     assert 0 < fw.weights_bytes < fw.weights_bytes_dense
 

@@ -1,5 +1,5 @@
 "The graph as data: its checks, its file, its interpreter."
-import copy, io, itertools, json, os, pickle, tracemalloc, zipfile
+import copy, io, json, os, pickle, tracemalloc, zipfile
 from dataclasses import replace
 
 import numpy as np, pytest
@@ -7,7 +7,6 @@ import numpy as np, pytest
 from tinyformer import graph as gr, operators
 from tinyformer.lowering import random_model
 from tinyformer.errors import BadInput, CorruptModel, RunFolderError
-from tinyformer.memory_alloc import lower_bound, plan, validate
 from tinyformer.arch import Arch, Downsample, InvertedResidual, Transformer, layers
 
 
@@ -54,73 +53,6 @@ def test_predict_is_the_argmax_of_run():
     graph = small()
     x = np.random.default_rng(1).integers(0, 256, (7, 4, 4, 1), dtype=np.uint8)
     assert np.array_equal(gr.predict(graph, x), gr.run(graph, (x.astype(int) - 128).astype(np.int8)).argmax(1))
-
-def test_lifetimes_can_be_planned():
-    graph = gr.random_graph(3)
-    work = {op.name: 40 + i for i, op in enumerate(graph.ops) if 'weight' in op.params}
-    its = graph.intervals(work)
-    assert len(its) == len(graph.tensors) + len(work)
-    last = {n: t for t, op in enumerate(graph.ops) for n in op.inputs}
-    for it in its:
-        if it.name in graph.tensors and it.name != graph.output: assert it.stop == last[it.name] + 1
-    p = plan(its)
-    validate(p)
-    assert p.peak >= p.lower_bound > 0
-    names = {it.name for it in graph.intervals(io=False)}
-    assert names == set(graph.tensors) - {graph.input, graph.output}
-
-def dag(rng, n=6):
-    "A random graph of equal-valued shapes only in its sizes: linear layers and additions that read earlier tensors."
-    ops, sizes = [], {'input': 4}
-    for i in range(n):
-        x = list(sizes)[int(rng.integers(max(0, len(sizes) - 3), len(sizes)))]
-        same = [y for y in sizes if sizes[y] == sizes[x] and y != 'input']
-        if len(same) > 1 and rng.random() < .5:
-            a, b = rng.choice(same, 2)
-            ops.append(gr.Op('add', f't{i}', [str(a), str(b)], f't{i}', dict(n=sizes[x])))
-            sizes[f't{i}'] = sizes[x]
-        else:
-            sizes[f't{i}'] = int(rng.choice([8, 16, 64]))
-            ops.append(gr.Op('linear', f't{i}', [x], f't{i}', dict(pixels=1, cin=sizes[x], cout=sizes[f't{i}'])))
-    return gr.Graph({k: gr.Tensor(k, (v,), 1., 0) for k, v in sizes.items()}, ops, 'input', f't{n - 1}')
-
-def peak_of(graph, may, scratch): return lower_bound(graph.intervals(scratch, io=False, shared=graph.shares(may)))
-
-def test_the_lightest_order_is_the_best_of_all_orders():
-    rng, better, n = np.random.default_rng(0), 0, 0
-    for _ in range(60):
-        graph = dag(rng)
-        may = {op.name: (0, 1) for op in graph.ops if op.kind == 'add'}
-        scratch = {op.name: int(rng.choice([0, 24])) for op in graph.ops}
-        def valid(order): return all(all(x in ('input', *(graph.ops[j].output for j in order[:k])) for x in graph.ops[i].inputs) for k, i in enumerate(order))
-        orders = [o for o in itertools.permutations(range(len(graph.ops))) if valid(o)]
-        best = min(peak_of(replace(graph, ops=[graph.ops[i] for i in o]), may, scratch) for o in orders)
-        found = gr.lightest(graph, may, scratch)
-        assert sorted(op.name for op in found.ops) == sorted(op.name for op in graph.ops) and peak_of(found, may, scratch) == best
-        if best < peak_of(graph, may, scratch): better += 1
-        else: assert found is graph
-        assert gr.lightest(graph, may, scratch, sets=0) is graph
-        n += len(orders)
-    print(f'{better} of 60 graphs got lighter')
-    assert better > 5
-    done(n)
-
-def test_memory_is_shared_only_where_nobody_looks_any_more():
-    graph, n = gr.random_graph(3), 0
-    may = {op.name: tuple(range(len(op.inputs))) for op in graph.ops}
-    shared = graph.shares(may)
-    for out, old in shared.items():
-        at = next(i for i, op in enumerate(graph.ops) if op.output == out)
-        assert old in graph.ops[at].inputs and not any(old in op.inputs for op in graph.ops[at + 1:])
-        assert graph.tensors[out].nbytes == graph.tensors[old].nbytes and graph.input != old and graph.output != out
-        n += 1
-    assert len(set(shared.values())) == len(shared)
-    names = [x for it in graph.intervals(io=False, shared=shared) for x in it.name.split('=')]
-    assert sorted(names) == sorted(set(graph.tensors) - {graph.input, graph.output})
-    twice = gr.Graph({k: gr.Tensor(k, (4,), 1., 0) for k in 'xabc'}, [gr.Op('linear', 'a', ['x'], 'a', dict(pixels=1, cin=4, cout=4)),
-                     gr.Op('add', 'b', ['a', 'a'], 'b', dict(n=4)), gr.Op('linear', 'c', ['b'], 'c', dict(pixels=1, cin=4, cout=4))], 'x', 'c')
-    assert twice.shares({'b': (0,)}) == {} and twice.shares({'b': (0, 1)}) == {'b': 'a'}
-    done(n)
 
 ARCH = Arch((8, 8, 1), 10, (Downsample(8, 'conv_pool', 4, '1x2', .5), InvertedResidual(8, 3, 1, '1x4', .7), Transformer(12, 3, 20, 1, 16, True, '1x4', .9),
                             Downsample(16, 'ir', 2), Transformer(16, 2, 24, convs=False)), 20)

@@ -17,30 +17,31 @@ BOARD = target('stm32f746')
 def graph(): return random_graph(seed=3, shape=(8, 8, 3), width=8, heads=2)
 
 
-def moved(plan, **places): return replace(plan, offsets={**plan.offsets, **places})
+def moved(arena, places):
+    "The arena with some tensors at other offsets."
+    return replace(arena, tensors=arena.tensors | places)
 
 
-def broken(graph, folder, **places):
-    "The model with some tensors at other places."
+def broken(graph, folder, places):
+    "The model with some tensors at other offsets, whole tensors only."
     fw = cg.generate(graph, BOARD, folder/'right', port='host', memory='fast')
-    fw = replace(fw, folder=folder/'wrong', plan=moved(fw.plan, **places))
+    fw = replace(fw, folder=folder/'wrong', arena=moved(fw.arena, places))
     cg.write_folder(fw.folder, cg.text_files(fw, cg.constants(graph, fw.choices), cg.pick_example(graph)), cg.copied_files(fw))
     return fw
 
 
 def test_wrong_bytes_name_the_first_operator_that_differs(tmp_path, graph):
-    fw = cg.generate(graph, BOARD, tmp_path/'fw', port='host', memory='fast')
-    plan = fw.plan.offsets
-    expand, pool = graph.ops[2], graph.ops[1]
+    at = cg.generate(graph, BOARD, tmp_path/'fw', port='host', memory='fast').arena.tensors
+    pool, expand = graph.ops[1:3]
     assert expand.inputs == [pool.output]
-    bad = broken(graph, tmp_path, **{next(n for n in plan if expand.output in n.split('=')): next(plan[n] for n in plan if pool.output in n.split('='))})
+    bad = broken(graph, tmp_path, {expand.output: at[pool.output]})
     with pytest.raises(WrongBytes, match=rf'output bytes differ .* First wrong operator: {expand.name} \(pointwise, tfm_linear'): cg.check_bytes(bad)
 
 
 def test_a_crash_is_told_and_its_operator_named(tmp_path, graph):
-    name = next(n for n in cg.generate(graph, BOARD, tmp_path/'fw', port='host', memory='fast').plan.offsets if graph.ops[2].output in n.split('='))
-    with pytest.raises(WrongBytes, match=rf'crashed with signal \d+. First wrong operator: {graph.ops[2].name} .* crashed'):
-        cg.check_bytes(broken(graph, tmp_path, **{name: 2**31 - 2**12}))
+    op = graph.ops[2]
+    with pytest.raises(WrongBytes, match=rf'crashed with signal \d+. First wrong operator: {op.name} .* crashed'):
+        cg.check_bytes(broken(graph, tmp_path, {op.output: 2**31 - 2**12}))
 
 
 def test_a_status_is_told_and_its_operator_named(tmp_path, graph):
@@ -53,7 +54,7 @@ def test_a_status_is_told_and_its_operator_named(tmp_path, graph):
 
 def test_a_wrong_folder_is_not_written(tmp_path, graph, monkeypatch):
     right = sch.plan_arena
-    monkeypatch.setattr(cg, 'plan_arena', lambda *a: (p := right(*a)) and moved(p, **{n: 0 for n in p.offsets}))
+    monkeypatch.setattr(cg, 'plan_arena', lambda *a: (arena := right(*a)) and moved(arena, dict.fromkeys(arena.tensors, 0)))
     with pytest.raises(WrongBytes): cg.generate(graph, BOARD, tmp_path/'fw', check=True)
     assert not (tmp_path/'fw').exists()
     assert cg.generate(graph, BOARD, tmp_path/'fw').folder.is_dir()     # not asked, not checked
@@ -63,7 +64,7 @@ def test_compile_checks_unless_told_not_to(tmp_path, graph):
     "The command line, with a planner that puts everything at 0."
     save(graph, tmp_path/'m.tfm')
     wrong = ("import sys, dataclasses; from tinyformer import cli, codegen as cg; right = cg.plan_arena\n"
-             "cg.plan_arena = lambda *a: (p := right(*a)) and dataclasses.replace(p, offsets=dict.fromkeys(p.offsets, 0))\n"
+             "cg.plan_arena = lambda *a: (p := right(*a)) and dataclasses.replace(p, tensors=dict.fromkeys(p.tensors, 0))\n"
              "sys.exit(cli.main(sys.argv[1:]))")
     words = [sys.executable, '-c', wrong, 'compile', tmp_path/'m.tfm', '--out', tmp_path/'fw']
     done = subprocess.run(words, capture_output=True, text=True)

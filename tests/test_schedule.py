@@ -1,11 +1,12 @@
 """Bands, rings and strips: every window in a chain returns the reference's bytes, and nothing is overwritten that is still wanted."""
+import itertools
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from tinyformer import codegen as cg, operators as ops8, schedule as sch
-from tinyformer.graph import Graph, Op, Tensor, check, out_hw, run, run_op
+from tinyformer.graph import Graph, Op, Tensor, check, out_hw, random_graph, run, run_op
 from tinyformer.hardware import target
 from tinyformer.simulator import run_host
 
@@ -64,10 +65,8 @@ class Net:
 def forced(graph, chains, folder):
     "The model with these chains, whether they help or not."
     picked = sch.choose_kernels(graph, BOARD)
-    plan = sch.plan_arena(graph, picked, chains=chains)
-    blobs = cg.constants(graph, picked)
-    fw = cg.Firmware(folder, graph, BOARD, 'host', plan, picked, max(plan.peak, plan.align), plan.lower_bound, cg.constant_bytes(blobs),
-                     cg.dense_bytes(graph), chains)
+    arena, blobs = sch.plan_arena(graph, picked, chains=chains), cg.constants(graph, picked)
+    fw = cg.Firmware(folder, graph, BOARD, 'host', arena, picked, cg.constant_bytes(blobs), cg.dense_bytes(graph), chains)
     cg.write_folder(folder, cg.text_files(fw, blobs, cg.pick_example(graph)), cg.copied_files(fw))
     return fw
 
@@ -115,3 +114,96 @@ def test_tokens_that_are_not_rows_of_the_map_before(tmp_path, memory):
     fw = cg.generate(graph, BOARD, tmp_path/'fw', memory=memory)
     assert not any(c.first == 0 for c in fw.chains)
     compare(fw, graph)
+
+
+def test_two_additions_in_a_row(tmp_path):
+    "A chain may begin with operators that do not know what a row is, or hold nothing else."
+    net = Net((12, 6, 4))
+    a, x = net.linear('input', (12, 6, 40)), net.linear('input', (12, 6, 40))
+    y = net.add(net.add(net.linear(x, (12, 6, 40)), a), x)
+    graph = net.graph(net.total(net.linear(y, (12, 6, 4))))
+    for memory in sch.MEMORY: compare(cg.generate(graph, BOARD, tmp_path/memory, memory=memory), graph)
+    at = next(t for t, (p, q) in enumerate(zip(graph.ops, graph.ops[1:])) if p.kind == q.kind == 'add')
+    compare(forced(graph, (sch.Chain(at, at + 1, 5),), tmp_path/'adds'), graph)
+
+
+# ---- lifetimes, order, sharing
+
+def test_every_tensor_lives_from_its_maker_to_its_last_reader():
+    graph = random_graph(3)
+    picked = sch.choose_kernels(graph, BOARD)
+    last = {n: t for t, op in enumerate(graph.ops) for n in op.inputs}
+    apart = {b.holds[0]: b for b in sch.buffers(graph, picked, apart=True) if not b.scratch}
+    assert set(apart) == set(graph.tensors) - {graph.input, graph.output}
+    for t, op in enumerate(graph.ops[:-1]): assert (apart[op.output].start, apart[op.output].stop) == (t, last[op.output] + 1)
+
+
+def dag(rng, n=6):
+    "Steps and sizes of a random branching network: additions of equal tensors, and layers to any size."
+    steps, sizes = [], [0]
+    for t in range(n):
+        i = int(rng.integers(max(0, len(sizes) - 3), len(sizes)))
+        same = [k for k in range(1, len(sizes)) if sizes[k] == sizes[i]]
+        if len(same) > 1 and rng.random() < .5:
+            steps.append(sch.Step(tuple(int(k) for k in rng.choice(same, 2)), t + 1, in_place=(0, 1)))
+            sizes.append(sizes[i])
+        else:
+            steps.append(sch.Step((i,), t + 1))
+            sizes.append(int(rng.choice([8, 16, 64])))
+    sizes[-1] = 0
+    return tuple(steps), np.array(sizes), rng.choice([0, 24], n)
+
+
+def peak_in_order(steps, sizes, scratch, order):
+    flow = sch.flow([steps[t] for t in order], callers=(0, len(steps)))
+    return sch.live_bytes(flow, sizes[None], scratch[None, list(order)]).max()
+
+
+def test_the_best_order_is_the_best_of_all_orders():
+    rng, better, n = np.random.default_rng(0), 0, 0
+    for _ in range(60):
+        steps, sizes, scratch = dag(rng)
+        given = tuple(range(len(steps)))
+        def valid(order): return all(i == 0 or i - 1 in order[:k] for k, t in enumerate(order) for i in steps[t].reads)
+        peaks = {o: peak_in_order(steps, sizes, scratch, o) for o in itertools.permutations(given) if valid(o)}
+        flow = sch.flow(steps, callers=(0, len(steps)))
+        found = sch.best_order(flow, sizes, scratch)
+        assert peaks[found] == min(peaks.values())
+        if peaks[found] < peaks[given]: better += 1
+        else: assert found == given
+        assert sch.best_order(flow, sizes, scratch, sets=0) == given
+        n += len(peaks)
+    print(f'{n} orders, {better} of 60 networks got lighter')
+    assert better > 5
+
+
+def test_memory_is_shared_only_where_nobody_looks_any_more():
+    rng, n = np.random.default_rng(1), 0
+    for _ in range(100):
+        steps, sizes, _ = dag(rng, 9)
+        flow = sch.flow(steps, callers=(0, len(steps)))
+        taken = [over for over in flow.over if over is not None]
+        assert len(set(taken)) == len(taken) and 0 not in taken and flow.over[-1] is None
+        for t, over in enumerate(flow.over):
+            if over is None: continue
+            assert over in steps[t].reads and not any(over in s.reads for s in steps[t + 1:]) and sizes[over] == sizes[t + 1]
+            n += 1
+    print(f'{n} outputs over inputs')
+    assert n > 50
+
+
+def test_many_networks_at_once_are_each_planned_as_alone():
+    "Columns of sizes, with and without a piece taken apart, in every memory mode."
+    graph, rng, n = random_graph(2, (32, 32, 3), 16, 2, sparsity=.2), np.random.default_rng(0), 0
+    flow, sizes, scratch = sch.columns(graph, sch.choose_kernels(graph, BOARD))
+    sizes = sizes * rng.integers(1, 6, (12, 1)) * np.where(rng.random((12, sizes.shape[1])) < .2, 2, 1)
+    scratch = np.repeat(scratch, 12, 0) * rng.integers(0, 3, scratch.shape)
+    for memory in sch.MEMORY:
+        together = sch.peak(flow, sizes, scratch, memory)
+        pieces = [(sch.part(flow, a, b), a, b) for a, b in sch.pieces(flow)]
+        apart = [sch.peak(f, sizes[:, tensors], scratch[:, a:b + 1], memory) for (f, tensors), a, b in pieces]
+        assert np.array_equal(np.max(apart, 0), together)
+        for i in range(12):
+            assert sch.peak(flow, sizes[i:i + 1], scratch[i:i + 1], memory) == together[i]
+            n += 1
+    print(f'{n} networks')

@@ -5,7 +5,7 @@ import pytest
 from tinyformer import simulator as sim
 from tinyformer.codegen import generate
 from tinyformer.errors import BadInput, DoesNotFit, SimulationFailed
-from tinyformer.graph import random_graph, run
+from tinyformer.graph import Graph, Op, Tensor, random_graph, run
 from tinyformer.hardware import target
 from tinyformer.toolchain import compile_image, firmware_dir, sections
 
@@ -204,6 +204,16 @@ def test_callers_arena(firmware, graph):
     assert emu.read(o, 7) == run(graph, x).tobytes() and emu.read(*emu.symbols['tfm_arena']) == before
     assert emu.call('tfm_invoke_with', arena + 4, i, o) == 4
     assert [emu.call('tfm_invoke_with', *a) for a in ((0, i, o), (arena, 0, o), (arena, i, 0))] == [1, 1, 1]
+
+
+@BOTH
+def test_a_model_without_an_arena(tmp_path, cc):
+    "One operator without scratch: the linker drops the array that nobody touches."
+    g = Graph({'x': Tensor('x', (4, 6, 5), .1, 3), 'y': Tensor('y', (2, 3, 5), .1, 3)},
+              [Op('maxpool2x2', 'pool', ['x'], 'y', dict(h=4, w=6, c=5))], 'x', 'y', 'pool')
+    fw, x = generate(g, BOARD, tmp_path/'fw', check=True), images(g, 3)
+    res = sim.simulate(sim.build(fw, cc), fw, x, progress=False)
+    assert (res.outputs == run(g, x)).all() and res.arena_high_water == 0 and fw.arena_bytes == fw.plan.align and fw.plan.peak == 0
 
 
 def test_reset_initialises_variables(firmware):

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['KINDS', 'FAR', 'TAKEN', 'MAX_VALUES', 'MAX_BYTES', 'FORMAT', 'VERSION', 'MAX_HEAD', 'HEAD', 'OF_TENSOR', 'OF_OP',
            'Tensor', 'Op', 'Graph', 'input_sizes', 'op_sizes', 'op_macs', 'prunable', 'run_op', 'run', 'reads_pictures',
-           'encode', 'predict', 'acc_bound', 'check', 'random_graph', 'plot_graph', 'plot_step', 'lightest', 'save',
-           'load', 'equal']
+           'encode', 'predict', 'acc_bound', 'check', 'random_graph', 'plot_graph', 'plot_step', 'save', 'load',
+           'equal']
 
 # %% ../nbs/05_graph.ipynb #c002
 import importlib, io, json, math, re, zipfile
@@ -20,7 +20,6 @@ from fastcore.basics import patch
 from . import operators as ops8
 from .errors import BadInput, CorruptModel
 from .files import atomic_path
-from .memory_alloc import Interval, aligned
 from .operators import AT_ONCE, OPERATORS, STEPS, out_hw
 
 # %% ../nbs/05_graph.ipynb #c005
@@ -476,95 +475,6 @@ def plot_step(
     ax.title.set_fontsize(8)
     if len(codes) == 1: ax.set_yticks([0])
     return ax
-
-# %% ../nbs/05_graph.ipynb #c081
-@patch
-def intervals(self:Graph,
-    scratch:dict=None, # op name -> bytes of working memory
-    io:bool=True, # with the model's input and output; False where they belong to the caller
-    shared:dict=None, # tensor -> the tensor whose memory it takes over, see `shares`
-)->list: # of Interval: every tensor, and '<op>:scratch'; tensors that share memory are one, 'a=b'
-    "Lifetimes over steps 0..len(ops): from the op that writes a tensor to the last that reads it."
-    born, last, groups, res = {self.input: 0}, {self.output: len(self.ops)}, {}, []
-    for t, op in enumerate(self.ops):
-        born[op.output] = t
-        for name in [*op.inputs, op.output]: last[name] = max(last.get(name, 0), t + 1)
-    for n in born: # a tensor comes after the one whose memory it takes
-        groups[n] = groups.pop(shared[n]) + [n] if n in (shared or {}) else [n]
-    for g in groups.values():
-        if not io and g[0] in (self.input, self.output): continue
-        res.append(Interval('='.join(g), born[g[0]], last[g[-1]], self.tensors[g[0]].nbytes))
-    for t, op in enumerate(self.ops):
-        if b := (scratch or {}).get(op.name, 0):
-            res.append(Interval(f'{op.name}:scratch', t, t + 1, b))
-    return res
-
-# %% ../nbs/05_graph.ipynb #c084
-def _over(op, slots):
-    "Inputs that the output may be written over: read at positions in `slots` only."
-    read = {n: {i for i, m in enumerate(op.inputs) if m == n} for n in op.inputs}
-    return {n for n, at in read.items() if at <= set(slots)}
-
-@patch
-def shares(self:Graph,
-    may:dict, # op name -> positions of the inputs whose memory its output may take
-)->dict: # tensor -> the tensor whose memory it takes over
-    "Outputs that are written over an input which nobody reads afterwards."
-    last, res = {n: op.name for op in self.ops for n in op.inputs}, {}
-    for op in self.ops:
-        if op.output == self.output: continue
-        for n in sorted(_over(op, may.get(op.name, ())), key=op.inputs.index):
-            dies = last[n] == op.name and n not in (self.input, self.output)
-            same = self.tensors[n].nbytes == self.tensors[op.output].nbytes
-            if dies and same: res.setdefault(op.output, n)
-    return res
-
-# %% ../nbs/05_graph.ipynb #c088
-def _bits(graph):
-    "For each tensor the operator that makes it, and those that read it, as bits."
-    maker = {graph.input: 0} | {op.output: 1 << i for i, op in enumerate(graph.ops)}
-    readers = dict.fromkeys(graph.tensors, 0)
-    for i, op in enumerate(graph.ops):
-        for n in op.inputs: readers[n] |= 1 << i
-    return maker, readers
-
-def _step_bytes(graph, may, scratch):
-    "bytes(done, i): live memory while operator i runs after the set `done` of operators, as bits."
-    size, (maker, readers) = {n: aligned(t.nbytes) for n, t in graph.tensors.items()}, _bits(graph)
-    size |= {graph.input: 0, graph.output: 0}       # the caller's
-    def cost(done, i):
-        op = graph.ops[i]
-        live = [n for n in size if maker[n] & done == maker[n] and readers[n] & ~done]
-        after = done | 1 << i
-        dying = {n for n in _over(op, may.get(op.name, ())) if not readers[n] & ~after}
-        new = 0 if any(size[n] == size[op.output] for n in dying) else size[op.output]
-        return sum(size[n] for n in live) + new + aligned(scratch.get(op.name, 0))
-    return cost
-
-# %% ../nbs/05_graph.ipynb #c090
-def lightest(
-    graph:Graph, # any graph
-    may:dict=None, # op name -> positions of the inputs whose memory its output may take
-    scratch:dict=None, # op name -> bytes of working memory
-    sets:int=5000, # give up, and keep the order, when more sets than this are reachable at one step
-)->Graph: # the same operators in an order with the lowest peak; as they were if that is as good
-    "The best order for memory, from all sets of operators that can be done first."
-    cost, (maker, _) = _step_bytes(graph, may or {}, scratch or {}), _bits(graph)
-    needs = [sum({maker[n] for n in op.inputs}) for op in graph.ops]
-    # operators done -> (peak, order), the first of equal peaks in the order given
-    best = {0: (0, ())}
-    for _ in graph.ops:
-        after = {}
-        for done, (peak, order) in best.items():
-            for i, need in enumerate(needs):
-                if done >> i & 1 or need & ~done: continue
-                new = max(peak, cost(done, i)), (*order, i)
-                if new < after.get(done | 1 << i, (math.inf,)): after[done | 1 << i] = new
-        if len(after) > sets: return graph
-        best = after
-    peak, order = best[2**len(graph.ops) - 1]
-    given = max((cost((1 << i) - 1, i) for i in range(len(graph.ops))), default=0)
-    return replace(graph, ops=[graph.ops[i] for i in order]) if peak < given else graph
 
 # %% ../nbs/05_graph.ipynb #c094
 FORMAT, VERSION = 'tinyformer-graph', 2

@@ -261,15 +261,14 @@ def draw(
 
 def _forced(rng, fw):
     "Chains anywhere, of any height, no two of the same operator."
-    chains, at = [], 0
-    for first, last in sc.runs(fw.graph, fw.choices):
+    chains, at, flow = [], 0, sc.columns(fw.graph, fw.choices)[0]
+    for first, last in sc.pieces(flow):
         while max(at, first) < last and rng.random() < .8:
             a = int(rng.integers(max(at, first), last))
             b = int(rng.integers(a + 1, min(a + 7, last) + 1))
-            at = b + 1
-            ops = fw.graph.ops[a:b + 1]
-            if all(op.kind == 'add' for op in ops) or sc.heights(ops)[-1] < 2: continue
-            chains.append(sc.Chain(a, b, int(rng.integers(1, sc.heights(ops)[-1]))))
+            at, rows = b + 1, sc.heights(flow.steps[a:b + 1])
+            if rows is None or rows[-1] < 2: continue
+            chains.append(sc.Chain(a, b, int(rng.integers(1, rows[-1]))))
     return tuple(chains)
 
 
@@ -283,10 +282,10 @@ def generate(
     fw = cg.generate(net.graph, BOARD, folder, choices=net.choices, port=port, memory=memory, objective=net.objective)
     if net.memory != 'forced': return fw
     chains = _forced(net.rng, fw)
-    plan = sc.plan_arena(fw.graph, fw.choices, chains=chains)
-    fw = replace(fw, plan=plan, chains=chains, arena_bytes=max(plan.peak, plan.align), arena_lower_bound_bytes=plan.lower_bound)
-    (folder/'model.h').write_text(cg.model_h(fw.graph, plan), encoding='utf-8')
-    (folder/'model.c').write_text(cg.model_c(fw.graph, fw.choices, plan, cg.constants(fw.graph, fw.choices), chains), encoding='utf-8')
+    fw = replace(fw, arena=sc.plan_arena(fw.graph, fw.choices, chains=chains), chains=chains)
+    (folder/'model.h').write_text(cg.model_h(fw.graph, fw.arena), encoding='utf-8')
+    blobs = cg.constants(fw.graph, fw.choices)
+    (folder/'model.c').write_text(cg.model_c(fw.graph, fw.choices, fw.arena, blobs, chains), encoding='utf-8')
     return fw
 
 
@@ -316,28 +315,30 @@ def features(
     note('a tensor nobody reads', any(op.output not in readers and op.output != g.output for op in g.ops))
     note('the output is read again', g.output in readers)
     note('no arena', fw.plan.peak == 0)
-    note('in place', any('=' in i.name and 'scratch' not in i.name for i in fw.plan.intervals))
+    note('in place', any(len(b.holds) > 1 and not b.scratch for b in fw.arena.buffers))
     for chain in fw.chains: res |= _chain_features(fw, chain)
     return res | ({'two chains'} if len(fw.chains) > 1 else set())
 
 
 def _chain_features(fw, chain):
     "What occurs in one chain."
-    g, ops = fw.graph, fw.graph.ops[chain.first:chain.last + 1]
-    res, kept, h = {'chain', f'chain of {min(len(ops), 5)}'}, sc.kept(g, chain), sc.heights(ops)
+    g, ops, loop = fw.graph, fw.graph.ops[chain.first:chain.last + 1], cg.loop_of(fw.graph, fw.choices, chain)
+    res, inner = {'chain', f'chain of {min(len(ops), 5)}'}, {op.output for op in ops[:-1]}
     if g.input in ops[0].inputs: res.add('chain reads the input')
     if ops[-1].output == g.output: res.add('chain writes the output')
-    if h[-1] % chain.rows: res.add('last band is short')
+    if loop.heights[-1] % chain.rows: res.add('last band is short')
     if chain.rows > 1: res.add('several rows at a time')
-    for i, op in enumerate(ops):
-        k, s, p = sc.window(op)
-        first = 'first in a chain' if i == 0 else 'in a chain'
+    for i, op in enumerate(ops, chain.first):
+        k, s, p = loop.steps[i].window
+        first = 'first in a chain' if i == chain.first else 'in a chain'
         res.add(f'{op.kind} {first}')
-        if 'kh' in op.attrs: res.add(f"kernel {'under' if k < s else 'equal to' if k == s else 'over'} stride{' with padding' if p else ''}, {first}")
-        if op.kind == 'add' and any(n not in kept and n != g.input for n in op.inputs): res.add('addition of a tensor from outside a chain')
-    for name, (rows, _, ring) in kept.items():
-        whole = rows == h[[op.output for op in ops].index(name) + 1]
-        res.add('whole tensor in a chain' if whole else 'ring' if ring else 'strip')
+        if loop.steps[i].finds_rows:
+            how = 'under' if k < s else 'equal to' if k == s else 'over'
+            res.add(f"kernel {how} stride{' with padding' if p else ''}, {first}")
+        if op.kind == 'add' and set(op.inputs) - inner - {g.input}: res.add('addition of a tensor from outside a chain')
+    for i in range(chain.first, chain.last):
+        whole = loop.rows_kept(i) == loop.rows_out(i)
+        res.add('whole tensor in a chain' if whole else 'ring' if loop.fills_ring(i) else 'strip')
     return res
 
 

@@ -324,13 +324,13 @@ def arena_used(self:Emulator,
     x:np.ndarray, # int8: one image
     n:int,        # output bytes
 )->int:           # bytes
-    "Highest byte of the arena that one inference writes, plus one."
-    at, size = self.symbols['tfm_arena']
+    "Highest byte of the arena that one inference writes, plus one; 0 for a model that needs none."
+    at, size = self.symbols.get('tfm_arena', (0, 0))    # no operator asks for it: the compiler leaves it out
     top = 0
     for value in (0xA5, 0x5A):
-        self.write(at, bytes([value]) * size)
+        if size: self.write(at, bytes([value]) * size)
         self.invoke(x, n)
-        touched = np.flatnonzero(np.frombuffer(self.read(at, size), np.uint8) != value)
+        touched = np.flatnonzero(np.frombuffer(self.read(at, size), np.uint8) != value) if size else np.array([])
         top = max(top, int(touched[-1]) + 1 if touched.size else 0)
     return top
 
