@@ -1,11 +1,12 @@
-"""Random operators, run by every kernel of the catalogue, compared with NumPy byte for byte: on the host under sanitizers,
-on the emulated Cortex-M7, and under QEMU.
+"""Random operators, run by every kernel of the catalogue, compared with NumPy byte for byte: on the host under
+sanitizers, on the emulated Cortex-M7, and under QEMU.
 
     .venv/bin/python tests/sweep.py                                   every operator, 10,000 cases each
     .venv/bin/python tests/sweep.py --op linear --kernels rle_dsp --cases 1000000 --on host m7-gcc --processes 2
 
-A case is one call of one kernel: its weights, its constants, its inputs, exact scratch, nothing mapped (or a sanitizer's
-red zone) on either side of every array. Python draws operators and packs them; firmware/tests/run_cases.c runs them."""
+A case is one call of one kernel: its weights, its constants, its inputs, exact scratch, nothing mapped (or a
+sanitizer's red zone) on either side of every array. Python draws operators and packs them;
+firmware/tests/run_cases.c runs them."""
 import argparse, atexit, functools, os, re, shutil, struct, subprocess, sys, tempfile, time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
@@ -22,21 +23,24 @@ RUNNER = tk.FIRMWARE/'tests'/'run_cases.c'
 OPERATORS = {}      # what the C functions of some kinds are named after -> its kernels
 for _k in tk.CATALOGUE: OPERATORS.setdefault(operators.OPERATORS[_k.kinds[0]].call.name, []).append(_k)
 
-BY_ROWS = {k.name: tk.by_rows(k, bench.make_op(k.kinds[0])) for k in tk.CATALOGUE if k.rows}     # the forms that make some rows of the output
+# the forms that make some rows of the output
+BY_ROWS = {k.name: tk.by_rows(k, bench.make_op(k.kinds[0])) for k in tk.CATALOGUE if k.rows}
 TABLE = [*tk.CATALOGUE, *BY_ROWS.values()]
 NUMBER = {k.name: i for i, k in enumerate(TABLE)}
 
 
 # ---- random operators: pairwise different sizes, so that a swapped one cannot hide
 
-PIXELS, CHANNELS, OUTS = (1, 2, 7, 8, 9, 15, 16, 17, 23), (1, 2, 3, 4, 5, 6, 7, 8, 12, 13, 29, 36), (1, 2, 3, 5, 10, 11, 19)
+PIXELS, CHANNELS, OUTS = (1, 2, 7, 8, 9, 15, 16, 17, 23), (1, 2, 3, 4, 5, 6, 7, 8, 12, 13, 29, 36), \
+    (1, 2, 3, 5, 10, 11, 19)
 SPARSITIES = (0., 1., .3, .6, .8, .95)
 LONG = (508, 512, 520, 640, 1023)   # rows of more than 127 blocks
-GAPS = 0, 1, 3, 118, 119, 120, 121, 126, 127, 128, 239, 240, 241, 360     # blocks skipped, around what one header can say
+# blocks skipped, around what one header can say
+GAPS = 0, 1, 3, 118, 119, 120, 121, 126, 127, 128, 239, 240, 241, 360
 
 
 def draw_shape(rng, kind):
-    "Sizes around the tile and the word, zero points at the ends of the range, every sparsity. Few cases are large: small ones have the corners."
+    "Sizes around the tile and the word, every sparsity. Few cases are large: small ones have the corners."
     while True:
         shape = _draw_shape(rng, kind)
         attrs = operators.OPERATORS[kind].attrs
@@ -79,7 +83,7 @@ def far_apart(rng, w, block):
 
 
 def draw_op(rng, kind, block):
-    "A random operator; now and then with empty channels, long gaps, a pre-shift, no bias, or multipliers that saturate everything."
+    "A random operator; now and then with empty channels, long gaps, a pre-shift, no bias, multipliers at their ends."
     op = bench.make_op(kind, block=block, **draw_shape(rng, kind))
     p, a = op.params, op.attrs
     if 'cout' in a:
@@ -95,7 +99,7 @@ def draw_op(rng, kind, block):
 
 
 def draw(rng, kinds, images):
-    "(operator, inputs int8 [images, ...] each, the NumPy operator's answer). What leaves int32 is the compiler's to refuse, and is drawn again."
+    "(operator, inputs int8 [images, ...] each, NumPy's answer). What leaves int32 is drawn again: `check` refuses it."
     while True:
         op = draw_op(rng, str(rng.choice(kinds)), int(rng.choice([1, 2, 4])))
         xs = [np.stack(x) for x in zip(*(bench.random_inputs(op, rng) for _ in range(images)))]
@@ -104,7 +108,7 @@ def draw(rng, kinds, images):
 
 
 def band(rng, op, xs, want):
-    "The same operator for some rows of its output: its input a ring of as many rows as are needed, or more. The rest of the ring is noise."
+    "The same operator for some rows of its output: its input a ring of enough rows or more, noise in the rest of it."
     a = op.attrs
     oh, _ = operators.out_hw(a)
     first = int(rng.integers(oh))
@@ -130,12 +134,15 @@ def jobs(rng, kernels, kinds, images):
 # ---- cases as bytes, for run_cases.c
 
 INT, ARRAY, OPTIONAL, INPUT, OUTPUT, SCRATCH, SCRATCH_BYTES, NOTHING, STRUCT = range(9)
-SIZES = {**dict.fromkeys('pixels cin cout h w c n tokens dim heads rows kh kw stride block'.split(), 1), 'shift': 2, 'shift_qk': 2, 'shift_av': 2,
-         'pad': 3, 'bytes': 4, 'ring': 1, 'first': 3, 'end': 1}      # what run_cases.c knows of a number: which values it can not have
+# what run_cases.c knows of a number: which values it can not have
+_COUNTS = ('pixels', 'cin', 'cout', 'h', 'w', 'c', 'n', 'tokens', 'dim', 'heads', 'rows', 'kh', 'kw', 'stride', 'block',
+           'ring', 'end')
+SIZES = {**dict.fromkeys(_COUNTS, 1), **dict.fromkeys(('shift', 'shift_qk', 'shift_av'), 2),
+         'pad': 3, 'first': 3, 'bytes': 4}
 
 
 def _words(kernel, op, block):
-    "(tag, value, more, kind) of each argument of the kernel, a structure's fields behind it; an array stands for its offset."
+    "(tag, value, more, kind) of each argument, a structure's fields behind it; an array stands for its offset."
     def number(name, v):
         role = 0 if (op.kind == 'add' and name == 'shift') else SIZES.get(name, 0)
         return INT, *struct.unpack('<ii', struct.pack('<q', int(v))), role
@@ -150,7 +157,8 @@ def _words(kernel, op, block):
         elif what == 'int': yield number(name, value)
         else:
             yield STRUCT, 0, 0, 0
-            for field, type, v in value: yield array(field, v) if type == 'array' else number(field, op.attrs.get(field, v))
+            for field, type, v in value:
+                yield array(field, v) if type == 'array' else number(field, op.attrs.get(field, v))
 
 
 def calls(kernels, op):
@@ -179,13 +187,15 @@ def pack(op, xs, want, kernels, check):
             data.extend(raw)
         return offsets[raw]
     body = b''.join(struct.pack('<4i', NUMBER[k.name], alias, len(w), 0)
-                    + b''.join(struct.pack('<4i', t, place(v) if isinstance(v, np.ndarray) else v, m, r) for t, v, m, r in w)
+                    + b''.join(struct.pack('<4i', t, place(v) if isinstance(v, np.ndarray) else v, m,
+                                           r) for t, v, m, r in w)
                     for (k, _, alias), w in zip(todo, words))
     at = start + len(data)
     data.extend(np.concatenate([x.reshape(len(want), -1).view(np.int8) for x in (*xs, want)], 1).tobytes())
     data.extend(b'\0' * (-len(data) % 8))
     sizes = [x[0].size for x in xs] + [0] * (4 - len(xs))
-    return struct.pack('<16i', start + len(data), len(want), len(xs), want[0].size, *sizes, at, len(todo), int(check), 0, 0, 0, 0, 0) + body + bytes(data)
+    return struct.pack('<16i', start + len(data), len(want), len(xs), want[0].size, *sizes, at, len(todo), int(check),
+                       0, 0, 0, 0, 0) + body + bytes(data)
 
 
 # ---- the table of kernels, written from the catalogue
@@ -230,7 +240,8 @@ def _c_function(head, lines):
     "A C function that does what `lines` says for the kernel whose number it is given."
     cases = []
     for i, k in enumerate(TABLE): cases += [f'    case {i}: {{', *(f'        {line}' for line in lines(k)), '    }']
-    return '\n'.join([f'{head} {{', '    (void)a;', '    switch (kernel) {', *cases, '    default: return -1;', '    }', '}'])
+    return '\n'.join([f'{head} {{', '    (void)a;', '    switch (kernel) {', *cases, '    default: return -1;', '    }',
+                      '}'])
 
 
 def table():
@@ -251,28 +262,33 @@ def table_folder():
 
 # ---- where cases run
 
-SANITIZE = dict(gcc=('-fsanitize=undefined', '-fno-sanitize-recover=all', '-fsanitize=address', '-g'), zig=('-fsanitize=undefined', '-fsanitize-trap=all'))
+SANITIZE = dict(gcc=('-fsanitize=undefined', '-fno-sanitize-recover=all', '-fsanitize=address', '-g'),
+                zig=('-fsanitize=undefined', '-fsanitize-trap=all'))
 ROOMS, ROOM_BYTES, ROOM_AT, ROOM_STEP = 16, 256 << 10, 0x70000000, 0x45000
 _HEAD = 'failures chunk call image kernel at got want statuses unused'.split()
 
 
 def program(cc):
     "run_cases as a program of this machine, instrumented."
-    return compile_host([*tk.sources(), RUNNER], include=[tk.FIRMWARE/'include', table_folder()], flags=(*SANITIZE[cc], *WARNINGS), shared=False, cc=cc)
+    return compile_host([*tk.sources(), RUNNER], include=[tk.FIRMWARE/'include', table_folder()],
+                        flags=(*SANITIZE[cc], *WARNINGS), shared=False, cc=cc)
 
 
 def image(cc):
     "run_cases with all kernels for a Cortex-M7."
     port = tk.FIRMWARE/'ports'/'cortex_m'
-    return compile_image([*tk.sources(), RUNNER, port/'memory.c'], port/'bare.ld', include=[tk.FIRMWARE/'include', table_folder()],
+    return compile_image([*tk.sources(), RUNNER, port/'memory.c'], port/'bare.ld',
+                         include=[tk.FIRMWARE/'include', table_folder()],
                          flags=(*WARNINGS, '-DROOMS_ARE_GIVEN'), cc=cc)
 
 
 def board():
-    "run_cases as a program for QEMU's board with a Cortex-M7, which has rules of alignment that the other emulator lacks."
+    "run_cases for QEMU's board with a Cortex-M7, which has rules of alignment that the other emulator lacks."
     ports = tk.FIRMWARE/'ports'
-    return compile_image([*tk.sources(), RUNNER, ports/'cortex_m'/'memory.c', ports/'cortex_m'/'startup.c'], ports/'mps2_an500'/'link.ld',
-                         include=[tk.FIRMWARE/'include', table_folder()], flags=(*WARNINGS, '-DROOMS_ARE_GIVEN', '-DON_BOARD'), cc='gcc')
+    return compile_image([*tk.sources(), RUNNER, ports/'cortex_m'/'memory.c', ports/'cortex_m'/'startup.c'],
+                         ports/'mps2_an500'/'link.ld',
+                         include=[tk.FIRMWARE/'include', table_folder()],
+                         flags=(*WARNINGS, '-DROOMS_ARE_GIVEN', '-DON_BOARD'), cc='gcc')
 
 
 def _results(numbers, why):
@@ -283,7 +299,8 @@ def _results(numbers, why):
 def run_host(cc, blob, folder):
     "Results of the sanitized program."
     (folder/'blob').write_bytes(blob)
-    r = subprocess.run([program(cc), folder/'blob'], capture_output=True, text=True, env={**os.environ, 'ASAN_OPTIONS': 'detect_leaks=1'})
+    r = subprocess.run([program(cc), folder/'blob'], capture_output=True, text=True,
+                       env={**os.environ, 'ASAN_OPTIONS': 'detect_leaks=1'})
     return _said(r.stdout, r.returncode, r.stderr)
 
 
@@ -301,7 +318,8 @@ def core(cc):
     "An emulated core with rooms: pages with nothing on either side."
     em = Emulator(image(cc))
     for i in range(ROOMS): em.uc.mem_map(ROOM_AT + i*ROOM_STEP, ROOM_BYTES)
-    for name, value in (('room_start', ROOM_AT), ('room_step', ROOM_STEP), ('room_bytes', ROOM_BYTES)): em.write(em.address(name), struct.pack('<I', value))
+    for name, value in (('room_start', ROOM_AT), ('room_step', ROOM_STEP), ('room_bytes', ROOM_BYTES)):
+        em.write(em.address(name), struct.pack('<I', value))
     return em
 
 
@@ -324,15 +342,18 @@ def run_device(cc, blob, folder=None):
 def run_qemu(blob, folder, timeout=60):
     "Results of the program under QEMU."
     (folder/'blob').write_bytes(struct.pack('<ii', len(blob), 0) + blob)
-    command = [str(find_qemu()), '-M', 'mps2-an500', '-nographic', '-semihosting-config', 'enable=on,target=native', '-kernel', str(board()),
+    command = [str(find_qemu()), '-M', 'mps2-an500', '-nographic', '-semihosting-config', 'enable=on,target=native',
+               '-kernel', str(board()),
                '-device', f"loader,file={folder/'blob'},addr=0x60000000,force-raw=on"]
     try: r = subprocess.run(command, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
-    except subprocess.TimeoutExpired as e: raise SimulationFailed(f'QEMU did not finish within {timeout} s: {e.stdout!r:.300}') from None
+    except subprocess.TimeoutExpired as e:
+        raise SimulationFailed(f'QEMU did not finish within {timeout} s: {e.stdout!r:.300}') from None
     return _said(r.stdout + r.stderr, r.returncode, r.stderr)
 
 
 PLACES = {'host': functools.partial(run_host, 'gcc'), 'host-zig': functools.partial(run_host, 'zig'),
-          'm7-gcc': functools.partial(run_device, 'gcc'), 'm7-zig': functools.partial(run_device, 'zig'), 'qemu': run_qemu}
+          'm7-gcc': functools.partial(run_device, 'gcc'), 'm7-zig': functools.partial(run_device, 'zig'),
+          'qemu': run_qemu}
 USUAL = 'host', 'host-zig', 'm7-gcc', 'm7-zig'
 
 
@@ -342,20 +363,28 @@ def describe(res, todo):
     "The first failure in words."
     op, _, _, kernels = todo[res['chunk']]
     k, block, alias = list(calls(kernels, op))[res['call']]
-    place = f"byte {res['at']}: {res['got']} instead of {res['want']}" if res['why'] in ('byte differs', 'changed an input') else \
-            f"argument {res['at']}: status {res['got']} instead of {res['want']}"
-    return f"{k.name}, block {block}{f', output on input {alias}' if alias >= 0 else ''}, image {res['image']}: {res['why']} ({place}); {op.kind} {op.attrs}"
+    of_bytes = res['why'] in ('byte differs', 'changed an input')
+    what, kind = ('byte', '') if of_bytes else ('argument', 'status ')
+    place = f"{what} {res['at']}: {kind}{res['got']} instead of {res['want']}"
+    over = f', output on input {alias}' if alias >= 0 else ''
+    return f"{k.name}, block {block}{over}, image {res['image']}: {res['why']} ({place}); {op.kind} {op.attrs}"
+
+
+def _build(place):
+    "Compile what a place needs."
+    if place == 'qemu': return board()
+    return (program if place.startswith('host') else image)('zig' if place.endswith('zig') else 'gcc')
 
 
 def prepare(places):
     "Compile what the places need, once, two at a time."
     table_folder()
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda p: board() if p == 'qemu' else (program if p.startswith('host') else image)('zig' if p.endswith('zig') else 'gcc'), places))
+        list(pool.map(_build, places))
 
 
 def sweep(name, cases=10_000, images=4, places=USUAL, seed=0, kernels=None, ops_per_blob=125, progress=None):
-    "Run at least `cases` cases of one operator in every place. (operators drawn, place -> dict(cases: by kernel, compared, statuses, seconds)); raises at a difference."
+    "Run at least `cases` cases of an operator in every place: (operators drawn, place -> what was done)."
     kernels = OPERATORS[name] if kernels is None else kernels
     kinds = sorted({kind for k in kernels for kind in k.kinds})
     rng = np.random.default_rng([seed, *name.encode()])
@@ -372,7 +401,10 @@ def sweep(name, cases=10_000, images=4, places=USUAL, seed=0, kernels=None, ops_
                 res = PLACES[p](blob, Path(folder))
                 if res['failures']: raise AssertionError(f"{p}, seed {seed}: {describe(res, todo)}")
                 d = done[p]
-                d['cases'] += res['cases']; d['compared'] += sum(res['compared']); d['statuses'] += res['statuses']; d['seconds'] += time.time() - t
+                d['cases'] += res['cases']
+                d['compared'] += sum(res['compared'])
+                d['statuses'] += res['statuses']
+                d['seconds'] += time.time() - t
             drawn += n
             if progress: progress(f"{name}: {drawn} operators, {done[places[0]]['cases'].sum()} cases")
     return drawn, done
@@ -396,7 +428,8 @@ def main(argv=None):
     jobs, n = [], max(1, args.processes)
     for name in args.op:
         names = [k.name for k in OPERATORS[name] if args.kernels in k.name]
-        jobs += [(name, -(-args.cases // n), args.images, tuple(args.on), args.seed + 1000*i, names) for i in range(n) if names]
+        jobs += [(name, -(-args.cases // n), args.images, tuple(args.on), args.seed + 1000*i,
+                  names) for i in range(n) if names]
     started, total = time.time(), {}
     with ProcessPoolExecutor(n) as pool:
         for job, result in zip(jobs, pool.map(_job, *zip(*jobs))):
@@ -407,7 +440,8 @@ def main(argv=None):
                 for k, c in zip(TABLE, d['cases']):
                     if c: key[1][k.name] = key[1].get(k.name, 0) + int(c)
     for (name, p), (drawn, by, size, statuses, seconds) in total.items():
-        print(f'{name} on {p}: {drawn} operators, {sum(by.values())} cases, {size} bytes compared, 0 different; {statuses} refusals; {seconds:.1f} s')
+        print(f'{name} on {p}: {drawn} operators, {sum(by.values())} cases, {size} bytes compared, 0 different; '
+              f'{statuses} refusals; {seconds:.1f} s')
         for k, c in by.items(): print(f'    {k}: {c}')
     print(f'{sum(sum(t[1].values()) for t in total.values())} cases in {time.time() - started:.0f} s')
 

@@ -10,7 +10,8 @@ ARCH = Arch((8, 8, 3), 4, (Downsample(8, 'conv_pool'), Transformer(8, 2, 16, con
 
 
 def fake(op, sparsity, instructions, **shape):
-    return dict.fromkeys(bench.KEYS) | dict(op=op, sparsity=sparsity, instructions=instructions, est_cycles=instructions, **shape)
+    return dict.fromkeys(bench.KEYS) | dict(op=op, sparsity=sparsity, instructions=instructions,
+                                            est_cycles=instructions, **shape)
 
 
 def test_every_anchor_is_in_the_suite():
@@ -30,7 +31,8 @@ def test_the_anchors_file_is_whole():
 
 
 def test_ratios_and_means():
-    rows = [fake('linear', .8, 1632346 / 8, tokens=64, cin=64, cout=192), fake('linear', .8, 544282 / 2, tokens=64, cin=64, cout=64),
+    rows = [fake('linear', .8, 1632346 / 8, tokens=64, cin=64, cout=192),
+            fake('linear', .8, 544282 / 2, tokens=64, cin=64, cout=64),
             fake('linear', .8, 1, tokens=64, cin=64, cout=63)]
     assert peers.ratio(rows[0], 'instructions') == pytest.approx(8) and peers.ratio(rows[2]) is None
     mean, least, n = peers.means(rows, ('linear',), 'instructions')[.8]
@@ -45,7 +47,8 @@ def test_ratios_and_means():
 def test_a_suite_has_a_row_for_each_layer(monkeypatch):
     monkeypatch.setattr(bench, 'suite', lambda s: [('linear', dict(tokens=8, cin=8, cout=4, sparsity=v)) for v in s])
     rows = bench.measure_suite((0., .5))
-    assert [r['sparsity'] for r in rows] == [0., .5] and all(tuple(r) == bench.KEYS and r['flags'] == '-O3' for r in rows)
+    assert [r['sparsity'] for r in rows] == [0., .5]
+    assert all(tuple(r) == bench.KEYS and r['flags'] == '-O3' for r in rows)
 
 
 @pytest.mark.parametrize('op', bench.OPS)
@@ -60,7 +63,7 @@ def test_network(tmp_path, capsys):
     path = ARCH.save(tmp_path/'small.json')
     assert cli.main(['bench', '--network', str(path), '--sparsity', '.5', '--json', '-']) == 0
     whole, *ops = json.loads(capsys.readouterr().out)
-    assert whole['op'] == 'network' and whole['network'] == 'small' and whole['sparsity'] == .5 and whole['scratch_bytes'] is None
+    assert [whole[k] for k in ('op', 'network', 'sparsity', 'scratch_bytes')] == ['network', 'small', .5, None]
     assert set(bench.KEYS) <= set(whole) and whole['arena_bytes'] >= whole['arena_lower_bound_bytes'] > 0
     assert whole['bytes_different'] == 0 and whole['bytes_compared'] >= 4 * 4
     assert sum(r['instructions'] for r in ops) + whole['rest_instructions'] == whole['instructions']
@@ -77,7 +80,8 @@ def test_network_table(tmp_path, capsys):
 
 @pytest.mark.needs('gcc', 'llvm-mca')
 def test_record(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(bench, 'suite', lambda s: [('linear', dict(tokens=64, cin=64, cout=64, sparsity=v)) for v in (0., .8)])
+    monkeypatch.setattr(bench, 'suite',
+                        lambda s: [('linear', dict(tokens=64, cin=64, cout=64, sparsity=v)) for v in (0., .8)])
     path = ARCH.save(tmp_path/'small.json')
     monkeypatch.setattr(bench.record, '__defaults__', (None, ((str(path), None),), peers.SPARSITIES))
     assert cli.main(['bench', '--record', str(tmp_path/'deep'/'r.json')]) == 0
@@ -88,9 +92,12 @@ def test_record(monkeypatch, tmp_path, capsys):
     assert '80%' in capsys.readouterr().out
 
 
-@pytest.mark.parametrize('words,said', [(['--network', 'Q'], 'R or P'), (['--network', 'R', '--sparsity', '.5', '.8'], 'one sparsity'),
-                                        (['--network', 'R', '--kernel', 'tfm_linear_s8_ref'], 'one layer'), (['--sparsity', '1.5'], '1.5'),
-                                        (['--kernel', 'tfm_nothing'], 'tfm_nothing'), (['--op', 'add', '--block', '1x4'], 'add')])
+@pytest.mark.parametrize('words,said', [(['--network', 'Q'], 'R or P'),
+                                        (['--network', 'R', '--sparsity', '.5', '.8'], 'one sparsity'),
+                                        (['--network', 'R', '--kernel', 'tfm_linear_s8_ref'], 'one layer'),
+                                        (['--sparsity', '1.5'], '1.5'),
+                                        (['--kernel', 'tfm_nothing'], 'tfm_nothing'),
+                                        (['--op', 'add', '--block', '1x4'], 'add')])
 def test_mistakes(words, said, capsys):
     assert cli.main(['bench', *words]) == 1
     assert said in capsys.readouterr().err

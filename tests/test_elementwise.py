@@ -1,4 +1,5 @@
-"""Depthwise, addition, max pool and LayerNorm where the general sweep does not look: in place, bands of rows, unaligned tensors, long rows."""
+"""Depthwise, addition, max pool and LayerNorm where the general sweep does not look: in place, bands of rows, unaligned
+tensors, long rows."""
 import ctypes
 
 import numpy as np
@@ -51,7 +52,8 @@ def test_depthwise_in_bands_over_a_ring():
     rng, n = np.random.default_rng(1), 0
     kernel = tk.kernel('tfm_depthwise_s8_dsp')
     for _ in range(100):
-        h, w, c, stride, pad = int(rng.integers(3, 24)), int(rng.integers(3, 9)), int(rng.integers(1, 10)), int(rng.integers(1, 3)), int(rng.integers(0, 2))
+        ranges = (3, 24), (3, 9), (1, 10), (1, 3), (0, 2)
+        h, w, c, stride, pad = (int(rng.integers(low, high)) for low, high in ranges)
         op, x, want = depthwise(rng, h, w, c, stride, pad)
         oh, ow, step = (h + 2*pad - 3) // stride + 1, (w + 2*pad - 3) // stride + 1, int(rng.integers(1, 12))
         ring = min(h, (step - 1) * stride + 3)
@@ -61,7 +63,8 @@ def test_depthwise_in_bands_over_a_ring():
         for y0 in range(0, oh, step):
             y1 = min(oh, y0 + step)
             for y in range(max(0, y0*stride - pad), min(h, (y1 - 1)*stride - pad + 3)): held[y % ring] = rows[y]
-            tk.host().tfm_depthwise3x3_rows(address(out, y0 * ow * c), address(held), ctypes.c_int32(ring), weight, dims, quant,
+            tk.host().tfm_depthwise3x3_rows(address(out, y0 * ow * c), address(held), ctypes.c_int32(ring), weight,
+                                            dims, quant,
                                             ctypes.c_int32(y0), ctypes.c_int32(y1), address(scratch, tk.GUARD))
         assert np.array_equal(out, want) and tk.guards_hold(scratch), (op.attrs, step)
         n += 1
@@ -72,13 +75,15 @@ def test_maxpool_in_place():
     rng = np.random.default_rng(2)
     for k in (k for k in tk.CATALOGUE if k.kinds[0] == 'maxpool2x2'):
         for _ in range(60):
-            op = bench.make_op('maxpool2x2', h=2*int(rng.integers(1, 5)), w=2*int(rng.integers(1, 5)), cin=int(rng.integers(1, 12)))
+            op = bench.make_op('maxpool2x2', h=2*int(rng.integers(1, 5)), w=2*int(rng.integers(1, 5)),
+                               cin=int(rng.integers(1, 12)))
             x = bench.random_inputs(op, rng)[0]
             want = bench.expected(op, [x])
             assert host_call(k, op, x, x) == 0 and np.array_equal(x[:want.size], want), (k.name, op.attrs)
 
 
-@pytest.mark.parametrize('kind,shape', [('depthwise3x3', dict(h=5, w=6, cin=7)), ('maxpool2x2', dict(h=4, w=6, cin=7)), ('layernorm', dict(tokens=3, cin=9))])
+@pytest.mark.parametrize('kind,shape', [('depthwise3x3', dict(h=5, w=6, cin=7)), ('maxpool2x2', dict(h=4, w=6, cin=7)),
+                                        ('layernorm', dict(tokens=3, cin=9))])
 def test_tensors_at_any_address(kind, shape):
     rng = np.random.default_rng(3)
     for k in (k for k in tk.CATALOGUE if k.kinds[0] == kind):
@@ -90,7 +95,8 @@ def test_tensors_at_any_address(kind, shape):
                 inside, out = np.zeros(x.size + 8, np.int8), np.zeros(want.size + 8, np.int8)
                 inside[i:i + x.size] = x
                 assert host_call(k, op, inside, out, i, o) == 0
-                assert np.array_equal(out[o:o + want.size], want) and not out[:o].any() and not out[o + want.size:].any()
+                assert np.array_equal(out[o:o + want.size], want)
+                assert not out[:o].any() and not out[o + want.size:].any()
 
 
 def run(cc, kernel, op, *xs):
@@ -115,7 +121,8 @@ def test_add_shifts(cc):
         for n in (1, 7, 8, 9, 31):
             op = bench.make_op('add', tokens=1, cin=n)
             bound = min(32767, 2 << shift)
-            op.attrs.update(mult_a=int(rng.integers(-bound, bound + 1)), mult_b=int(rng.integers(-bound, bound + 1)), shift=shift,
+            op.attrs.update(mult_a=int(rng.integers(-bound, bound + 1)), mult_b=int(rng.integers(-bound, bound + 1)),
+                            shift=shift,
                             bias=int(rng.integers(-100, 100)) << shift)
             xs = bench.random_inputs(op, rng)
             assert np.array_equal(run(cc, kernel, op, *xs), bench.expected(op, xs)), op.attrs

@@ -12,8 +12,10 @@ from tinyformer.errors import CorruptModel
 from tinyformer.rle_encoding import decode, encode, to_blocks
 from tinyformer.toolchain import WARNINGS, compile_host
 
-EDGES = [0, 1, -1, 2, 3, 7, 8, 20, 21, 31, 32, 64, 65, 127, 128, -128, -129, 225, 255, 1024, 1025, 32767, 32768, 65535, 2**31 - 1, 2**31, -2**31, 2**62, 2**63, 10**30]
-ODD = [None, True, False, 1.5, float('nan'), float('inf'), '', 'x', 'input', [], {}, [1], ['input'], 'a' * 200, '../x', 'é\n']
+EDGES = [0, 1, -1, 2, 3, 7, 8, 20, 21, 31, 32, 64, 65, 127, 128, -128, -129, 225, 255, 1024, 1025, 32767, 32768, 65535,
+         2**31 - 1, 2**31, -2**31, 2**62, 2**63, 10**30]
+ODD = [None, True, False, 1.5, float('nan'), float('inf'), '', 'x', 'input', [], {}, [1], ['input'], 'a' * 200, '../x',
+       'é\n']
 values = st.one_of(st.sampled_from(EDGES), st.sampled_from(ODD), st.integers(-200, 200))
 quick = settings(max_examples=250, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
@@ -29,7 +31,8 @@ def model(seed):
 def places(node, at=()):
     "Every path into a JSON tree."
     yield at
-    for k, v in (node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()): yield from places(v, (*at, k))
+    for k, v in (node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()):
+        yield from places(v, (*at, k))
 
 
 def damage_head(data, head):
@@ -39,7 +42,9 @@ def damage_head(data, head):
     node = functools.reduce(lambda n, k: n[k], way, head)
     how = data.draw(st.sampled_from('set near drop copy'.split()))
     if how == 'drop': del node[last]
-    elif how == 'copy': node[last] = copy.deepcopy(functools.reduce(lambda n, k: n[k], data.draw(st.sampled_from(list(places(head)))), head))
+    elif how == 'copy':
+        other = data.draw(st.sampled_from(list(places(head))))
+        node[last] = copy.deepcopy(functools.reduce(lambda n, k: n[k], other, head))
     elif how == 'near' and type(node[last]) is int: node[last] += data.draw(st.sampled_from([-4, -2, -1, 1, 2, 4, 256]))
     else: node[last] = data.draw(values)
 
@@ -53,10 +58,14 @@ def damage_array(data, arrays):
         del arrays[name]
         return
     if how == 'more': name = name + 'x'
-    if how == 'value' and whole and a.size: a.reshape(-1)[data.draw(st.integers(0, a.size - 1))] = np.clip(data.draw(st.sampled_from(EDGES[:-4])), whole.min, whole.max)
+    if how == 'value' and whole and a.size:
+        at, value = data.draw(st.integers(0, a.size - 1)), data.draw(st.sampled_from(EDGES[:-4]))
+        a.reshape(-1)[at] = np.clip(value, whole.min, whole.max)
     if how == 'all' and whole: a[...] = data.draw(st.sampled_from([whole.min, whole.max, 0, 1]))
-    if how == 'shape': a = data.draw(st.sampled_from([a.reshape(-1), a[None], a[:0], a[..., :-1], a.T, np.concatenate([a, a])]))
-    if how == 'type': a = a.astype(data.draw(st.sampled_from(['i1', 'i2', 'i4', 'i8', 'u1', 'f8', '?', '>i4', 'c8', 'U3'])))
+    if how == 'shape':
+        a = data.draw(st.sampled_from([a.reshape(-1), a[None], a[:0], a[..., :-1], a.T, np.concatenate([a, a])]))
+    if how == 'type':
+        a = a.astype(data.draw(st.sampled_from(['i1', 'i2', 'i4', 'i8', 'u1', 'f8', '?', '>i4', 'c8', 'U3'])))
     arrays[name] = a
 
 
@@ -75,7 +84,8 @@ def load_or_refuse(path):
     except CorruptModel as e:
         assert path.name in str(e) and len(str(e)) < 1000
         return None
-    if sum(np.prod(t.shape, dtype=float) for t in g.tensors.values()) > 1e6: return g        # sound, but not to be run here
+    # sound, but not to be run here
+    if sum(np.prod(t.shape, dtype=float) for t in g.tensors.values()) > 1e6: return g
     x = np.random.default_rng(0).integers(-128, 128, (1, *g.tensors[g.input].shape), dtype=np.int8)
     live = gr.run(g, x, keep=True)
     for op in g.ops:
@@ -125,8 +135,10 @@ def test_an_undamaged_model_is_accepted():
 @st.composite
 def damaged_streams(draw):
     "A stream, and what it is said to hold; sometimes it does."
-    rows, taps, cin, b = draw(st.integers(1, 9)), draw(st.sampled_from([1, 1, 4, 9])), draw(st.sampled_from([1, 3, 4, 9, 130, 520])), draw(st.sampled_from([1, 2, 4]))
-    w = bench.random_weights(np.random.default_rng(draw(st.integers(0, 99))), rows, taps, cin, draw(st.sampled_from([0, .5, .9, .99, 1])), b)
+    rows, taps, b = draw(st.integers(1, 9)), draw(st.sampled_from([1, 1, 4, 9])), draw(st.sampled_from([1, 2, 4]))
+    cin = draw(st.sampled_from([1, 3, 4, 9, 130, 520]))
+    w = bench.random_weights(np.random.default_rng(draw(st.integers(0, 99))), rows, taps, cin,
+                             draw(st.sampled_from([0, .5, .9, .99, 1])), b)
     s = bytearray(encode(w, b))
     for _ in range(draw(st.integers(0, 3))):
         at = draw(st.integers(0, len(s)))
@@ -142,7 +154,7 @@ def damaged_streams(draw):
 @settings(quick, max_examples=1000)
 @given(damaged_streams())
 def test_a_damaged_stream_is_refused_or_means_what_it_says(case):
-    "Either refused, by Python and C alike but for what C leaves to Python, or the stream of the weights that come back."
+    "Refused, by Python and C alike but for what C leaves to Python, or the stream of the weights that come back."
     s, rows, cin, taps, b = case
     buf = np.frombuffer(s or b'\0', np.uint8)
     rle = tk._TYPES['tfm_rle'](buf.ctypes.data, len(s), b)
@@ -168,7 +180,8 @@ def test_the_fuzz_target_on_damaged_streams(tmp_path):
         records.append((bytes([first, cin - 1, rows - 1, *sizes]) + bytes(s))[:4096])
     (tmp_path/'records').write_bytes(b''.join(struct.pack('<i', len(r)) + r for r in records))
     sources = sorted({tk.FIRMWARE/s for k in tk.CATALOGUE if k.format == 'rle' for s in k.sources})
-    program = compile_host([*sources, tk.FIRMWARE/'tests'/'fuzz_rle.c'], include=[tk.FIRMWARE/'include'], flags=(*sweep.SANITIZE['gcc'], *WARNINGS, '-DFROM_FILE'),
+    program = compile_host([*sources, tk.FIRMWARE/'tests'/'fuzz_rle.c'], include=[tk.FIRMWARE/'include'],
+                           flags=(*sweep.SANITIZE['gcc'], *WARNINGS, '-DFROM_FILE'),
                            shared=False, cc='gcc')
     r = subprocess.run([program, tmp_path/'records'], capture_output=True, text=True)
     print(r.stdout)

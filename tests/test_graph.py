@@ -14,13 +14,15 @@ def small(seed=0): return gr.random_graph(seed, (4, 4, 1), 4, 2, 3)
 
 def same(a, b):
     "Whether two graphs are equal in everything but the order of nothing."
-    return gr._pack(a) == gr._pack(b) and all(np.array_equal(v, q.params[k]) for p, q in zip(a.ops, b.ops) for k, v in p.params.items())
+    if gr._pack(a) != gr._pack(b): return False
+    return all(np.array_equal(v, q.params[k]) for p, q in zip(a.ops, b.ops) for k, v in p.params.items())
 
 def done(n):
     print(f'{n} cases')
     assert n > 0
 
-def inputs(graph, n=3, seed=0): return np.random.default_rng(seed).integers(-128, 128, (n, *graph.tensors[graph.input].shape), dtype=np.int8)
+def inputs(graph, n=3, seed=0):
+    return np.random.default_rng(seed).integers(-128, 128, (n, *graph.tensors[graph.input].shape), dtype=np.int8)
 
 
 def test_random_graphs_hold_every_kind_and_pass_the_check():
@@ -45,7 +47,8 @@ def test_the_batch_size_does_not_change_a_byte():
 def test_wrong_inputs_are_refused_with_the_right_ones_named():
     graph = small()
     for x, words in ((np.zeros((1, 4, 4, 1)), 'takes int8, got float64'), (np.zeros((1, 4, 4, 1), np.uint8), 'predict'),
-                     (np.zeros((1, 4, 5, 1), np.int8), r'\(n, 4, 4, 1\), got \(1, 4, 5, 1\)'), (np.zeros((4, 4, 1), np.int8), 'batch of shape')):
+                     (np.zeros((1, 4, 5, 1), np.int8), r'\(n, 4, 4, 1\), got \(1, 4, 5, 1\)'),
+                     (np.zeros((4, 4, 1), np.int8), 'batch of shape')):
         with pytest.raises(BadInput, match=words): gr.run(graph, x)
     with pytest.raises(BadInput, match='uint8'): gr.predict(graph, np.zeros((1, 4, 4, 1), np.int8))
 
@@ -54,7 +57,8 @@ def test_predict_is_the_argmax_of_run():
     x = np.random.default_rng(1).integers(0, 256, (7, 4, 4, 1), dtype=np.uint8)
     assert np.array_equal(gr.predict(graph, x), gr.run(graph, (x.astype(int) - 128).astype(np.int8)).argmax(1))
 
-ARCH = Arch((8, 8, 1), 10, (Downsample(8, 'conv_pool', 4, '1x2', .5), InvertedResidual(8, 3, 1, '1x4', .7), Transformer(12, 3, 20, 1, 16, True, '1x4', .9),
+ARCH = Arch((8, 8, 1), 10, (Downsample(8, 'conv_pool', 4, '1x2', .5), InvertedResidual(8, 3, 1, '1x4', .7),
+                            Transformer(12, 3, 20, 1, 16, True, '1x4', .9),
                             Downsample(16, 'ir', 2), Transformer(16, 2, 24, convs=False)), 20)
 
 def test_a_random_model_has_the_names_and_shapes_of_its_architecture():
@@ -63,11 +67,12 @@ def test_a_random_model_has_the_names_and_shapes_of_its_architecture():
     assert [op.name for op in graph.ops] == list(specs)
     for op in graph.ops:
         l = specs[op.name]
-        assert op.kind == l.kind and graph.tensors[op.output].nbytes == l.out_bytes and op.inputs == list(l.inputs), op.name
+        assert (op.kind, op.inputs, graph.tensors[op.output].nbytes) == (l.kind, list(l.inputs), l.out_bytes), op.name
         assert gr.prunable(op) == l.prunable and gr.op_macs(op) == l.macs, op.name
     assert same(graph, random_model(ARCH, seed=1))
     for s in (0., .5, .9): assert abs(random_model(ARCH, sparsity=s).weight_sparsity() - s) < .03
-    one = {op.name: (op.params['weight'] == 0).mean() for op in random_model(ARCH, sparsity={'head': .8}).ops if gr.prunable(op)}
+    one = {op.name: (op.params['weight'] == 0).mean() for op in random_model(ARCH, sparsity={'head': .8}).ops
+           if gr.prunable(op)}
     assert abs(one['head'] - .8) < .05 and all(abs(one[n] - specs[n].sparsity) < .1 for n in one if n != 'head')
 
 
@@ -98,7 +103,8 @@ def test_a_pruned_weight_takes_bits_and_what_is_kept(tmp_path):
             assert same(g, gr.load(path))
             stored = set(gr._read_arrays(path))
             folded = [o for o in g.ops if 'weight' in o.params and f'{o.name}/weight.bits' in stored]
-            assert all((o.params['weight'] == 0).mean() >= .25 and o.params['weight'].shape[-1] >= 8 for o in folded) and (folded or sparsity == 0)
+            assert all((o.params['weight'] == 0).mean() >= .25 and o.params['weight'].shape[-1] >= 8 for o in folded)
+            assert folded or sparsity == 0
             cases += 1
     done(cases)
 
@@ -107,7 +113,8 @@ def test_files_of_version_1_are_read(saved, tmp_path):
     graph, path, _ = saved
     head = dict(json.loads(gr._read_arrays(path)['graph.json'].tobytes()), version=1)
     with open(tmp_path/'old.tfm', 'wb') as f:
-        np.savez(f, **{'graph.json': np.frombuffer(json.dumps(head).encode(), np.uint8)}, **{f'{o.name}/{k}': v for o in graph.ops for k, v in o.params.items()})
+        np.savez(f, **{'graph.json': np.frombuffer(json.dumps(head).encode(), np.uint8)},
+                 **{f'{o.name}/{k}': v for o in graph.ops for k, v in o.params.items()})
     assert same(gr.load(tmp_path/'old.tfm'), graph)
 
 def test_a_file_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch):
@@ -221,8 +228,10 @@ def test_a_wrong_head_is_named(saved, tmp_path):
     arrays = gr._read_arrays(path)
     head = json.loads(arrays['graph.json'].tobytes())
     p, n = tmp_path / 'head.tfm', 0
-    for change, words in ((dict(format='other'), 'format'), (dict(version=3), 'version'), (dict(ops=3), 'ops'), (dict(extra=1), 'fields'),
-                          (dict(tensors=head['tensors'][:1]*2), 'used twice'), (dict(name=3), 'name'), (dict(input=['a']), 'not a sound model')):
+    for change, words in ((dict(format='other'), 'format'), (dict(version=3), 'version'), (dict(ops=3), 'ops'),
+                          (dict(extra=1), 'fields'),
+                          (dict(tensors=head['tensors'][:1]*2), 'used twice'), (dict(name=3), 'name'),
+                          (dict(input=['a']), 'not a sound model')):
         body = dict(arrays, **{'graph.json': np.frombuffer(json.dumps(head | change).encode(), np.uint8)})
         with open(p, 'wb') as f: np.savez(f, **body)
         with pytest.raises(CorruptModel, match=words): gr.load(p)
@@ -251,7 +260,8 @@ def conv(h, w, k, pad=0, stride=1):
 
 def test_no_operator_at_all_is_refused():
     x = gr.Tensor('x', (4,), 1., 0)
-    for graph in (gr.Graph({'x': x}, [], 'x', 'x'), gr.Graph({'x': x}, None, 'x', 'x'), gr.Graph({'x': x}, (), 'x', 'x')):
+    for graph in (gr.Graph({'x': x}, [], 'x', 'x'), gr.Graph({'x': x}, None, 'x', 'x'),
+                  gr.Graph({'x': x}, (), 'x', 'x')):
         with pytest.raises(CorruptModel, match='at least one operator'): gr.check(graph)
 
 @pytest.mark.parametrize('inputs', [{'x': 0}, ('x',), 'x', ['x', 'x'], [], [['x']], [3], None])
@@ -261,14 +271,16 @@ def test_inputs_are_a_list_of_names(inputs):
     graph.ops[0].inputs = inputs
     with pytest.raises(CorruptModel, match='op op.inputs'): gr.check(graph)
 
-@pytest.mark.parametrize('field,value', [('output', ['y']), ('output', None), ('kind', ['lut']), ('kind', None), ('name', 7), ('attrs', [4]), ('attrs', None),
+@pytest.mark.parametrize('field,value', [('output', ['y']), ('output', None), ('kind', ['lut']), ('kind', None),
+                                         ('name', 7), ('attrs', [4]), ('attrs', None),
                                          ('params', None), ('params', [1])])
 def test_a_field_of_another_type_is_named(field, value):
     graph = one_op('lut', dict(n=4), dict(table=np.zeros(256, np.int8)))
     setattr(graph.ops[0], field, value)
     with pytest.raises(CorruptModel, match='op '): gr.check(graph)
 
-@pytest.mark.parametrize('meta', [[], None, 'x', {1: 'x'}, {'a': (1, 2)}, {'a': {1, 2}}, {'a': np.float32(1)}, {'a': np.zeros(2)}, {'a': float('nan')}, {'a': b'x'},
+@pytest.mark.parametrize('meta', [[], None, 'x', {1: 'x'}, {'a': (1, 2)}, {'a': {1, 2}}, {'a': np.float32(1)},
+                                  {'a': np.zeros(2)}, {'a': float('nan')}, {'a': b'x'},
                                   {'dataset': 3}, {'dataset': '../x'}, {'dataset': '\x1b[2J'}])
 def test_meta_is_what_json_can_hold(meta):
     graph = small()
@@ -293,7 +305,8 @@ def test_the_kernels_limits_are_those_of_the_check():
         return one_op('linear', attrs, weights(cout, cin, rows=cout), ((pixels*cin,), (pixels*cout,)))
     gr.check(linear(32767, 2, 2))
     for sizes, name in (((32768, 1, 1), 'pixels'), ((1, 32768, 1), 'cin'), ((1, 1, 32768), 'cout')):
-        with pytest.raises(CorruptModel, match=f'op op.{name}: must be an integer from 1 to 32767'): gr.check(linear(*sizes))
+        with pytest.raises(CorruptModel, match=f'op op.{name}: must be an integer from 1 to 32767'):
+            gr.check(linear(*sizes))
 
 def test_values_that_no_memory_holds_are_refused():
     "Each size is legal, their product has 31 bits and more."
@@ -320,15 +333,18 @@ def file_of(path, attrs, arrays, name='l', kind='linear', tensors=()):
     "A file whose head says what it likes."
     ops = [dict(kind=kind, name=name, inputs=['x'], output='y', attrs=attrs, params=['weight', 'bias', 'mult'])]
     tensors = [dict(name=n, shape=list(s), scale=1., zero_point=0) for n, s in tensors]
-    head = dict(format=gr.FORMAT, version=gr.VERSION, name='m', input='x', output='y', meta={}, tensors=tensors, ops=ops)
-    with open(path, 'wb') as f: np.savez_compressed(f, **{'graph.json': np.frombuffer(json.dumps(head).encode(), np.uint8)}, **arrays)
+    head = dict(format=gr.FORMAT, version=gr.VERSION, name='m', input='x', output='y', meta={}, tensors=tensors,
+                ops=ops)
+    with open(path, 'wb') as f:
+        np.savez_compressed(f, **{'graph.json': np.frombuffer(json.dumps(head).encode(), np.uint8)}, **arrays)
     return path
 
 def test_a_folded_array_is_not_unfolded_before_its_size_is_known(tmp_path):
     "One bit of the file stands for a byte of weights, and for sixteen of sums."
     cin, cout = 8192, 9000
     path = file_of(tmp_path/'wide.tfm', dict(pixels=1, cin=cin, cout=cout, **QUANT),
-                   {'l/weight.bits': np.zeros((cout, cin//8), np.uint8), 'l/weight.kept': np.zeros(0, np.int8), 'l/bias': np.zeros(cout, np.int32),
+                   {'l/weight.bits': np.zeros((cout, cin//8), np.uint8), 'l/weight.kept': np.zeros(0, np.int8),
+                    'l/bias': np.zeros(cout, np.int32),
                     'l/mult': np.zeros(cout, np.int32)}, tensors=(('x', (cin,)), ('y', (cout,))))
     assert path.stat().st_size < 20_000
     tracemalloc.start()
@@ -340,7 +356,8 @@ def test_a_folded_array_is_not_unfolded_before_its_size_is_known(tmp_path):
 
 def test_bits_of_another_shape_are_not_unfolded(tmp_path):
     path = file_of(tmp_path/'long.tfm', dict(pixels=1, cin=8, cout=2, **QUANT),
-                   {'l/weight.bits': np.zeros((2**24, 1), np.uint8), 'l/weight.kept': np.zeros(0, np.int8), 'l/bias': np.zeros(2, np.int32),
+                   {'l/weight.bits': np.zeros((2**24, 1), np.uint8), 'l/weight.kept': np.zeros(0, np.int8),
+                    'l/bias': np.zeros(2, np.int32),
                     'l/mult': np.zeros(2, np.int32)}, tensors=(('x', (8,)), ('y', (2,))))
     tracemalloc.start()
     with pytest.raises(CorruptModel, match='must be bits and the int8 weights'): gr.load(path)

@@ -115,7 +115,8 @@ def test_bad_requests(tmp_path, source):
     with pytest.raises(BadInput, match='none.c'): tc.compile_host([tmp_path/'none.c'])
 
 
-@pytest.mark.parametrize('cc, kind, hint', [('gcc', 'cortex-m7', 'gcc-arm|arm-gcc|Gnu'), ('gcc', 'host', 'gcc|xcode|MSYS2')])
+@pytest.mark.parametrize('cc, kind, hint', [('gcc', 'cortex-m7', 'gcc-arm|arm-gcc|Gnu'),
+                                            ('gcc', 'host', 'gcc|xcode|MSYS2')])
 def test_missing_gcc_says_how_to_install(monkeypatch, cc, kind, hint):
     monkeypatch.setenv('PATH', '')
     with pytest.raises(MissingTool, match=hint): tc.find_compiler(cc, kind)
@@ -142,8 +143,10 @@ def test_auto_prefers_zig_on_the_host_and_falls_back_to_it_for_a_core(monkeypatc
 @pytest.mark.parametrize('cc', ['zig', pytest.param('gcc', marks=pytest.mark.needs('gcc'))])
 def test_sections_of_a_bare_image(tmp_path, cc):
     path = tmp_path/'parts.c'
-    path.write_text('#include <stdint.h>\nint32_t zeros[25];\nint32_t start[3] = {1, 2, 3};\nconst int32_t fixed[5] = {9, 8, 7, 6, 5};\n'
-                    'int32_t sum(void) { int32_t s = 0; for (int i = 0; i < 3; i++) s += start[i] + zeros[i] + fixed[i]; return s; }\n')
+    path.write_text('#include <stdint.h>\nint32_t zeros[25];\nint32_t start[3] = {1, 2, 3};\nconst int32_t fixed[5] = '
+                    '{9, 8, 7, 6, 5};\n'
+                    'int32_t sum(void) { int32_t s = 0; for (int i = 0; i < 3; i++) s += start[i] + zeros[i] + '
+                    'fixed[i]; return s; }\n')
     info = tc.sections(tc.compile_image([path], tc.firmware_dir()/'ports'/'cortex_m'/'bare.ld', cc=cc))
     assert (info['data'], info['bss']) == (12, 100)
     assert info['flash'] >= info['symbols']['sum'][1] + 20 + 12

@@ -1,18 +1,20 @@
-"""Measure kernels on the emulated Cortex-M7, each compared with its NumPy operator in the same run, and fit the cost table."""
-import functools, json, struct, sys, tempfile, time
+"""Measure kernels on the emulated Cortex-M7, each compared with its NumPy operator in the same run, and fit the cost
+table."""
+import functools, json, platform, struct, sys, tempfile, time
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 from tqdm.auto import tqdm
 
-from tinyformer import codegen, cycles, graph as tg, kernels as tk, lowering, operators, simulator
+from tinyformer import codegen, cycles, graph as tg, kernels as tk, lowering, operators, provenance, simulator
 from tinyformer.errors import BadInput, SimulationFailed
 from tinyformer.files import write_json, write_text
 from tinyformer.graph import Op
 from tinyformer.hardware import target
 from tinyformer.operators import OPERATORS, random_instance, random_weights
-from tinyformer.peers import SPARSITIES, made_by, peers, ratio, times
+from tinyformer.peers import SPARSITIES, peers, ratio, times
 from tinyformer.rle_encoding import BLOCKS, stream_bytes
 from tinyformer.simulator import Emulator
 from tinyformer.toolchain import WARNINGS, compile_image, find_compiler
@@ -20,8 +22,9 @@ from tinyformer.toolchain import WARNINGS, compile_image, find_compiler
 OPS = tuple(OPERATORS)
 "Kinds of operator that `measure` knows."
 
-KEYS = ('op', 'h', 'w', 'cin', 'cout', 'tokens', 'heads', 'stride', 'sparsity', 'block', 'kernel', 'macs', 'instructions', 'est_cycles',
-        'weight_bytes', 'scratch_bytes', 'cc', 'flags', 'bytes_compared', 'bytes_different')
+KEYS = ('op', 'h', 'w', 'cin', 'cout', 'tokens', 'heads', 'stride', 'sparsity', 'block', 'kernel', 'macs',
+        'instructions', 'est_cycles', 'weight_bytes', 'scratch_bytes', 'cc', 'flags', 'bytes_compared',
+        'bytes_different')
 "Keys of a row, in order."
 
 
@@ -75,7 +78,8 @@ def device(
     "An emulated Cortex-M7 with kernels as functions that can be called by name."
     port = tk.FIRMWARE/'ports'/'cortex_m'
     sources = tk.sources() if only is None else [tk.FIRMWARE/s for s in tk.kernel(only).sources]
-    return Emulator(compile_image([*sources, port/'memory.c'], port/'bare.ld', include=[tk.FIRMWARE/'include'], flags=(*WARNINGS, *flags),
+    return Emulator(compile_image([*sources, port/'memory.c'], port/'bare.ld', include=[tk.FIRMWARE/'include'],
+                                  flags=(*WARNINGS, *flags),
                                   cc=cc, optimize=optimize))
 
 
@@ -102,11 +106,14 @@ def device_call(
     out, scratch = tk.guarded(tg.op_sizes(op)[1]), tk.guarded(tk.scratch_bytes(kernel, op))
     at, at_scratch, at_xs, words = em.alloc(out), em.alloc(scratch), [em.alloc(x) for x in xs], []
     for what, name, value in tk.arguments(kernel, op, block):
-        words += {'out': lambda: [at + tk.GUARD], 'in': lambda: [at_xs[value]], 'array': lambda: [em.alloc(np.ascontiguousarray(value))],
+        words += {'out': lambda: [at + tk.GUARD], 'in': lambda: [at_xs[value]],
+                  'array': lambda: [em.alloc(np.ascontiguousarray(value))],
                   'int': lambda: [value], 'struct': lambda: [_device_struct(em, value)],
                   'scratch': lambda: [at_scratch + tk.GUARD, len(scratch) - 2*tk.GUARD]}[what]()
     status = em.call(kernel.name, *words, count=count)
-    if status: raise SimulationFailed(f'{kernel.name} on {op.name} returned {tk.STATUS.get(status, status)} on the emulated core')
+    if status:
+        said = tk.STATUS.get(status, status)
+        raise SimulationFailed(f'{kernel.name} on {op.name} returned {said} on the emulated core')
     out, scratch = (np.frombuffer(em.read(a, len(b)), np.uint8) for a, b in ((at, out), (at_scratch, scratch)))
     same = all(em.read(a, x.size) == x.tobytes() for a, x in zip(at_xs, xs))
     if not (tk.guards_hold(out) and tk.guards_hold(scratch) and same):
@@ -117,12 +124,16 @@ def device_call(
 # ---- rows
 
 def _pick(op, name, block, board, objective):
-    "The choice that the caller names, or the engine's own. A named kernel is taken without asking the cost table, which may not know it yet."
+    "The choice that the caller names, though the cost table may not know it yet, or the engine's own."
     if name is None and block is None: return tk.choose(op, board, objective)
-    able = [k for k in tk.CATALOGUE if op.kind in k.kinds and (name is None or k.name == name) and (k.isa == 'c' or board.has('dsp'))]
-    found = [tk.Choice(k, b, size, tk.scratch_bytes(k, op), 0) for k in reversed(able) for b, size, *_ in tk._formats(k, op) if block in (None, b)]
-    if not found: raise BadInput(f"{op.kind} cannot be run by {name or 'any kernel'} with block {block} on {board.name}; "
-                                 f"its kernels: {', '.join(k.name for k in tk.CATALOGUE if op.kind in k.kinds)}")
+    runs, found = [k for k in tk.CATALOGUE if op.kind in k.kinds], []
+    for k in reversed(runs):
+        if name not in (None, k.name) or k.isa != 'c' and not board.has(k.isa): continue
+        for b, size, *_ in tk._formats(k, op):
+            if block in (None, b): found.append(tk.Choice(k, b, size, tk.scratch_bytes(k, op), 0))
+    if not found:
+        raise BadInput(f"{op.kind} cannot be run by {name or 'any kernel'} with block {block} on {board.name}; "
+                       f"its kernels: {', '.join(k.name for k in runs)}")
     return min(found, key=lambda c: c.weight_bytes)
 
 
@@ -137,29 +148,37 @@ def measure(
     objective:str='speed', # of the engine's choice: 'speed', or 'bytes' of weights
     **shape,              # h, w, cin, cout, tokens, heads, stride, sparsity, seed, k, pad: see `make_op`
 )->dict: # a row with the keys `KEYS`
-    "Run one operator with random weights on the emulated core: its instructions, its bytes, and the comparison with NumPy."
+    "Run one operator with random weights on the emulated core: its instructions, and its bytes beside NumPy's."
     block = None if block is None else block_number(block)
     op = make_op(op_kind, block=block or 4, **shape)
-    return measure_op(op, _pick(op, kernel, block, target(target_name), objective), cc, optimize, flags, **{'block': block, **shape})
+    return measure_op(op, _pick(op, kernel, block, target(target_name), objective), cc, optimize, flags,
+                      **{'block': block, **shape})
 
 
 def _shape(op, given):
     "The shape of an operator, in the words of a row."
-    a = op.attrs
+    a, soft = op.attrs, op.kind == 'softmax'
     channels = a.get('c') or a.get('dim') or given.get('cin') or 16
-    flat = op.kind in ('pointwise', 'add')
-    size = {k: a.get(k, given.get(k) or (8 if flat and not given.get('tokens') else None)) for k in 'hw'}
-    return dict(**size, cin=a.get('cin', channels), cout=a.get('cout', channels), tokens=a.get('tokens', a.get('pixels', a['n'] if op.kind == 'softmax' else given.get('tokens'))),
-                heads=a.get('heads', given.get('heads', 4) if op.kind == 'softmax' else None), stride=a.get('stride'))
+    flat = op.kind in ('pointwise', 'add', 'lut') and not given.get('tokens')
+    size = {k: a.get(k, given.get(k) or (8 if flat else None)) for k in 'hw'}
+    tokens = a.get('tokens', a.get('pixels', a['n'] if soft else given.get('tokens')))
+    heads = a.get('heads', given.get('heads', 4) if soft else None)
+    return dict(**size, cin=a.get('cin', channels), cout=a.get('cout', channels), tokens=tokens, heads=heads,
+                stride=a.get('stride'))
+
+
+def _stored(choice): return f'1x{choice.block}' if choice.block else 'dense'
 
 
 def measure_op(op, choice, cc='auto', optimize='-O2', flags=(), sparsity=0., seed=0, **shape):
     "A row for one operator run by one choice."
-    em, xs = device(cc, optimize, tuple(flags), choice.kernel.name), random_inputs(op, np.random.default_rng(seed + 1))
+    em = device(cc, optimize, tuple(flags), choice.kernel.name)
+    xs = random_inputs(op, np.random.default_rng(seed + 1))
     got, want = device_call(em, choice.kernel, op, *xs, block=choice.block, count=True), expected(op, xs)
-    row = dict(op=op.kind, **_shape(op, shape), sparsity=sparsity, block=f'1x{choice.block}' if choice.block else 'dense', kernel=choice.kernel.name,
-               macs=tg.op_macs(op), instructions=em.instructions, est_cycles=cycles.est_cycles(em), weight_bytes=choice.weight_bytes,
-               scratch_bytes=choice.scratch_bytes, cc=str(find_compiler(cc, 'cortex-m7')), flags=' '.join([optimize, *flags]),
+    row = dict(op=op.kind, **_shape(op, shape), sparsity=sparsity, block=_stored(choice), kernel=choice.kernel.name,
+               macs=tg.op_macs(op), instructions=em.instructions, est_cycles=cycles.est_cycles(em),
+               weight_bytes=choice.weight_bytes, scratch_bytes=choice.scratch_bytes,
+               cc=str(find_compiler(cc, 'cortex-m7')), flags=' '.join([optimize, *flags]),
                bytes_compared=int(want.size), bytes_different=int((got != want).sum()))
     return {k: row[k] for k in KEYS}
 
@@ -220,7 +239,8 @@ def measure_network(
     graph, board = lowering.random_model(arch, seed, sparsity), target(target_name)
     with tempfile.TemporaryDirectory() as folder:
         choices = tk.select(graph, board, objective=objective)
-        fw = codegen.generate(graph, replace(board, flash_bytes=ROOM, sram_bytes=ROOM), Path(folder)/'model', choices=choices)
+        fw = codegen.generate(graph, replace(board, flash_bytes=ROOM, sram_bytes=ROOM), Path(folder)/'model',
+                              choices=choices)
         image = simulator.build(fw, cc, optimize)
         x = np.random.default_rng(seed).integers(-128, 128, (images, *graph.tensors[graph.input].shape)).astype(np.int8)
         sim = simulator.simulate(image, fw, x, progress=sys.stderr.isatty())
@@ -229,18 +249,24 @@ def measure_network(
 
 def _network_rows(name, arch, sparsity, fw, image, sim, how, x):
     from tinyformer.arch import layers
-    graph, want = fw.graph, tg.run(fw.graph, x)
+    graph, want, (h, w, c) = fw.graph, tg.run(fw.graph, x), arch.input
     pruned = {l.name: l.sparsity if sparsity is None else sparsity for l in layers(arch) if l.prunable}
-    whole = dict.fromkeys(KEYS) | dict(op='network', h=arch.input[0], w=arch.input[1], cin=arch.input[2], cout=arch.classes, sparsity=sparsity,
-        macs=sum(map(tg.op_macs, graph.ops)), instructions=sim.instructions, est_cycles=sim.est_cycles, **how,
-        weight_bytes=sum(c.weight_bytes for c in fw.choices.values()), bytes_compared=int(want.size), bytes_different=int((sim.outputs != want).sum()))
-    rows = [whole | dict(network=name, arena_bytes=fw.arena_bytes, arena_lower_bound_bytes=fw.arena_lower_bound_bytes, flash_bytes=image.flash_bytes,
-                         stack_bytes=sim.stack_bytes, rest_instructions=sim.rest)]
+    whole = dict(
+        op='network', h=h, w=w, cin=c, cout=arch.classes, sparsity=sparsity, macs=sum(map(tg.op_macs, graph.ops)),
+        instructions=sim.instructions, est_cycles=sim.est_cycles, **how,
+        weight_bytes=sum(c.weight_bytes for c in fw.choices.values()), bytes_compared=int(want.size),
+        bytes_different=int((sim.outputs != want).sum()), network=name, arena_bytes=fw.arena_bytes,
+        arena_lower_bound_bytes=fw.arena_lower_bound_bytes, flash_bytes=image.flash_bytes, stack_bytes=sim.stack_bytes,
+        rest_instructions=sim.rest)
+    rows = [dict.fromkeys(KEYS) | whole]
     for op in graph.ops:
         c, spent = fw.choices[op.name], sim.per_op[op.name]
-        rows.append(dict.fromkeys(KEYS) | dict(op=op.kind, **_shape(op, _map(graph, op)), sparsity=pruned.get(op.name, 0.), block=f'1x{c.block}' if c.block else 'dense',
-            kernel=c.kernel.name, macs=tg.op_macs(op), instructions=spent, est_cycles=sim.cycles and sim.cycles[op.name], weight_bytes=c.weight_bytes,
-            scratch_bytes=c.scratch_bytes, **how) | dict(network=name, layer=op.name, share=spent / sim.instructions))
+        row = dict(
+            op=op.kind, **_shape(op, _map(graph, op)), sparsity=pruned.get(op.name, 0.), block=_stored(c),
+            kernel=c.kernel.name, macs=tg.op_macs(op), instructions=spent,
+            est_cycles=sim.cycles and sim.cycles[op.name], weight_bytes=c.weight_bytes, scratch_bytes=c.scratch_bytes,
+            **how, network=name, layer=op.name, share=spent / sim.instructions)
+        rows.append(dict.fromkeys(KEYS) | row)
     return rows
 
 
@@ -254,42 +280,61 @@ def _n(v): return 'unknown' if v is None else f'{v:,}'
 
 
 def _columns(head, body, left):
-    width = [max(len(l[i]) for l in [head, *body]) for i in range(len(head))]
-    return '\n'.join('  '.join(c.ljust(n) if h in left else c.rjust(n) for h, c, n in zip(head, l, width)).rstrip() for l in [head, *body])
+    "Text in columns: those that `left` names begin together, the others end together."
+    lines = [head, *body]
+    width = [max(len(l[i]) for l in lines) for i in range(len(head))]
+    def line(l): return '  '.join(c.ljust(n) if h in left else c.rjust(n) for h, c, n in zip(head, l, width)).rstrip()
+    return '\n'.join(map(line, lines))
 
 
 def _size(r):
     flat = r['op'] in ('linear', 'attention', 'layernorm', 'fully_connected', *tg.STEPS) or not r['h']
-    channels = f"{r['cin']}->{r['cout']}" if r['cout'] != r['cin'] or 'conv' in (r['kernel'] or '') or r['weight_bytes'] else f"{r['cin']}"
+    both = r['cout'] != r['cin'] or 'conv' in (r['kernel'] or '') or r['weight_bytes']
+    channels = f"{r['cin']}->{r['cout']}" if both else f"{r['cin']}"
     return f"{r['tokens']} tokens {channels}" if flat else f"{r['h']}x{r['w']} {channels}"
 
 
 def table_text(
     rows, # from `measure`
 )->str:
-    "Rows as a table for a terminal; the last columns say how many times more dense CMSIS-NN takes, where that is known."
-    head = ['op', 'shape', 'sparsity', 'block', 'kernel', 'MACs', 'instructions', 'cycles', 'per MAC', 'weights', 'scratch', 'different', 'CMSIS/instr', 'CMSIS/cycles']
-    body = [[r['op'], _size(r), f"{r['sparsity']:.0%}", r['block'], r['kernel'], f"{r['macs']:,}", f"{r['instructions']:,}", _n(r['est_cycles']),
-             f"{r['instructions']/r['macs']:.2f}" if r['macs'] else '', f"{r['weight_bytes']:,}", f"{r['scratch_bytes']:,}",
-             f"{r['bytes_different']} of {r['bytes_compared']}", times(ratio(r, 'instructions')), times(ratio(r))] for r in rows]
-    keep = [i for i, h in enumerate(head) if not h.startswith('CMSIS') or any(l[i] for l in body)]
-    return _columns([head[i] for i in keep], [[l[i] for i in keep] for l in body], ('op', 'shape', 'block', 'kernel'))
+    "Rows as a table for a terminal; the last columns say how many times more dense CMSIS-NN takes."
+    table = []
+    for r in rows:
+        per_mac = f"{r['instructions']/r['macs']:.2f}" if r['macs'] else ''
+        table.append({
+            'op': r['op'], 'shape': _size(r), 'sparsity': f"{r['sparsity']:.0%}", 'block': r['block'],
+            'kernel': r['kernel'], 'MACs': f"{r['macs']:,}", 'instructions': f"{r['instructions']:,}",
+            'cycles': _n(r['est_cycles']), 'per MAC': per_mac, 'weights': f"{r['weight_bytes']:,}",
+            'scratch': f"{r['scratch_bytes']:,}", 'different': f"{r['bytes_different']} of {r['bytes_compared']}",
+            'CMSIS/instr': times(ratio(r, 'instructions')), 'CMSIS/cycles': times(ratio(r))})
+    head = [h for h in table[0] if not h.startswith('CMSIS') or any(l[h] for l in table)]
+    return _columns(head, [[l[h] for h in head] for l in table], ('op', 'shape', 'block', 'kernel'))
 
 
 def network_text(
     rows, # from `measure_network`
 )->str:
     "A network's operators with their share, and its totals, for a terminal."
-    whole, ops = rows[0], rows[1:]
-    head = ['layer', 'op', 'shape', 'sparsity', 'block', 'kernel', 'MACs', 'instructions', 'share', 'cycles', 'share of cycles']
-    body = [[r['layer'], r['op'], _size(r), f"{r['sparsity']:.0%}", r['block'], r['kernel'], f"{r['macs']:,}", f"{r['instructions']:,}", f"{r['share']:.1%}",
-             _n(r['est_cycles']), f"{r['est_cycles']/whole['est_cycles']:.1%}" if whole['est_cycles'] else ''] for r in ops]
-    over = {f'{e} {w}': times(ratio(whole, w, k)) for e, k in (('dense CMSIS-NN', 'cmsis_nn'), ("the authors' engine", 'authors')) for w in ('instructions', 'est_cycles')}
-    lines = [f"network {whole['network']}: {whole['instructions']:,} instructions, {_n(whole['est_cycles'])} estimated cycles, {whole['macs']:,} MACs",
-             f"weights {whole['weight_bytes']:,} bytes, arena {whole['arena_bytes']:,} bytes (no plan below {whole['arena_lower_bound_bytes']:,}), "
-             f"stack {whole['stack_bytes']:,}, flash {whole['flash_bytes']:,}; {whole['bytes_different']} of {whole['bytes_compared']} output bytes differ",
-             *(f'{k.replace("est_", "")}: {v}' for k, v in over.items() if v)]
-    return '\n'.join([_columns(head, body, ('layer', 'op', 'shape', 'block', 'kernel')), '', *lines])
+    whole, table = rows[0], []
+    for r in rows[1:]:
+        share = f"{r['est_cycles']/whole['est_cycles']:.1%}" if whole['est_cycles'] else ''
+        table.append({
+            'layer': r['layer'], 'op': r['op'], 'shape': _size(r), 'sparsity': f"{r['sparsity']:.0%}",
+            'block': r['block'], 'kernel': r['kernel'], 'MACs': f"{r['macs']:,}",
+            'instructions': f"{r['instructions']:,}", 'share': f"{r['share']:.1%}", 'cycles': _n(r['est_cycles']),
+            'share of cycles': share})
+    lines = [f"network {whole['network']}: {whole['instructions']:,} instructions, {_n(whole['est_cycles'])} estimated "
+             f"cycles, {whole['macs']:,} MACs",
+             f"weights {whole['weight_bytes']:,} bytes, arena {whole['arena_bytes']:,} bytes "
+             f"(no plan below {whole['arena_lower_bound_bytes']:,}), stack {whole['stack_bytes']:,}, "
+             f"flash {whole['flash_bytes']:,}; "
+             f"{whole['bytes_different']} of {whole['bytes_compared']} output bytes differ"]
+    for name, engine in (('dense CMSIS-NN', 'cmsis_nn'), ("the authors' engine", 'authors')):
+        for what in ('instructions', 'est_cycles'):
+            said = times(ratio(whole, what, engine))
+            if said: lines.append(f"{name} {what.removeprefix('est_')}: {said}")
+    body = [list(l.values()) for l in table]
+    return '\n'.join([_columns(list(table[0]), body, ('layer', 'op', 'shape', 'block', 'kernel')), '', *lines])
 
 
 # ---- a record of everything, for the page that shows it
@@ -301,18 +346,31 @@ NETWORKS = (('R', 0.), ('R', .8), ('P', 0.), ('P', None))
 "Whole networks that are recorded: name and sparsity, None for that of its file."
 
 
+def made_by(
+    seconds:float, # how long it took
+    command:str,   # that makes it again
+)->dict: # command, commit, versions, machine class, seconds
+    "Where figures come from."
+    versions = {n: version(n) for n in ('tinyformer', 'numpy', 'unicorn')} | dict(python=platform.python_version())
+    return dict(command=command, commit=provenance.commit() or 'unknown', seed=0, seconds=round(seconds),
+                machine=provenance.machine(),
+                compiler=str(find_compiler('gcc', 'cortex-m7')), llvm_mca=cycles.version(), versions=versions)
+
+
 def _refuse_differences(rows):
     "Figures of a kernel that returns wrong bytes are worth nothing."
     bad = [f"{r['op']} ({r['network'] if r['op'] == 'network' else r['kernel']}): {r['bytes_different']}"
            for r in rows if r['bytes_different']]
-    if bad: raise SimulationFailed(f"output bytes differ from the NumPy reference, nothing was written: {', '.join(bad)}")
+    if bad:
+        raise SimulationFailed(f"output bytes differ from the NumPy reference, nothing was written: {', '.join(bad)}")
 
 
 def _record_text(meta, rows, networks):
     "The record as JSON with one row a line."
     def lines(part): return ',\n'.join('  ' + json.dumps(r) for r in part)
     whole = ',\n'.join(f' [\n{lines(n)}\n ]' for n in networks)
-    return f'{{\n "meta": {json.dumps(meta, indent=2)},\n "rows": [\n{lines(rows)}\n ],\n "networks": [\n{whole}\n ]\n}}\n'
+    head = f' "meta": {json.dumps(meta, indent=2)},\n "rows": [\n{lines(rows)}\n ]'
+    return f'{{\n{head},\n "networks": [\n{whole}\n ]\n}}\n'
 
 
 def record(
@@ -322,7 +380,8 @@ def record(
 )->dict: # meta, rows, networks
     "Measure the suite and the networks at -O3 with gcc, and store them with all that is needed to make them again."
     start = time.time()
-    rows = measure_suite(sparsities, cc='gcc', after=lambda em: dict(est_cycles_free_it=cycles.est_cycles(em, free_it=True)))
+    rows = measure_suite(sparsities, cc='gcc',
+                         after=lambda em: dict(est_cycles_free_it=cycles.est_cycles(em, free_it=True)))
     whole = [measure_network(n, s, cc='gcc') for n, s in networks]
     _refuse_differences([*rows, *(w[0] for w in whole)])
     meta = made_by(time.time() - start, f'tinyformer bench --record {path}')
@@ -333,7 +392,8 @@ def record(
 
 # ---- the cost table
 
-_LINEAR = (8, 12, 20), (16, 32, 64), (16, 64, 48), (64, 16, 96), (64, 24, 33), (32, 96, 16), (64, 64, 128), (64, 256, 32)
+_LINEAR = (8, 12, 20), (16, 32, 64), (16, 64, 48), (64, 16, 96), (64, 24, 33), (32, 96, 16), (64, 64, 128), (64, 256,
+    32)
 _ONE = (1, 64, 10), (1, 256, 10), (1, 96, 33)
 _CONV = ((16, 1, 8), (24, 3, 16), (4, 16, 24), (8, 16, 12), (8, 24, 32), (6, 32, 8), (16, 16, 16), (8, 64, 16),
          (8, 20, 96), (16, 8, 48))
@@ -343,6 +403,7 @@ _ATTENTION = (4, 16, 2), (16, 16, 4), (16, 24, 4), (16, 32, 4), (16, 48, 2), (64
 
 def _rows(words, *sizes): return [dict(zip(words, size)) for size in sizes]
 
+
 def _sparse(shapes, shares): return [dict(shape, sparsity=s) for shape, s in zip(shapes, shares)]
 
 _TOKENS, _MAP = ('tokens', 'cin', 'cout'), ('h', 'w', 'cin', 'cout')
@@ -351,7 +412,8 @@ SHAPES = { # (kind, format) -> layers that a kernel is measured on: sizes as the
     ('linear', 'rle'): _sparse(_rows(_TOKENS, *_ONE, *_LINEAR, *_LINEAR), _OF_LINEAR),
     ('conv3x3', 'dense'): _rows(_MAP, *((h, h, i, o) for h, i, o in _CONV)),
     ('conv3x3', 'rle'): _sparse(_rows(_MAP, *((h, h, i, o) for h, i, o in _CONV[2:]*2)), _OF_CONV),
-    ('depthwise3x3', 'dense'): _rows(('h', 'w', 'cin', 'stride'), (4, 4, 32, 1), (8, 8, 16, 1), (8, 8, 48, 2), (8, 8, 64, 1),
+    ('depthwise3x3', 'dense'): _rows(('h', 'w', 'cin', 'stride'), (4, 4, 32, 1), (8, 8, 16, 1), (8, 8, 48, 2),
+                                     (8, 8, 64, 1),
                                      (16, 16, 24, 1), (16, 16, 40, 2), (32, 32, 16, 1), (3, 3, 20, 1)),
     ('layernorm', 'dense'): _rows(('tokens', 'cin'), (4, 16), (16, 32), (16, 96), (64, 24), (64, 64)),
     **{(kind, 'dense'): _rows(('tokens', 'cin', 'heads'), *_ATTENTION) for kind in ('attention', *tg.STEPS)}}
@@ -371,20 +433,23 @@ def fit_kernel(
     block:str=None,      # block of the stream; None for dense weights
     cc:str='auto',       # 'auto', 'zig' or 'gcc'
     optimize:str='-O2',  # optimisation level
-)->dict: # coef: feature -> instructions, cycles: feature -> cycles or None, error: largest relative error, layers: how many were measured, rows
+# coef and cycles: feature -> its cost; error, cycles_error: largest relative error; layers, rows: what was measured
+)->dict:
     "Measure a kernel on a handful of layers and fit its instructions and its cycles."
     kernel, rows, feats = tk.kernel(name), [], []
     kind, names, shapes = _measured(kernel)
     for seed, shape in enumerate(shapes):
         row = measure(kind, kernel=name, block=block or 0, cc=cc, optimize=optimize, seed=seed, **shape)
-        if row['bytes_different']: raise SimulationFailed(f"{name} differs from NumPy in {row['bytes_different']} bytes on {kind} {shape}")
+        if row['bytes_different']:
+            raise SimulationFailed(f"{name} differs from NumPy in {row['bytes_different']} bytes on {kind} {shape}")
         op = make_op(kind, block=block or 4, seed=seed, **shape)
         kept, live = next((k, n) for b, _, k, n in tk._formats(kernel, op) if b == block_number(block or 0))
         rows.append(row)
         feats.append([tk.features(op, kept, live)[f] for f in names])
     coef, error, predicted = _fit(names, feats, [r['instructions'] for r in rows])
     cyc = _fit(names, feats, [r['est_cycles'] for r in rows])[:2] if cycles.available() else (None, None)
-    return dict(coef=coef, error=error, cycles=cyc[0], cycles_error=cyc[1], layers=len(rows), rows=rows, predicted=predicted)
+    return dict(coef=coef, error=error, cycles=cyc[0], cycles_error=cyc[1], layers=len(rows), rows=rows,
+                predicted=predicted)
 
 
 def _fit(names, feats, counts):
@@ -392,31 +457,37 @@ def _fit(names, feats, counts):
     from scipy.optimize import nnls
     y, a = np.array(counts, float), np.array(feats, float)
     coef, _ = nnls(a / y[:, None], np.ones(len(y)))
-    return {f: float(f'{c:.5g}') for f, c in zip(names, coef)}, float(f'{np.abs(a @ coef / y - 1).max():.3g}'), (a @ coef).round().astype(int).tolist()
+    error, predicted = np.abs(a @ coef / y - 1).max(), (a @ coef).round().astype(int).tolist()
+    return {f: float(f'{c:.5g}') for f, c in zip(names, coef)}, float(f'{error:.3g}'), predicted
 
 
 _LAYER = { # what the cost model of the search asks for -> the kernel that the engine takes
-    'linear/dense': 'tfm_linear_s8_dsp', 'linear/rle': 'tfm_linear_s8_rle_dsp', 'fully_connected/dense': 'tfm_linear_s8_dsp',
-    'conv3x3/dense': 'tfm_conv_s8_dsp', 'conv3x3/rle': 'tfm_conv_s8_rle_dsp', 'depthwise3x3/dense': 'tfm_depthwise_s8_dsp',
+    'linear/dense': 'tfm_linear_s8_dsp', 'linear/rle': 'tfm_linear_s8_rle_dsp',
+          'fully_connected/dense': 'tfm_linear_s8_dsp',
+    'conv3x3/dense': 'tfm_conv_s8_dsp', 'conv3x3/rle': 'tfm_conv_s8_rle_dsp',
+          'depthwise3x3/dense': 'tfm_depthwise_s8_dsp',
     'attention/dense': 'tfm_attention_s8_dsp', 'layernorm/dense': 'tfm_layernorm_s8_dsp', 'add/dense': 'tfm_add_s8_dsp',
     'avgpool/dense': 'tfm_avgpool_s8_dsp', 'maxpool2x2/dense': 'tfm_maxpool2x2_s8_dsp'}
 
 SCRATCH = { # bytes of scratch as a linear formula, checked against the kernels' own C functions by the tests
-    'linear/dense': dict(kin=36, const=144), 'linear/rle': dict(kin=16), 'fully_connected/dense': dict(kin=2), 'conv3x3/dense': dict(kin=36, const=144),
-    'conv3x3/rle': dict(kin=16), 'depthwise3x3/dense': dict(columns=224), 'attention/dense': dict(head_tokens=4, tokens=6, head=4, const=56), 'layernorm/dense': {},
+    'linear/dense': dict(kin=36, const=144), 'linear/rle': dict(kin=16), 'fully_connected/dense': dict(kin=2),
+           'conv3x3/dense': dict(kin=36, const=144),
+    'conv3x3/rle': dict(kin=16), 'depthwise3x3/dense': dict(columns=224),
+           'attention/dense': dict(head_tokens=4, tokens=6, head=4, const=56), 'layernorm/dense': {},
     'add/dense': {}, 'avgpool/dense': {}, 'maxpool2x2/dense': {}}
 
 
 def measure_code_bytes(
     cc:str='auto', # 'auto', 'zig' or 'gcc'
 )->int: # bytes
-    "Flash of a linked image less its weights and other constants: kernels, start-up, calls. The largest network of the digits family."
+    "Flash of an image less its constants: kernels, start-up, calls of the largest network of the digits family."
     from tinyformer import search_space
     graph, board = lowering.random_model(search_space.digits_space().largest()), target('stm32f746')
     with tempfile.TemporaryDirectory() as folder:
         firmware = codegen.generate(graph, board, Path(folder)/'model')
         image = simulator.build(firmware, cc=cc)
-    return image.flash_bytes - sum(a.nbytes for op in graph.ops for a in tk.weights_blob(op, firmware.choices[op.name]).values())
+    return image.flash_bytes - sum(a.nbytes for op in graph.ops for a in tk.weights_blob(op,
+        firmware.choices[op.name]).values())
 
 
 def _table_rows(kernel, cc, optimize, progress):
@@ -456,7 +527,8 @@ def fit_cost_table(
     for k in todo: kernels |= _table_rows(k, cc, optimize, progress)
     meta = dict(compiler=str(find_compiler(cc, 'cortex-m7')), flags=optimize, core='cortex-m7, emulated',
                 unit='executed instructions', command='tinyformer bench --fit')
-    table = old | dict(kernels=kernels, instructions=_layer_rows(kernels), scratch=SCRATCH) | ({} if only else dict(meta=meta))
+    table = old | dict(kernels=kernels, instructions=_layer_rows(kernels),
+                       scratch=SCRATCH) | ({} if only else dict(meta=meta))
     write_json(path, table)
     tk.load_cost_table.cache_clear()         # the image is generated with the new table
     if only: return table

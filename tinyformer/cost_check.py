@@ -1,4 +1,5 @@
-"""The cost model beside the engine: a path gets random weights, is pruned and lowered, and becomes C, and then the figures are compared."""
+"""The cost model beside the engine: a path gets random weights, is pruned and lowered, and becomes C, and then the
+figures are compared."""
 import json, tempfile, time
 from dataclasses import replace
 from pathlib import Path
@@ -6,10 +7,10 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
+from .bench import made_by
 from .codegen import generate
 from .files import write_text
 from .hardware import target
-from .peers import made_by
 from .arch import Arch, layers
 from .cost_model import cost
 from .kernels import load_cost_table
@@ -20,41 +21,49 @@ from .simulator import Emulator, build
 def check(
     arch:Arch,        # one path
     seed:int=0,       # of the random weights
-    count:bool=False, # run one image on the emulated core as well: its instructions, and `rest_real`, the SRAM beside arena and buffers
+    count:bool=False, # one image on the emulated core: instructions, and `rest_real`, SRAM beside arena and buffers
     cc:str='gcc',     # compiler for that: 'auto', 'zig' or 'gcc', which the cost table was made with
-)->dict: # predicted and real figures, in bytes and instructions; chains that run in bands, layers stored in another format than foretold
+# predicted and real bytes and instructions; chains in bands, layers stored in another format than foretold
+)->dict:
     "One path's costs as predicted, and as the engine makes them from random weights pruned in one shot."
-    c, board = cost(arch), replace(target('stm32f746'), flash_bytes=1 << 24, sram_bytes=1 << 22)     # no limit gets in the way
+    # no limit gets in the way
+    c, board = cost(arch), replace(target('stm32f746'), flash_bytes=1 << 24, sram_bytes=1 << 22)
     graph = random_model(arch, seed)
     with tempfile.TemporaryDirectory() as folder:
         fw = generate(graph, board, Path(folder)/'c')
-        row = dict(weights=c.storage_bytes - load_cost_table()['code_bytes'], weights_real=fw.weights_bytes, arena=c.peak_bytes, arena_real=fw.arena_bytes,
+        row = dict(weights=c.storage_bytes - load_cost_table()['code_bytes'], weights_real=fw.weights_bytes,
+                   arena=c.peak_bytes, arena_real=fw.arena_bytes,
                    arena_bound=fw.arena_lower_bound_bytes, bands=len(fw.chains), instructions=c.instructions,
                    other_format=sum((l.format == 'rle') != bool(fw.choices[l.name].block) for l in layers(arch)))
         if count:
             image = build(fw, cc, '-O2')
             emu = Emulator(image.elf)
             emu.paint()
-            emu.invoke(np.zeros(graph.tensors[graph.input].shape, np.int8), graph.tensors[graph.output].nbytes, count=True)
-            row |= dict(instructions_real=emu.instructions, rest_real=image.data_bytes + image.bss_bytes + emu.stack_used() - fw.arena_bytes - c.io_bytes)
+            emu.invoke(np.zeros(graph.tensors[graph.input].shape, np.int8), graph.tensors[graph.output].nbytes,
+                       count=True)
+            row |= dict(instructions_real=emu.instructions,
+                        rest_real=image.data_bytes + image.bss_bytes + emu.stack_used() - fw.arena_bytes - c.io_bytes)
     return row
 
 
 def check_many(
     jobs:list,      # of (space, number of paths, how many of them are counted on the emulated core)
-    path:Path=None, # JSON file to write; rows that it has already are kept, so that a run that was cut off goes on; None = none
+    path:Path=None, # JSON file to write; rows that it has are kept, so that a run goes on; None = none
     command:str='', # said in the file
 )->dict: # meta, rows
     "Check random paths of several spaces; path i of a space is `space.sample(i)`, its weights have seed i."
-    start, old = time.time(), json.loads(Path(path).read_text()) if path and Path(path).is_file() else dict(meta=dict(seconds=0), rows=[])
+    start, old = time.time(), dict(meta=dict(seconds=0), rows=[])
+    if path and Path(path).is_file(): old = json.loads(Path(path).read_text())
     have, rows = {(r['space'], r['seed']): r for r in old['rows']}, []
     for space, n, counted in jobs:
         for i in range(n):
             r = have.get((space.name, i))
-            if not r or i < counted and 'instructions_real' not in r: r = dict(space=space.name, seed=i, **check(space.sample(i), i, i < counted))
+            if not r or i < counted and 'instructions_real' not in r:
+                r = dict(space=space.name, seed=i, **check(space.sample(i), i, i < counted))
             have[space.name, i] = r
             rows.append(r)
-            if path and len(rows) % 10 == 0: _write(path, old['meta']['seconds'] + time.time() - start, command, list(have.values()))
+            if path and len(rows) % 10 == 0:
+                _write(path, old['meta']['seconds'] + time.time() - start, command, list(have.values()))
     return _write(path, old['meta']['seconds'] + time.time() - start, command, rows)
 
 
@@ -69,16 +78,18 @@ def _write(path, seconds, command, rows):
 def plot_check(
     rows:list, # as `check_many` gives
 )->plt.Figure:
-    "Draw predicted against real, one panel for the bytes of the weights, one for the arena, one for the instructions; a pure drawing."
+    "Draw predicted against real: bytes of the weights, arena, instructions; a pure drawing."
     fig, axes = plt.subplots(1, 3, figsize=(9, 3), layout='constrained')
     for ax, (what, unit) in zip(axes, (('weights', 'KB'), ('arena', 'KB'), ('instructions', 'million'))):
         by = 1024 if unit == 'KB' else 1e6
         for k, space in enumerate(dict.fromkeys(r['space'] for r in rows)):
-            xy = np.array([(r[what], r[f'{what}_real']) for r in rows if r['space'] == space and f'{what}_real' in r]).reshape(-1, 2)/by
+            xy = np.array([(r[what], r[f'{what}_real']) for r in rows
+                           if r['space'] == space and f'{what}_real' in r]).reshape(-1, 2)/by
             if len(xy): ax.scatter(*xy.T, s=9, color=f'C{k}', label=space)
         ends = [f([r[what] for r in rows])/by for f in (min, max)]
         ax.plot(ends, ends, 'k', lw=.6, zorder=0)
         off = [abs(r[f'{what}_real']/r[what] - 1) for r in rows if f'{what}_real' in r]
-        ax.set(xlabel=f'{what}, predicted, {unit}', ylabel=f'made by the engine, {unit}', xscale='log', yscale='log', title=f'{len(off)} models, at most {max(off):.2%} off')
+        ax.set(xlabel=f'{what}, predicted, {unit}', ylabel=f'made by the engine, {unit}', xscale='log', yscale='log',
+               title=f'{len(off)} models, at most {max(off):.2%} off')
     axes[0].legend(fontsize=7)
     return fig

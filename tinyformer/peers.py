@@ -5,7 +5,8 @@ from pathlib import Path
 SPARSITIES = (0., .5, .7, .8, .9, .95)
 "Sparsities at which layers with prunable weights are measured."
 
-GROUPS = {'pointwise and linear': ('pointwise', 'linear'), '3x3 convolution': ('conv3x3',), 'depthwise': ('depthwise3x3',)}
+GROUPS = {'pointwise and linear': ('pointwise', 'linear'), '3x3 convolution': ('conv3x3',),
+          'depthwise': ('depthwise3x3',)}
 "Operators whose ratios are averaged together."
 
 
@@ -19,13 +20,14 @@ def peer(
     row:dict, # from `bench.measure`
 )->dict: # the layer's entry in `peers`, or None
     "The figures of others for a row's layer."
-    return next((l for l in peers()['layers'] if l['op'] == row['op'] and all(row.get(k) == v for k, v in l['shape'].items())), None)
+    return next((l for l in peers()['layers'] if l['op'] == row['op']
+                 and all(row.get(k) == v for k, v in l['shape'].items())), None)
 
 
 def ratio(
     row:dict,                # from `bench.measure` or `bench.measure_network`
     what:str='est_cycles',   # or 'instructions'
-    engine:str='cmsis_nn',   # 'cmsis_nn' (dense whatever the row's sparsity), 'authors' or 'prototype' (at the row's sparsity)
+    engine:str='cmsis_nn',   # 'cmsis_nn' (always dense), 'authors' or 'prototype' (at the row's sparsity)
 )->float: # how many times less we take; None where a figure is missing
     "Another engine's figure over ours."
     entry = (peers()['networks'].get(row.get('network')) if row['op'] == 'network' else peer(row)) or {}
@@ -71,25 +73,9 @@ def summary(
         cycles, count = means(rows, kinds), means(rows, kinds, 'instructions')
         for s, (mean, least, n) in count.items():
             c = cycles.get(s)
-            lines.append(f'{name:<22}{s:>5.0%}{n:>8}{times(c and c[0]):>12}{times(c and c[1]):>10}{times(mean):>15}{times(least):>10}')
+            of_cycles = f'{times(c and c[0]):>12}{times(c and c[1]):>10}'
+            lines.append(f'{name:<22}{s:>5.0%}{n:>8}{of_cycles}{times(mean):>15}{times(least):>10}')
     if not lines: return ''
-    head = f"{'over dense CMSIS-NN':<22}{'':>5}{'layers':>8}{'cycles':>12}{'least':>10}{'instructions':>15}{'least':>10}"
+    head = f"{'over dense CMSIS-NN':<27}{'layers':>8}{'cycles':>12}{'least':>10}{'instructions':>15}{'least':>10}"
     return '\n'.join([head, *lines])
 
-
-# ---- where figures come from
-
-def made_by(
-    seconds:float, # how long it took
-    command:str,   # that makes it again
-)->dict: # command, commit, versions, machine class, seconds
-    "Where figures come from."
-    import os, platform, subprocess
-    from importlib.metadata import version
-    from tinyformer import cycles
-    from tinyformer.toolchain import find_compiler
-    def git(*words): return subprocess.run(['git', *words], cwd=Path(__file__).parent, capture_output=True, text=True).stdout.rstrip()
-    changed = [l for l in git('status', '--porcelain').splitlines() if l[3:].startswith(('firmware', 'tinyformer'))]
-    return dict(command=command, commit=(git('rev-parse', 'HEAD') or 'unknown') + (' with changes' if changed else ''), seed=0, seconds=round(seconds),
-                machine=f'{platform.machine()}, {os.cpu_count()} cores', compiler=str(find_compiler('gcc', 'cortex-m7')), llvm_mca=cycles.version(),
-                versions={n: version(n) for n in ('tinyformer', 'numpy', 'unicorn')} | dict(python=platform.python_version()))
