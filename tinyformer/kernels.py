@@ -140,7 +140,8 @@ _TYPES = {name: _struct_type(name) for name in STRUCTS}
 # %% ../nbs/06_kernels.ipynb #c035
 def sources()->list: # paths
     "Every C file of the catalogue, each once."
-    return [FIRMWARE/s for s in sorted({s for k in CATALOGUE for s in k.sources})]
+    files = {s for k in CATALOGUE for s in k.sources}
+    return [FIRMWARE/s for s in sorted(files)]
 
 # %% ../nbs/06_kernels.ipynb #c037
 @functools.lru_cache(None)
