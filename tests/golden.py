@@ -85,8 +85,23 @@ def in_bands(g):
     return any(op.kind == 'conv3x3' and 'kh' in g.ops[i - 1].attrs for c in chains for i, op in enumerate(g.ops) if c.first < i <= c.last)
 
 
+class _Tables(tg._DrawEncoder):
+    "A model in which look-up tables stand everywhere: first, last, two in a row, inside a chain that runs in bands."
+    def lut(self, x):
+        t, table = self.tensors[x], self.rng.integers(-128, 128, 256).astype(np.int8)
+        return self.put('lut', [x], t.shape, dict(n=t.nbytes), dict(table=table), zp=self.zp())
+
+    def graph(self):
+        h, w, c = self.tensors['input'].shape
+        x = self.lut(self.conv(self.lut('input'), 3, 1, 24))
+        x = self.lut(self.lut(self.linear('pointwise', x, h*w, 24, c, (h, w, c))))
+        x = self.depthwise(self.add(x, self.lut(x)), 3, 2)
+        x = self.linear('fully_connected', x, 1, self.tensors[x].nbytes, 6, (6,))
+        return Graph(self.tensors, self.ops, 'input', self.lut(x), 'tables')
+
+
 def draw_models():
-    "Every operator of a lowered network; a deep chain that runs in bands; attention in three steps."
+    "Every operator of a lowered network; a deep chain that runs in bands; attention in three steps; look-up tables."
     rng = np.random.default_rng(CONTRACT_VERSION)
     graphs = [tg.random_graph(CONTRACT_VERSION, (4, 8, 3), width=6, heads=2, classes=5)]
     nets = (rn.draw(CONTRACT_VERSION, i) for i in range(10**6))
@@ -94,7 +109,7 @@ def draw_models():
              and sum(op.params['weight'].size for op in n.graph.ops if 'weight' in op.params) < 6000)
     for what in NETWORKS:
         graphs.append(next(g for g in small if ('softmax' in {op.kind for op in g.ops} if what == 'steps' else in_bands(g))))
-    for g in graphs:
+    for g in [*graphs, _Tables(CONTRACT_VERSION, (16, 6, 2), 0.).graph()]:
         x = rng.integers(-128, 128, (IMAGES, *g.tensors[g.input].shape)).astype(np.int8)
         yield dict(graph=graph_dict(g), inputs=pack(x), output=pack(tg.run(g, x)))
 
@@ -135,7 +150,9 @@ def write(folder=FOLDER):
     kinds = {c['op']['kind'] for c in stored}
     for kind in tg.KINDS: stored += [] if kind in kinds else draw_cases(kind)
     write_text(path('operators', folder), text_of(stored))
-    if not path('models', folder).is_file(): write_text(path('models', folder), text_of(draw_models()))
+    stored = load('models', folder) if path('models', folder).is_file() else []
+    names = {c['graph']['name'] for c in stored}
+    if 'tables' not in names: write_text(path('models', folder), text_of(stored + list(draw_models())[len(stored):]))
 
 
 def main(argv=None):

@@ -41,14 +41,14 @@ def wrong_models(run, folder, spoil=False):
             nets.append(rn.Network(number, rn.named(g, f'n{number}'), memory, 'bytes', 'auto', {}, x, None))
             wants[number] = want.reshape(len(x), -1) ^ (1 if spoil else 0)
     made = [(n, rn.generate(n, folder/f'n{n.number}')) for n in nets]
-    assert any(fw.chains for _, fw in made) and len(made) == 9
+    assert any(fw.chains for _, fw in made) and len(made) == 3*len(MODELS)
     return [n for n, (trouble, y) in run(made, folder).items() if trouble or not np.array_equal(y, wants[n])]
 
 
 def test_every_kind_and_every_edge_is_stored():
     by = Counter(op.kind for op, *_ in OPERATORS)
     assert set(by) == set(tg.KINDS), f'no golden cases for {sorted(set(tg.KINDS) - set(by))}: run tests/golden.py --write'
-    assert min(by.values()) >= golden.CASES and len(MODELS) == 3
+    assert min(by.values()) >= golden.CASES and len(MODELS) == 4
     assert sum(p.stat().st_size for p in golden.FOLDER.iterdir()) < 300_000
     seen = {(op.kind, e) for op, *_ in OPERATORS for e in golden.edges(op)}
     for kind in ('pointwise', 'linear', 'fully_connected', 'conv3x3', 'depthwise3x3'):
@@ -88,7 +88,7 @@ def test_a_changed_byte_is_noticed(tmp_path):
         ran, wrong = wrong_calls(call, spoil=True)
         assert len(wrong) == sum(ran.values()) // golden.IMAGES
     for run in (lambda made, f: rn.run_host(made, f, 'zig'), lambda made, f: rn.run_device(made, f, 'zig')):
-        assert len(wrong_models(run, tmp_path/'models', spoil=True)) == 9
+        assert len(wrong_models(run, tmp_path/'models', spoil=True)) == 3*len(MODELS)
         shutil.rmtree(tmp_path/'models')
     for where in ('output', 'input', 'weight'):
         shutil.copytree(golden.FOLDER, tmp_path/where)

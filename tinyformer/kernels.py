@@ -23,8 +23,10 @@ import numpy as np
 from .errors import BadInput, CorruptModel, SimulationFailed
 from .graph import Graph, Op, op_sizes, out_hw, random_graph, run, run_op
 from .hardware import CORES, Target
-from .operators import OPERATORS, STRUCTS, add_counts, dense_counts, edge_pixels, head_counts, stream_counts
-from .rle_encoding import BLOCKS, dense_bytes, encode, expected_bytes, kept_blocks, live_rows, stream_bytes
+from .operators import (OPERATORS, STRUCTS, add_counts, dense_counts, edge_pixels,
+                                  head_counts, stream_counts)
+from .rle_encoding import (BLOCKS, dense_bytes, encode, expected_bytes, kept_blocks,
+                                     live_rows, stream_bytes)
 from .toolchain import compile_host, firmware_dir
 
 # %% ../nbs/06_kernels.ipynb #c005
@@ -35,7 +37,8 @@ def excerpt(
     mark:str, # the text between `/* [mark] */` and `/* [/mark] */`
 )->str:
     "A piece of a C file, as it stands on the disk."
-    found = re.search(rf'/\* \[{mark}\] \*/\n(.*?)\n/\* \[/{mark}\] \*/', (FIRMWARE/path).read_text(), re.S)
+    found = re.search(rf'/\* \[{mark}\] \*/\n(.*?)\n/\* \[/{mark}\] \*/',
+                      (FIRMWARE/path).read_text(), re.S)
     if not found: raise BadInput(f'no piece marked {mark!r} in {path}')
     return found[1]
 
@@ -64,7 +67,8 @@ def _kernel(call, kinds, isa, format):
     files = (f'{call.folder}/{name}.c', *(call.files or {}).get((isa, format), ()))
     rows = f'{name}_rows' if (isa, format) in call.rows else None
     need = f'{name}_scratch_bytes' if call.scratch else None
-    return Kernel(name, kinds, isa, format, args, tuple(f'kernels/{f}' for f in files), need, call.scratch, rows)
+    return Kernel(name, kinds, isa, format, args, tuple(f'kernels/{f}' for f in files), need,
+                  call.scratch, rows)
 
 def _catalogue():
     "Kernels of all records; kinds that share their C stand together."
@@ -83,7 +87,8 @@ def kernel(
 )->Kernel:
     "Look a kernel up."
     found = [k for k in CATALOGUE if k.name == name]
-    if not found: raise BadInput(f"no kernel {name!r}; known: {', '.join(k.name for k in CATALOGUE)}")
+    if not found:
+        raise BadInput(f"no kernel {name!r}; known: {', '.join(k.name for k in CATALOGUE)}")
     return found[0]
 
 # %% ../nbs/06_kernels.ipynb #c025
@@ -112,7 +117,8 @@ def arguments(
     "A kernel's arguments as data: for C text, for a host call and for a call on the emulated core."
     _runs(kernel, op)
     if (kernel.format == 'rle') != (block > 0):
-        raise BadInput(f'{kernel.name} with block {block}: a stream needs 1, 2 or 4, dense weights 0')
+        raise BadInput(f'{kernel.name} with block {block}: '
+                       'a stream needs 1, 2 or 4, dense weights 0')
     c, out = constants(op, block), []
     for what, name in kernel.args:
         if what in ('array', 'int'): value = c[name]
@@ -134,7 +140,8 @@ _TYPES = {name: _struct_type(name) for name in STRUCTS}
 # %% ../nbs/06_kernels.ipynb #c035
 def sources()->list: # paths
     "Every C file of the catalogue, each once."
-    return [FIRMWARE/s for s in sorted({s for k in CATALOGUE for s in k.sources})]
+    files = {s for k in CATALOGUE for s in k.sources}
+    return [FIRMWARE/s for s in sorted(files)]
 
 # %% ../nbs/06_kernels.ipynb #c037
 @functools.lru_cache(None)
@@ -142,8 +149,9 @@ def host(
     flags:tuple=(), # more compiler flags, such as ('-fsanitize=undefined',)
     cc:str='auto',  # 'auto', 'zig' or 'gcc'
 )->ctypes.CDLL: # every kernel, as functions
-    "The kernels compiled for this machine, once. Raises `MissingTool` with the install command when there is no compiler."
-    return ctypes.CDLL(str(compile_host(sources(), include=[FIRMWARE/'include'], flags=flags, cc=cc)))
+    "The kernels compiled for this machine, once; `MissingTool` says how to install a compiler."
+    library = compile_host(sources(), include=[FIRMWARE/'include'], flags=flags, cc=cc)
+    return ctypes.CDLL(str(library))
 
 # %% ../nbs/06_kernels.ipynb #c040
 GUARD = 64 # bytes on each side of every buffer that a kernel writes
@@ -161,8 +169,8 @@ def guards_hold(
     return bool((buf[:GUARD] == 0xA5).all() and (buf[-GUARD:] == 0xA5).all())
 
 # %% ../nbs/06_kernels.ipynb #c043
-STATUS = {0: 'TFM_OK', 1: 'TFM_ERR_NULL', 2: 'TFM_ERR_DIMS', 3: 'TFM_ERR_SCRATCH', 4: 'TFM_ERR_ALIGN',
-          5: 'TFM_ERR_STREAM'}
+STATUS = {0: 'TFM_OK', 1: 'TFM_ERR_NULL', 2: 'TFM_ERR_DIMS', 3: 'TFM_ERR_SCRATCH',
+          4: 'TFM_ERR_ALIGN', 5: 'TFM_ERR_STREAM'}
 
 def _host_args(args, out, xs, scratch, keep):
     "Arguments as ctypes values; `keep` holds what must stay alive during the call."
@@ -177,7 +185,8 @@ def _host_args(args, out, xs, scratch, keep):
         elif what == 'int': yield ctypes.c_int32(value)
         elif what == 'scratch': yield from (inner(scratch), ctypes.c_int32(len(scratch) - 2*GUARD))
         else:
-            keep.append(s := _TYPES[name](*(pointer(v) if t == 'array' else int(v) for _, t, v in value)))
+            fields = [pointer(v) if type == 'array' else int(v) for _, type, v in value]
+            keep.append(s := _TYPES[name](*fields))
             yield ctypes.byref(s)
 
 # %% ../nbs/06_kernels.ipynb #c046
@@ -185,11 +194,11 @@ def scratch_bytes(
     kernel:Kernel, # which function
     op:Op,         # what it is to run; of a layer without weights, kind and attributes are enough
 )->int: # bytes
-    "Ask the kernel's own C function how much working memory it needs: the planner has no second opinion."
+    "Ask the kernel's own C function how much working memory it needs: there is no second opinion."
     _runs(kernel, op)
     if not kernel.scratch: return 0
     known = OPERATORS[op.kind]
-    blank = {n: np.zeros(1, array.dtype) for n, array in known.params.items()}    # sizes do not depend on it
+    blank = {n: np.zeros(1, array.dtype) for n, array in known.params.items()} # only sizes matter
     c, keep = known.c_values(op.attrs, blank), []
     dims = 'struct', kernel.dims, [(f, t, c[f]) for f, t in STRUCTS[kernel.dims]]
     n = getattr(host(), kernel.scratch)(*_host_args([dims], None, (), None, keep))
@@ -211,14 +220,18 @@ def call(
     block:int=None,   # block of the stream; None = 4 for streams
     library=None,     # from `host`; None = `host()`
 )->np.ndarray: # int8, flat
-    "Run one operator with one kernel on this machine, in a scratch of exactly the right size, guards checked."
-    block = default_block(kernel) if block is None else block
-    out, scratch, keep = guarded(op_sizes(op)[1]), guarded(scratch_bytes(kernel, op)), []
-    before = [x.copy() for x in xs]
-    status = getattr(library or host(), kernel.name)(*_host_args(arguments(kernel, op, block), out, xs, scratch, keep))
-    if status: raise SimulationFailed(f'{kernel.name} on {op.name} returned {STATUS.get(status, status)}')
-    for what, ok in (('output', guards_hold(out)), ('scratch', guards_hold(scratch)), ('input', all(map(np.array_equal, xs, before)))):
-        if not ok: raise SimulationFailed(f'{kernel.name} on {op.name} wrote outside its output: around or into its {what}')
+    "Run one operator with one kernel on this machine: exact scratch, guards checked."
+    block, who = default_block(kernel) if block is None else block, f'{kernel.name} on {op.name}'
+    out, scratch = guarded(op_sizes(op)[1]), guarded(scratch_bytes(kernel, op))
+    before, keep = [x.copy() for x in xs], []
+    args = _host_args(arguments(kernel, op, block), out, xs, scratch, keep)
+    status = getattr(library or host(), kernel.name)(*args)
+    if status: raise SimulationFailed(f'{who} returned {STATUS.get(status, status)}')
+    intact = dict(output=guards_hold(out), scratch=guards_hold(scratch),
+                  input=all(map(np.array_equal, xs, before)))
+    for what, ok in intact.items():
+        if not ok:
+            raise SimulationFailed(f'{who} wrote outside its output: around or into its {what}')
     return out[GUARD:-GUARD].view(np.int8)
 
 # %% ../nbs/06_kernels.ipynb #c060
@@ -227,16 +240,20 @@ def plot_tile(
     kept:tuple=(1,),# blocks of four channels that the stream keeps
     ax=None,        # axes to draw on
 )->plt.Axes:
-    "Draw the tile of a 1x4 kernel: two words for each pixel and group of four channels; kept blocks are dark. Returns the axes."
+    "Draw a tile, two words for each pixel and four channels; kept blocks are dark."
     ax = ax or plt.subplots(figsize=(6, 2.2))[1]
     for g in range(channels // 4):
         for pair in range(2):
             for p in range(8):
                 dark = g in kept
-                ax.add_patch(plt.Rectangle((p, -2*g - pair), .96, -.9, color='C0' if dark else '0.85'))
-                ax.text(p + .48, -2*g - pair - .45, f'{4*g + pair}, {4*g + pair + 2}', ha='center', va='center', fontsize=8, color='w' if dark else 'k')
-    ax.set(xlim=(0, 8), ylim=(-channels/2, .1), xticks=np.arange(8) + .48, xticklabels=[f'pixel {p}' for p in range(8)],
-           yticks=[-2*g - 1 for g in range(channels // 4)], yticklabels=[f'block {g}' for g in range(channels // 4)],
+                ax.add_patch(plt.Rectangle((p, -2*g - pair), .96, -.9,
+                                           color='C0' if dark else '0.85'))
+                ax.text(p + .48, -2*g - pair - .45, f'{4*g + pair}, {4*g + pair + 2}', ha='center',
+                        va='center', fontsize=8, color='w' if dark else 'k')
+    ax.set(xlim=(0, 8), ylim=(-channels/2, .1), xticks=np.arange(8) + .48,
+           xticklabels=[f'pixel {p}' for p in range(8)],
+           yticks=[-2*g - 1 for g in range(channels // 4)],
+           yticklabels=[f'block {g}' for g in range(channels // 4)],
            title='channels in each 32-bit word of a tile')
     ax.tick_params(length=0)
     return ax
@@ -257,7 +274,7 @@ def plot_ladder(
 
 # %% ../nbs/06_kernels.ipynb #t111
 class CostTable(dict):
-    "Coefficients of the cost model: `code_bytes` and `kernels`. Hashed by identity, so costs can be cached."
+    "Coefficients of the cost model. Hashed by identity, so costs can be cached."
     note = '' # what a reader of its prices should know
     __hash__ = object.__hash__
     __ne__ = object.__ne__
@@ -311,7 +328,9 @@ def features(
 def _predict(kernel, op, block, f, table, what):
     table = table or load_cost_table()
     key = f'{kernel.name}/1x{block}' if block else kernel.name
-    if key not in table['kernels']: raise BadInput(f'the cost table does not know {key}. Make it again with `tinyformer bench --fit`.')
+    if key not in table['kernels']:
+        raise BadInput(f'the cost table does not know {key}. Make it again with `tinyformer bench '
+                       '--fit`.')
     coef = table['kernels'][key].get(what)
     return coef and round(sum(c*f[name] for name, c in coef.items()))
 
@@ -349,12 +368,14 @@ def account(
     "Instructions of a layer by what they are spent on, by the cost table."
     p, cin, cout = shape
     op = Op('linear', 'l', ['x'], 'y', dict(pixels=p, cin=cin, cout=cout))
-    f = features(op, kept_blocks(cout * -(-cin // block), sparsity), live_rows(cout, cin, 1, f'1x{block}', sparsity))
+    f = features(op, kept_blocks(cout * -(-cin // block), sparsity),
+                 live_rows(cout, cin, 1, f'1x{block}', sparsity))
     coef = (table or load_cost_table())['kernels'][f'{kernel.name}/1x{block}']['coef']
     return {name: c * f[name] for name, c in coef.items()}
 
 # %% ../nbs/06_kernels.ipynb #c085d
-ACCOUNTS = {'products': ('tile_blocks',), 'starting, requantising, storing': ('tile_rows',), 'widening inputs': ('tile_cin',),
+ACCOUNTS = {'products': ('tile_blocks',), 'starting, requantising, storing': ('tile_rows',),
+            'widening inputs': ('tile_cin',),
             'empty rows': ('fill_blocks', 'fill_words'), 'the call': ('call',)}
 
 def plot_account(
@@ -366,8 +387,10 @@ def plot_account(
     xs = np.linspace(0, .98, 40)
     spent = [account(kernel('tfm_linear_s8_rle_dsp'), (64, cin, cout), block, s) for s in xs]
     ax = plt.subplots(figsize=(5.5, 2.8))[1]
-    ax.stackplot(xs, [[sum(s[f] for f in fs) for s in spent] for fs in ACCOUNTS.values()], labels=list(ACCOUNTS))
-    ax.set(xlabel='sparsity', ylabel='instructions', xlim=(0, .98), title=f'64 pixels, {cin} to {cout} channels, blocks 1x{block}')
+    def share(features): return [sum(s[f] for f in features) for s in spent]
+    ax.stackplot(xs, list(map(share, ACCOUNTS.values())), labels=list(ACCOUNTS))
+    ax.set(xlabel='sparsity', ylabel='instructions', xlim=(0, .98),
+           title=f'64 pixels, {cin} to {cout} channels, blocks 1x{block}')
     ax.legend(fontsize=7)
     return ax
 
@@ -388,14 +411,18 @@ class Choice:
         return self.instructions if self.cycles is None else self.cycles
 
 # %% ../nbs/06_kernels.ipynb #c090
+def _kept(w, block):
+    "Blocks of a matrix [rows, taps, channels] that hold a weight."
+    whole = np.pad(w, ((0, 0), (0, 0), (0, -w.shape[2] % block)))
+    return int(whole.reshape(-1, block).any(1).sum())
+
 def _formats(kernel, op):
-    "(block, weight bytes, kept blocks, live rows) of every way this kernel can store this operator's weights."
+    "(block, weight bytes, kept blocks, live rows) of every way that this kernel can store weights."
     if 'weight' not in op.params: return [(0, 0, 0, None)]
     if kernel.format == 'dense': return [(0, op.params['weight'].size, 0, None)]
     w = _matrix(op)
     live = int(w.any((1, 2)).sum())
-    def kept(b): return int(np.pad(w, ((0,0), (0,0), (0, -w.shape[2] % b))).reshape(-1, b).any(1).sum())
-    return [(b, stream_bytes(w, b), kept(b), live) for b in sorted(BLOCKS.values())]
+    return [(b, stream_bytes(w, b), _kept(w, b), live) for b in sorted(BLOCKS.values())]
 
 # %% ../nbs/06_kernels.ipynb #c093
 def candidates(
@@ -408,12 +435,14 @@ def candidates(
     for k in able:
         scratch = scratch_bytes(k, op)
         for block, size, kept, live in _formats(k, op):
-            price = [f(k, op, block, kept, live, table) for f in (predict_instructions, predict_cycles)]
-            out.append(Choice(k, block, size, scratch, *price))
+            layer = k, op, block, kept, live, table
+            out.append(Choice(k, block, size, scratch, predict_instructions(*layer),
+                              predict_cycles(*layer)))
     return out
 
 # %% ../nbs/06_kernels.ipynb #c096
-OBJECTIVES = dict(bytes=lambda c: (c.weight_bytes, c.time), speed=lambda c: (c.time, c.weight_bytes))
+OBJECTIVES = dict(bytes=lambda c: (c.weight_bytes, c.time),
+                  speed=lambda c: (c.time, c.weight_bytes))
 
 def choose(
     op:Op,                   # any operator
@@ -421,7 +450,8 @@ def choose(
     objective:str='bytes',   # 'bytes': smallest weights, then fastest; 'speed': the reverse
 )->Choice:
     "The best candidate."
-    if objective not in OBJECTIVES: raise BadInput(f"no objective {objective!r}; choose {' or '.join(map(repr, OBJECTIVES))}")
+    if objective not in OBJECTIVES:
+        raise BadInput(f"no objective {objective!r}; choose {' or '.join(map(repr, OBJECTIVES))}")
     return min(candidates(op, target), key=OBJECTIVES[objective])
 
 # %% ../nbs/06_kernels.ipynb #c101
@@ -438,6 +468,15 @@ def select(
     return {op.name: overrides.get(op.name) or choose(op, target, objective) for op in graph.ops}
 
 # %% ../nbs/06_kernels.ipynb #c102b
+def _override(op, text, function, block, target):
+    "The choice that one override names."
+    able, want = candidates(op, target), BLOCKS.get(block)
+    if not block: want = default_block(kernel(function))
+    for c in able:
+        if (c.kernel.name, c.block) == (function, want): return c
+    known = ', '.join(f'{c.kernel}:1x{c.block}' if c.block else c.kernel.name for c in able)
+    raise BadInput(f'{text}: {op.name} can be run by {known}')
+
 def parse_overrides(
     graph:Graph,   # the model
     texts:list,    # of 'LAYER=FUNCTION' or 'LAYER=FUNCTION:BLOCK'
@@ -449,10 +488,7 @@ def parse_overrides(
         name, _, rest = text.partition('=')
         function, _, block = rest.partition(':')
         if name not in ops: raise BadInput(f"no layer {name!r}; the model has {', '.join(ops)}")
-        want = BLOCKS[block] if block in BLOCKS else default_block(kernel(function)) if not block else None
-        found = [c for c in candidates(ops[name], target) if (c.kernel.name, c.block) == (function, want)]
-        if not found: raise BadInput(f"{text}: {name} can be run by " + ', '.join(f"{c.kernel}{f':1x{c.block}' if c.block else ''}" for c in candidates(ops[name], target)))
-        out[name] = found[0]
+        out[name] = _override(ops[name], text, function, block, target)
     return out
 
 # %% ../nbs/06_kernels.ipynb #c104
@@ -461,7 +497,7 @@ def may_overwrite(
     op:Op,         # what it is to run
 )->tuple: # positions of inputs
     "Inputs that this kernel's output may be written over, where both have the same size."
-    if ('struct', 'tfm_band') in kernel.args: return ()      # some rows only: others are still to be read
+    if ('struct', 'tfm_band') in kernel.args: return ()      # other rows are still to be read
     return OPERATORS[op.kind].in_place(op.attrs, kernel.isa)
 
 def in_place(
@@ -478,7 +514,8 @@ def by_rows(
     op:Op,         # what it is to run
 )->Kernel|None: # its form for some rows of the output, None where there is none
     "The kernel that makes rows `first` to `end - 1` from a ring of input rows."
-    if kernel.rows is None or not OPERATORS[op.kind].bands(op.attrs, kernel.isa, kernel.format): return None
+    if kernel.rows is None or not OPERATORS[op.kind].bands(op.attrs, kernel.isa, kernel.format):
+        return None
     args = (*kernel.args[:-1], ('struct', 'tfm_band'), kernel.args[-1])     # scratch stays last
     return replace(kernel, name=kernel.rows, args=args, rows=None)
 
@@ -493,8 +530,10 @@ def variants(
     op = Op('linear', 'l', ['x'], 'y', dict(pixels=pixels, cin=cin, cout=cout))
     out = {'dense': (dense_bytes(cout, cin), predict_instructions(kernel('tfm_linear_s8_dsp'), op))}
     for name, b in BLOCKS.items():
-        kept, live = kept_blocks(cout * -(-cin // b), sparsity), live_rows(cout, cin, 1, name, sparsity)
-        out[name] = expected_bytes(cout, cin, 1, name, sparsity), predict_instructions(kernel('tfm_linear_s8_rle_dsp'), op, b, kept, live)
+        kept, live = kept_blocks(cout * -(-cin // b), sparsity), live_rows(cout, cin, 1, name,
+            sparsity)
+        n = predict_instructions(kernel('tfm_linear_s8_rle_dsp'), op, b, kept, live)
+        out[name] = expected_bytes(cout, cin, 1, name, sparsity), n
     return out
 
 # %% ../nbs/06_kernels.ipynb #c116
@@ -504,17 +543,20 @@ def plot_variants(
     cout:int=96,        # output channels
     sparsity:float=.8,  # marked on the curves
 )->plt.Figure:
-    "Weight bytes and instructions of every format against sparsity, by the cost table. Returns the figure."
+    "Weight bytes and instructions of every format against sparsity. Returns the figure."
     xs = np.linspace(0, .98, 50)
     curves = [variants(pixels, cin, cout, s) for s in xs]
     fig, axes = plt.subplots(1, 2, figsize=(6.5, 2.6), layout='constrained')
     for i, (ax, what) in enumerate(zip(axes, ('weight bytes', 'instructions'))):
-        for name in curves[0]: ax.plot(xs, [c[name][i] for c in curves], label=name, color='k' if name == 'dense' else None, ls=':' if name == 'dense' else '-')
+        for name in curves[0]:
+            how = dict(color='k', ls=':') if name == 'dense' else {}
+            ax.plot(xs, [c[name][i] for c in curves], label=name, **how)
         ax.axvline(sparsity, color='0.8', zorder=0)
         ax.set(xlabel='sparsity', title=what, ylim=(0, None))
     best = min(variants(pixels, cin, cout, sparsity).items(), key=lambda v: v[1])
     axes[0].legend(fontsize=8)
-    fig.suptitle(f'{pixels} x {cin} to {cout} at {sparsity:.0%}: smallest is {best[0]} with {best[1][0]:.0f} bytes', fontsize=10)
+    fig.suptitle(f'{pixels} x {cin} to {cout} at {sparsity:.0%}: smallest is {best[0]} with '
+                 f'{best[1][0]:.0f} bytes', fontsize=10)
     return fig
 
 # %% ../nbs/06_kernels.ipynb #c120
@@ -522,13 +564,27 @@ def weights_blob(
     op:Op,          # any operator
     choice:Choice,  # its kernel and format
 )->dict: # role -> array to be emitted as a constant
-    "The constant arrays that a kernel reads: the stream or the dense weights, bias, multipliers, tables."
-    args = arguments(choice.kernel, op, choice.block)
-    inner = [(f, v) for what, _, fields in args if what == 'struct' for f, k, v in fields if k == 'array']
-    return dict([(n, v) for what, n, v in args if what == 'array'] + inner)
+    "The constant arrays that a kernel reads: stream or dense weights, bias, multipliers, tables."
+    blob = {}
+    for what, name, value in arguments(choice.kernel, op, choice.block):
+        if what == 'array': blob[name] = value
+        if what == 'struct': blob |= {field: v for field, type, v in value if type == 'array'}
+    return blob
 
 # %% ../nbs/06_kernels.ipynb #c123
-def _c_int(v): return '(-2147483647 - 1)' if v == -2**31 else f'{v}LL' if abs(v) >= 2**31 else str(v)
+def _c_int(v):
+    "An integer as C text."
+    if v == -2**31: return '(-2147483647 - 1)'
+    return f'{v}LL' if abs(v) >= 2**31 else str(v)
+
+def _c_struct(name, fields, arrays, vary):
+    "C that defines a structure: constant data unless one of its fields varies."
+    values = []
+    for field, type, v in fields:
+        text = arrays[field] if type == 'array' else vary.get(field) or _c_int(int(v))
+        values.append(f'.{field} = {text}')
+    static = '' if any(field in vary for field, _, _ in fields) else 'static '
+    return f"{static}const {name} {name.removeprefix('tfm_')} = {{{', '.join(values)}}};"
 
 # %% ../nbs/06_kernels.ipynb #c125
 def call_lines(
@@ -543,10 +599,11 @@ def call_lines(
     lines, words, vary = [], [], vary or {}
     for what, name, value in arguments(choice.kernel, op, choice.block):
         if what == 'struct':
-            short = name.removeprefix('tfm_')
-            fields = ', '.join(f'.{f} = {arrays[f] if k == "array" else vary.get(f) or _c_int(int(v))}' for f, k, v in value)
-            lines.append(f"{'' if vary.keys() & {f for f, _, _ in value} else 'static '}const {name} {short} = {{{fields}}};")
-        words += {'out': lambda: [tensors[op.output]], 'in': lambda: [tensors[op.inputs[value]]], 'array': lambda: [arrays[name]],
-                  'int': lambda: [vary.get(name) or _c_int(int(value))], 'scratch': lambda: [scratch, str(choice.scratch_bytes)],
-                  'struct': lambda: [f'&{short}']}[what]()
+            lines.append(_c_struct(name, value, arrays, vary))
+            words.append(f"&{name.removeprefix('tfm_')}")
+        elif what == 'out': words.append(tensors[op.output])
+        elif what == 'in': words.append(tensors[op.inputs[value]])
+        elif what == 'array': words.append(arrays[name])
+        elif what == 'int': words.append(vary.get(name) or _c_int(int(value)))
+        else: words += [scratch, str(choice.scratch_bytes)]
     return [*lines, f"status = {choice.kernel.name}({', '.join(words)});"]
