@@ -30,7 +30,7 @@ from .hardware import Target
 from .memory_alloc import Plan
 from .operators import OPERATORS
 from .schedule import (Arena, Chain, choose_chains, choose_kernels, heights, plan_arena,
-                                 reorder, rows_kept, steps_of)
+                                 reorder, steps_of, rows_kept)
 from .toolchain import IMAGE_FLAGS, WARNINGS, compile_host, core_flags, firmware_dir
 
 # %% ../nbs/08_codegen.ipynb #c011
@@ -120,18 +120,40 @@ def shape_text(
 # %% ../nbs/08_codegen.ipynb #c065
 @dataclass(frozen=True)
 class Loop:
-    "A chain with what its C must know; operators and rows are those of the whole model."
-    chain:Chain
-    steps:tuple    # `Step` of each operator of the model
-    heights:tuple  # rows of the chain's input, then of each output
-    kept:tuple     # rows that exist at once of each output but the last
+    "A chain with what its C must know; operators are numbers in the whole model."
+    chain:Chain   # first and last operator, and rows at a time
+    steps:tuple   # `Step` of each operator of the model
+    heights:tuple # rows of the chain's input, then of each output
+    kept:tuple    # rows that exist at once of each output but the last
 
-    # of what operator i reads
-    def rows_in(self, i:int): return self.heights[i - self.chain.first]
-    def rows_out(self, i:int): return self.heights[i - self.chain.first + 1]  # of what it makes
-    def rows_kept(self, i:int): return self.kept[i - self.chain.first]        # of what it makes
-    def fills_ring(self, i:int): return i < self.chain.last and self.steps[i + 1].finds_rows
+    def rows_in(self,
+        i:int, # operator
+    )->int:    # rows
+        "How many rows the operator reads in all."
+        return self.heights[i - self.chain.first]
 
+    def rows_out(self,
+        i:int, # operator
+    )->int:    # rows
+        "How many rows the operator makes in all."
+        return self.heights[i - self.chain.first + 1]
+
+# %% ../nbs/08_codegen.ipynb #c065b
+@patch
+def rows_kept(self:Loop,
+    i:int, # operator, not the last
+)->int:    # rows
+    "How many rows of its output exist at once."
+    return self.kept[i - self.chain.first]
+
+@patch
+def fills_ring(self:Loop,
+    i:int, # operator
+)->bool:   # False: it fills a strip, or a whole tensor
+    "Whether its output is a ring."
+    return i < self.chain.last and self.steps[i + 1].finds_rows
+
+# %% ../nbs/08_codegen.ipynb #c065d
 def loop_of(
     graph:Graph,  # the model
     choices:dict, # op name -> Choice
@@ -715,9 +737,8 @@ def generate(
     graph = reorder(graph, picked)
     x, blobs = pick_example(graph, example), constants(graph, picked)
     check_flash(graph, blobs, target.flash_bytes)
-    chains = choose_chains(graph, picked, memory)
+    chains, size = choose_chains(graph, picked, memory), (constant_bytes(blobs), dense_bytes(graph))
     arena = plan_arena(graph, picked, target.sram_bytes, chains)
-    size = constant_bytes(blobs), dense_bytes(graph)
     fw = Firmware(Path(folder), graph, target, port, arena, picked, *size, chains)
     texts, copies = text_files(fw, blobs, x), copied_files(fw)
     if check: _try(fw, texts, copies)
