@@ -26,7 +26,8 @@ def broken(graph, folder, places):
     "The model with some tensors at other offsets, whole tensors only."
     fw = cg.generate(graph, BOARD, folder/'right', port='host', memory='fast')
     fw = replace(fw, folder=folder/'wrong', arena=moved(fw.arena, places))
-    cg.write_folder(fw.folder, cg.text_files(fw, cg.constants(graph, fw.choices), cg.pick_example(graph)), cg.copied_files(fw))
+    cg.write_folder(fw.folder, cg.text_files(fw, cg.constants(graph, fw.choices), cg.pick_example(graph)),
+                    cg.copied_files(fw))
     return fw
 
 
@@ -35,7 +36,9 @@ def test_wrong_bytes_name_the_first_operator_that_differs(tmp_path, graph):
     pool, expand = graph.ops[1:3]
     assert expand.inputs == [pool.output]
     bad = broken(graph, tmp_path, {expand.output: at[pool.output]})
-    with pytest.raises(WrongBytes, match=rf'output bytes differ .* First wrong operator: {expand.name} \(pointwise, tfm_linear'): cg.check_bytes(bad)
+    with pytest.raises(WrongBytes,
+                       match=rf'output bytes differ .* First wrong operator: {expand.name} \(pointwise, tfm_linear'):
+                           cg.check_bytes(bad)
 
 
 def test_a_crash_is_told_and_its_operator_named(tmp_path, graph):
@@ -48,13 +51,17 @@ def test_a_status_is_told_and_its_operator_named(tmp_path, graph):
     fw = cg.generate(graph, BOARD, tmp_path/'fw', port='host', memory='fast')
     name = next(n for n, c in fw.choices.items() if c.scratch_bytes > 8)
     less = replace(fw, choices={**fw.choices, name: replace(fw.choices[name], scratch_bytes=4)}, folder=tmp_path/'less')
-    cg.write_folder(less.folder, cg.text_files(less, cg.constants(graph, less.choices), cg.pick_example(graph)), cg.copied_files(less))
-    with pytest.raises(WrongBytes, match=rf'returned status 3 for image 0. First wrong operator: {name} .* returned status 3'): cg.check_bytes(less)
+    cg.write_folder(less.folder, cg.text_files(less, cg.constants(graph, less.choices), cg.pick_example(graph)),
+                    cg.copied_files(less))
+    with pytest.raises(WrongBytes,
+                       match=rf'returned status 3 for image 0. First wrong operator: {name} .* returned status 3'):
+                           cg.check_bytes(less)
 
 
 def test_a_wrong_folder_is_not_written(tmp_path, graph, monkeypatch):
     right = sch.plan_arena
-    monkeypatch.setattr(cg, 'plan_arena', lambda *a: (arena := right(*a)) and moved(arena, dict.fromkeys(arena.tensors, 0)))
+    monkeypatch.setattr(cg, 'plan_arena', lambda *a: (arena := right(*a))
+                        and moved(arena, dict.fromkeys(arena.tensors, 0)))
     with pytest.raises(WrongBytes): cg.generate(graph, BOARD, tmp_path/'fw', check=True)
     assert not (tmp_path/'fw').exists()
     assert cg.generate(graph, BOARD, tmp_path/'fw').folder.is_dir()     # not asked, not checked
@@ -69,4 +76,5 @@ def test_compile_checks_unless_told_not_to(tmp_path, graph):
     words = [sys.executable, '-c', wrong, 'compile', tmp_path/'m.tfm', '--out', tmp_path/'fw']
     done = subprocess.run(words, capture_output=True, text=True)
     assert done.returncode == 1 and 'First wrong operator' in done.stderr and not (tmp_path/'fw').exists()
-    assert subprocess.run([*words, '--no-check'], capture_output=True).returncode == 0 and (tmp_path/'fw'/'model.c').is_file()
+    assert subprocess.run([*words, '--no-check'],
+                          capture_output=True).returncode == 0 and (tmp_path/'fw'/'model.c').is_file()

@@ -31,30 +31,35 @@ class Net:
 
     def scaled(self, channels, taps, shape):
         mult, shift = ops8.requant_params(np.full(channels, 40 / (5000 * taps**.5)))
-        return dict(weight=self.rng.integers(-127, 128, shape, dtype=np.int8), bias=np.zeros(channels, np.int32), mult=mult), shift
+        return dict(weight=self.rng.integers(-127, 128, shape, dtype=np.int8), bias=np.zeros(channels, np.int32),
+                    mult=mult), shift
 
     def linear(self, x, shape, kind='pointwise', pixels=None):
         pixels = pixels or int(np.prod(shape[:-1]))
         cin, cout = self.tensors[x].nbytes // pixels, int(np.prod(shape)) // pixels
         params, shift = self.scaled(cout, cin, (cout, cin))
-        return self.put(kind, [x], shape, dict(pixels=pixels, cin=cin, cout=cout, shift=shift, zp_in=self.tensors[x].zero_point, zp_out=3), params)
+        return self.put(kind, [x], shape, dict(pixels=pixels, cin=cin, cout=cout, shift=shift,
+                                               zp_in=self.tensors[x].zero_point, zp_out=3), params)
 
     def conv(self, x, window, cout=None):
         "A convolution of any kernel, stride and padding; depthwise without `cout`."
         (h, w, c), (kh, kw, stride, pad) = self.tensors[x].shape, window
         params, shift = self.scaled(cout or c, kh * kw * (c if cout else 1), (cout, kh, kw, c) if cout else (kh, kw, c))
         sizes = dict(cin=c, cout=cout) if cout else dict(c=c)
-        attrs = dict(h=h, w=w, **sizes, kh=kh, kw=kw, stride=stride, pad=pad, shift=shift, zp_in=self.tensors[x].zero_point, zp_out=3)
+        attrs = dict(h=h, w=w, **sizes, kh=kh, kw=kw, stride=stride, pad=pad, shift=shift,
+                     zp_in=self.tensors[x].zero_point, zp_out=3)
         return self.put('conv3x3' if cout else 'depthwise3x3', [x], (*out_hw(attrs), cout or c), attrs, params)
 
     def add(self, a, b):
-        return self.put('add', [a, b], self.tensors[a].shape, dict(n=self.tensors[a].nbytes, **ops8.add_params(.05, 3, .05, 3, .05, 3)))
+        return self.put('add', [a, b], self.tensors[a].shape,
+                        dict(n=self.tensors[a].nbytes, **ops8.add_params(.05, 3, .05, 3, .05, 3)))
 
     def total(self, x):
         "Sum of a map with a gain at which one wrong row shows."
         (h, w, c), sums = self.tensors[x].shape, self.live[x].reshape(8, -1, self.tensors[x].shape[-1]).sum(1)
         mult, shift = ops8.requant_params(min(.4, 40 / (1 + sums.std())))
-        return self.put('avgpool', [x], (c,), dict(h=h, w=w, c=c, bias=-int(sums.mean()), mult=int(mult), shift=shift, zp_out=3))
+        return self.put('avgpool', [x], (c,), dict(h=h, w=w, c=c, bias=-int(sums.mean()), mult=int(mult), shift=shift,
+                                                   zp_out=3))
 
     def graph(self, output):
         graph = Graph(self.tensors, self.ops, 'input', output, 'net')
@@ -66,7 +71,8 @@ def forced(graph, chains, folder):
     "The model with these chains, whether they help or not."
     picked = sch.choose_kernels(graph, BOARD)
     arena, blobs = sch.plan_arena(graph, picked, chains=chains), cg.constants(graph, picked)
-    fw = cg.Firmware(folder, graph, BOARD, 'host', arena, picked, cg.constant_bytes(blobs), cg.dense_bytes(graph), chains)
+    fw = cg.Firmware(folder, graph, BOARD, 'host', arena, picked, cg.constant_bytes(blobs), cg.dense_bytes(graph),
+                     chains)
     cg.write_folder(folder, cg.text_files(fw, blobs, cg.pick_example(graph)), cg.copied_files(fw))
     return fw
 
@@ -87,7 +93,8 @@ def test_every_window_in_a_chain(tmp_path, first):
             start, rows = len(net.ops), 1 + len(sums) % 3
             y = net.conv('input' if first else net.linear('input', (13, 9, 4)), window, cout)
             h, w, _ = net.tensors[y].shape
-            y = net.conv(net.linear(y, (h, w, 5)), (3, 3, 1, 1), 4)     # a window whose output goes into a strip before a ring
+            # a window whose output goes into a strip before a ring
+            y = net.conv(net.linear(y, (h, w, 5)), (3, 3, 1, 1), 4)
             if net.tensors[y].shape[0] > rows: chains.append(sch.Chain(start, len(net.ops) - 1, rows))
             sums.append(net.total(y))
     for name in sums[1:]: sums[0] = net.add(sums[0], name)
@@ -135,7 +142,8 @@ def test_every_tensor_lives_from_its_maker_to_its_last_reader():
     last = {n: t for t, op in enumerate(graph.ops) for n in op.inputs}
     apart = {b.holds[0]: b for b in sch.buffers(graph, picked, apart=True) if not b.scratch}
     assert set(apart) == set(graph.tensors) - {graph.input, graph.output}
-    for t, op in enumerate(graph.ops[:-1]): assert (apart[op.output].start, apart[op.output].stop) == (t, last[op.output] + 1)
+    for t, op in enumerate(graph.ops[:-1]):
+        assert (apart[op.output].start, apart[op.output].stop) == (t, last[op.output] + 1)
 
 
 def dag(rng, n=6):
@@ -186,7 +194,8 @@ def test_memory_is_shared_only_where_nobody_looks_any_more():
         assert len(set(taken)) == len(taken) and 0 not in taken and flow.over[-1] is None
         for t, over in enumerate(flow.over):
             if over is None: continue
-            assert over in steps[t].reads and not any(over in s.reads for s in steps[t + 1:]) and sizes[over] == sizes[t + 1]
+            assert over in steps[t].reads and not any(over in s.reads for s in steps[t
+                + 1:]) and sizes[over] == sizes[t + 1]
             n += 1
     print(f'{n} outputs over inputs')
     assert n > 50

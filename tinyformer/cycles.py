@@ -10,7 +10,8 @@ CORE = ('-triple=thumbv7em-none-eabi', '-mcpu=cortex-m7')
 ITERATIONS = 100
 "How often `llvm-mca` repeats a block: its cycles are those of all repetitions, divided by this."
 
-_OPPOSITE = dict(eq='ne', ne='eq', hs='lo', lo='hs', mi='pl', pl='mi', vs='vc', vc='vs', hi='ls', ls='hi', ge='lt', lt='ge', gt='le', le='gt')
+_OPPOSITE = dict(eq='ne', ne='eq', hs='lo', lo='hs', mi='pl', pl='mi', vs='vc', vc='vs', hi='ls', ls='hi', ge='lt',
+                 lt='ge', gt='le', le='gt')
 _FLOW = re.compile(rf"(b|bl|bx|blx|cbn?z|tb[bh]|b({'|'.join(_OPPOSITE)}))(\.[nw])?\s|(pop|ldm|ldr|mov|add)\S*\s.*\bpc\b(?!,\s*(#|r\d|lsl))(?!\])")
 _CALL = re.compile(r'bl(\.[nw])?\s+')
 _COST = {}        # what llvm-mca was asked -> cycles of one execution
@@ -21,7 +22,8 @@ def find_llvm(
 )->Path:
     "A program of LLVM. Raises `MissingTool` with the command that installs it."
     path = shutil.which(tool) or shutil.which(f'{tool}-14')
-    if path is None: raise MissingTool(f"{tool} not found, so cycles cannot be estimated. Install it: {install_hint('llvm')}")
+    if path is None:
+        raise MissingTool(f"{tool} not found, so cycles cannot be estimated. Install it: {install_hint('llvm')}")
     return Path(path)
 
 
@@ -61,9 +63,12 @@ def disassemble(
             lines.append('[' + ','.join(f'0x{b:02x}' for b in code[at:at + n]) + ']')
             at += n
         lines += ['[0x00,0xbf]'] * gap
-    done = subprocess.run([find_llvm('llvm-mc'), '-disassemble', *CORE], input='\n'.join(lines), capture_output=True, text=True)
-    text = [l.strip().replace('\t', ' ') for l in done.stdout.splitlines() if l.strip() and not l.strip().startswith('.')]
-    if done.returncode or len(text) != len(lines): raise SimulationFailed(f'llvm-mc does not know an instruction of the image: {done.stderr[:200]}')
+    done = subprocess.run([find_llvm('llvm-mc'), '-disassemble', *CORE], input='\n'.join(lines), capture_output=True,
+                          text=True)
+    text = [l.strip().replace('\t', ' ') for l in done.stdout.splitlines() if l.strip()
+            and not l.strip().startswith('.')]
+    if done.returncode or len(text) != len(lines):
+        raise SimulationFailed(f'llvm-mc does not know an instruction of the image: {done.stderr[:200]}')
     out, at = [], 0
     for code in codes:
         n = lengths(code)
@@ -97,7 +102,8 @@ def _join(blocks):
     out = {}
     for (owner, at), (times, piece) in sorted(blocks.items(), key=lambda b: -b[0][1]):
         end, text = piece['end'], tuple(piece[a] for a in sorted(piece.keys() - {'end'}))
-        if (owner, end) in out and out[owner, end][0] == times and not _FLOW.match(text[-1]): text += out.pop((owner, end))[1]
+        if (owner, end) in out and out[owner, end][0] == times and not _FLOW.match(text[-1]):
+            text += out.pop((owner, end))[1]
         out[owner, at] = times, text
     return out
 
@@ -137,13 +143,17 @@ def block_cycles(
 
 def _mca(blocks):
     if not blocks: return []
-    text = '.syntax unified\n.thumb\n' + ''.join(f'# LLVM-MCA-BEGIN b{i}\n' + '\n'.join(b) + '\n# LLVM-MCA-END\n' for i, b in enumerate(blocks))
-    done = subprocess.run([find_llvm(), f'-mtriple={CORE[0].partition("=")[2]}', CORE[1], f'-iterations={ITERATIONS}', '-json', '-'], input=text,
+    text = '.syntax unified\n.thumb\n' + ''.join(f'# LLVM-MCA-BEGIN b{i}\n' + '\n'.join(b)
+                                                 + '\n# LLVM-MCA-END\n' for i, b in enumerate(blocks))
+    done = subprocess.run([find_llvm(), f'-mtriple={CORE[0].partition("=")[2]}', CORE[1], f'-iterations={ITERATIONS}',
+                           '-json', '-'], input=text,
                           capture_output=True, text=True)
     if done.returncode:
         if len(blocks) > 1: return _mca(blocks[:len(blocks)//2]) + _mca(blocks[len(blocks)//2:])
-        if len(blocks[0]) > 1: return [sum(_mca([(t,) for t in blocks[0]]))]    # one by one: what it knows of this block
-        return [1.]                                                             # a system instruction that it has no figures for
+        # one by one: what it knows of this block
+        if len(blocks[0]) > 1: return [sum(_mca([(t,) for t in blocks[0]]))]
+        # a system instruction that it has no figures for
+        return [1.]
     regions = json.loads(done.stdout)['CodeRegions']
     cycles = {r['Name']: r['SummaryView']['TotalCycles'] / ITERATIONS for r in regions}
     return [cycles[f'b{i}'] for i in range(len(blocks))]

@@ -33,7 +33,8 @@ def choose_kernels(
     "A kernel for each operator; `UnsupportedOp` names the first that has none."
     for op in graph.ops:
         if not tk.candidates(op, target):
-            raise UnsupportedOp(f'{op.name}: no kernel computes {op.kind!r}; kinds with a kernel: {", ".join(tg.KINDS)}')
+            raise UnsupportedOp(f'{op.name}: no kernel computes {op.kind!r}; kinds with a kernel: '
+                                f'{", ".join(tg.KINDS)}')
     return tk.select(graph, target, choices or {}, objective)
 
 # %% ../nbs/07_schedule.ipynb #s002
@@ -42,7 +43,7 @@ class Step:
     "One operator as the schedule sees it; tensors are numbers."
     reads:tuple             # tensors
     makes:int               # tensor
-    window:tuple = None     # (rows, stride, padding) of the input behind a row; None: only as a whole
+    window:tuple = None     # (rows, stride, padding) behind a row of the output; None: no rows
     is_map:bool = False     # it reads a map of `count` rows; else `count` positions, cut evenly
     count:int = 1           # rows of the map, or positions
     positions:int = 1       # pixels or tokens of the output
@@ -101,6 +102,7 @@ class Flow:
     over:tuple    # for each step: the tensor that its output is written over, or None
     private:tuple # for each step: whether the next step alone reads what it makes
 
+# %% ../nbs/07_schedule.ipynb #s013b
 def flow(
     steps:tuple,      # of Step
     callers:tuple=(), # tensors that belong to the caller: nothing is written over them
@@ -147,7 +149,7 @@ def live_bytes(
 
 # %% ../nbs/07_schedule.ipynb #s019
 def _cost_after(flow, sizes, scratch):
-    "cost(done, t): live bytes while step t runs after the set `done`, which is a number with a bit for each step."
+    "cost(done, t): live bytes while step t runs after the set `done`, a bit for each step."
     steps, full, work = flow.steps, aligned(sizes).tolist(), aligned(scratch).tolist()
     maker = {s.makes: 1 << t for t, s in enumerate(steps)}
     readers = dict.fromkeys(range(len(full)), 0)
@@ -166,9 +168,9 @@ def best_order(
     flow:Flow,          # the structure, in an order that is right
     sizes:np.ndarray,   # [tensors] bytes, 0 where a tensor is the caller's
     scratch:np.ndarray, # [steps] bytes
-    sets:int=5000,      # keep the order given when more sets than this can occur after as many steps
+    sets:int=5000,      # keep the order given when more sets than this can occur
 )->tuple:               # numbers of steps; those given, in order, if no other is better
-    "The order with the lowest peak, found by going through all sets of steps that can be done first."
+    "The order with the lowest peak, from all sets of steps that can be done first."
     cost, given = _cost_after(flow, sizes, scratch), tuple(range(len(flow.steps)))
     maker = {s.makes: 1 << t for t, s in enumerate(flow.steps)}
     needs = [sum({maker.get(i, 0) for i in s.reads}) for s in flow.steps]
@@ -240,7 +242,8 @@ def rows_kept(
     when, res = bands(steps, rows), []
     for i, after in enumerate(steps[1:]):
         _, stride, pad = after.window
-        def oldest(band): return max(0, band[i + 1][0]*stride - pad) if after.finds_rows else band[i][0]
+        def oldest(band):
+            return max(0, band[i + 1][0]*stride - pad) if after.finds_rows else band[i][0]
         res.append(max(1, *(band[i][1] - oldest(band) for band in when)))
     return tuple(res)
 
@@ -348,7 +351,8 @@ class Taken:
     ):
         self.spans = np.array([*spans, (single.shape[1] + 1, -1)])      # the last stands for none
         self.single, self.together, self.live = single, together, single.copy()
-        self.chain = np.full(single.shape, -1)                          # number of the chain at each step
+        # number of the chain at each step
+        self.chain = np.full(single.shape, -1)
 
     def tried(self,
         rows:np.ndarray, # some networks
@@ -395,6 +399,7 @@ def take(self:Taken,
     self.chain[row] = np.where((steps >= a) & (steps <= b), pick[:, None], chain)
     self.live[row] = live
 
+# %% ../nbs/07_schedule.ipynb #s055b
 def choose(
     spans:list,          # (first, last) step of each chain that may be tried
     single:np.ndarray,   # [n, steps] live bytes where there is no chain
@@ -431,7 +436,8 @@ def part(
 )->tuple:      # (Flow, the tensors that it knows, as numbers of the whole)
     "Some of the steps, with the tensors that live while they run; those from outside come first."
     made = [s.makes for s in flow.steps[first:last + 1]]
-    outside = [i for i, (a, b) in enumerate(flow.lives) if a < first <= b or i == 0 >= first and i not in made]
+    outside = [i for i, (a, b) in enumerate(flow.lives)
+               if a < first <= b or i == 0 >= first and i not in made]
     tensors = [*outside, *made]
     new = {i: k for k, i in enumerate(tensors)}
     steps = [replace(s, reads=tuple(new[i] for i in s.reads), makes=new[s.makes])
@@ -458,7 +464,7 @@ def _with_more_rows(flow, sizes, scratch, chains, live):
 def choose_chains(
     graph:Graph,        # the model
     choices:dict,       # op name -> Choice
-    memory:str='least', # 'fast': none; 'low': bands that cost next to no time; 'least': as small as they must be
+    memory:str='least', # 'fast': none; 'low': cost next to no time; 'least': as low as can be
 )->tuple:               # of Chain, in order
     "Chains that lower the peak, and no others."
     f, sizes, scratch = columns(graph, choices)
@@ -504,7 +510,8 @@ def _tensor_buffers(flow, sizes, names, within):
     kept, groups, shared = {}, {}, _shared(flow, within)
     for chain in dict.fromkeys(within.values()):
         there, steps = inside(flow, chain), flow.steps[chain.first:chain.last]
-        for s, rows, h in zip(steps, there.rows, there.heights): kept[s.makes] = rows * (sizes[s.makes] // h)
+        for s, rows, h in zip(steps, there.rows, there.heights):
+            kept[s.makes] = rows * (sizes[s.makes] // h)
     for i in range(len(names)):  # a tensor comes after the one whose memory it takes
         groups[i] = [*groups.pop(shared[i]), i] if i in shared else [i]
     for g in groups.values():
@@ -512,7 +519,8 @@ def _tensor_buffers(flow, sizes, names, within):
         start, stop = flow.lives[g[0]][0], flow.lives[g[-1]][1]
         if start in within: start = within[start].first
         if stop in within: stop = within[stop].last
-        yield Buffer(tuple(names[i] for i in g), False, start, stop + 1, kept.get(g[0], sizes[g[0]]))
+        yield Buffer(tuple(names[i] for i in g), False, start, stop + 1,
+                     kept.get(g[0], sizes[g[0]]))
 
 # %% ../nbs/07_schedule.ipynb #s071
 def buffers(
@@ -522,7 +530,8 @@ def buffers(
     apart:bool=False,# nothing is written over anything
 )->list:             # of Buffer: everything that lies in the arena
     "Tensors and scratch, with outputs over inputs and with the steps of each chain as one."
-    f, sizes, scratch = (x if isinstance(x, Flow) else x[0].tolist() for x in columns(graph, choices))
+    f, sizes, scratch = (x if isinstance(x, Flow)
+                         else x[0].tolist() for x in columns(graph, choices))
     if apart: f = replace(f, over=(None,)*len(f.over))
     within = {t: c for c in chains for t in range(c.first, c.last + 1)}
     ours = [op.output if op.output != graph.output else None for op in graph.ops]
@@ -549,6 +558,7 @@ class Arena:
         "Bytes of the array; one unit of alignment where the model needs none."
         return max(self.plan.peak, self.plan.align)
 
+# %% ../nbs/07_schedule.ipynb #s074b
 def plan_arena(
     graph:Graph,       # the model
     choices:dict,      # op name -> Choice
@@ -558,6 +568,7 @@ def plan_arena(
     "Place every buffer."
     needs = buffers(graph, choices, chains)
     plan = plan_memory([b.interval for b in needs], capacity=capacity)
-    tensors, scratch = ({n: plan.offsets[b.label] for b in needs if b.scratch == kind for n in b.holds}
-                        for kind in (False, True))
-    return Arena(plan, tuple(needs), tensors, scratch)
+    def places(scratch):
+        return {name: plan.offsets[b.label] for b in needs
+                if b.scratch == scratch for name in b.holds}
+    return Arena(plan, tuple(needs), places(False), places(True))

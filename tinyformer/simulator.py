@@ -18,19 +18,20 @@ import numpy as np
 from elftools.elf.elffile import ELFFile
 from fastcore.basics import patch
 from tqdm.auto import tqdm
-from unicorn import (UC_ARCH_ARM, UC_HOOK_BLOCK, UC_HOOK_MEM_INVALID, UC_MODE_MCLASS, UC_MODE_THUMB, UC_PROT_EXEC, UC_PROT_READ,
-                     UC_PROT_WRITE, Uc, UcError)
-from unicorn.arm_const import (UC_ARM_REG_LR, UC_ARM_REG_PC, UC_ARM_REG_R0, UC_ARM_REG_R1, UC_ARM_REG_R2, UC_ARM_REG_R3,
-                               UC_ARM_REG_SP, UC_CPU_ARM_CORTEX_M7)
+from unicorn import (UC_ARCH_ARM, UC_HOOK_BLOCK, UC_HOOK_MEM_INVALID, UC_MODE_MCLASS,
+                     UC_MODE_THUMB, UC_PROT_EXEC, UC_PROT_READ, UC_PROT_WRITE, Uc, UcError)
+from unicorn.arm_const import (UC_ARM_REG_LR, UC_ARM_REG_PC, UC_ARM_REG_R0, UC_ARM_REG_R1,
+                               UC_ARM_REG_R2, UC_ARM_REG_R3, UC_ARM_REG_SP, UC_CPU_ARM_CORTEX_M7)
 
 from .codegen import Firmware, check_images, run_host
 from .cycles import available, cycle_profile
 from .errors import BadInput, BuildFailed, DoesNotFit, SimulationFailed
-from .toolchain import WARNINGS, compile_image, find_compiler, find_qemu, firmware_dir, sections
+from .toolchain import (WARNINGS, compile_image, find_compiler, find_qemu, firmware_dir,
+                                  sections)
 
 # %% ../nbs/09_simulator.ipynb #c007
 def new_core()->Uc: # no memory yet
-    "A Cortex-M7 as Unicorn models it: Thumb instructions and DSP extension; no interrupt controller, no timers."
+    "A Cortex-M7 as Unicorn models it: Thumb and DSP; no interrupt controller, no timers."
     uc = Uc(UC_ARCH_ARM, UC_MODE_THUMB | UC_MODE_MCLASS)
     uc.ctl_set_cpu_model(UC_CPU_ARM_CORTEX_M7)
     return uc
@@ -74,23 +75,25 @@ def load_segments(
 
 # %% ../nbs/09_simulator.ipynb #c022
 def execute(
-    uc:Uc,          # a core with code
-    start:int,      # address of the first instruction
-    until:int,      # stop when the program counter is here
+    uc:Uc,            # a core with code
+    start:int,        # address of the first instruction
+    until:int,        # stop when the program counter is here
     timeout_ms:float, # wall-clock limit
-)->str:             # empty when all went well, else what went wrong
+)->str:               # empty when all went well, else what went wrong
     "Run from `start` until the program counter is `until`."
     refused = []
     kinds = {19: 'read', 20: 'write', 21: 'fetch', 22: 'write', 23: 'read', 24: 'fetch'}
     hook = uc.hook_add(UC_HOOK_MEM_INVALID, lambda uc, access, address, size, value, _:
-                       refused.append(f'{kinds.get(access, "access")} of {size} bytes at 0x{address:08x}') or False)
+                       refused.append(f'{kinds.get(access, "access")} of {size} bytes at '
+                                      f'0x{address:08x}') or False)
     try: uc.emu_start(start | 1, until, timeout=int(timeout_ms * 1000))
     except UcError as e: return f'faulted: {refused[0] if refused else e}'
     finally: uc.hook_del(hook)
-    return '' if uc.reg_read(UC_ARM_REG_PC) == until else f'did not return within {timeout_ms:.0f} ms'
+    if uc.reg_read(UC_ARM_REG_PC) == until: return ''
+    return f'did not return within {timeout_ms:.0f} ms'
 
 # %% ../nbs/09_simulator.ipynb #c023q
-SLOWEST = 500                              # instructions per millisecond, on the slowest machine that is waited for
+SLOWEST = 500 # instructions per millisecond, on the slowest machine that is waited for
 
 def patience(
     instructions:float, # expected in one call; 0 where nobody knows
@@ -100,7 +103,7 @@ def patience(
 
 # %% ../nbs/09_simulator.ipynb #c025
 class Emulator:
-    "A Cortex-M7 with exactly the memory that `elf` was linked for; its functions are called by name."
+    "A Cortex-M7 with the memory that `elf` was linked for; its functions are called by name."
     def __init__(self,
         elf:Path, # a linked image
     ):
@@ -144,7 +147,8 @@ def write(self:Emulator,
 ):
     "Copy `data` into the emulated memory."
     try: self.uc.mem_write(address, bytes(data))
-    except UcError: raise BadInput(f'{len(bytes(data))} bytes at 0x{address:08x} are not all memory') from None
+    except UcError:
+        raise BadInput(f'{len(bytes(data))} bytes at 0x{address:08x} are not all memory') from None
 
 @patch
 def read(self:Emulator,
@@ -165,7 +169,8 @@ def alloc(self:Emulator,
     size = data if isinstance(data, int) else len(bytes(data))
     at = -(-self.heap // align) * align
     if at + size > HEAP + HEAP_BYTES:
-        raise BadInput(f'{size} bytes more do not fit into the buffers of {HEAP_BYTES} bytes; call free() between calls')
+        raise BadInput(f'{size} bytes more do not fit into the buffers of {HEAP_BYTES} bytes; call '
+                       'free() between calls')
     self.heap = at + size
     if not isinstance(data, int): self.write(at, data)
     return at
@@ -186,11 +191,12 @@ def call(self:Emulator,
     "Call a function of the image as C would. A fault or an endless loop is `SimulationFailed`."
     self._watch(count)
     rest = [a & 0xFFFFFFFF for a in args[4:]]
-    sp = self.address('_stack_top') - -(-4 * len(rest) // 8) * 8       # the stack stays 8-byte aligned
+    sp = self.address('_stack_top') - -(-4 * len(rest) // 8) * 8      # stays 8-byte aligned
     if rest: self.write(sp, struct.pack(f'<{len(rest)}I', *rest))
     registers = UC_ARM_REG_R0, UC_ARM_REG_R1, UC_ARM_REG_R2, UC_ARM_REG_R3
-    for reg, a in zip((*registers, UC_ARM_REG_SP, UC_ARM_REG_LR), (*(*args[:4], 0, 0, 0, 0)[:4], sp, RETURN_TO | 1)):
-        self.uc.reg_write(reg, a & 0xFFFFFFFF)
+    self.uc.reg_write(UC_ARM_REG_SP, sp)
+    self.uc.reg_write(UC_ARM_REG_LR, RETURN_TO | 1)
+    for reg, a in zip(registers, (*args[:4], 0, 0, 0, 0)): self.uc.reg_write(reg, a & 0xFFFFFFFF)
     self._go(symbol, RETURN_TO, timeout_ms or self.patience_ms)
     r0 = self.uc.reg_read(UC_ARM_REG_R0)
     return r0 - (1 << 32) if r0 >> 31 else r0
@@ -208,7 +214,8 @@ def _watch(self:Emulator, count):
 @patch
 def _block(self:Emulator, uc, address, size, _):
     "One basic block is about to run: book it under its owner."
-    if address not in self.owner: self.owner[address] = self.marks.get(self.where(address).split('+')[0])
+    if address not in self.owner:
+        self.owner[address] = self.marks.get(self.where(address).split('+')[0])
     self.current = self.owner[address] or self.current
     key = self.current, address, size
     self.hits[key] = self.hits.get(key, 0) + 1
@@ -254,11 +261,13 @@ def plot_stack(
 ):                  # matplotlib Axes
     "Draw (a pure function) which bytes below the top of the stack were written."
     top = emu.address('_stack_top')
-    ram = np.frombuffer(emu.read(top - rows * 16, rows * 16), np.uint8).reshape(rows, 16)[::-1] != value
+    ram = np.frombuffer(emu.read(top - rows * 16, rows * 16), np.uint8)
+    ram = ram.reshape(rows, 16)[::-1] != value
     ax = plt.subplots(figsize=(3.5, 3))[1]
     ax.imshow(ram, aspect='auto', cmap='Blues', vmin=-.2, vmax=1.2, extent=(0, 16, rows * 16, 0))
     ax.axhline(emu.stack_used(value), color='red', lw=1)
-    ax.set(xlabel='byte in its row', ylabel='bytes below the top', title=f'{emu.stack_used(value)} bytes of stack')
+    ax.set(xlabel='byte in its row', ylabel='bytes below the top',
+           title=f'{emu.stack_used(value)} bytes of stack')
     return ax
 
 # %% ../nbs/09_simulator.ipynb #c050
@@ -271,7 +280,9 @@ class Image:
     bss_bytes: int   # SRAM that starts as zero, the arena included
     compiler: str    # name and version
 
-    def __repr__(self): return f'Image({self.flash_bytes} B flash, {self.data_bytes} B data, {self.bss_bytes} B bss, {self.compiler})'
+    def __repr__(self):
+        return (f'Image({self.flash_bytes} B flash, {self.data_bytes} B data, '
+                f'{self.bss_bytes} B bss, {self.compiler})')
 
 # %% ../nbs/09_simulator.ipynb #c053
 def overflow(
@@ -281,8 +292,9 @@ def overflow(
     over = re.search(r"overflowed by (\d+) bytes", log)
     if not over: return ''
     region = re.search(r"region [`'](\w+)'", log)
-    names = ', '.join(dict.fromkeys(re.findall(r"section [`']([^']+)' will not fit", log))) or 'the image'
-    return f"{names}: {over[1]} bytes too many for {dict(FLASH='flash', RAM='SRAM').get(region and region[1], 'memory')}"
+    memory = dict(FLASH='flash', RAM='SRAM').get(region and region[1], 'memory')
+    names = dict.fromkeys(re.findall(r"section [`']([^']+)' will not fit", log))
+    return f"{', '.join(names) or 'the image'}: {over[1]} bytes too many for {memory}"
 
 # %% ../nbs/09_simulator.ipynb #c055
 def build(
@@ -290,17 +302,21 @@ def build(
     cc:str='auto',       # 'auto', 'zig' or 'gcc'
     optimize:str='-O2',  # optimisation level
 )->Image:                # linked
-    "Compile and link the folder into `build/`. `DoesNotFit` names the section and the bytes over; `BuildFailed` has the first error."
+    "Compile and link the folder into `build/`. `DoesNotFit` names the section and the bytes over."
     f, t = Path(firmware.folder), firmware.target
-    if not (f/'port').is_dir(): raise BadInput(f"the folder has no start-up code for {t.name}: generate it with port='stm32f746'")
+    if not (f/'port').is_dir():
+        raise BadInput(f"the folder has no start-up code for {t.name}: generate it with "
+                       "port='stm32f746'")
     compiler = find_compiler(cc, t.core)
     sources = [*firmware.sources, *sorted((f/'port').glob('*.c'))]
-    try: elf = compile_image(sources, f/'port'/'link.ld', f/'build'/f'model-{compiler.name}.elf', [f/'include', f, f/'port'], WARNINGS,
-                             compiler.name, optimize, t.core)
+    elf, include = f/'build'/f'model-{compiler.name}.elf', [f/'include', f, f/'port']
+    try: elf = compile_image(sources, f/'port'/'link.ld', elf, include, WARNINGS, compiler.name,
+                             optimize, t.core)
     except BuildFailed as e:
         if not overflow(e.log): raise
-        raise DoesNotFit(f'{firmware.graph.name} does not fit {t.name} with {t.flash_bytes} bytes of flash and {t.sram_bytes} of SRAM: '
-                         f'{overflow(e.log)}. Choose a smaller model or a larger budget.') from None
+        raise DoesNotFit(f'{firmware.graph.name} does not fit {t.name} with {t.flash_bytes} bytes '
+                         f'of flash and {t.sram_bytes} of SRAM: {overflow(e.log)}. Choose a '
+                         'smaller model or a larger budget.') from None
     info = sections(elf)
     return Image(elf, info['flash'], info['data'], info['bss'], str(compiler))
 
@@ -315,7 +331,9 @@ def invoke(self:Emulator,
     self.free()
     source, to = self.alloc(x), self.alloc(bytes(n))
     status = self.call('tfm_invoke', source, to, count=count)
-    if status: raise SimulationFailed(f'tfm_invoke returned status {status}; include/tfm_kernels.h says what it means')
+    if status:
+        raise SimulationFailed(f'tfm_invoke returned status {status}; include/tfm_kernels.h says '
+                               'what it means')
     return np.frombuffer(self.read(to, n), np.int8)
 
 # %% ../nbs/09_simulator.ipynb #c068
@@ -325,12 +343,12 @@ def arena_used(self:Emulator,
     n:int,        # output bytes
 )->int:           # bytes
     "Highest byte of the arena that one inference writes, plus one; 0 for a model that needs none."
-    at, size = self.symbols.get('tfm_arena', (0, 0))    # no operator asks for it: the compiler leaves it out
-    top = 0
+    if 'tfm_arena' not in self.symbols: return 0      # no operator uses it: it was left out
+    (at, size), top = self.symbols['tfm_arena'], 0
     for value in (0xA5, 0x5A):
-        if size: self.write(at, bytes([value]) * size)
+        self.write(at, bytes([value]) * size)
         self.invoke(x, n)
-        touched = np.flatnonzero(np.frombuffer(self.read(at, size), np.uint8) != value) if size else np.array([])
+        touched = np.flatnonzero(np.frombuffer(self.read(at, size), np.uint8) != value)
         top = max(top, int(touched[-1]) + 1 if touched.size else 0)
     return top
 
@@ -347,17 +365,21 @@ class Simulation:
     arena_high_water: int     # bytes of the arena that were ever written
     images: int               # how many ran
     profiled: int             # how many of them were counted
-    cycles: dict = None       # op name, and 'rest' -> estimated cycles, mean over the profiled images; None without llvm-mca
+    cycles: dict = None       # op name, and 'rest' -> estimated cycles, mean; None without llvm-mca
 
     @property
     def est_cycles(self)->int:
         "Estimated cycles per inference, None without llvm-mca."
         return None if self.cycles is None else sum(self.cycles.values())
 
-    def _repr_markdown_(self):
-        rows = '\n'.join(f'| {name} | {n:,} | {n / max(1, self.instructions):.1%} |' for name, n in [*self.per_op.items(), ('entry and calls', self.rest)])
-        return (f'**{self.instructions:,} instructions per inference** (mean of {self.profiled}), {self.stack_bytes} bytes of stack, '
-                f'{self.arena_high_water} bytes of arena, {self.images} images\n\n| operator | instructions | share |\n|:--|--:|--:|\n{rows}')
+# %% ../nbs/09_simulator.ipynb #c071a
+@patch
+def _repr_markdown_(self:Simulation):
+    n, parts = self.instructions, [*self.per_op.items(), ('entry and calls', self.rest)]
+    rows = '\n'.join(f'| {name} | {part:,} | {part / max(1, n):.1%} |' for name, part in parts)
+    return (f'**{n:,} instructions per inference** (mean of {self.profiled}), {self.stack_bytes} '
+            f'bytes of stack, {self.arena_high_water} bytes of arena, {self.images} images\n\n'
+            f'| operator | instructions | share |\n|:--|--:|--:|\n{rows}')
 
 # %% ../nbs/09_simulator.ipynb #c074
 def mean_profile(
@@ -366,6 +388,15 @@ def mean_profile(
 )->dict:           # owner -> mean, rounded
     "The mean of some profiles, owner by owner."
     return {n: round(sum(p.get(n, 0) for p in profiles) / max(1, len(profiles))) for n in names}
+
+# %% ../nbs/09_simulator.ipynb #c076a
+def _simulation(graph, outputs, profiles, cycles, stack, high):
+    "The record of a run from the counts of the profiled images."
+    names, totals = [op.name for op in graph.ops], [sum(p.values()) for p in profiles]
+    mean = mean_profile(profiles, [*names, 'rest'])
+    return Simulation(outputs, sum(mean.values()), {n: mean[n] for n in names}, mean['rest'],
+                      (min(totals, default=0), max(totals, default=0)), stack, high, len(outputs),
+                      len(profiles), mean_profile(cycles, [*names, 'rest']) if cycles else None)
 
 # %% ../nbs/09_simulator.ipynb #c077
 def simulate(
@@ -377,20 +408,18 @@ def simulate(
 )->Simulation:            # every output byte, and the profile
     "Run every image on the emulated core, the first ones through the instruction counter."
     x, g = check_images(firmware, x), firmware.graph
-    emu, n = Emulator(image.elf), g.tensors[g.output].nbytes
+    emu, out = Emulator(image.elf), g.tensors[g.output]
     emu.patience_ms = patience(sum(c.instructions or 0 for c in firmware.choices.values()))
     emu.marks = {**firmware.functions, 'tfm_invoke': 'rest', 'tfm_invoke_with': 'rest'}
-    high, outs, profiles, cycles = emu.arena_used(x[0], n), [], [], []
+    high, outs, profiles, cycles = emu.arena_used(x[0], out.nbytes), [], [], []
     emu.paint()
-    for i in tqdm(range(len(x)), 'emulated Cortex-M7', unit='image', disable=not progress, leave=False):
-        outs.append(emu.invoke(x[i], n, count=i < profile_images))
+    bar = tqdm(x, 'emulated Cortex-M7', unit='image', disable=not progress, leave=False)
+    for i, one in enumerate(bar):
+        outs.append(emu.invoke(one, out.nbytes, count=i < profile_images))
         if i < profile_images: profiles.append(emu.profile())
         if i < profile_images and available(): cycles.append(cycle_profile(emu))
-    names, totals = [*(o.name for o in g.ops), 'rest'], [sum(p.values()) for p in profiles]
-    per = mean_profile(profiles, names)
-    return Simulation(np.stack(outs).reshape(len(x), *g.tensors[g.output].shape), sum(per.values()), {k: per[k] for k in names[:-1]}, per['rest'],
-                      (min(totals, default=0), max(totals, default=0)), emu.stack_used(), high, len(x), len(profiles),
-                      mean_profile(cycles, names) if cycles else None)
+    outputs = np.stack(outs).reshape(len(x), *out.shape)
+    return _simulation(g, outputs, profiles, cycles, emu.stack_used(), high)
 
 # %% ../nbs/09_simulator.ipynb #c088
 def plot_profile(
@@ -398,29 +427,36 @@ def plot_profile(
     clock_mhz:float=216, # core clock
     cpi:float=1.,        # cycles per instruction, an assumption
 ):                       # matplotlib Axes
-    "Draw (a pure function) the time of each operator as bars, for an assumed number of cycles per instruction."
+    "Draw (a pure function) each operator's time as bars, for an assumed number of cycles."
     ms = {name: n * cpi / clock_mhz / 1000 for name, n in result.per_op.items()}
     ax = plt.subplots(figsize=(7, 3.5))[1]
     ax.barh(range(len(ms)), ms.values())
     ax.set_yticks(range(len(ms)), ms, fontsize=6)
     ax.invert_yaxis()
     total = result.instructions * cpi / clock_mhz / 1000
-    ax.set(xlabel='milliseconds', title=f'{total:.2f} ms per image at {clock_mhz:g} MHz and {cpi:g} cycles per instruction')
+    ax.set(xlabel='milliseconds',
+           title=f'{total:.2f} ms per image at {clock_mhz:g} MHz and {cpi:g} cycles per '
+                 'instruction')
     return ax
 
 # %% ../nbs/09_simulator.ipynb #c092
 QEMU_TICK = 40    # instructions per timer tick: one instruction is 1 ns, the timer runs at 25 MHz
 
 def qemu(
-    image:Image,    # built from a folder with port 'mps2_an500'
+    image:Image,     # built from a folder with port 'mps2_an500'
     timeout:int=600, # seconds
-)->tuple:           # (int8 output of the built-in example, instructions to the nearest tick)
+)->tuple:            # (int8 output of the built-in example, instructions to the nearest tick)
     "Run the image once under QEMU, which counts for itself."
-    if sections(image.elf)['symbols']['_flash_start'][0] != 0: raise BadInput("QEMU runs images of port='mps2_an500' only")
-    cmd = [str(find_qemu()), '-M', 'mps2-an500', '-nographic', '-semihosting-config', 'enable=on,target=native', '-icount', 'shift=0',
-           '-kernel', str(image.elf)]
-    try: done = subprocess.run(cmd, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
-    except subprocess.TimeoutExpired: raise SimulationFailed(f'QEMU did not finish within {timeout} s') from None
+    if sections(image.elf)['symbols']['_flash_start'][0] != 0:
+        raise BadInput("QEMU runs images of port='mps2_an500' only")
+    cmd = [str(find_qemu()), '-M', 'mps2-an500', '-nographic', '-icount', 'shift=0',
+           '-semihosting-config', 'enable=on,target=native', '-kernel', str(image.elf)]
+    try: done = subprocess.run(cmd, capture_output=True, text=True, timeout=timeout,
+                               stdin=subprocess.DEVNULL)
+    except subprocess.TimeoutExpired:
+        raise SimulationFailed(f'QEMU did not finish within {timeout} s') from None
     said = dict(re.findall(r'(result|ticks|output) ([0-9a-f]+)', done.stdout + done.stderr))
-    if len(said) < 3 or int(said['result'], 16): raise SimulationFailed(f'QEMU: the image reported {said or (done.stderr or done.stdout)[:200]}')
+    if len(said) < 3 or int(said['result'], 16):
+        raise SimulationFailed('QEMU: the image reported '
+                               f'{said or (done.stderr or done.stdout)[:200]}')
     return np.frombuffer(bytes.fromhex(said['output']), np.int8), int(said['ticks'], 16) * QEMU_TICK

@@ -21,7 +21,8 @@ def call_graph(
     flags = [f for f in IMAGE_FLAGS if not f.startswith('-Wl') and f != '-nostdlib']
     with tempfile.TemporaryDirectory() as tmp:
         for i, path in enumerate(sources):
-            words = [*cc.command, *core_flags('gcc', core), '-std=gnu11', optimize, *flags, '-fcallgraph-info=su', *(f'-I{d}' for d in include), '-c', str(path),
+            words = [*cc.command, *core_flags('gcc', core), '-std=gnu11', optimize, *flags, '-fcallgraph-info=su',
+                     *(f'-I{d}' for d in include), '-c', str(path),
                      '-o', f'{tmp}/{i}.o']
             done = subprocess.run(words, capture_output=True, text=True)
             if done.returncode: raise BuildFailed(f'{Path(path).name}: {done.stderr[:500]}')
