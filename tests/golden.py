@@ -86,14 +86,14 @@ def in_bands(g):
 
 
 def draw_models():
-    "Every operator of a lowered network; a deep chain that runs in bands; attention in three steps."
+    "Every operator of a lowered network; convolutions that run in bands; attention in three steps, with a table."
     rng = np.random.default_rng(CONTRACT_VERSION)
     graphs = [tg.random_graph(CONTRACT_VERSION, (4, 8, 3), width=6, heads=2, classes=5)]
     nets = (rn.draw(CONTRACT_VERSION, i) for i in range(10**6))
     small = (n.graph for n in nets if 5 <= len(n.graph.ops) <= 9 and telling(tg.run(n.graph, n.inputs))
              and sum(op.params['weight'].size for op in n.graph.ops if 'weight' in op.params) < 6000)
     for what in NETWORKS:
-        graphs.append(next(g for g in small if ('softmax' in {op.kind for op in g.ops} if what == 'steps' else in_bands(g))))
+        graphs.append(next(g for g in small if ({'softmax', 'lut'} <= {op.kind for op in g.ops} if what == 'steps' else in_bands(g))))
     for g in graphs:
         x = rng.integers(-128, 128, (IMAGES, *g.tensors[g.input].shape)).astype(np.int8)
         yield dict(graph=graph_dict(g), inputs=pack(x), output=pack(tg.run(g, x)))
