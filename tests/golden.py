@@ -81,7 +81,7 @@ def draw_cases(kind):
 
 def in_bands(g):
     "Whether convolutions of the model run band by band where memory counts most."
-    chains = sc.find_chains(g, sc.choose_kernels(g, rn.BOARD), 'least')
+    chains = sc.choose_chains(g, sc.choose_kernels(g, rn.BOARD), 'least')
     return any(op.kind == 'conv3x3' and 'kh' in g.ops[i - 1].attrs for c in chains for i, op in enumerate(g.ops) if c.first < i <= c.last)
 
 
