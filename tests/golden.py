@@ -81,7 +81,7 @@ def draw_cases(kind):
 
 def in_bands(g):
     "Whether convolutions of the model run band by band where memory counts most."
-    chains = sc.find_chains(g, sc.choose_kernels(g, rn.BOARD), 'least')
+    chains = sc.choose_chains(g, sc.choose_kernels(g, rn.BOARD), 'least')
     return any(op.kind == 'conv3x3' and 'kh' in g.ops[i - 1].attrs for c in chains for i, op in enumerate(g.ops) if c.first < i <= c.last)
 
 
@@ -101,14 +101,14 @@ class _Tables(tg._DrawEncoder):
 
 
 def draw_models():
-    "Every operator of a lowered network; a deep chain that runs in bands; attention in three steps; look-up tables."
+    "Every operator of a lowered network; convolutions that run in bands; attention in three steps, with a table; tables everywhere."
     rng = np.random.default_rng(CONTRACT_VERSION)
     graphs = [tg.random_graph(CONTRACT_VERSION, (4, 8, 3), width=6, heads=2, classes=5)]
     nets = (rn.draw(CONTRACT_VERSION, i) for i in range(10**6))
     small = (n.graph for n in nets if 5 <= len(n.graph.ops) <= 9 and telling(tg.run(n.graph, n.inputs))
              and sum(op.params['weight'].size for op in n.graph.ops if 'weight' in op.params) < 6000)
     for what in NETWORKS:
-        graphs.append(next(g for g in small if ('softmax' in {op.kind for op in g.ops} if what == 'steps' else in_bands(g))))
+        graphs.append(next(g for g in small if ({'softmax', 'lut'} <= {op.kind for op in g.ops} if what == 'steps' else in_bands(g))))
     for g in [*graphs, _Tables(CONTRACT_VERSION, (16, 6, 2), 0.).graph()]:
         x = rng.integers(-128, 128, (IMAGES, *g.tensors[g.input].shape)).astype(np.int8)
         yield dict(graph=graph_dict(g), inputs=pack(x), output=pack(tg.run(g, x)))

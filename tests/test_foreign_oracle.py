@@ -140,9 +140,21 @@ def weighted_sum(rng):
     return ops.matmul_av_s8(prob, v, p['mult_av'], p['shift_av'], zp), theirs.transpose(0, 2, 1, 3).reshape(v.shape)
 
 
+def table(rng):
+    "Sigmoid and tanh have ranges of their own in torch; its hard-swish takes any. QNNPACK looks the first two up in a table, too."
+    x, s_in, zp_in = draw(rng, 2, 50), float(rng.uniform(.01, .1)), zero_point(rng)
+    name = rng.choice(['sigmoid', 'tanh', 'hardswish'])
+    s_out, zp = dict(sigmoid=(1/256, -128), tanh=(1/128, 0), hardswish=(float(rng.uniform(.02, .1)), zero_point(rng)))[name]
+    f = dict(sigmoid=lambda v: 1/(1 + np.exp(-v)), tanh=np.tanh, hardswish=lambda v: v * np.clip(v + 3, 0, 6) / 6)[name]
+    t = tensor(x, s_in, zp_in)
+    theirs = Q.hardswish(t, s_out, zp + 128) if name == 'hardswish' else getattr(torch, name)(t)
+    assert (abs(theirs.q_scale() - s_out) < 1e-9 and theirs.q_zero_point() - 128 == zp)
+    return ops.lut_s8(x, ops.lut_table(f, s_in, zp_in, s_out, zp)), codes(theirs)
+
+
 ORACLES = {'linear': linear, 'fully_connected': linear, 'pointwise': lambda rng: convolution(rng, False, True), 'conv3x3': lambda rng: convolution(rng, False),
            'depthwise3x3': lambda rng: convolution(rng, True), 'add': addition, 'avgpool': average, 'maxpool2x2': maximum, 'layernorm': normalisation,
-           'softmax': softmax, 'matmul_qk': scores, 'matmul_av': weighted_sum}
+           'softmax': softmax, 'matmul_qk': scores, 'matmul_av': weighted_sum, 'lut': table}
 COMPOSED = {'attention'}     # its three steps are asked above
 
 
@@ -183,6 +195,6 @@ def test_a_drift_is_seen(kind, monkeypatch):
             y.flat[::100] = np.where(y.flat[::100] > 0, y.flat[::100] - 2, y.flat[::100] + 2)
             return y
         return g
-    for name in ('linear_s8', 'conv_s8', 'depthwise_s8', 'add_s8', 'avgpool_s8', 'maxpool2x2_s8', 'layernorm_s8', 'softmax_s8', 'matmul_qk_s8', 'matmul_av_s8'):
+    for name in ('linear_s8', 'conv_s8', 'depthwise_s8', 'add_s8', 'avgpool_s8', 'maxpool2x2_s8', 'layernorm_s8', 'softmax_s8', 'matmul_qk_s8', 'matmul_av_s8', 'lut_s8'):
         monkeypatch.setattr(ops, name, drifted(getattr(ops, name)))
     with pytest.raises(AssertionError, match='steps apart'): test_a_stranger_agrees_within_one_step(kind)

@@ -7,7 +7,7 @@ Cortex-M7.
 Network number k of a seed is drawn from (seed, k) alone, so one that fails can be run again by its number. Every network
 goes through `codegen.generate` with a memory mode, an objective and a choice of kernels of its own. Many of them are
 compiled as one program (`firmware/tests/run_networks.c`), since starting a compiler takes longer than compiling one."""
-import argparse, os, re, subprocess, sys, tempfile, time
+import argparse, math, os, re, subprocess, sys, tempfile, time
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -97,8 +97,8 @@ class Draw(tg._DrawEncoder):
     def kernel(self):
         "Kernel height and width, stride and padding: half of them as networks have them, half anything."
         if self.rng.random() < .5:
-            k = self.pick(1, 2, 3, 3, 5)
-            return k, k, self.pick(1, 1, 2, k, k + 1), self.pick(0, k//2, k//2)
+            k, stride = self.pick((3, 1), (3, 1), (3, 2), (5, 1), (5, 2), (1, 1), (1, 2), (1, 3), (2, 2), (2, 3), (3, 3), (3, 4))
+            return k, k, stride, self.pick(0, k//2)
         return self.pick(1, 2, 3, 4, 5), self.pick(1, 2, 3, 4, 5), self.pick(1, 2, 3, 4), self.pick(0, 1, 2, 3)
 
     def channels(self, x):
@@ -127,6 +127,13 @@ class Draw(tg._DrawEncoder):
         hw, name = self.hw[x], self.norm(x)
         if self.rng.random() < .5: self.tensors[name].shape = (*hw, self.tensors[x].shape[-1])
         return self.map(name, hw)
+
+    def activation(self, x):
+        "A table of any 256 bytes, or one that rises."
+        table = self.rng.integers(-128, 128, 256).astype(np.int8)
+        if self.rng.random() < .5: table.sort()
+        shape = self.tensors[x].shape
+        return self.map(self.put('lut', [x], shape, dict(n=math.prod(shape)), dict(table=table), zp=self.zp()), self.hw[x])
 
     def plus(self, x):
         "Add any earlier tensor of the same map: itself, a neighbour, a long way back."
@@ -173,8 +180,8 @@ class Draw(tg._DrawEncoder):
         n, cout = self.tensors[x].nbytes, self.pick(1, 2, 5, 10, 13)
         return self.map(self.linear('fully_connected', x, 1, n, cout, (cout,)), (1, 1)) if n * cout <= self.MOST_MACS else None
 
-    STEPS = 'conv conv conv conv depthwise depthwise depthwise pointwise pointwise pointwise maxpool layernorm plus residual residual attention avgpool'.split()
-    TALL = 'conv conv conv conv conv conv depthwise depthwise depthwise depthwise pointwise pointwise pointwise maxpool maxpool layernorm plus residual'.split()
+    STEPS = 'conv conv conv conv depthwise depthwise depthwise pointwise pointwise pointwise maxpool layernorm activation plus residual residual attention avgpool'.split()
+    TALL = 'conv conv conv conv conv conv depthwise depthwise depthwise depthwise pointwise pointwise pointwise maxpool maxpool layernorm activation plus residual'.split()
 
     def draw(self):
         "The network: a walk that now and then goes on from an earlier tensor, and ends as a classifier or anywhere."
