@@ -106,7 +106,7 @@ ROOMS = """
     operators graph kernels schedule codegen cycles simulator stack
     data distributed training pruning arch blocks quantization lowering
     arena cost_model search_space costs supernas trials sparsenas
-    peers bench cost_check
+    peers bench cost_check judge_check
     pipeline zoo console cli recipe random_networks""".split()
 
 
