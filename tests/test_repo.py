@@ -102,11 +102,11 @@ def test_module_equals_notebook(name, exported):
 
 # Every module of the package: one imports only from those before it, in this order, wherever the import stands.
 ROOMS = """
-    errors files pairs toolchain provenance hardware rle_encoding memory_alloc minimalloc
+    errors files pairs provenance hardware toolchain rle_encoding memory_alloc minimalloc
     operators graph kernels schedule codegen cycles simulator stack
     data distributed training pruning arch blocks quantization lowering
     arena cost_model search_space costs supernas trials sparsenas
-    peers bench cost_check
+    peers bench cost_check judge_check
     pipeline zoo console cli recipe random_networks""".split()
 
 
