@@ -148,6 +148,13 @@ def test_imports_only_from_above(name):
     assert not wrong, f'{name} imports {wrong}, which do not stand above it'
 
 
+def test_every_module_can_be_imported():
+    "Each in the order of the rooms, in a fresh process: a name that moved is missed here, if by no test of its own."
+    code = f'import importlib\nfor name in {ROOMS}: importlib.import_module("tinyformer." + name)'
+    p = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True)
+    assert p.returncode == 0, p.stderr
+
+
 def test_every_module_has_its_room():
     "The list is complete, and the notebooks stand in it as they are numbered and listed."
     assert sorted(ROOMS) == sorted(o.stem for o in (ROOT/'tinyformer').glob('*.py') if not o.stem.startswith('_'))

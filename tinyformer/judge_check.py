@@ -12,7 +12,7 @@ import numpy as np, torch
 from .data import load, to_float
 from .files import write_text
 from .operators import qparams
-from .peers import made_by
+from .bench import made_by
 from .quantization import QuantNet, Quantizer, quantize, read, watch
 from .search_space import SIZES, cifar_space, digits_space, recalibrate_bn
 from .sparsenas import PrunedSuperNet, train_supernet
