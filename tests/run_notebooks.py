@@ -59,12 +59,11 @@ def shift_seeds(by):
     """Every training starts from other weights and sees its images in another order: `by` is added to its seed.
 
     Weights are drawn after `torch.manual_seed(seed)`; order and augmentation come from `training.rng_at` and
-    `training.seeded`, whose keys are tuples that begin with the seed. Single numbers, which draw a page's examples,
-    stay."""
+    `training.seeded`, whose keys are (seed, step). Single numbers, which draw a page's examples, stay."""
     import numpy as np
     import torch
     manual, rng, sequence = torch.manual_seed, np.random.default_rng, np.random.SeedSequence
-    def other(key): return (key[0] + by, *key[1:]) if isinstance(key, tuple) else key
+    def other(key): return (key[0] + by, *key[1:]) if isinstance(key, tuple) and len(key) > 1 else key
     torch.manual_seed = lambda seed: manual(seed + by)
     np.random.default_rng = lambda key=None: rng(other(key))
     np.random.SeedSequence = lambda key=None, **kw: sequence(other(key), **kw)

@@ -149,13 +149,12 @@ def test_losses_of_an_epoch_are_checked_together_too(data):
 def test_a_full_disk_is_named_and_the_old_checkpoint_stays_whole(data, whole, tmp_path):
     "The kernel's own full device, in place of the temporary file, from the second epoch on."
     path, made = tmp_path / 'run.pt', []
-    def full(prefix, suffix, dir):
-        made.append(1)
-        name = f'{dir}/{prefix}{len(made)}{suffix}'
-        if len(made) > 1: os.symlink('/dev/full', name)
-        return os.open(name, os.O_WRONLY | os.O_CREAT), name
+    def full(to):
+        made.append(tmp_path / f'{len(made)}.part')
+        if len(made) > 1: made[-1].symlink_to('/dev/full')
+        return made[-1]
     said = 'No space left on device.*Free some space'
-    with patch('tinyformer.files.tempfile.mkstemp', full), pytest.raises(RunFolderError, match=said):
+    with patch('tinyformer.files._part', full), pytest.raises(RunFolderError, match=said):
         fit(net(), data, CFG, checkpoint=path, progress=False)
     assert [p.name for p in tmp_path.iterdir()] == ['run.pt'] and len(read_checkpoint(path)['history']) == 1
     m = net()
