@@ -244,6 +244,20 @@ def test_a_bench_result_does_not_replace_what_somebody_made(refused, tmp_path):
     assert (tmp_path/'thesis.txt').read_text() == 'precious'
 
 
+def test_a_plan_does_not_replace_what_somebody_made(say, refused, tmp_path):
+    (tmp_path/'p.csv').write_text('id,lower,upper,size\na,0,1,8\nb,0,2,8\n')
+    for _ in range(2): assert say('plan', 'p.csv')[0] == 0                # an earlier plan is replaced
+    (tmp_path/'p.plan.csv').write_text('precious')
+    (tmp_path/'thesis.txt').write_text('precious')
+    before = snapshot(tmp_path)
+    refused('plan', 'p.csv', words=['p.plan.csv', 'would be lost'])
+    refused('plan', 'p.csv', '--out', 'thesis.txt', words=['would be lost'])
+    refused('plan', 'p.csv', '--out', 'p.csv', words=['would replace what the command reads'])
+    refused('plan', 'p.csv', '--out', 'new.csv', '--json', 'p.csv', words=['would replace what the command reads'])
+    refused('plan', 'p.csv', '--out', 'new.csv', '--seed', -1, words=['--seed is -1'])
+    assert snapshot(tmp_path) == before
+
+
 # ---- settings are checked before anything is written
 
 NUMBERS = dict(supernets='0 -1', trials='0 1000001', seed='-1 4294967296', supernet_epochs='0', float_epochs='-3',

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from tinyformer import __version__
-from tinyformer.console import Output, add_options, check_options, quietly, visible
+from tinyformer.console import Output, add_options, check_options, check_output, quietly, visible
 from tinyformer.errors import BadInput, TinyFormerError
 
 COMMANDS = {}
@@ -398,7 +398,7 @@ def cmd_plan(
     align:Annotated[int, (1, 2**30)] = 1, # every offset is a multiple of it
     # steps of each part of the search at most; it never looks at the clock, so every machine makes the same plan
     nodes:Annotated[int, (0, MANY)] = 1_000_000,
-    seed:int = 1, # of the orders that the search tries
+    seed:Annotated[int, (0, 2**32 - 1)] = 1, # of the orders that the search tries
     # where the rows with their offsets go (default: FILE.plan.csv, in the current folder if that of FILE is read-
     # only)
     out:Path = None,
@@ -414,9 +414,7 @@ def cmd_plan(
     limit = None if capacity is None else parse_bytes(capacity)
     beside = file.with_suffix('.plan.csv')
     out = out or (beside if os.access(beside.parent, os.W_OK) else Path(beside.name))
-    for option, path in (('--out', out), ('--json', json)):
-        if path and Path(path).resolve() == file.resolve():
-            raise BadInput(f'{option} would replace {file}: give another name.')
+    check_output('--out', out, 'offset', dict(file=file))
     found = plan(read_csv(file), align, limit, nodes, seed, _searching())
     validate(found)
     write_text(out, csv_text(found))

@@ -71,8 +71,11 @@ def check_options(
 
 
 def _is_result(path, field):
-    "Whether a file is JSON with this field, in all its rows if it has rows."
-    try: held = json.loads(Path(path).read_text(encoding='utf-8'))
+    "Whether a file is JSON with this field, in all its rows if it has rows, or CSV with this column."
+    try:
+        text = Path(path).read_text(encoding='utf-8')
+        if field in text.partition('\n')[0].split(','): return True
+        held = json.loads(text)
     except (OSError, ValueError): return False
     rows = held if isinstance(held, list) else [held]
     return bool(rows) and all(isinstance(r, dict) and field in r for r in rows)

@@ -37,11 +37,14 @@ def plot_images(
     rows, gap, top = -(-n // columns), max(1, w // 8), h // 2 if len(titles) else max(1, h // 8)
     sheet = np.ones((rows * columns, h + top, w + gap, c))
     sheet[:n, top:, :w] = x.reshape(n, h, w, c)
-    sheet = sheet.reshape(rows, columns, h + top, w + gap, c).swapaxes(1, 2).reshape(rows * (h + top), -1, c)
-    fig, ax = plt.subplots(figsize=(.55 * columns, .55 * columns * sheet.shape[0] / sheet.shape[1]), layout='constrained')
+    sheet = sheet.reshape(rows, columns, h + top, w + gap, c).swapaxes(1, 2)
+    sheet = sheet.reshape(rows * (h + top), -1, c)
+    wide = .55 * columns
+    fig, ax = plt.subplots(figsize=(wide, wide * sheet.shape[0] / sheet.shape[1]), layout='constrained')
     ax.imshow(sheet.squeeze(), cmap='gray', vmin=0, vmax=1)
     for k, title in enumerate(titles):
-        ax.text(k % columns * (w + gap) + w / 2, k // columns * (h + top) + top / 2, title, ha='center', va='center', fontsize=8)
+        x, y = k % columns * (w + gap) + w / 2, k // columns * (h + top) + top / 2
+        ax.text(x, y, title, ha='center', va='center', fontsize=8)
     ax.axis('off')
     return fig
 
@@ -69,15 +72,17 @@ class Dataset:
 def __repr__(self: Dataset):
     "Name, size of an image and of each part."
     h, w, c = self.shape
-    return f"Dataset({self.name!r}, {h}x{w}x{c}, {len(self.y_train)} train, {len(self.y_val)} val, {len(self.y_test)} test)"
+    train, val, test = map(len, (self.y_train, self.y_val, self.y_test))
+    return f"Dataset({self.name!r}, {h}x{w}x{c}, {train} train, {val} val, {test} test)"
 
 @patch
 def _repr_markdown_(self: Dataset) -> str:
     "The parts and their sizes."
     h, w, c = self.shape
-    rows = [f"| {part} | {len(getattr(self, 'y_' + part)):,} |" for part in ('train', 'val', 'test')]
-    return '\n'.join([f'**{self.name}**: {h}x{w}x{c} uint8, {len(self.classes)} classes, from {self.source}', '',
-                      '| part | images |', '|:--|--:|', *rows])
+    sizes = dict(train=len(self.y_train), val=len(self.y_val), test=len(self.y_test))
+    about = f'{h}x{w}x{c} uint8, {len(self.classes)} classes, from {self.source}'
+    rows = [f'| {part} | {n:,} |' for part, n in sizes.items()]
+    return '\n'.join([f'**{self.name}**: {about}', '', '| part | images |', '|:--|--:|', *rows])
 
 # %% ../nbs/10_data.ipynb #c015
 def split(
@@ -93,7 +98,7 @@ def split(
 
 # %% ../nbs/10_data.ipynb #c020
 def digits_arrays() -> dict:  # x_train, y_train, x_test, y_test, classes, source
-    "The 1,797 handwritten digits that come with scikit-learn; 360 of them, always the same, are the test set."
+    "The 1,797 handwritten digits of scikit-learn; 360 of them, always the same, are the test set."
     from sklearn.datasets import load_digits
     raw = load_digits()
     x = np.round(raw.images * (255 / 16)).astype(np.uint8)[..., None]
@@ -143,7 +148,8 @@ def check_arrays(
     "Refuse arrays that are not a labelled image set, naming the array and its fault."
     parts, out = ['train', 'test'] + ['val'] * bool({'x_val', 'y_val'} & set(arrays)), {}
     missing = [f'{a}_{p}' for p in parts for a in 'xy' if f'{a}_{p}' not in arrays]
-    if missing: raise BadInput(f"{source} has no {', '.join(missing)}: it needs x_train, y_train, x_test, y_test")
+    if missing:
+        raise BadInput(f"{source} has no {', '.join(missing)}: it needs x_train, y_train, x_test, y_test")
     for p in parts:
         out[f'x_{p}'] = x = check_images(arrays[f'x_{p}'], f'{source}: x_{p}')
         out[f'y_{p}'] = check_labels(arrays[f'y_{p}'], len(x), f'{source}: y_{p}')
@@ -151,7 +157,8 @@ def check_arrays(
             raise BadInput(f"{source}: x_{p} has images of {x.shape[1:]}, x_train of {out['x_train'].shape[1:]}")
     count = 1 + max(int(out[f'y_{p}'].max()) for p in parts)
     classes = tuple(str(name) for name in np.atleast_1d(arrays.get('classes', np.arange(count))))
-    if len(classes) < count: raise BadInput(f"{source}: there is a label {count - 1}, but only {len(classes)} classes")
+    if len(classes) < count:
+        raise BadInput(f"{source}: there is a label {count - 1}, but only {len(classes)} classes")
     return dict(out, classes=classes, source=source)
 
 # %% ../nbs/10_data.ipynb #c034
@@ -182,7 +189,8 @@ def data_folder(
     if not folder: return None
     folder = Path(folder).expanduser()
     if folder.is_dir(): return folder
-    raise MissingData(f"the data folder {folder} is not there: create it, or change folder= or TINYFORMER_DATA")
+    raise MissingData(f"the data folder {folder} is not there: create it, or change folder= or "
+                      "TINYFORMER_DATA")
 
 # %% ../nbs/10_data.ipynb #c042
 _declared = []  # the library handle: its operators vanish when it is collected
@@ -200,7 +208,8 @@ def import_torchvision():  # the torchvision module
     return torchvision
 
 # %% ../nbs/10_data.ipynb #c045
-TORCHVISION = {'cifar10': 'CIFAR10', 'cifar100': 'CIFAR100', 'svhn': 'SVHN', 'fashion_mnist': 'FashionMNIST'}
+TORCHVISION = {'cifar10': 'CIFAR10', 'cifar100': 'CIFAR100', 'svhn': 'SVHN',
+               'fashion_mnist': 'FashionMNIST'}
 
 # %% ../nbs/10_data.ipynb #c046
 def torchvision_arrays(
@@ -270,17 +279,19 @@ def find_arrays(
 # %% ../nbs/10_data.ipynb #c059
 def load(
     name: str,  # one of `names(folder)`
-    folder=None,  # where <name>.npz lies, or downloads go; by default TINYFORMER_DATA, else the user's cache
+    folder=None,  # where <name>.npz lies, or downloads go; default TINYFORMER_DATA, else the cache
     val_fraction: float = .2,  # share of the training images held out for validation, 0 < f < 1
     seed: int = 0,  # of the validation cut; the test set never changes
 ) -> Dataset:
     "A data set as uint8 NHWC arrays in three disjoint parts."
-    if not 0 < val_fraction < 1: raise BadInput(f"val_fraction is {val_fraction}: give a share between 0 and 1")
+    if not 0 < val_fraction < 1:
+        raise BadInput(f"val_fraction is {val_fraction}: give a share between 0 and 1")
     a = find_arrays(name, folder)
     if 'x_val' not in a:
         x, y = a['x_train'], a['y_train']
         held = round(len(y) * val_fraction)
-        if not 0 < held < len(y): raise BadInput(f"{len(y)} training images cannot be cut by val_fraction {val_fraction}")
+        if not 0 < held < len(y):
+            raise BadInput(f"{len(y)} training images cannot be cut by val_fraction {val_fraction}")
         train, val = split(y, held, seed)
         a = dict(a, x_train=x[train], y_train=y[train], x_val=x[val], y_val=y[val])
     return Dataset(name=name, **a)
@@ -320,16 +331,17 @@ def affine(
     move: torch.Tensor,  # [2, n] pixels in x and in y
     hw: tuple,  # (height, width) in pixels
 ) -> torch.Tensor:  # [n, 2, 3]
-    "The matrix of each image that tells where an output position reads its input, in torch's unit: half an image."
+    "Where an output position of each image reads its input, in torch's unit: half an image."
     h, w = hw
-    cos, sin, move = torch.cos(angle) / grow, torch.sin(angle) / grow, move * 2 / torch.tensor([[w], [h]], device=move.device)
+    cos, sin = torch.cos(angle) / grow, torch.sin(angle) / grow
+    move = move * 2 / torch.tensor([[w], [h]], device=move.device)
     return torch.stack([torch.stack([cos * mirror, -sin * (h / w), move[0]], 1),
                         torch.stack([sin * mirror * (w / h), cos, move[1]], 1)], 1)
 
 # %% ../nbs/10_data.ipynb #c073b
 def tint(
     batch: torch.Tensor,  # float [n, c, h, w] in [0, 1]
-    strength: torch.Tensor,  # [3, n]: factors on brightness, contrast and saturation; 1 changes nothing
+    strength: torch.Tensor,  # [3, n]: factors on brightness, contrast, saturation; 1 changes nothing
 ) -> torch.Tensor:  # float [n, c, h, w], clamped to [0, 1]
     "Change brightness, contrast and saturation of each image."
     bright, contrast, saturation = strength[:, :, None, None, None]
@@ -353,15 +365,15 @@ def cover(
 def augment(
     batch: torch.Tensor,  # float [n, c, h, w]
     generator: torch.Generator = None,  # source of the random numbers
-    shift: float = 1,  # pixels in x and in y: up to this many whole ones, or any distance up to a broken number such as 0.5
+    shift: float = 1,  # pixels in x and in y: up to this many whole ones; any distance up to 0.5
     rotate: float = 0.,  # degrees: each image turns by up to this, either way
     scale: float = 0.,  # each image grows or shrinks by up to this share, 0 <= scale < 1
     flip: bool = False,  # mirror left and right, with probability one half
     colour: float = 0.,  # brightness, contrast and saturation change by up to this share, each
     cutout: int = 0,  # side of a square of pixels that is blanked out, 0 = none
-    share: float = 1.,  # of the images that turn and resize, which blurs them a little; the others keep their pixels as they are
+    share: float = 1.,  # of the images that turn and resize, which blurs; the others stay sharp
 ) -> torch.Tensor:  # float [n, c, h, w]
-    "Move, turn, resize, mirror, tint and cover each image of a batch by its own random amount; what comes in from outside is 0."
+    "Move, turn, resize, mirror, tint and cover each image by its own random amount; outside is 0."
     n, _, h, w = batch.shape
     draw = lambda k: torch.rand(k, n, generator=generator, device=generator.device if generator else 'cpu').to(batch) * 2 - 1
     u = draw(5)
@@ -378,13 +390,15 @@ def augment(
 # %% ../nbs/10_data.ipynb #c083
 def augmentation(
     data: Dataset,  # its name and the height of its images decide
-    strong: bool = False,  # for runs of a hundred epochs and more: also turn, resize, tint and cover
+    strong: bool = False,  # for runs of a hundred epochs and more: turn, resize, tint and cover too
 ) -> dict:  # keyword arguments of `augment`
-    "Sensible strengths for a data set: things may be mirrored, digits, signs and unknown images may not."
+    "Sensible strengths for a data set: things may be mirrored; digits and unknown images may not."
     more = dict(rotate=12., scale=.15, colour=.3 * (data.shape[2] == 3), cutout=data.shape[0] // 4, share=.5) if strong else {}
-    if data.shape[0] <= 8: return dict(shift=.5, rotate=12., scale=.12) | more  # a whole pixel is an eighth of such an image
+    if data.shape[0] <= 8:
+        return dict(shift=.5, rotate=12., scale=.12) | more  # a whole pixel is an eighth of such an image
     shift = max(1, data.shape[0] // 8)
-    if data.name in ('cifar10', 'cifar100', 'fashion_mnist'): return dict(shift=shift, flip=True) | more
+    if data.name in ('cifar10', 'cifar100', 'fashion_mnist'):
+        return dict(shift=shift, flip=True) | more
     return dict(shift=shift, rotate=10., scale=.1) | more
 
 # %% ../nbs/10_data.ipynb #c086
