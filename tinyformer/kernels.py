@@ -78,7 +78,8 @@ def _catalogue():
     for names in kinds.values():
         call = OPERATORS[names[0]].call
         for format in call.formats:
-            for isa in ('c', 'dsp'): yield _kernel(call, tuple(names), isa, format)
+            for isa in ('c', 'dsp'):
+                if (isa, format) in call.costs: yield _kernel(call, tuple(names), isa, format)
 
 CATALOGUE = tuple(_catalogue())
 
