@@ -101,3 +101,16 @@ def test_record(monkeypatch, tmp_path, capsys):
 def test_mistakes(words, said, capsys):
     assert cli.main(['bench', *words]) == 1
     assert said in capsys.readouterr().err
+
+
+def test_one_kernel_is_fitted_and_the_others_stay(tmp_path, capsys):
+    "What a new operator needs of the cost table."
+    path, shipped = tmp_path/'table.json', json.loads(bench.SHIPPED.read_text())
+    assert cli.main(['bench', '--fit', '--kernel', 'tfm_lut_s8_ref', '--cc', 'zig', '--json', str(path)]) == 0
+    new = json.loads(path.read_text())
+    assert 'tfm_lut_s8_ref: 6 layers' in capsys.readouterr().out
+    assert abs(new['kernels']['tfm_lut_s8_ref']['coef']['elements'] - 5) < .5
+    for table in (new, shipped): table['kernels'].pop('tfm_lut_s8_ref')
+    assert new == shipped
+    assert cli.main(['bench', '--fit', '--kernel', 'tfm_gelu_s8_ref']) == 1
+    assert 'tfm_lut_s8_ref' in capsys.readouterr().err

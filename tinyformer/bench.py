@@ -490,6 +490,10 @@ def measure_code_bytes(
         firmware.choices[op.name]).values())
 
 
+SHIPPED = Path(__file__).with_name('cost_table.json')
+"The cost table inside the package."
+
+
 def _table_rows(kernel, cc, optimize, progress):
     "Rows of the cost table for one kernel: one, or one for each block of a stream."
     rows = {}
@@ -519,10 +523,8 @@ def fit_cost_table(
     only=None,           # C functions to measure; the other rows stay as they are. None = all
 )->dict: # the table
     "Measure kernels of the catalogue, fit their costs and write the cost table."
-    path = Path(path or Path(__file__).with_name('cost_table.json'))
-    old = dict(tk.load_cost_table(str(path))) if only else dict(code_bytes=0, kernels={})
-    todo = [k for k in tk.CATALOGUE if only is None or k.name in only]
-    if only and len(todo) < len(set(only)): raise BadInput(f'some of these are no kernels: {", ".join(only)}')
+    old, path = dict(tk.load_cost_table()) if only else dict(code_bytes=0, kernels={}), Path(path or SHIPPED)
+    todo = [tk.kernel(name) for name in only] if only else tk.CATALOGUE
     kernels = dict(old['kernels'])
     for k in todo: kernels |= _table_rows(k, cc, optimize, progress)
     meta = dict(compiler=str(find_compiler(cc, 'cortex-m7')), flags=optimize, core='cortex-m7, emulated',

@@ -324,7 +324,8 @@ def cmd_bench(
     op:str = 'pointwise', # one layer: its operator; a wrong one lists all
     suite:str = None, # anchors: every layer that other engines were measured on, with ratios over dense CMSIS-NN
     network:str = None, # a whole network: R or P, which come with the package, or an architecture as a JSON file
-    fit:bool = False, # measure every kernel and write the cost table that choices are made by (minutes), to --json
+    # measure every kernel, or --kernel alone, and write the cost table that choices are made by (minutes), to --json
+    fit:bool = False,
     # the suite and networks R and P with arm-none-eabi-gcc at -O3, as the JSON file of the benchmark page
     record:Annotated[Output, 'networks'] = None,
     h:Size = None, # input height, pixels (default: 8)
@@ -353,7 +354,8 @@ def cmd_bench(
     from tinyformer.files import write_text
     if suite not in (None, 'anchors'): raise BadInput(f"no suite {suite!r}; there is 'anchors'")
     if fit:
-        bench.fit_cost_table(json if json != '-' else None, cc=cc, optimize=optimize or '-O2', progress=print)
+        only = kernel and [kernel]
+        bench.fit_cost_table(json if json != '-' else None, cc, optimize or '-O2', progress=print, only=only)
         return
     if record:
         out = bench.record(record)

@@ -130,7 +130,7 @@ def run(
     return dict(zip(names, res)) if keep else res[0]
 
 # %% ../nbs/05_graph.ipynb #c037b
-FAR = .25 # share of values outside an input's range that shows another unit, rather than rare events
+FAR = .25 # share of values outside an input's range that shows another unit, not rare events
 
 def reads_pictures(
     tensor:Tensor, # a model's input
@@ -148,10 +148,12 @@ def encode(
     reads = f'{graph.name} reads floats from {lo:.3g} to {hi:.3g}'
     if x.dtype == np.uint8 and reads_pictures(t): return (x ^ np.uint8(128)).view(np.int8)
     if x.dtype.kind != 'f':
-        raise BadInput(f'{reads}{" or uint8 images" if reads_pictures(t) else ""}, channels last; got {x.dtype}')
+        images = ' or uint8 images' if reads_pictures(t) else ''
+        raise BadInput(f'{reads}{images}, channels last; got {x.dtype}')
     if not np.isfinite(x).all(): raise BadInput(f'{reads}; got values that are not finite')
     outside = ((x < lo - t.scale) | (x > hi + t.scale)).mean() if x.size else 0
-    if outside > FAR: raise BadInput(f'{reads}; {outside:.0%} of the values lie outside, so they have another unit')
+    if outside > FAR:
+        raise BadInput(f'{reads}; {outside:.0%} of the values lie outside: they have another unit')
     return np.clip(np.round(x / t.scale) + t.zero_point, -128, 127).astype(np.int8)
 
 # %% ../nbs/05_graph.ipynb #c038

@@ -12,6 +12,7 @@ __all__ = ['FIRMWARE', 'CATALOGUE', 'GUARD', 'STATUS', 'MEASURED', 'ACCOUNTS', '
 
 # %% ../nbs/06_kernels.ipynb #c002
 import ctypes, functools, json, re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import resources
@@ -77,7 +78,8 @@ def _catalogue():
     for names in kinds.values():
         call = OPERATORS[names[0]].call
         for format in call.formats:
-            for isa in ('c', 'dsp'): yield _kernel(call, tuple(names), isa, format)
+            for isa in ('c', 'dsp'):
+                if (isa, format) in call.costs: yield _kernel(call, tuple(names), isa, format)
 
 CATALOGUE = tuple(_catalogue())
 
@@ -197,9 +199,9 @@ def scratch_bytes(
     "Ask the kernel's own C function how much working memory it needs: there is no second opinion."
     _runs(kernel, op)
     if not kernel.scratch: return 0
-    known = OPERATORS[op.kind]
+    known, keep = OPERATORS[op.kind], []
     blank = {n: np.zeros(1, array.dtype) for n, array in known.params.items()} # only sizes matter
-    c, keep = known.c_values(op.attrs, blank), []
+    c = known.c_values(dict.fromkeys(known.attrs, 0) | op.attrs, blank)
     dims = 'struct', kernel.dims, [(f, t, c[f]) for f, t in STRUCTS[kernel.dims]]
     n = getattr(host(), kernel.scratch)(*_host_args([dims], None, (), None, keep))
     sizes = ', '.join(f'{f} {c[f]}' for f, t in STRUCTS[kernel.dims] if t != 'array')
@@ -428,13 +430,14 @@ def _formats(kernel, op):
 def candidates(
     op:Op,         # any operator
     target:Target, # its core decides which kernels may run, and what they cost
+    formats:Callable=_formats, # (kernel, op) -> how weights may be stored; by default counted
 )->list: # of Choice
     "Every kernel and weight format that can run `op` on `target`."
     able = [k for k in CATALOGUE if op.kind in k.kinds and (k.isa == 'c' or target.has('dsp'))]
     table, out = cost_table(target.core), []
     for k in able:
         scratch = scratch_bytes(k, op)
-        for block, size, kept, live in _formats(k, op):
+        for block, size, kept, live in formats(k, op):
             layer = k, op, block, kept, live, table
             out.append(Choice(k, block, size, scratch, predict_instructions(*layer),
                               predict_cycles(*layer)))
@@ -448,11 +451,12 @@ def choose(
     op:Op,                   # any operator
     target:Target,           # the board
     objective:str='bytes',   # 'bytes': smallest weights, then fastest; 'speed': the reverse
+    formats:Callable=_formats, # see `candidates`
 )->Choice:
     "The best candidate."
     if objective not in OBJECTIVES:
         raise BadInput(f"no objective {objective!r}; choose {' or '.join(map(repr, OBJECTIVES))}")
-    return min(candidates(op, target), key=OBJECTIVES[objective])
+    return min(candidates(op, target, formats), key=OBJECTIVES[objective])
 
 # %% ../nbs/06_kernels.ipynb #c101
 def select(
