@@ -769,7 +769,7 @@ def plot_step(
     step:int=0,  # which operator runs
 ):               # matplotlib Axes
     "Draw (a pure function) the arena's plan with one operator's step marked and its kernel named."
-    ax, op = fw.plan.plot(time=step), fw.graph.ops[step]
+    ax, op = fw.arena.plot(time=step), fw.graph.ops[step]
     live = sum(i.size for i in fw.plan.intervals if i.start <= step < i.stop)
     kernel = fw.choices[op.name].kernel.name
     ax.set_title(f'{step:02d} {op.name} runs {kernel}: {live:,} bytes live', fontsize=9)

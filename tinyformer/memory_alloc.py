@@ -640,16 +640,17 @@ def plot_plan(
     plan: Plan,  # what to draw
     time: int = None,  # step to point at; what is not live then turns pale
     ax=None,  # matplotlib Axes; new ones by default
+    scratch: tuple = (),  # names of intervals to draw in grey
+    shared: tuple = (),  # names of intervals to hatch
 ):  # matplotlib Axes
     "Draw (a pure function) each interval over steps and addresses, with peak and lower bound."
     ax = ax or plt.subplots(figsize=(6, 2.6))[1]
     for k, i in enumerate(plan.intervals):
-        at, scratch = plan.offsets[i.name], i.name.endswith(':scratch')
-        color = '.45' if scratch else f"C{'012345689'[k % 9]}"
+        at, color = plan.offsets[i.name], '.45' if i.name in scratch else f"C{'012345689'[k % 9]}"
         for start, stop, low, high in pieces(i):
             live = time is None or start <= time < stop
             ax.bar(start, high - low, stop - start, at + low, align='edge', edgecolor='white',
-                   alpha=.75 if live else .15, color=color, hatch='//' * ('=' in i.name))
+                   alpha=.75 if live else .15, color=color, hatch='//' * (i.name in shared))
         if len(plan.intervals) <= 24 and i.size > plan.peak / 30:
             ax.text((i.start + i.stop) / 2, at + i.size / 2, i.name, ha='center', va='center',
                     fontsize=7)
@@ -666,9 +667,11 @@ def plot_plan(
 def plot(self: Plan,
     ax=None,  # matplotlib Axes; new ones by default
     time: int = None,  # step to point at
+    scratch: tuple = (),  # names of intervals to draw in grey
+    shared: tuple = (),  # names of intervals to hatch
 ):  # matplotlib Axes
     "Draw the plan over time, as `plot_plan` does."
-    return plot_plan(self, time, ax)
+    return plot_plan(self, time, ax, scratch, shared)
 
 # %% ../nbs/03_memory_alloc.ipynb #c085a
 def in_use(

@@ -543,7 +543,7 @@ def step_compile(
     "Generate C, run it once on this machine, and link it for the target."
     fw = _firmware(run, check=True)
     image = build_image(fw, cc=cc)
-    save_figure(fw.plan.plot().figure, run.path('memory.png'))
+    save_figure(fw.arena.plot().figure, run.path('memory.png'))
     run.say(f'  flash {image.flash_bytes} of {fw.target.flash_bytes} bytes, arena {fw.arena_bytes} '
             f'(no plan can need less than {fw.arena_lower_bound_bytes})')
     sizes = {k: getattr(image, k) for k in ('flash_bytes', 'data_bytes', 'bss_bytes')}

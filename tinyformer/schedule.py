@@ -114,6 +114,8 @@ def flow(
     for t, s in enumerate(steps):
         for i in s.reads: readers.setdefault(i, []).append(t)
     for i in later: readers[i].append(len(steps))
+    if sorted(readers) != list(range(len(readers))):
+        raise BadInput(f'tensors must be numbered 0 to {len(readers) - 1}, got {sorted(readers)}')
     last = {i: max([first.get(i, -1), *at]) for i, at in readers.items()}
     lives = tuple((first.get(i, 0), min(last[i], len(steps) - 1)) for i in sorted(readers))
     over = [_written_over(s, {i for i in s.reads if last[i] == t and i not in callers})
@@ -557,6 +559,15 @@ class Arena:
     def size(self)->int:
         "Bytes of the array; one unit of alignment where the model needs none."
         return max(self.plan.peak, self.plan.align)
+
+    def plot(self,
+        ax=None,       # matplotlib Axes; new ones by default
+        time:int=None, # step to point at
+    ):                 # matplotlib Axes
+        "Draw the plan: scratch in grey, and hatched what tensors take over from each other."
+        scratch = {b.label for b in self.buffers if b.scratch}
+        shared = {b.label for b in self.buffers if len(b.holds) > 1} - scratch
+        return self.plan.plot(ax, time, scratch, shared)
 
 # %% ../nbs/07_schedule.ipynb #s074b
 def plan_arena(

@@ -125,12 +125,20 @@ class Emulator:
 
 # %% ../nbs/09_simulator.ipynb #c028
 @patch
+def function_at(self:Emulator,
+    pc:int, # an address in the code
+)->tuple:   # (name, bytes from its beginning); (None, pc) where no function is known
+    "The function that `pc` lies in."
+    i = bisect.bisect_right(self.functions, (pc, '\uffff')) - 1
+    return (self.functions[i][1], pc - self.functions[i][0]) if i >= 0 else (None, pc)
+
+@patch
 def where(self:Emulator,
     pc:int, # an address in the code
 )->str:     # function+offset
-    "The function that `pc` lies in."
-    i = bisect.bisect_right(self.functions, (pc, '\uffff')) - 1
-    return f'{self.functions[i][1]}+{pc - self.functions[i][0]}' if i >= 0 else f'0x{pc:08x}'
+    "The same for people."
+    name, offset = self.function_at(pc)
+    return f'{name}+{offset}' if name else f'0x{pc:08x}'
 
 @patch
 def _go(self:Emulator, symbol, until, timeout_ms):
@@ -215,7 +223,7 @@ def _watch(self:Emulator, count):
 def _block(self:Emulator, uc, address, size, _):
     "One basic block is about to run: book it under its owner."
     if address not in self.owner:
-        self.owner[address] = self.marks.get(self.where(address).split('+')[0])
+        self.owner[address] = self.marks.get(self.function_at(address)[0])
     self.current = self.owner[address] or self.current
     key = self.current, address, size
     self.hits[key] = self.hits.get(key, 0) + 1
