@@ -333,6 +333,8 @@ def forget(
     remove(folder, *gone)
     if 'sparsenas' in later:
         for part in _of_search(folder): remove_folder(part)
+        parts = Path(folder, 'rank')
+        if parts.is_dir() and not any(parts.iterdir()): parts.rmdir()
 
 # %% ../nbs/21_pipeline.ipynb #c037
 def save_figure(
