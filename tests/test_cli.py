@@ -304,10 +304,7 @@ def test_an_option_that_a_run_folder_would_ignore_is_refused(refused, tmp_path):
 
 def test_escape_sequences_of_a_stranger_are_shown_and_not_obeyed(say, model, images, tmp_path):
     evil = 'x\x1b[31m\x1b]0;owned\x07'
-    g = load(model)
-    g.meta['dataset'] = evil
-    save(g, tmp_path/'evil.tfm')
-    said = [say('evaluate', 'evil.tfm'), say('evaluate', f'{evil}.tfm'), say('evaluate', 'evil.tfm', '--data', evil)]
+    said = [say('evaluate', load_with_meta(model, evil)), say('evaluate', f'{evil}.tfm'), say('evaluate', model, '--data', evil)]
     say('evaluate', model, '--data', images, '--images', 2, '--report', 'card.json')
     say('zoo', '--add', model, '--name', 'mine', '--card', 'card.json', '--folder', 'shelf')
     card = tmp_path/'shelf'/'mine.json'
