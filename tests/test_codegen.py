@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tinyformer import codegen as cg, schedule as sch, toolchain as tc
+from tinyformer import codegen as cg, graph as tg, schedule as sch, toolchain as tc
 from tinyformer.errors import BadInput, CorruptModel, DoesNotFit, RunFolderError, UnsupportedOp
 from tinyformer.graph import Op, random_graph, run
 from tinyformer.lowering import random_model
@@ -230,3 +230,13 @@ def test_host_program_reports_a_wrong_byte(tmp_path, graph):
     program = tc.compile_host([f/'model.c', f/'weights.c', *sorted((f/'kernels').glob('*.c')), f/'host'/'main.c'], None, [f/'include', f], shared=False)
     done = subprocess.run([program], stdin=subprocess.DEVNULL, capture_output=True, text=True)
     assert done.returncode == 1 and '1 different' in done.stdout
+
+
+def test_an_example_that_no_flash_holds_is_refused_before_its_text_is_made(tmp_path):
+    "A model file of some hundred bytes, and an input of eight million."
+    x, y = (tg.Tensor(n, shape, 1., 0) for n, shape in (('x', (2048, 2048, 2)), ('y', (1024, 1024, 2))))
+    graph = tg.Graph(dict(x=x, y=y), [tg.Op('maxpool2x2', 'pool', ['x'], 'y', dict(h=2048, w=2048, c=2))], 'x', 'y')
+    assert tg.save(graph, tmp_path/'wide.tfm').stat().st_size < 1000
+    with pytest.raises(DoesNotFit, match='holds as an example, need 10485760 bytes'):
+        cg.generate(graph, target('stm32f746'), tmp_path/'out')
+    assert not (tmp_path/'out').exists()

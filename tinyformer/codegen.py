@@ -489,8 +489,12 @@ def check_flash(
     blobs:dict,  # as `constants` gives
     limit:int,   # bytes of flash
 ):
-    "`DoesNotFit` when the constants alone are over `limit`, naming the largest layers."
+    "`DoesNotFit` when the example or the constants alone are over `limit`: the largest layers."
     size = constant_bytes(blobs)
+    example = graph.tensors[graph.input].nbytes + graph.tensors[graph.output].nbytes
+    if example > limit:
+        raise DoesNotFit(f'one input of {graph.name} and its output, which the image holds as an '
+                         f'example, need {example} bytes of flash; there are {limit}.')
     if size <= limit: return
     per = sorted(((sum(a.nbytes for _, a in b.values()), n) for n, b in blobs.items()),
                  reverse=True)
@@ -735,9 +739,9 @@ def generate(
     port, picked = _port(port, target), choose_kernels(graph, target, choices, objective)
     tg.check(graph)
     graph = reorder(graph, picked)
-    x, blobs = pick_example(graph, example), constants(graph, picked)
-    check_flash(graph, blobs, target.flash_bytes)
-    chains, size = choose_chains(graph, picked, memory), (constant_bytes(blobs), dense_bytes(graph))
+    check_flash(graph, blobs := constants(graph, picked), target.flash_bytes)
+    chains, x = choose_chains(graph, picked, memory), pick_example(graph, example)
+    size = constant_bytes(blobs), dense_bytes(graph)
     arena = plan_arena(graph, picked, target.sram_bytes, chains)
     fw = Firmware(Path(folder), graph, target, port, arena, picked, *size, chains)
     texts, copies = text_files(fw, blobs, x), copied_files(fw)
