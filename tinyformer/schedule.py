@@ -353,8 +353,7 @@ class Taken:
     ):
         self.spans = np.array([*spans, (single.shape[1] + 1, -1)])      # the last stands for none
         self.single, self.together, self.live = single, together, single.copy()
-        # number of the chain at each step
-        self.chain = np.full(single.shape, -1)
+        self.chain = np.full(single.shape, -1)     # number of the chain at each step, -1 for none
 
     def tried(self,
         rows:np.ndarray, # some networks
@@ -438,8 +437,8 @@ def part(
 )->tuple:      # (Flow, the tensors that it knows, as numbers of the whole)
     "Some of the steps, with the tensors that live while they run; those from outside come first."
     made = [s.makes for s in flow.steps[first:last + 1]]
-    outside = [i for i, (a, b) in enumerate(flow.lives)
-               if a < first <= b or i == 0 >= first and i not in made]
+    maker = {s.makes: t for t, s in enumerate(flow.steps)}
+    outside = [i for i, (_, end) in enumerate(flow.lives) if maker.get(i, -1) < first <= end]
     tensors = [*outside, *made]
     new = {i: k for k, i in enumerate(tensors)}
     steps = [replace(s, reads=tuple(new[i] for i in s.reads), makes=new[s.makes])
@@ -532,8 +531,8 @@ def buffers(
     apart:bool=False,# nothing is written over anything
 )->list:             # of Buffer: everything that lies in the arena
     "Tensors and scratch, with outputs over inputs and with the steps of each chain as one."
-    f, sizes, scratch = (x if isinstance(x, Flow)
-                         else x[0].tolist() for x in columns(graph, choices))
+    f, sizes, scratch = columns(graph, choices)
+    sizes, scratch = sizes[0].tolist(), scratch[0].tolist()
     if apart: f = replace(f, over=(None,)*len(f.over))
     within = {t: c for c in chains for t in range(c.first, c.last + 1)}
     ours = [op.output if op.output != graph.output else None for op in graph.ops]
