@@ -1,4 +1,4 @@
-"""Random small networks, with sizes that are all alike, in every spelling: read rightly, or refused. Never a wrong number.
+"""Random small networks, sizes all alike, in every spelling: read rightly, or refused. Never a wrong number.
 
 Channels, height, width and tokens are 8 wherever that can be, so that an axis guessed from a size is guessed wrongly.
 The reader's second look (`_agree`) is switched off here, so that the reader itself is tested."""
@@ -39,8 +39,9 @@ class Draw:
     def conv(self, c):
         any = self.any
         groups = any(1, c, 2)
-        return nn.Conv2d(c, c, any(3, 1, 2, (3, 1)), padding=any(1, 0, (1, 0), 'valid', 'same'), groups=groups, bias=any(True, False),
-                         dilation=any(1, 1, 1, 2), padding_mode=any('zeros', 'zeros', 'zeros', 'reflect'))
+        return nn.Conv2d(c, c, any(3, 1, 2, (3, 1)), padding=any(1, 0, (1, 0), 'valid', 'same'), groups=groups,
+                         bias=any(True, False), dilation=any(1, 1, 1, 2),
+                         padding_mode=any('zeros', 'zeros', 'zeros', 'reflect'))
 
     def strided(self, c): return nn.Conv2d(c, c, self.any(1, 2, 3), self.any(2, (2, 2), (1, 2)), self.any(0, 1))
 
@@ -51,8 +52,9 @@ class Draw:
         return nn.MaxPool2d(**how) if any(True, False) else Call(lambda x: F.max_pool2d(x, **how))
 
     def relu(self, _):
-        return self.any(nn.ReLU(), nn.ReLU(inplace=True), nn.ReLU6(), Call(torch.relu), Call(lambda x: F.relu(x, inplace=True)),
-                        Call(lambda x: x.relu()), Call(lambda x: x.relu_()), Call(F.relu6), Call(lambda x: x.clamp(min=0)))
+        return self.any(nn.ReLU(), nn.ReLU(inplace=True), nn.ReLU6(), Call(torch.relu), Call(F.relu6),
+                        Call(lambda x: F.relu(x, inplace=True)), Call(lambda x: x.relu()), Call(lambda x: x.relu_()),
+                        Call(lambda x: x.clamp(min=0)))
 
     def sum(self, c):
         m = nn.Linear(SIZE, SIZE) if len(c) < 3 else nn.Conv2d(c[0], c[0], 1)
@@ -60,7 +62,8 @@ class Draw:
         def twice(x, m): y = m(x); F.relu(y, inplace=True); return y + x
         def first(x, m): return m(x).add_(x)
         f = self.any(lambda x, m: x + m(x), lambda x, m: torch.add(m(x), x, alpha=2), lambda x, m: torch.add(x, m(x)),
-                     lambda x, m: x + x, lambda x, m: m(x) + x.mean(0, keepdim=True), lambda x, m: m(x) + x[:1], lambda x, m: x + 1,
+                     lambda x, m: x + x, lambda x, m: m(x) + x.mean(0, keepdim=True), lambda x, m: m(x) + x[:1],
+                     lambda x, m: x + 1,
                      lambda x, m: operator.iadd(m(x), x), lambda x, m: m(x).add(x, alpha=.5), lambda x, m: m(x) + m(x),
                      lambda x, m: x + x.mean(-1, keepdim=True), late, twice, first)
         return Call(f, m)
@@ -78,18 +81,22 @@ class Draw:
 
     def reshape(self, shape):
         total = math.prod(shape)
-        return Call(self.any(lambda x: x.flatten(1), lambda x: x.view(x.size(0), -1), lambda x: x.reshape(-1, total), torch.squeeze,
-                             lambda x: x.reshape(len(x), *reversed(x.shape[1:])), lambda x: x.transpose(1, 2), lambda x: x.flatten(0, 1),
-                             lambda x: x.reshape(-1, SIZE), lambda x: x.view(*x.shape), lambda x: x.swapaxes(-1, -2), lambda x: x.flip(1),
-                             lambda x: torch.flatten(x, start_dim=2), lambda x: x.view(-1, x.shape[0])))
+        return Call(self.any(
+            lambda x: x.flatten(1), lambda x: x.view(x.size(0), -1), lambda x: x.reshape(-1, total), torch.squeeze,
+            lambda x: x.reshape(len(x), *reversed(x.shape[1:])), lambda x: x.transpose(1, 2), lambda x: x.flatten(0, 1),
+            lambda x: x.reshape(-1, SIZE), lambda x: x.view(*x.shape), lambda x: x.swapaxes(-1, -2),
+            lambda x: x.flip(1), lambda x: torch.flatten(x, start_dim=2), lambda x: x.view(-1, x.shape[0])))
 
     def dropout(self, _):
-        return self.any(nn.Dropout(.5), Call(lambda x: F.dropout(x, .5, False)), Call(lambda x: F.dropout(x, .9)), nn.Identity())
+        return self.any(nn.Dropout(.5), Call(lambda x: F.dropout(x, .5, False)), Call(lambda x: F.dropout(x, .9)),
+                        nn.Identity())
 
     def attend(self, shape):
         q, k, v, core = (*(nn.Linear(SIZE, SIZE) for _ in range(3)), AttentionCore(self.any(1, 2)))
-        f = self.any(lambda x, q, k, v, core: core(q(x), k(x), v(x)), lambda x, q, k, v, core: x + core(q(x), k(x), v(x)),
-                     lambda x, q, k, v, core: core(F.relu(q(x)), k(x), v(x)), lambda x, q, k, v, core: core(q(x), q(x), v(x)),
+        f = self.any(lambda x, q, k, v, core: core(q(x), k(x), v(x)),
+                     lambda x, q, k, v, core: x + core(q(x), k(x), v(x)),
+                     lambda x, q, k, v, core: core(F.relu(q(x)), k(x), v(x)),
+                     lambda x, q, k, v, core: core(q(x), q(x), v(x)),
                      lambda x, q, k, v, core: core(v(x), x, k(x)), lambda x, q, k, v, core: core(*[q(x)]*3) + k(x))
         return Call(f, q, k, v, core)
 
@@ -98,13 +105,14 @@ class Draw:
     def step(self, shape):
         c, maps, any = shape[0], len(shape) == 3, self.any
         if maps:
-            f = self.rng.choice([self.conv, self.strided, self.pool, self.relu, lambda _: self.sum(shape), lambda _: self.mean(shape),
-                                 self.adaptive, lambda _: self.reshape(shape), self.dropout, lambda _: ToTokens(),
-                                 lambda c: norm(nn.BatchNorm2d, c, any(True, False)), self.odd], p=[.2, *[.075]*9, .1, .025])
-            return f(c)
+            own = [self.conv, self.strided, self.pool, self.relu, lambda _: self.sum(shape), lambda _: self.mean(shape),
+                   self.adaptive, lambda _: self.reshape(shape), self.dropout, lambda _: ToTokens(),
+                   lambda c: norm(nn.BatchNorm2d, c, any(True, False)), self.odd]
+            return self.rng.choice(own, p=[.2, *[.075]*9, .1, .025])(c)
         width = shape[-1]
         own = [self.relu, self.dropout, lambda _: self.reshape(shape), lambda _: nn.LayerNorm(any(width, shape)),
-               lambda _: nn.Linear(width, SIZE), lambda _: nn.Linear(width, SIZE, bias=False), lambda c: norm(nn.BatchNorm1d, c),
+               lambda _: nn.Linear(width, SIZE), lambda _: nn.Linear(width, SIZE, bias=False),
+               lambda c: norm(nn.BatchNorm1d, c),
                lambda _: nn.Linear(width, SIZE)]
         if width == SIZE: own += [lambda _: self.sum(shape)]
         if len(shape) == 2: own += [lambda _: self.mean(shape), lambda _: ToMap(2, 4)]
@@ -154,7 +162,8 @@ def test_random_networks_are_right_or_refused(monkeypatch):
         net, x = Draw(seed).network()
         soft, hard = outcome(net, x)
         tried['refused' if soft == 'refused' else 'right'] += 1
-        if soft != 'refused' and not min(soft, hard) > 20: wrong.append(f'seed {seed}: {soft:.1f} dB rounded, {hard:.1f} dB in integers\n{net}')
+        if soft != 'refused' and not min(soft, hard) > 20:
+            wrong.append(f'seed {seed}: {soft:.1f} dB rounded, {hard:.1f} dB in integers\n{net}')
     print(dict(tried))
     assert not wrong, '\n'.join([f'{len(wrong)} networks are wrong', *wrong[:5]])
     assert tried['right'] > NETWORKS // 8 and tried['refused'] > NETWORKS // 8
@@ -162,7 +171,9 @@ def test_random_networks_are_right_or_refused(monkeypatch):
 
 def test_what_the_trace_does_not_show_is_found_by_comparing():
     class Net(nn.Module):
-        def __init__(self): super().__init__(); self.tokens, self.fc, self.head = ToTokens(), nn.Linear(4, 4), nn.Linear(32, 3)
+        def __init__(self):
+            super().__init__()
+            self.tokens, self.fc, self.head = ToTokens(), nn.Linear(4, 4), nn.Linear(32, 3)
         def forward(self, x):
             y = self.fc(self.tokens(x))
             t = y.flatten(1)

@@ -1,7 +1,8 @@
-"""The judge beside float: random paths of a supernet, counted exactly and as integers, to see that rounding does not rank them anew.
+"""The judge beside float: random paths of a supernet, in float and as integers: does rounding rank them anew?
 
     python -m tinyformer.judge_check digits --paths 200
-    python -m tinyformer.judge_check small --dataset cifar10 --data FOLDER --images 5000 --epochs 4 --lr 4e-3 --paths 200
+    python -m tinyformer.judge_check small --dataset cifar10 --images 8000 --val 200 --epochs 4 --lr 4e-3 \\
+        --calibration 64 --ways corrected --paths 200
 """
 import argparse, json, sys, time
 from dataclasses import replace
@@ -83,8 +84,9 @@ def check(
 def summary(rows:list, way:str)->dict: # points of accuracy, 0 to 100
     "How far a way is from float over all paths."
     off = 100 * np.array([r[way] - r['float'] for r in rows])
-    return dict(way=way, paths=len(rows), within_3=float((np.abs(off) <= 3 + 1e-9).mean()), worst=round(float(np.abs(off).max()), 2),
-                mean=round(float(np.abs(off).mean()), 3))
+    far = np.abs(off)
+    return dict(way=way, paths=len(rows), within_3=float((far <= 3 + 1e-9).mean()), worst=round(float(far.max()), 2),
+                mean=round(float(far.mean()), 3))
 
 
 def check_many(
@@ -104,30 +106,43 @@ def check_many(
     return rows
 
 
+NUMBERS = (('paths', 200, 'random paths'), ('epochs', 8, 'of the supernet'),
+           ('images', 10**9, 'training images at most'),
+           ('val', 10**9, 'validation images at most'), ('calibration', 512, 'images for batch norm and ranges'),
+           ('seed', 0, 'of training and paths'))
+
+
+def said(argv:list)->str: # without folders and files, which differ between machines
+    "The command that another person types."
+    places = {i + k for i, word in enumerate(argv) if word in ('--out', '--data') for k in (0, 1)}
+    return ' '.join(['python -m tinyformer.judge_check', *(word for i, word in enumerate(argv) if i not in places)])
+
+
 def main(argv:list=None)->int:
     "Train a supernet briefly, judge random paths, and print and write how far int8 is from float."
     p = argparse.ArgumentParser(prog='python -m tinyformer.judge_check', description=main.__doc__)
     p.add_argument('space', choices=['digits', *SIZES], help='family of networks')
     p.add_argument('--dataset', default='digits', help='as for tinyformer search')
     p.add_argument('--data', help='folder of data sets')
-    for name, default, what in (('paths', 200, 'random paths'), ('epochs', 8, 'of the supernet'), ('images', 10**9, 'training images at most'),
-                                ('val', 10**9, 'validation images at most'), ('calibration', 512, 'images for batch norm and ranges'),
-                                ('seed', 0, 'of training and paths')):
+    for name, default, what in NUMBERS:
         p.add_argument(f'--{name}', type=int, default=default, help=f'{what} (default {default})')
     p.add_argument('--lr', type=float, default=1e-2, help='learning rate of the supernet')
-    p.add_argument('--ways', nargs='+', choices=list(WAYS), default=['extremes', 'corrected'], help='how ranges and biases are set')
+    p.add_argument('--ways', nargs='+', choices=list(WAYS), default=['extremes', 'corrected'],
+                   help='how ranges and biases are set')
     p.add_argument('--out', type=Path, help='JSON file for the rows')
     a, start = p.parse_args(argv), time.time()
     torch.set_num_threads(1)
     data = load(a.dataset, a.data)
-    data = replace(data, x_train=data.x_train[:a.images], y_train=data.y_train[:a.images], x_val=data.x_val[:a.val], y_val=data.y_val[:a.val])
+    data = replace(data, x_train=data.x_train[:a.images], y_train=data.y_train[:a.images],
+                   x_val=data.x_val[:a.val], y_val=data.y_val[:a.val])
     space = digits_space() if a.space == 'digits' else cifar_space(a.space)
     net = train_supernet(space, data, TrainConfig(epochs=a.epochs, batch_size=64, lr=a.lr, seed=a.seed))
-    rows = check_many(net, data, a.paths, a.seed, a.calibration, tuple(a.ways), lambda i, rows: i % 20 == 19 and print(_table(rows, a.ways), flush=True))
-    print(_table(rows, a.ways))
-    command = 'python -m tinyformer.judge_check ' + ' '.join(sys.argv[1:] if argv is None else argv)
+    def told(i, rows):
+        if i % 20 == 19 or i == a.paths - 1: print(_table(rows, a.ways), flush=True)
+    rows = check_many(net, data, a.paths, a.seed, a.calibration, tuple(a.ways), told)
     if a.out:
-        head = dict(meta=made_by(time.time() - start, command), summary=[summary(rows, w) for w in a.ways], rows=rows)
+        meta = made_by(time.time() - start, said(sys.argv[1:] if argv is None else argv))
+        head = dict(meta=meta, summary=[summary(rows, w) for w in a.ways], rows=rows)
         write_text(a.out, json.dumps(head, indent=1) + '\n')
     return 0
 
@@ -137,7 +152,8 @@ def _table(rows, ways):
     lines = ['| way | paths | float | int8 | within 3 points | worst | mean |', '|:--|--:|--:|--:|--:|--:|--:|']
     for s in (summary(rows, w) for w in ways):
         mean = [100 * np.mean([r[k] for r in rows]) for k in ('float', s['way'])]
-        lines.append(f"| {s['way']} | {s['paths']} | {mean[0]:.1f} % | {mean[1]:.1f} % | {s['within_3']:.1%} | {s['worst']:.1f} | {s['mean']:.2f} |")
+        far = f"{s['within_3']:.1%} | {s['worst']:.1f} | {s['mean']:.2f}"
+        lines.append(f"| {s['way']} | {s['paths']} | {mean[0]:.1f} % | {mean[1]:.1f} % | {far} |")
     return '\n'.join(lines)
 
 

@@ -18,15 +18,19 @@ from .graph import Graph, Op, Tensor, acc_bound, check
 from .pruning import prune_once
 
 # %% ../nbs/16_lowering.ipynb #c056
-_COOL = 'its weights are too large beside its output range: calibrate with images like the real ones, or train with batch norm'
+_COOL = ('its weights are too large beside its output range: calibrate with images like the real '
+         'ones, or train with batch norm')
 
 def _weighted(node, layer, q_in, q_out):
     "Integer weights, folded bias and multipliers of a linear layer or convolution."
     (s_in, zp_in), (s_out, zp_out) = q_in, q_out
     w, s_w = (z.detach().double().numpy() for z in layer.quantised())
     w = np.round(w / s_w.reshape(-1, *[1]*(w.ndim - 1)))
-    bias = np.round(layer.bias.detach().double().numpy() / (s_in * s_w)) - zp_in * w.reshape(len(w), -1).sum(1)
-    if np.abs(bias).max() >= 2**31: raise BadInput(f'layer {node.name}: its bias needs {np.abs(bias).max():.3g} steps, over int32; {_COOL}')
+    bias = np.round(layer.bias.detach().double().numpy() / (s_in * s_w))
+    bias -= zp_in * w.reshape(len(w), -1).sum(1)
+    top = np.abs(bias).max()
+    if top >= 2**31:
+        raise BadInput(f'layer {node.name}: its bias needs {top:.3g} steps, over int32; {_COOL}')
     mult, shift = ops8.requant_params(s_in * s_w / s_out)
     params = dict(weight=w.astype(np.int8), bias=bias.astype(np.int32), mult=mult)
     return params, dict(shift=shift, zp_in=zp_in, zp_out=zp_out)
@@ -35,10 +39,12 @@ def _weighted(node, layer, q_in, q_out):
 def _lower_weighted(node, layer, shapes, q_in, q_out):
     params, attrs = _weighted(node, layer, q_in, q_out)
     w, x = params['weight'], shapes[node.inputs[0]]
-    if node.kind == 'conv3x3': dims, w = dict(zip('hw', x), cin=x[2], cout=len(w), kh=w.shape[2], kw=w.shape[3]), w.transpose(0, 2, 3, 1)
+    taps = dict(zip(('kh', 'kw'), w.shape[2:]))      # none in a linear layer
+    if node.kind == 'conv3x3':
+        dims, w = dict(zip('hw', x), cin=x[2], cout=len(w), **taps), w.transpose(0, 2, 3, 1)
     elif node.kind == 'depthwise3x3':
         h, w_, c = (1,) * (3 - len(x)) + x           # a vector is a map of one pixel
-        dims, w = dict(h=h, w=w_, c=c, kh=w.shape[2], kw=w.shape[3]), w[:, 0].transpose(1, 2, 0)
+        dims, w = dict(h=h, w=w_, c=c, **taps), w[:, 0].transpose(1, 2, 0)
     else: dims, w = dict(pixels=math.prod(x[:-1]), cin=x[-1], cout=len(w)), w.reshape(w.shape[:2])
     if 'kh' in dims: dims |= dict(stride=layer.conv['stride'], pad=layer.conv['padding'])
     return {**dims, **attrs}, params | dict(weight=np.ascontiguousarray(w))
@@ -51,37 +57,47 @@ def _lower_pool(node, layer, shapes, q_in, q_out):
     return dict(h=h, w=w, c=c, bias=-h*w*q_in[1], mult=int(mult), shift=shift, zp_out=q_out[1]), {}
 
 # %% ../nbs/16_lowering.ipynb #c061
-def _lower_add(node, layer, shapes, q_a, q_b, q_out): return dict(n=math.prod(node.shape), **ops8.add_params(*q_a, *q_b, *q_out)), {}
+def _lower_add(node, layer, shapes, q_a, q_b, q_out):
+    return dict(n=math.prod(node.shape), **ops8.add_params(*q_a, *q_b, *q_out)), {}
 
 def _lower_layernorm(node, layer, shapes, q_in, q_out):
     *t, c = shapes[node.inputs[0]]
     gamma, beta = (p.detach().double().numpy() for p in (layer.gamma, layer.beta))
     p = ops8.layernorm_params(gamma, beta, q_in[0], layer.eps, q_out[0], c)
-    return dict(tokens=math.prod(t), c=c, mult=p['mult'], shift=p['shift'], zp_out=q_out[1], eps_q=p['eps_q']), dict(gamma=p['gamma'], beta=p['beta'])
+    arrays = {n: p.pop(n) for n in ('gamma', 'beta')}
+    return dict(tokens=math.prod(t), c=c, zp_out=q_out[1], **p), arrays
 
 def _lower_attention(node, layer, shapes, q, k, v, q_out):
     tokens, dim = node.shape
     p = ops8.attention_params(q[0], k[0], v[0], layer.score.qparams()[0], *q_out, dim, layer.heads)
-    return dict(tokens=tokens, dim=dim, heads=layer.heads, **{n: x for n, x in p.items() if n != 'table'}), dict(table=p['table'])
+    arrays = dict(table=p.pop('table'))
+    return dict(tokens=tokens, dim=dim, heads=layer.heads, **p), arrays
 
-LOWER = dict.fromkeys(('pointwise', 'linear', 'fully_connected', 'conv3x3', 'depthwise3x3'), _lower_weighted) | dict(
-    add=_lower_add, maxpool2x2=_lower_pool, avgpool=_lower_pool, layernorm=_lower_layernorm, attention=_lower_attention)
+LOWER = dict( # kind -> how it is lowered
+    pointwise=_lower_weighted, linear=_lower_weighted, fully_connected=_lower_weighted,
+    conv3x3=_lower_weighted, depthwise3x3=_lower_weighted, add=_lower_add,
+    maxpool2x2=_lower_pool, avgpool=_lower_pool, layernorm=_lower_layernorm,
+    attention=_lower_attention)
 
 # %% ../nbs/16_lowering.ipynb #c063
 def lower(
     qnet:qz.QuantNet, # its ranges set
     name:str='model', # letters, digits, _ . -
 )->Graph: # checked
-    "Turn a fake-quantised network into integers. Views vanish: channels-last maps and tokens are the same bytes."
+    "Turn a fake-quantised network into integers. Views vanish: maps and tokens are the same bytes."
     s, z = qnet.image.qparams()
-    graph = Graph({'input': Tensor('input', qnet.shapes['input'], s, z)}, [], 'input', qnet.output, name)
+    image = Tensor('input', qnet.shapes['input'], s, z)
+    graph = Graph({'input': image}, [], 'input', qnet.output, name)
     alias = {'input': 'input'}
     for node in qnet.nodes:
         if node.kind == 'view': alias[node.name] = alias[node.inputs[0]]; continue
         qs = [qnet.quantizer(v).qparams() for v in (*node.inputs, node.name)]
         attrs, params = LOWER[node.kind](node, qnet.layer(node.name), qnet.shapes, *qs)
         op = Op(node.kind, node.name, [alias[v] for v in node.inputs], node.name, attrs, params)
-        if acc_bound(op) >= 2**31: raise BadInput(f'layer {node.name}: its accumulator could reach {acc_bound(op):.3g}, over int32; {_COOL}')
+        top = acc_bound(op)
+        if top >= 2**31:
+            why = f'layer {node.name}: its accumulator could reach {top:.3g}, over int32'
+            raise BadInput(f'{why}; {_COOL}')
         alias[node.name] = node.name
         graph.tensors[node.name] = Tensor(node.name, node.shape, *qs[-1])
         graph.ops.append(op)
@@ -93,7 +109,7 @@ def lower(
 def random_model(
     arch:Arch, # one path of the search space
     seed:int=0, # same seed, same graph
-    sparsity:float=None, # of every prunable layer, 0 to 1, or a dict layer -> sparsity; None: as the architecture says
+    sparsity:float=None, # 0 to 1, or a dict layer -> sparsity; None: as the architecture says
     name:str='random', # of the graph
 )->Graph: # lowered from random weights, ranges set by random images
     "The int8 graph of an untrained architecture: for tests and benches of its exact shapes."
@@ -102,8 +118,11 @@ def random_model(
         torch.manual_seed(seed)
         net = build(arch)
     free = {l.name: l for l in layers(arch) if l.prunable}
-    want = sparsity if isinstance(sparsity, dict) else {} if sparsity is None else dict.fromkeys(free, sparsity)
-    if set(want) - set(free): raise BadInput(f"no layer to prune is named {', '.join(sorted(set(want) - set(free)))}; there are {', '.join(free)}")
+    want = {} if sparsity is None else sparsity
+    if not isinstance(want, dict): want = dict.fromkeys(free, want)
+    odd = sorted(set(want) - set(free))
+    if odd:
+        raise BadInput(f"no layer to prune is named {', '.join(odd)}; there are {', '.join(free)}")
     prune_once(net, {n: (l.block, want.get(n, l.sparsity)) for n, l in free.items()})
     h, w, c = arch.input
     return lower(qz.quantize(net, torch.rand(16, c, h, w, generator=gen)), name)

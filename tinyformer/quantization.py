@@ -363,10 +363,12 @@ def unbias(self:QLayer,
     coded:torch.Tensor, # the input, rounded
     q_in:Quantizer, # of the input
 )->torch.Tensor: # [cout] what was added to the bias
-    "Make the mean of each channel right: the bias takes what rounding adds on average."
+    "The bias takes back what rounding adds: the mean over images, without the quarter at each end."
     error = self.product(exact, self.weight * self.mask, self.bias)
     error -= self.product(coded, *self.rounded(q_in))
-    shift = error.mean((0, 2, 3)) if error.ndim == 4 else error.flatten(0, -2).mean(0)
+    error = error.movedim(1, -1) if error.ndim == 4 else error                   # channels last
+    each = error.reshape(len(error), -1, error.shape[-1]).mean(1).sort(0).values # one row per image
+    shift = each[len(each)//4:len(each) - len(each)//4].mean(0)
     self.bias.add_(shift)
     return shift
 
@@ -599,7 +601,7 @@ def _agree(net, qnet, x):
     off = float((want - got).abs().max() / want.abs().max().clamp_min(1e-12)) if same else math.inf
     if off < 1e-3: return
     why = f'the steps read off the network give other values than it (off by {off:.1%}): something '
-    why += 'in its forward escapes the trace (a hook, an operation in place, chance); write it plainly'
+    why += 'in its forward escapes the trace (a hook, a call in place, chance); write it plainly'
     raise UnsupportedOp(why)
 
 # %% ../nbs/15_quantization.ipynb #c135f
