@@ -128,7 +128,8 @@ class Page:
         source = self.sources.get(name, '')
         below = bool(after) and name in defined(after[0].get('source', ''))     # `#| exports`: the cell below shows it
         if below: body = ''
-        elif re.search(r'^@dataclass', source, flags=re.M): body = fence(source)   # its fields say more than a signature
+        elif re.search(r'^@dataclass', source, flags=re.M):
+            body = fence(source)                        # its fields say more than a signature
         else: body = self.links(md) + folded_source(source)
         level = '#'*min(self.level + 1, 5)
         if body: body = f'\n\n::::{{container}} api\n{body}\n::::'

@@ -1,4 +1,4 @@
-"""Estimated cycles: blocks are cut where runs begin, IT and calls are rewritten, and llvm-mca is asked once for a block."""
+"""Estimated cycles: blocks are cut where runs begin, IT and calls are rewritten, llvm-mca is asked once for a block."""
 import pytest
 
 from tinyformer import bench, cycles
@@ -12,13 +12,18 @@ def memory(code, at=0x1000):
 
 
 def test_plain_rewrites_what_llvm_mca_refuses():
-    assert cycles.plain(('cmp r0, #0', 'ite lt', 'addlt.w r1, r1, #1', 'movge r1, r0', 'bl #12', 'blx r3', 'bls #4', 'bic r0, r0, #1')) == \
-        ('cmp r0, #0', 'nop', 'add.w r1, r1, #1', 'mov r1, r0', 'b #12', 'bx r3', 'bls #4', 'bic r0, r0, #1')
+    refused = ('cmp r0, #0', 'ite lt', 'addlt.w r1, r1, #1', 'movge r1, r0', 'bl #12', 'blx r3', 'bls #4',
+               'bic r0, r0, #1')
+    taken = ('cmp r0, #0', 'nop', 'add.w r1, r1, #1', 'mov r1, r0', 'b #12', 'bx r3', 'bls #4',
+             'bic r0, r0, #1')
+    assert cycles.plain(refused) == taken
 
 
-@pytest.mark.parametrize('text,flows', [('bne #-4', 1), ('b.w #-4', 1), ('bl #8', 1), ('bx lr', 1), ('cbz r0, #4', 1), ('tbb [pc, r0]', 1), ('pop {r4, pc}', 1),
-                                        ('pop.w {r4, r5, pc}', 1), ('ldr pc, [r3]', 1), ('bic r0, r0, #1', 0), ('bfi r0, r1, #0, #8', 0),
-                                        ('ldr r0, [pc, #16]', 0), ('ldr.w r0, [pc, #16]', 0), ('push {r4, lr}', 0), ('adr r0, #8', 0)])
+@pytest.mark.parametrize('text,flows', [
+    ('bne #-4', 1), ('b.w #-4', 1), ('bl #8', 1), ('bx lr', 1), ('cbz r0, #4', 1), ('tbb [pc, r0]', 1),
+    ('pop {r4, pc}', 1), ('pop.w {r4, r5, pc}', 1), ('ldr pc, [r3]', 1), ('bic r0, r0, #1', 0),
+    ('bfi r0, r1, #0, #8', 0), ('ldr r0, [pc, #16]', 0), ('ldr.w r0, [pc, #16]', 0), ('push {r4, lr}', 0),
+    ('adr r0, #8', 0)])
 def test_flow(text, flows): assert bool(cycles._FLOW.match(text)) == bool(flows)
 
 
@@ -28,7 +33,8 @@ def test_blocks_are_cut_where_a_run_begins():
     hits = {('op', 0x1000, 8): 1, ('op', 0x1004, 4): 9, ('op', 0x1008, 2): 1}
     found = cycles.basic_blocks(hits, read)
     assert {at: times for (_, at), (times, _) in found.items()} == {0x1000: 1, 0x1004: 10, 0x1008: 1}
-    assert [len(text) for _, text in found.values()] != [4, 2, 1] and found['op', 0x1000][1] == ('movs r1, #1', 'movs r2, #0')
+    assert [len(text) for _, text in found.values()] != [4, 2, 1]
+    assert found['op', 0x1000][1] == ('movs r1, #1', 'movs r2, #0')
 
 
 @pytest.mark.needs('llvm-mca')
@@ -41,7 +47,8 @@ def test_halves_of_a_block_are_joined_and_owners_kept_apart():
 
 @pytest.mark.needs('llvm-mca')
 def test_block_cycles():
-    cost = cycles.block_cycles([('smlad r0, r1, r2, r0',), ('bl #100',), ('it eq', ), (), ('ldr r1, [r3], #4', 'smlad r0, r1, r2, r0', 'dsb sy')])
+    cost = cycles.block_cycles([('smlad r0, r1, r2, r0',), ('bl #100',), ('it eq', ), (),
+                                ('ldr r1, [r3], #4', 'smlad r0, r1, r2, r0', 'dsb sy')])
     smlad, call, it, empty, loads = cost.values()
     assert 1 <= smlad < 3 and call < 5 and 0 < it < 5 and empty == 0 and loads > smlad
 

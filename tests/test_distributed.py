@@ -17,7 +17,8 @@ from torchrun_two import CFG, DATA, logits, net, qat
 def two(tmp_path_factory):
     "What each of two processes found, and what they printed."
     folder = tmp_path_factory.mktemp('two')
-    cmd = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2', str(Path(__file__).with_name('torchrun_two.py')), str(folder)]
+    cmd = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2',
+           str(Path(__file__).with_name('torchrun_two.py')), str(folder)]
     env = os.environ | dict(OMP_NUM_THREADS='1', PYTHONPATH=str(Path(__file__).parent.parent))
     r = subprocess.run(cmd, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120)
     assert r.returncode == 0, r.stdout[-3000:]
@@ -65,7 +66,8 @@ def test_only_the_first_process_writes_and_an_interrupted_group_resumes_to_the_s
 def test_ranges_of_a_quantised_network_are_those_of_the_whole_batch(two):
     q, alone = qat()
     assert losses(two[0]['qat']) == pytest.approx(losses(alone), rel=1e-5)
-    assert apart(two[0]['qat_logits'], logits(q.eval())) < .02          # a value beside a rounding edge may fall on its other side
+    # a value beside a rounding edge may fall on its other side
+    assert apart(two[0]['qat_logits'], logits(q.eval())) < .02
 
 
 def test_a_loss_that_is_not_a_number_in_one_process_stops_both(two):

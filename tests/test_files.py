@@ -17,7 +17,9 @@ def fill(folder, *, keep=(), **texts):
             path.write_text(text)
 
 
-def held(folder): return {n: (folder/n).read_text() for n in files.files_in(folder) if n != files.MARKER and not n.endswith('/')}
+def held(folder):
+    ours = [n for n in files.files_in(folder) if n != files.MARKER and not n.endswith('/')]
+    return {n: (folder/n).read_text() for n in ours}
 
 
 # ---- one file
@@ -88,7 +90,8 @@ def test_an_empty_folder_is_filled(tmp_path):
 
 
 @pytest.mark.parametrize('harm, named', [
-    (lambda f: (f/'mine.txt').write_text('precious'), 'mine.txt'), (lambda f: (f/'sub'/'mine.txt').write_text('precious'), 'sub/mine.txt'),
+    (lambda f: (f/'mine.txt').write_text('precious'), 'mine.txt'),
+    (lambda f: (f/'sub'/'mine.txt').write_text('precious'), 'sub/mine.txt'),
     (lambda f: (f/'one').write_text('edited'), r'one \(changed\)'), (lambda f: (f/'empty').mkdir(), 'empty/'),
     (lambda f: (f/'link').symlink_to('one'), 'link'), (lambda f: (f/'build').write_text('a file'), 'build')])
 def test_a_stranger_in_the_folder_is_named_and_stays(tmp_path, harm, named):
@@ -97,10 +100,12 @@ def test_a_stranger_in_the_folder_is_named_and_stays(tmp_path, harm, named):
     before, names = held(tmp_path/'fw'), files.files_in(tmp_path/'fw')
     for act in (lambda: fill(tmp_path/'fw', one='new', keep=('build',)), lambda: files.remove_folder(tmp_path/'fw')):
         with pytest.raises(BadInput, match=f'fw holds what was not generated here: {named}.*Move it away'): act()
-        assert held(tmp_path/'fw') == before and files.files_in(tmp_path/'fw') == names and os.listdir(tmp_path) == ['fw']
+        assert held(tmp_path/'fw') == before and files.files_in(tmp_path/'fw') == names
+        assert os.listdir(tmp_path) == ['fw']
 
 
-@pytest.mark.parametrize('marker', [None, '', 'not JSON', '[]', '{"files": []}', '{"files": {"a": 1}}', '{"about": "another tool"}'])
+@pytest.mark.parametrize('marker', [None, '', 'not JSON', '[]', '{"files": []}', '{"files": {"a": 1}}',
+                                    '{"about": "another tool"}'])
 def test_a_folder_without_our_marker_is_refused(tmp_path, marker):
     (tmp_path/'mine').mkdir()
     (tmp_path/'mine'/'plan.json').write_text('{}')
@@ -179,7 +184,7 @@ print(calls)
 
 @pytest.mark.parametrize('way', ['exchange', 'renames'])
 def test_a_kill_at_any_moment_loses_nothing(tmp_path, way):
-    "kill -9 before every call that changes the disk: the old or the new folder is there, at once or after the next call."
+    "kill -9 before every call that changes the disk: the old or new folder is there, at once or after the next call."
     env, at, there = os.environ | dict(PYTHONPATH=str(files.Path(files.__file__).parent.parent)), 0, 0
     while True:
         at += 1
@@ -187,7 +192,8 @@ def test_a_kill_at_any_moment_loses_nothing(tmp_path, way):
         fill(out, a='old')
         (out/'build').mkdir()
         (out/'build'/'o').write_text('mine')
-        p = subprocess.run([sys.executable, '-c', KILLED, str(out), way, str(at)], env=env, capture_output=True, text=True)
+        command = [sys.executable, '-c', KILLED, str(out), way, str(at)]
+        p = subprocess.run(command, env=env, capture_output=True, text=True)
         if out.exists(): assert held(out)['a'] in ('old', 'new') and held(out)['build/o'] == 'mine'
         else: assert way == 'renames'
         there += out.exists()

@@ -13,9 +13,11 @@ def wheel(tmp_path_factory):
     import shutil
     src, out = tmp_path_factory.mktemp('src')/'tinyformer', tmp_path_factory.mktemp('wheel')
     src.mkdir()
-    for o in ('setup.py', 'pyproject.toml', 'settings.ini', 'MANIFEST.in', 'README.md', 'LICENSE'): shutil.copy(ROOT/o, src)
+    for o in ('setup.py', 'pyproject.toml', 'settings.ini', 'MANIFEST.in', 'README.md', 'LICENSE'):
+        shutil.copy(ROOT/o, src)
     for o in ('tinyformer', 'firmware'): shutil.copytree(ROOT/o, src/o, ignore=shutil.ignore_patterns('__pycache__'))
-    subprocess.run([sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps', '--no-build-isolation', '-w', str(out), str(src)], check=True)
+    pip = [sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps', '--no-build-isolation']
+    subprocess.run([*pip, '-w', str(out), str(src)], check=True)
     return next(out.glob('*.whl'))
 
 
@@ -23,13 +25,15 @@ def test_wheel_holds_sources_and_data(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     want = {f'tinyformer/{o.relative_to(ROOT).as_posix()}' for o in (ROOT/'firmware').rglob('*')
             if o.suffix in ('.c', '.h', '.s', '.S', '.ld', '.in') or o.name == 'Makefile' and o.is_file()}
-    want |= {f'tinyformer/{o.name}' for o in (ROOT/'tinyformer').glob('*.py')} | {f'tinyformer/{o}' for o in ('cost_table.json', 'networks/R.json', 'networks/P.json', 'models/digits.tfm', 'models/digits.json')}
+    want |= {f'tinyformer/{o.name}' for o in (ROOT/'tinyformer').glob('*.py')}
+    want |= {f'tinyformer/{o}' for o in ('cost_table.json', 'networks/R.json', 'networks/P.json', 'models/digits.tfm',
+                                         'models/digits.json')}
     assert len(want) > 20 and not want - names, sorted(want - names)
     assert not [o for o in names if o.startswith(('tests/', 'nbs/', 'firmware/', 'docs/'))]
 
 
 def test_installed_package_stands_alone(wheel, tmp_path):
-    "Unpacked elsewhere and run from an empty folder, it finds its C sources and its cost table, and the command answers."
+    "Unpacked elsewhere and run from an empty folder, it finds its C sources and cost table, and the command answers."
     zipfile.ZipFile(wheel).extractall(tmp_path/'site')
     run = ("import tinyformer, tinyformer.toolchain as t; from tinyformer.search_space import load_cost_table;"
            "from tinyformer import zoo; assert zoo.load('digits').card['name'] == 'digits';"
@@ -39,8 +43,10 @@ def test_installed_package_stands_alone(wheel, tmp_path):
     p = subprocess.run([sys.executable, '-c', run], cwd=empty, env=env, capture_output=True, text=True)
     assert p.returncode == 0, p.stderr
     file, firmware, kinds = p.stdout.split()
-    assert Path(file).parent == tmp_path/'site'/'tinyformer' and Path(firmware) == tmp_path/'site'/'tinyformer'/'firmware' and int(kinds) > 5
-    p = subprocess.run([sys.executable, '-m', 'tinyformer.cli', '--help'], cwd=empty, env=env, capture_output=True, text=True)
+    package = tmp_path/'site'/'tinyformer'
+    assert Path(file).parent == package and Path(firmware) == package/'firmware' and int(kinds) > 5
+    command = [sys.executable, '-m', 'tinyformer.cli', '--help']
+    p = subprocess.run(command, cwd=empty, env=env, capture_output=True, text=True)
     assert p.returncode == 0 and 'demo' in p.stdout, p.stderr
     assert not list(empty.iterdir())
 

@@ -23,8 +23,9 @@ def test_another_instruction_set_gives_another_processor():
     assert said == f'{provenance.model_name()} (DEFAULT)'
 
 
-@pytest.mark.parametrize('text, name', [('model name\t: A  CPU @ 2 GHz\n', 'A CPU @ 2 GHz'), ('Model\t\t: Raspberry Pi 4\n', 'Raspberry Pi 4'),
-                                        ('processor: 0\nmodel name:\n', None), (None, None)])
+@pytest.mark.parametrize('text, name', [
+    ('model name\t: A  CPU @ 2 GHz\n', 'A CPU @ 2 GHz'), ('Model\t\t: Raspberry Pi 4\n', 'Raspberry Pi 4'),
+    ('processor: 0\nmodel name:\n', None), (None, None)])
 def test_the_name_is_read_or_the_architecture_stands_in(monkeypatch, text, name):
     def read(path, **kw):
         if text is None: raise FileNotFoundError(path)

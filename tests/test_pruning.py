@@ -1,4 +1,6 @@
 """Pruning: masks against a slow definition, the schedule, the pruner over a training and across an interruption."""
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,8 @@ from torch import nn
 
 from tinyformer.data import load
 from tinyformer.errors import BadInput
-from tinyformer.pruning import Pruner, agp_sparsity, block_mask, block_scores, norm_kept, plot_norm_kept, plot_schedule, prune_once, sparsity_of, to_blocks
+from tinyformer.pruning import (Pruner, agp_sparsity, block_mask, block_scores, norm_kept, plot_norm_kept,
+                                plot_schedule, prune_once, sparsity_of, to_blocks)
 from tinyformer.rle_encoding import BLOCKS, kept_blocks, stream_bytes
 from tinyformer.arch import prune_plan
 from tinyformer.blocks import build
@@ -23,7 +26,8 @@ shapes = st.one_of(st.tuples(st.integers(1, 9), st.integers(1, 17)),
 def slow_mask(w, b, sparsity):
     "The definition, one block at a time: (−norm, row, tap, block) sorted, the first ones stay."
     v = w.reshape(w.shape[0], w.shape[1], -1)
-    blocks = [(-v[o, i:i+b, t].norm().item(), o, t, i) for o in range(v.shape[0]) for t in range(v.shape[2]) for i in range(0, v.shape[1], b)]
+    at = product(range(v.shape[0]), range(v.shape[2]), range(0, v.shape[1], b))
+    blocks = [(-v[o, i:i+b, t].norm().item(), o, t, i) for o, t, i in at]
     keep = max(round((1 - sparsity)*len(blocks)), 1 if sparsity < 1 else 0)
     out = torch.zeros_like(v, dtype=torch.bool)
     for _, o, t, i in sorted(blocks)[:keep]: out[o, i:i+b, t] = True
@@ -37,7 +41,8 @@ def test_mask_equals_its_definition(shape, block, sparsity, seed):
     m = block_mask(w, block, sparsity)
     assert m.dtype == torch.bool and m.shape == w.shape
     assert torch.equal(m, slow_mask(w, BLOCKS[block], sparsity))
-    assert int(to_blocks(m.float(), block).amax(3).sum()) == max(kept_blocks(block_scores(w, block).numel(), sparsity), int(sparsity < 1))
+    keep = max(kept_blocks(block_scores(w, block).numel(), sparsity), int(sparsity < 1))
+    assert int(to_blocks(m.float(), block).amax(3).sum()) == keep
 
 
 @quick
@@ -58,9 +63,12 @@ def test_equal_scores_and_extremes():
 
 
 @pytest.mark.parametrize('call, word', [
-    (lambda: block_mask(torch.ones(2, 4), '1x4', -.1), 'not between'), (lambda: block_mask(torch.ones(2, 4), '1x4', float('nan')), 'not between'),
-    (lambda: block_mask(torch.ones(2, 4), '2x2', .5), 'must be one of'), (lambda: block_scores(torch.ones(4), '1x4'), r'shape \(4,\)'),
-    (lambda: sparsity_of(nn.Linear(2, 2), []), 'at least one'), (lambda: prune_once(nn.Sequential(nn.Linear(2, 2)), {'1': ('1x1', .5)}), "no layer '1'"),
+    (lambda: block_mask(torch.ones(2, 4), '1x4', -.1), 'not between'),
+    (lambda: block_mask(torch.ones(2, 4), '1x4', float('nan')), 'not between'),
+    (lambda: block_mask(torch.ones(2, 4), '2x2', .5), 'must be one of'),
+    (lambda: block_scores(torch.ones(4), '1x4'), r'shape \(4,\)'),
+    (lambda: sparsity_of(nn.Linear(2, 2), []), 'at least one'),
+    (lambda: prune_once(nn.Sequential(nn.Linear(2, 2)), {'1': ('1x1', .5)}), "no layer '1'"),
     (lambda: Pruner(nn.Sequential(nn.Linear(2, 2)), {'0': ('1x1', .5)}, 3, 2), 'begin <= end'),
     (lambda: Pruner(nn.Sequential(nn.Linear(2, 2)), {'0': ('1x1', .5)}, 0, 2, every=0), 'every > 0')])
 def test_wrong_calls_are_refused(call, word):
@@ -79,7 +87,8 @@ def test_schedule():
 
 def net0():
     torch.manual_seed(0)
-    return nn.Sequential(nn.Conv2d(1, 6, 3, padding=1), nn.ReLU(), nn.Conv2d(6, 10, 3), nn.ReLU(), nn.Flatten(), nn.Linear(360, 4))
+    return nn.Sequential(nn.Conv2d(1, 6, 3, padding=1), nn.ReLU(), nn.Conv2d(6, 10, 3), nn.ReLU(),
+                         nn.Flatten(), nn.Linear(360, 4))
 
 
 PLAN = {'2': ('1x2', .6), '5': ('1x4', .8)}
@@ -128,7 +137,8 @@ def test_a_cut_run_ends_in_the_same_bits():
         opt2 = torch.optim.AdamW(b.parameters(), lr=1e-2); opt2.load_state_dict(opt.state_dict())
         train(b, 50, q.step, first=cut, opt=opt2)
         assert all(torch.equal(x, y) for x, y in zip(whole.state_dict().values(), b.state_dict().values())), cut
-    with pytest.raises(BadInput, match='the plan names'): Pruner(b, {'2': ('1x2', .6)}, 0, 1).load_state_dict(p.state_dict())
+    other = Pruner(b, {'2': ('1x2', .6)}, 0, 1)
+    with pytest.raises(BadInput, match='the plan names'): other.load_state_dict(p.state_dict())
 
 
 def test_architecture_plan_is_carried_out():

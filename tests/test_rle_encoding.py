@@ -8,8 +8,9 @@ from hypothesis import given, settings, strategies as st
 
 from conftest import lines_run
 from tinyformer.errors import BadInput, CorruptModel
-from tinyformer.rle_encoding import (BLOCKS, RleTensor, block_size, blocks_per_row, bound_bytes, crossover, decode, dense_bytes, encode,
-                                     expected_bytes, kept_blocks, layer_bytes, plot_sizes, plot_stream, stream_bytes, to_blocks, walk)
+from tinyformer.rle_encoding import (BLOCKS, RleTensor, block_size, blocks_per_row, bound_bytes, crossover, decode,
+                                     dense_bytes, encode, expected_bytes, kept_blocks, layer_bytes, plot_sizes,
+                                     plot_stream, stream_bytes, to_blocks, walk)
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +48,8 @@ def slow_encode(w, b):
     return bytes(out)
 
 
-layers = st.builds(layer, st.integers(0, 9999), st.integers(1, 5), st.sampled_from([1, 2, 9]), st.integers(1, 40), st.just(2), st.sampled_from([0, .5, .9, 1]))
+layers = st.builds(layer, st.integers(0, 9999), st.integers(1, 5), st.sampled_from([1, 2, 9]), st.integers(1, 40),
+                   st.just(2), st.sampled_from([0, .5, .9, 1]))
 
 
 @settings(deadline=None, derandomize=True, max_examples=150)
@@ -91,11 +93,13 @@ def test_not_contiguous_weights():
 def test_numpy_does_the_work():
     "A million weights take no more lines of Python than a hundred: no loop runs over rows or weights."
     rng = np.random.default_rng(0)
-    w = (rng.integers(-127, 128, (1000, 250, 4)) * (rng.random((1000, 250, 1)) < .3)).astype(np.int8).reshape(1000, 1000)
+    w = rng.integers(-127, 128, (1000, 250, 4)) * (rng.random((1000, 250, 1)) < .3)
+    w = w.astype(np.int8).reshape(1000, 1000)
     for b in (1, 2, 4):
         lines = lines_run(lambda: encode(w, b))
         assert 0 < lines == lines_run(lambda: encode(w[:10, :12], b))
-    assert lines_run(lambda: slow_encode(w[:20, None, :12], 4)) > lines_run(lambda: slow_encode(w[:10, None, :12], 4))   # this one loops
+    def slow_lines(rows): return lines_run(lambda: slow_encode(w[:rows, None, :12], 4))
+    assert slow_lines(20) > slow_lines(10)                                    # this one loops
 
 
 def test_blocks_do_not_cross_a_tap():
@@ -104,7 +108,8 @@ def test_blocks_do_not_cross_a_tap():
     assert encode(w, 2) == bytes([129, 5, 0, 0, 5, 0, 255]) and blocks_per_row(3, 2, 2) == 4
 
 
-SMALL = [(2, 1, 6, 2, .5), (2, 2, 5, 4, .5), (1, 1, 300, 1, .98), (1, 9, 3, 4, .6), (3, 1, 4, 4, .7), (1, 1, 700, 4, .98)]
+SMALL = [(2, 1, 6, 2, .5), (2, 2, 5, 4, .5), (1, 1, 300, 1, .98), (1, 9, 3, 4, .6), (3, 1, 4, 4, .7),
+         (1, 1, 700, 4, .98)]
 
 
 def test_every_truncation_and_every_tail_is_refused():
@@ -176,15 +181,17 @@ def test_a_huge_shape_with_a_short_stream_is_refused_without_memory():
         with pytest.raises(CorruptModel, match=what): decode(stream, 10**12, 10**12)
 
 
-@pytest.mark.parametrize('weights', [np.zeros((2, 2)), np.zeros((2, 2), np.uint8), np.zeros(4, np.int8), np.zeros((0, 4), np.int8), np.zeros((2, 0), np.int8),
-                                     np.zeros((1, 1, 1, 1), np.int8), np.full((1, 1), -128, np.int8), [[1, 2]]])
+@pytest.mark.parametrize('weights', [
+    np.zeros((2, 2)), np.zeros((2, 2), np.uint8), np.zeros(4, np.int8), np.zeros((0, 4), np.int8),
+    np.zeros((2, 0), np.int8), np.zeros((1, 1, 1, 1), np.int8), np.full((1, 1), -128, np.int8), [[1, 2]]])
 def test_encode_refuses(weights):
     with pytest.raises(BadInput): encode(weights)
 
 
 @pytest.mark.parametrize('block', ['2x2', '4x1', 3, 0, True, None, 4.5, '4'])
 def test_unknown_block(block):
-    for f in (lambda: block_size(block), lambda: encode(np.zeros((1, 4), np.int8), block), lambda: expected_bytes(4, 4, 1, block)):
+    w = np.zeros((1, 4), np.int8)
+    for f in (lambda: block_size(block), lambda: encode(w, block), lambda: expected_bytes(4, 4, 1, block)):
         with pytest.raises(BadInput, match='1x1, 1x2, 1x4'): f()
 
 
@@ -224,8 +231,9 @@ def test_expected_bytes_within_two_percent_of_drawn_masks():
             m = blocks_per_row(cin, taps, block)
             for s in (0, .25, .5, .75, .9, .95, .99, 1):
                 k = kept_blocks(rows * m, s)
-                sizes = [stream_bytes(kept.reshape(rows, taps, -1).repeat(b, 2)[:, :, :cin], block) for kept in masks(rng, rows * m, k, 40)]
-                worst, cases = max(worst, abs(expected_bytes(rows, cin, taps, block, s) / np.mean(sizes) - 1)), cases + 1
+                drawn = [kept.reshape(rows, taps, -1).repeat(b, 2)[:, :, :cin] for kept in masks(rng, rows * m, k, 40)]
+                mean = np.mean([stream_bytes(w, block) for w in drawn])
+                worst, cases = max(worst, abs(expected_bytes(rows, cin, taps, block, s) / mean - 1)), cases + 1
     print(f'{cases} layers, worst difference {worst:.2%}')
     assert cases > 0 and worst < .02
 
@@ -269,7 +277,9 @@ def test_rle_tensor():
         assert t.shape == w.shape and t.dense().shape == w.shape and (t.dense() == w).all()
         assert t.nbytes == stream_bytes(w) and t.ratio == w.size / t.nbytes and t.block == '1x4'
         assert hash(t) == hash(RleTensor.from_dense(w, 4)) and str(t.nbytes) in t._repr_markdown_()
-        for row in range(6): assert len(t.plot(row).patches) == to_blocks(w, 4)[0].size + stream_bytes(w[row:row + 1], 4)
+        for row in range(6):
+            patches = to_blocks(w, 4)[0].size + stream_bytes(w[row:row + 1], 4)
+            assert len(t.plot(row).patches) == patches
 
 
 def test_pictures_are_pure():

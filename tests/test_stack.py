@@ -1,4 +1,6 @@
-"""The stack that a generated model can need at most: a bound from frames and calls, above what a run touches; and what no image may hold."""
+"""The stack that a generated model can need at most: a bound from frames and calls, above what a run touches.
+
+And what no image may hold."""
 import re, subprocess
 
 import numpy as np
@@ -14,7 +16,8 @@ from tinyformer.simulator import build, simulate
 from tinyformer.stack import call_graph, stack_bound, worst_case
 
 BOARD = target('stm32f746')
-SMALL = Arch((16, 16, 3), 5, (Downsample(8, 'conv_pool'), InvertedResidual(8, 3), Transformer(12, 3, 20, 1, 16, True), Downsample(16, 'ir', 2)), 20)
+SMALL = Arch((16, 16, 3), 5, (Downsample(8, 'conv_pool'), InvertedResidual(8, 3), Transformer(12, 3, 20, 1, 16, True),
+                              Downsample(16, 'ir', 2)), 20)
 
 
 @pytest.fixture(scope='module')
@@ -29,7 +32,8 @@ def firmwares(tmp_path_factory):
 def test_the_bound_is_at_least_what_a_run_touches(firmwares, name):
     fw = firmwares[name]
     shape = (2, *fw.graph.tensors[fw.graph.input].shape)
-    run = simulate(build(fw, cc='gcc'), fw, np.random.default_rng(0).integers(-128, 128, shape, dtype=np.int8), progress=False)
+    x = np.random.default_rng(0).integers(-128, 128, shape, dtype=np.int8)
+    run = simulate(build(fw, cc='gcc'), fw, x, progress=False)
     bound, way = stack_bound(fw)
     print(f'{name}: at most {bound} bytes of stack, {run.stack_bytes} touched; deepest: {" > ".join(way)}')
     assert 0 < run.stack_bytes <= bound < 2048
@@ -39,7 +43,8 @@ def test_the_bound_is_at_least_what_a_run_touches(firmwares, name):
 def test_assembly_keeps_to_the_frames_of_its_function():
     "The compiler knows nothing of what inline assembly pushes or calls: it does neither."
     for path in [*(tc.firmware_dir()/'kernels').rglob('*.c'), *(tc.firmware_dir()/'include').glob('*.h')]:
-        lines = re.findall(r'"\s*((?:push|vpush|bl|blx|sub sp|stm\w* sp!|str\w* [^"]*\[sp, #-)\b[^"]*)"', path.read_text())
+        moves = r'"\s*((?:push|vpush|bl|blx|sub sp|stm\w* sp!|str\w* [^"]*\[sp, #-)\b[^"]*)"'     # the stack pointer
+        lines = re.findall(moves, path.read_text())
         assert not lines, (path.name, lines)
 
 
@@ -52,9 +57,10 @@ def test_the_deepest_way_by_hand():
 
 
 @pytest.mark.needs('gcc')
-@pytest.mark.parametrize('code, words', [('int f(int n) { return n ? f(n - 1) + n * 3 : 0; } int (*g)(int) = f;', 'calls itself'),
-                                         ('int f(int (*g)(int)) { return g(3) + 1; }', 'no known frame'),
-                                         ('#include <string.h>\nvoid h(char *); void f(int n) { char a[n]; h(a); }', 'has no bound')])
+@pytest.mark.parametrize('code, words', [
+    ('int f(int n) { return n ? f(n - 1) + n * 3 : 0; } int (*g)(int) = f;', 'calls itself'),
+    ('int f(int (*g)(int)) { return g(3) + 1; }', 'no known frame'),
+    ('#include <string.h>\nvoid h(char *); void f(int n) { char a[n]; h(a); }', 'has no bound')])
 def test_code_without_a_bound_is_refused(tmp_path, code, words):
     (tmp_path/'a.c').write_text(code)
     with pytest.raises(BadInput, match=words): worst_case(*call_graph([tmp_path/'a.c'], [], optimize='-O1'), 'f')
@@ -66,10 +72,13 @@ def test_no_float_no_heap_no_library_in_the_image(firmwares, cc):
     "Every symbol of the linked image is ours: no soft float, no malloc, no long division."
     for fw in firmwares.values():
         elf = build(fw, cc=cc).elf
-        names = re.findall(r'^[0-9a-f]* +[a-zA-Z] (\S+)$', subprocess.run(['arm-none-eabi-nm', str(elf)], capture_output=True, text=True, check=True).stdout, re.M)
-        bad = [n for n in names if re.match(r'__aeabi_[a-z]*(f|d|ldiv|lmul|idiv)|__.*(sf|df)\d?$|_?(malloc|calloc|realloc|free|sbrk|printf)', n) and not n.startswith('__aeabi_mem')]
+        nm = subprocess.run(['arm-none-eabi-nm', str(elf)], capture_output=True, text=True, check=True).stdout
+        names = re.findall(r'^[0-9a-f]* +[a-zA-Z] (\S+)$', nm, re.M)
+        library = r'__aeabi_[a-z]*(f|d|ldiv|lmul|idiv)|__.*(sf|df)\d?$|_?(malloc|calloc|realloc|free|sbrk|printf)'
+        bad = [n for n in names if re.match(library, n) and not n.startswith('__aeabi_mem')]
         assert len(names) > 30 and not bad, bad
-        text = subprocess.run(['arm-none-eabi-objdump', '-d', str(elf)], capture_output=True, text=True, check=True).stdout
+        dump = ['arm-none-eabi-objdump', '-d', str(elf)]
+        text = subprocess.run(dump, capture_output=True, text=True, check=True).stdout
         floats = re.findall(r'\t(v(?:add|sub|mul|div|cvt|ml[as]|sqrt|neg|abs|cmp)\S*\.f\d+)', text)
         print(f'{len(names)} symbols, {text.count(chr(10))} lines of code, {len(floats)} float instructions')
         assert not floats
@@ -81,11 +90,15 @@ def test_every_file_compiles_without_a_warning(firmwares, compiler, tmp_path):
     "Generated files and the kernels that come with them, and all kernels of the catalogue."
     from tinyformer.kernels import CATALOGUE, sources
     name, where = compiler.split()
-    for f, files in [(fw.folder, [fw.folder/'model.c', fw.folder/'weights.c', *sorted((fw.folder/'kernels').glob('*.c'))]) for fw in firmwares.values()] \
-            + [(tc.firmware_dir(), sources())]:
+    def generated(fw): return [fw.folder/'model.c', fw.folder/'weights.c', *sorted((fw.folder/'kernels').glob('*.c'))]
+    whole = [(fw.folder, generated(fw)) for fw in firmwares.values()]
+    for f, files in [*whole, (tc.firmware_dir(), sources())]:
         cc = tc.find_compiler(name, 'cortex-m7' if where == 'device' else 'host')
-        device = [*tc.core_flags(name, 'cortex-m7'), '-fomit-frame-pointer', f'-I{tc.firmware_dir()}/ports/cortex_m'] if where == 'device' else []
-        words = [*cc.command, *device, '-std=gnu11', '-O2', *tc.WARNINGS, f'-I{f}', f'-I{f}/include', '-r', '-nostdlib', *map(str, files), '-o', str(tmp_path/'all.o')]
+        flags = ['-std=gnu11', '-O2', *tc.WARNINGS, f'-I{f}', f'-I{f}/include', '-r', '-nostdlib']
+        if where == 'device':
+            port = f'-I{tc.firmware_dir()}/ports/cortex_m'
+            flags = [*tc.core_flags(name, 'cortex-m7'), '-fomit-frame-pointer', port, *flags]
+        words = [*cc.command, *flags, *map(str, files), '-o', str(tmp_path/'all.o')]
         done = subprocess.run(words, capture_output=True, text=True)
         assert done.returncode == 0 and not done.stderr.strip(), done.stderr
         ours = {p.stem for p in files} & {k.name for k in CATALOGUE}

@@ -20,7 +20,8 @@ QAT = TrainConfig(epochs=1, batch_size=125, lr=1e-3)
 def net(seed=0):
     "Without a bias before the norm: its gradient would be rounding alone, which AdamW scales up to full steps."
     torch.manual_seed(seed)
-    return nn.Sequential(nn.Conv2d(1, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(128, 10))
+    return nn.Sequential(nn.Conv2d(1, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2),
+                         nn.Flatten(), nn.Linear(128, 10))
 
 
 def qat():
@@ -63,7 +64,8 @@ def main(folder):
     me, saves, save = distributed.rank(), [], Checkpoint.save
     Checkpoint.save = lambda self, *a, **k: (saves.append(1), save(self, *a, **k))
     model = net(seed=me)                       # process 1 starts elsewhere, and must be given the weights of process 0
-    out = dict(size=distributed.size(), norms=norms(), history=fit(model, DATA, CFG, checkpoint=folder/'run.pt', progress=True),
+    out = dict(size=distributed.size(), norms=norms(),
+               history=fit(model, DATA, CFG, checkpoint=folder/'run.pt', progress=True),
                weights=flat(model), logits=logits(model), saves=len(saves))
     def last(step, total, m):
         if step == 15: raise KeyboardInterrupt

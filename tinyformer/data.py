@@ -39,8 +39,8 @@ def plot_images(
     sheet[:n, top:, :w] = x.reshape(n, h, w, c)
     sheet = sheet.reshape(rows, columns, h + top, w + gap, c).swapaxes(1, 2)
     sheet = sheet.reshape(rows * (h + top), -1, c)
-    wide = .55 * columns
-    fig, ax = plt.subplots(figsize=(wide, wide * sheet.shape[0] / sheet.shape[1]), layout='constrained')
+    size = .55 * columns, .55 * columns * sheet.shape[0] / sheet.shape[1]
+    fig, ax = plt.subplots(figsize=size, layout='constrained')
     ax.imshow(sheet.squeeze(), cmap='gray', vmin=0, vmax=1)
     for k, title in enumerate(titles):
         x, y = k % columns * (w + gap) + w / 2, k // columns * (h + top) + top / 2
@@ -117,9 +117,11 @@ def check_images(
     if x.dtype != np.uint8: raise BadInput(f"{what} is {x.dtype}: images must be uint8, 0 to 255")
     if x.ndim == 3: x = x[..., None]
     if x.ndim != 4 or 0 in x.shape:
-        raise BadInput(f"{what} has shape {x.shape}: images must be [n, height, width, channels], none of them 0")
+        raise BadInput(f"{what} has shape {x.shape}: images must be [n, height, width, channels], "
+                       "none of them 0")
     if x.shape[3] > 4:
-        raise BadInput(f"{what} has shape {x.shape}: channels must come last, [n, height, width, channels]")
+        raise BadInput(f"{what} has shape {x.shape}: channels must come last, "
+                       "[n, height, width, channels]")
     return x
 
 # %% ../nbs/10_data.ipynb #c028
@@ -137,7 +139,8 @@ def check_labels(
                        "one per image")
     if y.min() < 0: raise BadInput(f"{what} has the label {y.min()}: labels start at 0")
     if y.max() >= MAX_CLASSES:
-        raise BadInput(f"{what} has the label {y.max()}: there can be {MAX_CLASSES:,} classes at most")
+        raise BadInput(f"{what} has the label {y.max()}: "
+                       f"there can be {MAX_CLASSES:,} classes at most")
     return y.astype(np.int64)
 
 # %% ../nbs/10_data.ipynb #c031
@@ -149,12 +152,14 @@ def check_arrays(
     parts, out = ['train', 'test'] + ['val'] * bool({'x_val', 'y_val'} & set(arrays)), {}
     missing = [f'{a}_{p}' for p in parts for a in 'xy' if f'{a}_{p}' not in arrays]
     if missing:
-        raise BadInput(f"{source} has no {', '.join(missing)}: it needs x_train, y_train, x_test, y_test")
+        raise BadInput(f"{source} has no {', '.join(missing)}: "
+                       "it needs x_train, y_train, x_test, y_test")
     for p in parts:
         out[f'x_{p}'] = x = check_images(arrays[f'x_{p}'], f'{source}: x_{p}')
         out[f'y_{p}'] = check_labels(arrays[f'y_{p}'], len(x), f'{source}: y_{p}')
         if x.shape[1:] != out['x_train'].shape[1:]:
-            raise BadInput(f"{source}: x_{p} has images of {x.shape[1:]}, x_train of {out['x_train'].shape[1:]}")
+            raise BadInput(f"{source}: x_{p} has images of {x.shape[1:]}, "
+                           f"x_train of {out['x_train'].shape[1:]}")
     count = 1 + max(int(out[f'y_{p}'].max()) for p in parts)
     classes = tuple(str(name) for name in np.atleast_1d(arrays.get('classes', np.arange(count))))
     if len(classes) < count:
@@ -200,10 +205,13 @@ def import_torchvision():  # the torchvision module
     try: import torchvision
     except RuntimeError as e:
         if 'torchvision::' not in str(e): raise
-        for name in [m for m in sys.modules if m.split('.')[0] == 'torchvision']: del sys.modules[name]
+        loaded = [m for m in sys.modules if m.split('.')[0] == 'torchvision']
+        for name in loaded: del sys.modules[name]
         if not _declared:
             _declared.append(torch.library.Library('torchvision', 'FRAGMENT'))
-            for op in ('nms', 'qnms'): _declared[0].define(f'{op}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
+            args = 'Tensor dets, Tensor scores, float iou_threshold'
+            for op in ('nms', 'qnms'):
+                _declared[0].define(f'{op}({args}) -> Tensor')
         import torchvision
     return torchvision
 
@@ -248,17 +256,18 @@ def names(
 # %% ../nbs/10_data.ipynb #c054
 def _download(name, root):
     "Fetch a data set through torchvision, or say how to do without."
-    own = (f"put {name}.npz (x_train, y_train, x_test, y_test) into a folder and name the folder by "
-           "folder= or TINYFORMER_DATA")
+    own = (f"put {name}.npz (x_train, y_train, x_test, y_test) into a folder "
+           "and name the folder by folder= or TINYFORMER_DATA")
     try: root.mkdir(parents=True, exist_ok=True)
     except OSError as e:
-        raise MissingData(f"{name!r} is not on this machine, and a download cannot be kept in {root} "
-                          f"({e.strerror}): name a folder you can write to by TINYFORMER_DATA, "
-                          f"or {own}") from e
+        raise MissingData(f"{name!r} is not on this machine, and a download cannot be kept in "
+                          f"{root} ({e.strerror}): name a folder you can write to by "
+                          f"TINYFORMER_DATA, or {own}") from e
     try: return torchvision_arrays(name, root)
     except (OSError, RuntimeError, ImportError) as e:
         raise MissingData(f"{name!r} is not on this machine and could not be downloaded "
-                          f"({one_line(e)}). With a network and some space, try again; without one, {own}") from e
+                          f"({one_line(e)}). With a network and some space, try again; "
+                          f"without one, {own}") from e
 
 # %% ../nbs/10_data.ipynb #c054b
 def find_arrays(
@@ -301,9 +310,10 @@ def only_bytes(
     x: np.ndarray,  # or a tensor
     what: str,  # the function that asks
 ):
-    "Raise `BadInput` for anything but uint8: dividing or shifting other numbers would go wrong without a word."
+    "Raise `BadInput` for anything but uint8: on other numbers the arithmetic would go wrong."
     if x.dtype in (np.uint8, torch.uint8): return
-    raise BadInput(f'{what} takes uint8 images, got {x.dtype}: round 0..1 to bytes with (255 * x).round().astype(np.uint8); '
+    raise BadInput(f'{what} takes uint8 images, got {x.dtype}: round 0..1 to bytes with '
+                   '(255 * x).round().astype(np.uint8); '
                    'what a float network reads becomes codes by graph.encode')
 
 def to_float(
@@ -318,7 +328,7 @@ def to_float(
 def to_int8(
     x: np.ndarray,  # uint8 [n, h, w, c]
 ) -> np.ndarray:  # int8 [n, h, w, c]
-    "What the device reads: `x - 128`; with scale 1/255 and zero point -128 this means exactly `x / 255`."
+    "What the device reads: `x - 128`; at scale 1/255 and zero point -128 it is exactly `x / 255`."
     x = np.asarray(x)
     only_bytes(x, 'to_int8')
     return (x ^ np.uint8(128)).view(np.int8)
@@ -341,12 +351,13 @@ def affine(
 # %% ../nbs/10_data.ipynb #c073b
 def tint(
     batch: torch.Tensor,  # float [n, c, h, w] in [0, 1]
-    strength: torch.Tensor,  # [3, n]: factors on brightness, contrast, saturation; 1 changes nothing
+    strength: torch.Tensor,  # [3, n]: brightness, contrast, saturation; 1 changes nothing
 ) -> torch.Tensor:  # float [n, c, h, w], clamped to [0, 1]
     "Change brightness, contrast and saturation of each image."
     bright, contrast, saturation = strength[:, :, None, None, None]
     x = batch * bright
-    for plain, s in ((x.mean((1, 2, 3), keepdim=True), contrast), (x.mean(1, keepdim=True), saturation)): x = plain + (x - plain) * s
+    mean, grey = x.mean((1, 2, 3), keepdim=True), x.mean(1, keepdim=True)
+    for plain, s in ((mean, contrast), (grey, saturation)): x = plain + (x - plain) * s
     return x.clamp(0, 1)
 
 # %% ../nbs/10_data.ipynb #c073e
@@ -358,7 +369,8 @@ def cover(
     "Set a square of each image to 0; part of it may lie outside."
     h, w = batch.shape[2:]
     at = (centre + 1) / 2 * torch.tensor([[w], [h]], device=batch.device)
-    off = lambda size, c: (torch.arange(size, device=batch.device) + .5 - c[:, None]).abs() < side / 2
+    def off(size, c):
+        return (torch.arange(size, device=batch.device) + .5 - c[:, None]).abs() < side / 2
     return batch * ~(off(h, at[1])[:, None, :, None] & off(w, at[0])[:, None, None, :])
 
 # %% ../nbs/10_data.ipynb #c074
@@ -375,7 +387,8 @@ def augment(
 ) -> torch.Tensor:  # float [n, c, h, w]
     "Move, turn, resize, mirror, tint and cover each image by its own random amount; outside is 0."
     n, _, h, w = batch.shape
-    draw = lambda k: torch.rand(k, n, generator=generator, device=generator.device if generator else 'cpu').to(batch) * 2 - 1
+    device = generator.device if generator else 'cpu'
+    def draw(k): return torch.rand(k, n, generator=generator, device=device).to(batch) * 2 - 1
     u = draw(5)
     if share < 1: u[:2] *= draw(1)[0] < 2 * share - 1
     angle, grow = u[0] * (rotate * pi / 180), 1 + u[1] * scale
@@ -390,15 +403,16 @@ def augment(
 # %% ../nbs/10_data.ipynb #c083
 def augmentation(
     data: Dataset,  # its name and the height of its images decide
-    strong: bool = False,  # for runs of a hundred epochs and more: turn, resize, tint and cover too
+    strong: bool = False,  # for a hundred epochs and more: also turn, resize, tint and cover
 ) -> dict:  # keyword arguments of `augment`
-    "Sensible strengths for a data set: things may be mirrored; digits and unknown images may not."
-    more = dict(rotate=12., scale=.15, colour=.3 * (data.shape[2] == 3), cutout=data.shape[0] // 4, share=.5) if strong else {}
-    if data.shape[0] <= 8:
-        return dict(shift=.5, rotate=12., scale=.12) | more  # a whole pixel is an eighth of such an image
-    shift = max(1, data.shape[0] // 8)
-    if data.name in ('cifar10', 'cifar100', 'fashion_mnist'):
-        return dict(shift=shift, flip=True) | more
+    "Sensible strengths: things may be mirrored; digits, signs and unknown images may not."
+    h, _, c = data.shape
+    extra = dict(rotate=12., scale=.15, colour=.3 * (c == 3), cutout=h // 4, share=.5)
+    more = extra if strong else {}
+    # a whole pixel is an eighth of such an image
+    if h <= 8: return dict(shift=.5, rotate=12., scale=.12) | more
+    shift, things = max(1, h // 8), ('cifar10', 'cifar100', 'fashion_mnist')
+    if data.name in things: return dict(shift=shift, flip=True) | more
     return dict(shift=shift, rotate=10., scale=.1) | more
 
 # %% ../nbs/10_data.ipynb #c086

@@ -38,8 +38,11 @@ def to_blocks(
     block:str,      # '1x4', '1x2' or '1x1'
 )->torch.Tensor: # [cout, taps, blocks, b]; the last block of a row is padded with zeros
     "Cut every row and tap into blocks along the input channels, as the stream does."
-    if block not in BLOCKS: raise BadInput(f'block is {block!r}; it must be one of {", ".join(BLOCKS)}.')
-    if w.dim() not in (2, 4): raise BadInput(f'weights have shape {tuple(w.shape)}; blocks need [cout, cin] or [cout, cin, kh, kw].')
+    if block not in BLOCKS:
+        raise BadInput(f'block is {block!r}; it must be one of {", ".join(BLOCKS)}.')
+    if w.dim() not in (2, 4):
+        raise BadInput(f'weights have shape {tuple(w.shape)}; '
+                       'blocks need [cout, cin] or [cout, cin, kh, kw].')
     b, rows = BLOCKS[block], w.flatten(2).transpose(1, 2) if w.dim() == 4 else w[:, None]
     return F.pad(rows, (0, -rows.shape[2] % b)).unflatten(2, (-1, b))
 
@@ -57,12 +60,13 @@ def block_mask(
     block:str,       # block shape
     sparsity:float,  # share of blocks to drop, 0 to 1
 )->torch.Tensor: # bool, of the weights' shape: True = kept
-    "Keep the blocks with the largest norm over the whole layer; at least one, unless sparsity is 1."
+    "Keep the blocks with the largest norm of the layer; at least one, unless sparsity is 1."
     s = block_scores(w, block)
     keep = max(kept_blocks(s.numel(), sparsity), int(sparsity < 1))
     kept = torch.zeros(s.numel(), dtype=torch.bool, device=w.device)
     kept[s.flatten().argsort(descending=True, stable=True)[:keep]] = True
-    rows = kept.view(s.shape).repeat_interleave(BLOCKS[block], 2)[:, :, :w.shape[1]]   # [cout, taps, cin]
+    rows = kept.view(s.shape).repeat_interleave(BLOCKS[block], 2)
+    rows = rows[:, :, :w.shape[1]]                              # [cout, taps, cin]
     return rows.transpose(1, 2).reshape(w.shape)
 
 # %% ../nbs/12_pruning.ipynb #c024
@@ -78,7 +82,7 @@ def norm_kept(
 def plot_norm_kept(
     matrices:dict, # title → weights
 )->plt.Figure:
-    "Draw the surviving norm against sparsity, and against stored bytes per weight, for each block shape; a pure drawing."
+    "Draw the surviving norm against sparsity and against stored bytes; a pure drawing."
     ss = np.linspace(0, .95, 20)
     fig, axs = plt.subplots(1, 2*len(matrices), figsize=(7, 2.4), sharey=True, squeeze=False)
     for i, (title, w) in enumerate(matrices.items()):
@@ -148,8 +152,10 @@ def plot_schedule(
     ax, t, end = plt.subplots(figsize=(5, 2.4))[1], np.arange(steps), max(begin, end)
     held = [x if x < begin or x >= end else x - (x - begin) % every for x in t]
     ax.plot(t, [agp_sparsity(x, begin, end, s_final) for x in t], lw=1, label='schedule')
-    ax.step(t, [agp_sparsity(x, begin, end, s_final) for x in held], where='post', lw=1, label=f'new masks every {every} steps')
-    ax.set(xlabel='training step', ylabel='sparsity', ylim=(0, 1)); ax.legend(loc='lower right', fontsize=7)
+    ax.step(t, [agp_sparsity(x, begin, end, s_final) for x in held], where='post', lw=1,
+            label=f'new masks every {every} steps')
+    ax.set(xlabel='training step', ylabel='sparsity', ylim=(0, 1))
+    ax.legend(loc='lower right', fontsize=7)
     return ax
 
 # %% ../nbs/12_pruning.ipynb #c047
@@ -162,9 +168,12 @@ class Pruner:
         end:int,         # step from which the final sparsity holds
         every:int=10,    # steps between two new masks
     ):
-        if not (0 <= begin <= end and every > 0): raise BadInput(f'begin={begin}, end={end}, every={every}; need 0 <= begin <= end and every > 0.')
+        if not (0 <= begin <= end and every > 0):
+            raise BadInput(f'begin={begin}, end={end}, every={every}; '
+                           'need 0 <= begin <= end and every > 0.')
         _weights(model, plan)
-        self.model, self.plan, self.begin, self.end, self.every, self.masks = model, dict(plan), begin, end, every, {}
+        self.model, self.plan, self.masks = model, dict(plan), {}
+        self.begin, self.end, self.every = begin, end, every
 
 # %% ../nbs/12_pruning.ipynb #c049
 @patch
@@ -196,8 +205,10 @@ def step(self:Pruner,
     self.apply()
     t = self.last_change(step)
     if t == step or not self.masks:
-        ws = _weights(self.model, self.plan)
-        self.masks = {n: block_mask(w, b, agp_sparsity(t, self.begin, self.end, s)) for (n, (b, s)), w in zip(self.plan.items(), ws.values())}
+        ws, masks = _weights(self.model, self.plan), {}
+        for (name, (block, s)), w in zip(self.plan.items(), ws.values()):
+            masks[name] = block_mask(w, block, agp_sparsity(t, self.begin, self.end, s))
+        self.masks = masks
         self.apply()
 
 # %% ../nbs/12_pruning.ipynb #c056
@@ -212,5 +223,8 @@ def load_state_dict(self:Pruner,
 )->None:
     "Continue from a checkpoint of the same plan."
     masks = d['masks']
-    if masks and set(masks) != set(self.plan): raise BadInput(f'the checkpoint has masks for {sorted(masks)}, the plan names {sorted(self.plan)}.')
-    self.masks = {n: m.to(w.device) for (n, m), w in zip(masks.items(), _weights(self.model, masks).values())}
+    if masks and set(masks) != set(self.plan):
+        raise BadInput(f'the checkpoint has masks for {sorted(masks)}, '
+                       f'the plan names {sorted(self.plan)}.')
+    ws = _weights(self.model, masks)
+    self.masks = {name: m.to(ws[name].device) for name, m in masks.items()}

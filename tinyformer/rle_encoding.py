@@ -37,10 +37,13 @@ def plot_stream(
 ):                   # the Axes
     "Draw a row of weights above the bytes it becomes; returns the Axes (pure function)."
     ax = ax or plt.subplots(figsize=(7, 1.9))[1]
-    cell = lambda x, y, s, c: (ax.add_patch(plt.Rectangle((x, y), 1, 1, fc=c, ec='k', lw=.6)), ax.text(x + .5, y + .5, s, ha='center', va='center', fontsize=8))
+    def cell(x, y, text, colour):
+        ax.add_patch(plt.Rectangle((x, y), 1, 1, fc=colour, ec='k', lw=.6))
+        ax.text(x + .5, y + .5, text, ha='center', va='center', fontsize=8)
     headers = [(at, stream[at] & 127) for at in walk_bytes(stream, b)]
-    kept = list(np.cumsum([gap + 1 for _, gap in headers if gap < 120]) - 1)      # 120 and more: no block follows
-    for i, v in enumerate(row): cell(i, 3, v, f'C{kept.index(i // b) % 10}' if i // b in kept else 'lightgrey')
+    kept = list(np.cumsum([gap + 1 for _, gap in headers if gap < 120]) - 1)  # 120: no block
+    for i, v in enumerate(row):
+        cell(i, 3, v, f'C{kept.index(i // b) % 10}' if i // b in kept else 'lightgrey')
     for at, _ in headers: cell(at, 0, f'{stream[at]:02x}', 'white')
     for k, at in enumerate(at for at, gap in headers if gap < 120):
         for j in range(at + 1, at + 1 + b): cell(j, 0, f'{stream[j]:02x}', f'C{k % 10}')
@@ -51,8 +54,8 @@ def plot_stream(
 
 # %% ../nbs/02_rle_encoding.ipynb #c019
 BLOCKS = {'1x1': 1, '1x2': 2, '1x4': 4} # block shapes: name to number of weights
-FIRST, END = 128, 255                   # the flag of a row's first block; the header that ends a stream
-MAX_GAP, MAX_EMPTY = 119, 7             # what one header can skip; how many empty rows it can stand for
+FIRST, END = 128, 255        # the flag of a row's first block; the header that ends a stream
+MAX_GAP, MAX_EMPTY = 119, 7  # what one header can skip; how many empty rows it can stand for
 
 # %% ../nbs/02_rle_encoding.ipynb #c020
 def block_size(
@@ -60,7 +63,8 @@ def block_size(
 ) -> int:             # weights per block
     "Number of weights in a block."
     b = BLOCKS.get(block, block) if isinstance(block, str) else block
-    if isinstance(b, bool) or b not in BLOCKS.values(): raise BadInput(f"block {block!r} is unknown: use one of {', '.join(BLOCKS)}")
+    if isinstance(b, bool) or b not in BLOCKS.values():
+        raise BadInput(f"block {block!r} is unknown: use one of {', '.join(BLOCKS)}")
     return int(b)
 
 # %% ../nbs/02_rle_encoding.ipynb #c023
@@ -80,7 +84,9 @@ def to_blocks(
     "Cut every tap into blocks, padding its end with zeros."
     b, w = block_size(block), np.asarray(weights)
     if w.ndim == 2: w = w[:, None, :]
-    if w.ndim != 3 or 0 in w.shape: raise BadInput(f"weights have shape {np.shape(weights)}: need [rows, cin] or [rows, taps, cin], no axis empty")
+    if w.ndim != 3 or 0 in w.shape:
+        raise BadInput(f"weights have shape {np.shape(weights)}: "
+                       "need [rows, cin] or [rows, taps, cin], no axis empty")
     return np.pad(w, ((0, 0), (0, 0), (0, -w.shape[2] % b))).reshape(w.shape[0], -1, b)
 
 # %% ../nbs/02_rle_encoding.ipynb #c029
@@ -98,10 +104,11 @@ def bridged(
 ) -> np.ndarray:      # the same with bridges: no gap is longer than `MAX_GAP`
     "Keep a block of zeros wherever a gap is too long for one header."
     row, gap, _ = kept_gaps(kept)
-    n = gap // (MAX_GAP + 1)                                         # bridges before each kept block
-    nth = np.arange(n.sum()) - np.repeat(np.cumsum(n) - n, n)        # 0, 1, .. within each gap
+    n = gap // (MAX_GAP + 1)                                    # bridges before each kept block
+    nth = np.arange(n.sum()) - np.repeat(np.cumsum(n) - n, n)   # 0, 1, .. within each gap
+    first = np.repeat(np.nonzero(kept)[1] - gap, n)             # the first block of that gap
     out = kept.copy()
-    out[np.repeat(row, n), np.repeat(np.nonzero(kept)[1] - gap, n) + nth * (MAX_GAP + 1) + MAX_GAP] = True
+    out[np.repeat(row, n), first + nth * (MAX_GAP + 1) + MAX_GAP] = True
     return out
 
 # %% ../nbs/02_rle_encoding.ipynb #c035
@@ -122,7 +129,8 @@ def check_weights(
     "Refuse weights that a stream cannot hold."
     w = np.asarray(weights)
     if w.dtype != np.int8: raise BadInput(f"weights are {w.dtype}: quantise them to int8 first")
-    if (w == -128).any(): raise BadInput("weights hold -128: symmetric int8 weights lie in [-127, 127]")
+    if (w == -128).any():
+        raise BadInput("weights hold -128: symmetric int8 weights lie in [-127, 127]")
     return w
 
 # %% ../nbs/02_rle_encoding.ipynb #c041
@@ -147,7 +155,8 @@ def corrupt(
     what: str   # what is wrong there
 ):
     "Raise `CorruptModel` for a weight stream, naming the byte."
-    raise CorruptModel(f"weight stream, byte {at}: {what}. The stream is damaged: write it again from the model.")
+    raise CorruptModel(f"weight stream, byte {at}: {what}. "
+                       "The stream is damaged: write it again from the model.")
 
 # %% ../nbs/02_rle_encoding.ipynb #c050
 def take(
@@ -156,7 +165,8 @@ def take(
     n: int      # how many
 ) -> bytes:     # exactly n bytes
     "A piece of the stream, refusing to read past its end."
-    if at + n > len(buf): corrupt(len(buf), f"truncated, {at + n - len(buf)} more needed for the item at hand")
+    if at + n > len(buf):
+        corrupt(len(buf), f"truncated, {at + n - len(buf)} more needed for the item at hand")
     return buf[at:at + n]
 
 # %% ../nbs/02_rle_encoding.ipynb #c053
@@ -165,11 +175,11 @@ def walk(
     rows: int,               # output channels
     m: int,                  # blocks per row
     block: int | str = '1x4' # block shape
-):                           # yields `(row, position, byte offset, weights as bytes)` of each kept block
+):  # yields `(row, position, byte offset, weights as bytes)` of each kept block
     "Follow the headers of a stream, refusing one whose structure is broken."
     buf, b, at, row, pos, run = bytes(memoryview(stream)), block_size(block), 0, -1, None, MAX_EMPTY
     while (header := take(buf, at, 1)[0]) != END:
-        if header & 127 > MAX_GAP:                                   # empty rows; no block may follow before the next first one
+        if header & 127 > MAX_GAP:       # empty rows; no block may follow before the next first one
             if header < FIRST: corrupt(at, f"no header is {header:#04x}")
             if run < MAX_EMPTY: corrupt(at, "empty rows in more headers than they need")
             run, pos = END - header, None
@@ -206,14 +216,16 @@ def decode(
     block: int | str = '1x4'  # block shape
 ) -> np.ndarray:              # int8 `[rows, taps, cin]`, or `[rows, cin]` when `taps == 1`
     "Decode a layer; any stream that `encode` cannot have written is refused."
-    if min(rows, cin, taps) < 1: raise BadInput(f"rows {rows}, cin {cin}, taps {taps}: each must be 1 or more")
+    if min(rows, cin, taps) < 1:
+        raise BadInput(f"rows {rows}, cin {cin}, taps {taps}: each must be 1 or more")
     b, m = block_size(block), blocks_per_row(cin, taps, block)
     found = list(walk(stream, rows, m, b))
     for (row, pos, at, weights), after in zip(found, [*found[1:], (None,)]):
         bridge = bytes(memoryview(stream)[at - 1:at])[0] & 127 == MAX_GAP and after[0] == row
         check_block(weights, cin - pos % (m // taps) * b, at, bridge)
     w = np.zeros((rows * m, b), np.int8)
-    w[[row * m + pos for row, pos, *_ in found]] = np.frombuffer(b''.join(f[3] for f in found), np.int8).reshape(-1, b)
+    values = np.frombuffer(b''.join(weights for *_, weights in found), np.int8)
+    w[[row * m + pos for row, pos, *_ in found]] = values.reshape(-1, b)
     w = np.ascontiguousarray(w.reshape(rows, taps, -1)[:, :, :cin])
     return w[:, 0] if taps == 1 else w
 
@@ -247,7 +259,9 @@ class RleTensor:
 def dense(self: RleTensor
 ) -> np.ndarray:  # int8 of `shape`
     "Decode the weights."
-    return decode(self.stream, self.shape[0], self.shape[-1], self.shape[1] if len(self.shape) == 3 else 1, self.block).reshape(self.shape)
+    taps = self.shape[1] if len(self.shape) == 3 else 1
+    w = decode(self.stream, self.shape[0], self.shape[-1], taps, self.block)
+    return w.reshape(self.shape)
 
 # %% ../nbs/02_rle_encoding.ipynb #c075
 @patch(as_prop=True)
@@ -268,7 +282,8 @@ def ratio(self: RleTensor
 def _repr_markdown_(self: RleTensor):
     head = self.stream[:12].hex(' ') + (' …' if self.nbytes > 12 else '')
     return (f'| shape | block | dense | stream | ratio | first bytes |\n|---|---|---|---|---|---|\n'
-            f"| {' x '.join(map(str, self.shape))} | {self.block} | {np.prod(self.shape)} B | {self.nbytes} B | {self.ratio:.2f} | `{head}` |")
+            f"| {' x '.join(map(str, self.shape))} | {self.block} | {np.prod(self.shape)} B "
+            f"| {self.nbytes} B | {self.ratio:.2f} | `{head}` |")
 
 # %% ../nbs/02_rle_encoding.ipynb #c080
 @patch
@@ -278,7 +293,8 @@ def plot(self: RleTensor,
 ):                # the Axes
     "Draw one row above its bytes; returns the Axes (pure function)."
     w = self.dense()[row:row + 1]
-    return plot_stream(to_blocks(w, self.block).ravel(), block_size(self.block), encode(w, self.block), ax)
+    stream = encode(w, self.block)
+    return plot_stream(to_blocks(w, self.block).ravel(), block_size(self.block), stream, ax)
 
 # %% ../nbs/02_rle_encoding.ipynb #c091
 def log_choose(
@@ -310,7 +326,8 @@ def expected_bytes(
     n, k = rows * m, kept_blocks(rows * m, sparsity)
     total = log_choose(n, k)
     e = lambda r: exp(log_choose(n - r * m, k) - total)
-    bridges = sum((m - j) * exp(log_choose(n - j - 1, k - 1) - total) for j in range(MAX_GAP + 1, m, MAX_GAP + 1))
+    bridges = sum((m - j) * exp(log_choose(n - j - 1, k - 1) - total)
+                  for j in range(MAX_GAP + 1, m, MAX_GAP + 1))
     empty = 0
     for r in range(1, rows + 1, MAX_EMPTY):
         if (often := e(r)) < 1e-12: break               # longer lines are rarer still
@@ -362,7 +379,8 @@ def crossover(
     lo, hi = 0, n                                           # blocks pruned
     while lo < hi:
         mid = (lo + hi) // 2
-        lo, hi = (lo, mid) if expected_bytes(rows, cin, taps, block, mid / n) <= dense else (mid + 1, hi)
+        fits = expected_bytes(rows, cin, taps, block, mid / n) <= dense
+        lo, hi = (lo, mid) if fits else (mid + 1, hi)
     return lo / n
 
 # %% ../nbs/02_rle_encoding.ipynb #c107
@@ -386,16 +404,18 @@ def plot_sizes(
     cin: int = 64,           # input channels
     taps: int = 1            # kernel positions
 ):                           # the Axes
-    "Draw layer size against sparsity for all block shapes, with the dense size and the bound; returns the Axes (pure function)."
+    "Draw layer size against sparsity for all block shapes; returns the Axes (pure function)."
     ax = plt.subplots(figsize=(7, 3.4))[1]
     s, args = np.linspace(0, 1, 101), (rows, cin, taps)
     for i, name in enumerate(BLOCKS):
-        ax.plot(s, [expected_bytes(*args, name, x) for x in s], color=f'C{i}', lw=3 if name == block else 1, label=f'{name} stream')
+        sizes, width = [expected_bytes(*args, name, x) for x in s], 3 if name == block else 1
+        ax.plot(s, sizes, color=f'C{i}', lw=width, label=f'{name} stream')
     ax.plot(s, [bound_bytes(*args, block, x) for x in s], 'k:', lw=1, label=f'{block} bound')
     ax.axhline(dense_bytes(*args), color='grey', ls='--', label='dense')
     ax.axvline(crossover(*args, block), color='grey', lw=.5)
     ax.plot(sparsity, expected_bytes(*args, block, sparsity), 'ko', zorder=5)
     ax.set(xlabel='sparsity (share of blocks pruned)', ylabel='bytes', xlim=(0, 1), ylim=(0, None),
-           title=f'{block} at {sparsity:.0%}: {layer_bytes(*args, block, sparsity):.0f} of {dense_bytes(*args)} bytes')
+           title=f'{block} at {sparsity:.0%}: {layer_bytes(*args, block, sparsity):.0f} of '
+                 f'{dense_bytes(*args)} bytes')
     ax.legend(fontsize=8)
     return ax

@@ -24,8 +24,9 @@ from .errors import BadInput, CorruptModel, RunFolderError, TinyFormerError
 from .files import atomic_path
 
 # %% ../nbs/11_training.ipynb #c009
-LIMITS = dict(epochs=(1, 100_000), batch_size=(1, 1_000_000), lr=(1e-9, 10.), warmup=(0., .99), weight_decay=(0., 1.),
-              label_smoothing=(0., .99), seed=(0, 2**63), distill=(0., 1.), temperature=(.01, 100.), mixup=(0., 10.), ema=(0., .99999), clip=(0., 1e6),
+LIMITS = dict(epochs=(1, 100_000), batch_size=(1, 1_000_000), lr=(1e-9, 10.), warmup=(0., .99),
+              weight_decay=(0., 1.), label_smoothing=(0., .99), seed=(0, 2**63), distill=(0., 1.),
+              temperature=(.01, 100.), mixup=(0., 10.), ema=(0., .99999), clip=(0., 1e6),
               momentum=(0., .9999), plain=(0, 100_000))
 
 # %% ../nbs/11_training.ipynb #c010
@@ -42,7 +43,7 @@ class TrainConfig:
     strong: bool = False  # change it more: turn, resize, tint and cover as well
     mixup: float = 0.0  # images are mixed in pairs by Beta(mixup, mixup); 0 = never
     plain: int = 0  # last epochs, in which `strong` and `mixup` rest
-    ema: float = 0.0  # decay of a running average of the weights, which is what training gives; 0 = none
+    ema: float = 0.0  # decay of the weights' running average, which training then gives; 0 = none
     clip: float = 0.0  # longest gradient; 0 = any
     momentum: float = 0.0  # above 0: SGD with Nesterov's momentum in place of AdamW
     seed: int = 0  # of batch order, augmentation and supernet paths
@@ -52,7 +53,8 @@ class TrainConfig:
     def __post_init__(self):
         for name, (lo, hi) in LIMITS.items():
             v = getattr(self, name)
-            if not lo <= v <= hi: raise BadInput(f'TrainConfig.{name} is {v}: it must lie between {lo} and {hi}.')
+            if not lo <= v <= hi:
+                raise BadInput(f'TrainConfig.{name} is {v}: it must lie between {lo} and {hi}.')
 
 # %% ../nbs/11_training.ipynb #c015
 def rng_at(
@@ -76,7 +78,7 @@ def batches(
 def seeded(
     *key: int,  # for example (seed, epoch)
 ):
-    "Seed the global generators of torch, NumPy and Python inside the block; put the caller's states back after it."
+    "Seed the generators of torch, NumPy and Python inside the block; put their states back after."
     states = torch.get_rng_state(), np.random.get_state(), random.getstate()
     a, b, c = (int(s) for s in np.random.SeedSequence(key).generate_state(3))
     torch.default_generator.manual_seed(a); np.random.seed(b); random.seed(c)
@@ -117,11 +119,12 @@ def loss_of(
     cfg: TrainConfig,  # label smoothing, distillation weight and temperature
     soft: torch.Tensor = None,  # [n, classes] logits of the teacher
 ) -> torch.Tensor:  # scalar
-    "Cross entropy to the labels, mixed with the divergence from the teacher's soft labels (Hinton et al., 2015)."
+    "Cross entropy to the labels, mixed with the divergence from the teacher's soft labels."
     hard = F.cross_entropy(logits, y, label_smoothing=cfg.label_smoothing)
     if soft is None or cfg.distill == 0: return hard
     t = cfg.temperature
-    kl = F.kl_div(F.log_softmax(logits / t, 1), F.log_softmax(soft / t, 1), log_target=True, reduction='batchmean')
+    ours, theirs = F.log_softmax(logits / t, 1), F.log_softmax(soft / t, 1)
+    kl = F.kl_div(ours, theirs, log_target=True, reduction='batchmean')
     return (1 - cfg.distill) * hard + cfg.distill * t * t * kl
 
 # %% ../nbs/11_training.ipynb #c037
@@ -135,7 +138,8 @@ def make_optimiser(
               dict(params=[p for p in ps if p.ndim <= 1], weight_decay=0.)]
     kw = dict(lr=cfg.lr, fused=ps[0].is_cuda or None)
     groups = [g for g in groups if g['params']]
-    return torch.optim.SGD(groups, momentum=cfg.momentum, nesterov=True, **kw) if cfg.momentum else torch.optim.AdamW(groups, **kw)
+    if cfg.momentum: return torch.optim.SGD(groups, momentum=cfg.momentum, nesterov=True, **kw)
+    return torch.optim.AdamW(groups, **kw)
 
 # %% ../nbs/11_training.ipynb #c039a
 def device_of(
@@ -153,11 +157,15 @@ def evaluate(
     batch_size: int = 512,  # images per forward pass
 ) -> float:  # share of right answers, 0 to 1
     "Accuracy in evaluation mode; the model's mode is put back afterwards."
-    if len(x) == 0 or len(x) != len(y): raise BadInput(f'evaluate got {len(x)} images and {len(y)} labels: give as many of each, and at least one.')
+    if len(x) == 0 or len(x) != len(y):
+        raise BadInput(f'evaluate got {len(x)} images and {len(y)} labels: '
+                       'give as many of each, and at least one.')
     was, device = model.training, device_of(model)
     model.eval()
-    hits = sum(int((model(to_float(x[i:i+batch_size]).to(device)).argmax(1).cpu() == torch.as_tensor(y[i:i+batch_size])).sum())
-               for i in range(0, len(x), batch_size))
+    hits = 0
+    for i in range(0, len(x), batch_size):
+        answers = model(to_float(x[i:i+batch_size]).to(device)).argmax(1).cpu()
+        hits += int((answers == torch.as_tensor(y[i:i+batch_size])).sum())
     model.train(was)
     return hits / len(x)
 
@@ -177,7 +185,8 @@ class Checkpoint:
         **parts: nn.Module,  # anything with `state_dict()`
     ):
         "Write the state of all parts in one step: the old file stays whole until the new one is."
-        state = dict(run=self.run, history=history, parts={k: v.state_dict() for k, v in parts.items()})
+        parts = {k: v.state_dict() for k, v in parts.items()}
+        state = dict(run=self.run, history=history, parts=parts)
         with atomic_path(self.path) as tmp, open(tmp, 'wb') as f: torch.save(state, f)
 
 # %% ../nbs/11_training.ipynb #c046
@@ -188,9 +197,11 @@ def read_checkpoint(
     try:
         state = torch.load(path, weights_only=True, map_location='cpu')
         return {k: state[k] for k in ('run', 'history', 'parts')}
-    except OSError as e: raise RunFolderError(f'cannot read checkpoint {path}: {e.strerror or e}.') from e
+    except OSError as e:
+        raise RunFolderError(f'cannot read checkpoint {path}: {e.strerror or e}.') from e
     except Exception as e:
-        raise CorruptModel(f'{path} is not a whole checkpoint ({type(e).__name__}): delete it to train from the start.') from e
+        raise CorruptModel(f'{path} is not a whole checkpoint ({type(e).__name__}): '
+                           'delete it to train from the start.') from e
 
 # %% ../nbs/11_training.ipynb #c048
 @patch
@@ -201,27 +212,33 @@ def load(
     "Put every part back as it was saved."
     if not self.path.exists(): return []
     state = read_checkpoint(self.path)
-    diff = [f'{k} was {state["run"].get(k)}, now {self.run.get(k)}' for k in sorted({*state['run'], *self.run})
-            if state['run'].get(k) != self.run.get(k)]
-    if diff: raise RunFolderError(f'{self.path} belongs to another training run ({"; ".join(diff)}): delete it or choose another folder.')
+    was, now = state['run'], self.run
+    diff = [f'{k} was {was.get(k)}, now {now.get(k)}' for k in sorted({*was, *now})
+            if was.get(k) != now.get(k)]
+    if diff:
+        raise RunFolderError(f'{self.path} belongs to another training run ({"; ".join(diff)}): '
+                             'delete it or choose another folder.')
     try:
         for k, v in parts.items(): v.load_state_dict(state['parts'][k])
     except (KeyError, RuntimeError, ValueError) as e:
-        raise CorruptModel(f'{self.path} holds another model: {str(e).splitlines()[0]}. Delete it to train from the start.') from e
+        raise CorruptModel(f'{self.path} holds another model: {str(e).splitlines()[0]}. '
+                           'Delete it to train from the start.') from e
     return state['history']
 
 # %% ../nbs/11_training.ipynb #c052
 @dataclass(frozen=True)
 class Machine:
-    "Where and how the arithmetic of training runs; it changes the time, and the result by no more than rounding."
+    "Where and how the arithmetic of training runs; results change by no more than rounding."
     device: str = 'cpu'  # 'cpu' or 'cuda'
     bf16: bool = False  # multiply in bfloat16 (autocast); weights and sums stay float32
     channels_last: bool = False  # keep the channels of a pixel together in memory
     compile: bool = False  # torch.compile: a minute at the start, faster steps after it
 
     def __post_init__(self):
-        if self.device not in ('cpu', 'cuda'): raise BadInput(f"Machine.device is {self.device!r}: it must be 'cpu' or 'cuda'.")
-        if self.device == 'cuda' and not torch.cuda.is_available(): raise BadInput("Machine.device is 'cuda', but torch sees no GPU here: take Machine().")
+        if self.device not in ('cpu', 'cuda'):
+            raise BadInput(f"Machine.device is {self.device!r}: it must be 'cpu' or 'cuda'.")
+        if self.device == 'cuda' and not torch.cuda.is_available():
+            raise BadInput("Machine.device is 'cuda', but torch sees no GPU here: take Machine().")
 
 # %% ../nbs/11_training.ipynb #c052e
 def fastest() -> Machine:
@@ -243,13 +260,16 @@ class Run:
     machine: Machine = Machine()  # where the model already is
 
     def __post_init__(self):
-        self.x, self.y = (torch.as_tensor(a).to(self.machine.device) for a in (self.data.x_train, self.data.y_train))
-        fast = torch.compile(self.model) if self.machine.compile and not self.forward else self.model
+        self.x = torch.as_tensor(self.data.x_train).to(self.machine.device)
+        self.y = torch.as_tensor(self.data.y_train).to(self.machine.device)
+        compiled = torch.compile if self.machine.compile else (lambda net: net)
+        fast = self.model if self.forward else compiled(self.model)
         self.forward = self.forward or (lambda m, x, step: fast(x))
-        self.judge = torch.compile(self.teacher) if self.teacher is not None and self.machine.compile else self.teacher
+        self.judge = self.teacher if self.teacher is None else compiled(self.teacher)
         self.per_epoch = math.ceil(len(self.x) / self.cfg.batch_size)
         self.total = self.cfg.epochs * self.per_epoch
-        self.ema = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(self.cfg.ema), use_buffers=True) if self.cfg.ema else None
+        average = get_ema_multi_avg_fn(self.cfg.ema) if self.cfg.ema else None
+        self.ema = average and AveragedModel(self.model, multi_avg_fn=average, use_buffers=True)
 
 # %% ../nbs/11_training.ipynb #c053b
 @patch
@@ -258,11 +278,12 @@ def check(
     losses: list,  # of scalar tensors
     step: int,  # of the first of them
 ):
-    "Stop with the number of the first step whose loss is not a number; a GPU is asked once per epoch, because asking makes it wait."
+    "Stop, naming the first step whose loss is not a number."
     bad = (~torch.stack(losses).isfinite()).nonzero().flatten().tolist()
     if not bad: return
-    raise TinyFormerError(f'the loss became {losses[bad[0]].item()} at step {step + bad[0]} of {self.total}: lower TrainConfig.lr '
-                          f'(now {self.cfg.lr}); the last good checkpoint is kept.')
+    raise TinyFormerError(f'the loss became {losses[bad[0]].item()} at step {step + bad[0]} of '
+                          f'{self.total}: lower TrainConfig.lr (now {self.cfg.lr}); '
+                          'the last good checkpoint is kept.')
 
 # %% ../nbs/11_training.ipynb #c053e
 @patch
@@ -272,10 +293,11 @@ def loss(
     x: torch.Tensor,  # float [n, c, h, w] in [0, 1]
     y: torch.Tensor,  # int64 [n], or probabilities [n, classes]
 ) -> torch.Tensor:  # scalar with a gradient
-    "Run the teacher and the model in the machine's number format, and compare the answer with the labels."
+    "Run teacher and model in the machine's number format; compare the answer with the labels."
     soft, kind = None, torch.device(self.machine.device).type
     if self.machine.channels_last: x = x.contiguous(memory_format=torch.channels_last)
-    with torch.autocast(kind, torch.bfloat16, enabled=self.machine.bf16), distributed.whole_batch_norm():
+    half = torch.autocast(kind, torch.bfloat16, enabled=self.machine.bf16)
+    with half, distributed.whole_batch_norm():
         if self.teacher is not None and self.cfg.distill:
             with torch.no_grad(): soft = self.judge(x).float()
         out = self.forward(self.model, x, step)
@@ -322,7 +344,7 @@ def mixed(
     classes: int,  # number of classes
     share: float,  # of each image's partner, 0 to 1
 ) -> tuple:  # (images [n, c, h, w], probabilities [n, classes])
-    "Blend every image, and its label, with the one before it (*mixup*, Zhang et al., 2018); the order of a batch is random already."
+    "Blend every image and its label with the one before it (*mixup*, Zhang et al., 2018)."
     p = y if y.is_floating_point() else F.one_hot(y, classes).float()
     return torch.lerp(x, x.roll(1, 0), share), torch.lerp(p, p.roll(1, 0), share)
 
@@ -340,14 +362,17 @@ def train_epoch(
     if epoch >= cfg.epochs - cfg.plain: cfg = replace(cfg, strong=False, mixup=0.)
     with seeded(cfg.seed, epoch):
         gen = torch.Generator(self.machine.device).manual_seed(torch.initial_seed())
-        for i, idx in enumerate(b.to(self.machine.device) for b in batches(len(self.x), cfg, epoch)):
+        for i, idx in enumerate(batches(len(self.x), cfg, epoch)):
+            idx = idx.to(self.machine.device)
             x, y = to_float(self.x[idx]), self.y[idx]
             if cfg.augment: x = augment(x, gen, **augmentation(self.data, cfg.strong))
-            if cfg.mixup: x, y = mixed(x, y, len(self.data.classes), np.random.beta(*[cfg.mixup] * 2))
+            if cfg.mixup:
+                x, y = mixed(x, y, len(self.data.classes), np.random.beta(cfg.mixup, cfg.mixup))
             losses.append(self.train_step(epoch * self.per_epoch + i, x, y)); sizes.append(len(idx))
             tick()
     self.check(losses, epoch * self.per_epoch)
-    return float(torch.stack(losses).cpu().double() @ torch.tensor(sizes, dtype=torch.float64)) / len(self.x)
+    total = torch.stack(losses).cpu().double() @ torch.tensor(sizes, dtype=torch.float64)
+    return float(total) / len(self.x)
 
 # %% ../nbs/11_training.ipynb #c060
 def identity(
@@ -356,12 +381,12 @@ def identity(
     cfg: TrainConfig,  # numbers of the run
 ) -> dict:  # plain values
     "What a checkpoint must agree with to be continued."
-    return dict(asdict(cfg), data=data.name, images=len(data.x_train), parameters=sum(p.numel() for p in model.parameters()))
+    return dict(asdict(cfg), data=data.name, images=len(data.x_train),
+                parameters=sum(p.numel() for p in model.parameters()))
 
 # %% ../nbs/11_training.ipynb #c062
 @patch
-def train(
-    self: Run,
+def train(self: Run,
     validate: object,  # f(model) → accuracy or None, after each epoch
     file: Checkpoint = None,  # where to continue from and to save to
     keep: dict = None,  # name → further object with a state
@@ -369,14 +394,17 @@ def train(
     desc: str = '',  # label of the bar
 ) -> list:  # one dict per epoch: epoch, loss, val_accuracy, seconds
     "All epochs that the checkpoint does not have yet."
-    parts = dict(model=self.model, optimiser=self.opt, **(dict(ema=self.ema) if self.ema else {}), **(keep or {}))
+    average = dict(ema=self.ema) if self.ema else {}
+    parts = dict(model=self.model, optimiser=self.opt, **average, **(keep or {}))
     history = file.load(**parts) if file else []
     distributed.agree(self.model, len(history))
-    with tqdm(total=self.total, initial=len(history) * self.per_epoch, desc=desc, delay=1, disable=not progress or distributed.rank() > 0, unit='step') as bar:
+    with tqdm(total=self.total, initial=len(history) * self.per_epoch, desc=desc, unit='step',
+              delay=1, disable=not progress or distributed.rank() > 0) as bar:
         for epoch in range(len(history), self.cfg.epochs):
             start = time.perf_counter()
             loss, acc = self.train_epoch(epoch, bar.update), validate(self.result())
-            history.append(dict(epoch=epoch, loss=loss, val_accuracy=acc, seconds=time.perf_counter() - start))
+            seconds = time.perf_counter() - start
+            history.append(dict(epoch=epoch, loss=loss, val_accuracy=acc, seconds=seconds))
             if file and distributed.rank() == 0: file.save(history, **parts)
             bar.set_postfix(loss=f'{loss:.3f}', val=acc, refresh=False)
     if self.ema: self.model.load_state_dict(self.ema.module.state_dict())
@@ -392,7 +420,7 @@ def fit(
     forward: object = None,  # f(model, x, step) → logits; default model(x)
     teacher: nn.Module = None,  # for distillation, used when cfg.distill > 0
     on_step: object = None,  # f(step, total_steps, model) after each update
-    validate: object = None,  # f(model) → accuracy after each epoch; default on the validation split
+    validate: object = None,  # f(model) → accuracy after an epoch; default: on the validation split
     keep: dict = None,  # name → object with state_dict() that belongs in the checkpoint
     checkpoint: Path = None,  # file to write after each epoch and to continue from
     machine: Machine = Machine(),  # device and number formats; `fastest()` picks them
@@ -401,7 +429,8 @@ def fit(
 ) -> list:  # one dict per epoch: epoch, loss, val_accuracy, seconds
     "Train; continue from `checkpoint` when the file exists."
     distributed.start(machine.device)
-    model.to(machine.device, memory_format=torch.channels_last if machine.channels_last else torch.preserve_format)
+    layout = torch.channels_last if machine.channels_last else torch.preserve_format
+    model.to(machine.device, memory_format=layout)
     if teacher is not None: teacher.to(machine.device)
     run = Run(model, data, cfg, make_optimiser(model, cfg), forward, teacher, on_step, machine)
     file = Checkpoint(checkpoint, identity(model, data, cfg)) if checkpoint else None
