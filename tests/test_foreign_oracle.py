@@ -1,5 +1,5 @@
-"""A second opinion from a stranger: torch's own int8 operators (QNNPACK for convolutions and layers) agree with ours within one
-step of the output, for every operator that both have. They round otherwise, share no code, and know nothing of our contract."""
+"""A second opinion from a stranger: torch's own int8 operators (QNNPACK for convolutions and layers) agree with ours
+within one step of the output. They round otherwise, share no code with ours, and know nothing of our contract."""
 import math, warnings
 
 import numpy as np
@@ -15,7 +15,7 @@ Q = torch.ops.quantized
 
 @pytest.fixture(autouse=True)
 def qnnpack():
-    "The backend that runs on every processor and sums in 32 bits; torch says of all of them that they will be gone some day."
+    "The backend that runs on every processor and sums in 32 bits. Torch warns that all of them will be gone some day."
     assert 'qnnpack' in torch.backends.quantized.supported_engines
     before, torch.backends.quantized.engine = torch.backends.quantized.engine, 'qnnpack'
     with warnings.catch_warnings():
@@ -47,10 +47,16 @@ def layer(rng, rows, k, s_in, zp_in):
     bias = np.round(rng.normal(0, 2000, rows)).astype(np.int64)
     s_out = float(s_in * s_w.max() * 74 * 74 * math.sqrt(k) * rng.uniform(.5, 3) / 60)
     mult, shift = ops.requant_params(s_in * s_w / s_out)
-    return w, s_w, bias, s_out, dict(bias=(bias - zp_in * w.astype(np.int64).sum(1)).astype(np.int32), mult=mult, shift=shift)
+    folded = (bias - zp_in * w.astype(np.int64).sum(1)).astype(np.int32)
+    return w, s_w, bias, s_out, dict(bias=folded, mult=mult, shift=shift)
 
 
-def torch_weight(w, s_w): return torch._make_per_channel_quantized_tensor(torch.from_numpy(w), torch.from_numpy(s_w), torch.zeros(len(s_w), dtype=torch.long), 0)
+def torch_weight(w, s_w):
+    zps = torch.zeros(len(s_w), dtype=torch.long)
+    return torch._make_per_channel_quantized_tensor(torch.from_numpy(w), torch.from_numpy(s_w), zps, 0)
+
+
+def channels_first(x): return np.ascontiguousarray(x.transpose(0, 3, 1, 2))
 
 
 def torch_bias(bias, s_in, s_w): return torch.from_numpy((bias * s_in * s_w).astype(np.float32))
@@ -62,22 +68,25 @@ def linear(rng):
     tokens, cin, cout = (int(rng.integers(1, n)) for n in (20, 40, 20))
     s_in, zp_in, zp_out, x = float(rng.uniform(.005, .1)), zero_point(rng), zero_point(rng), draw(rng, 2, tokens, cin)
     w, s_w, bias, s_out, p = layer(rng, cout, cin, s_in, zp_in)
-    theirs = Q.linear(tensor(x, s_in, zp_in), Q.linear_prepack(torch_weight(w, s_w), torch_bias(bias, s_in, s_w)), s_out, zp_out + 128)
+    packed = Q.linear_prepack(torch_weight(w, s_w), torch_bias(bias, s_in, s_w))
+    theirs = Q.linear(tensor(x, s_in, zp_in), packed, s_out, zp_out + 128)
     return ops.linear_s8(x, w, **p, zp_out=zp_out), codes(theirs)
 
 
 def convolution(rng, deep, pointwise=False):
-    kh, kw, stride, pad = (1, 1, 1, 0) if pointwise else (int(rng.integers(1, 6)), int(rng.integers(1, 6)), int(rng.integers(1, 5)), int(rng.integers(0, 4)))
+    kh, kw, stride, pad = (1, 1, 1, 0) if pointwise else (int(v) for v in rng.integers((1, 1, 1, 0), (6, 6, 5, 4)))
     h, w, cin = (int(rng.integers(1, 12)) for _ in range(3))
     h, w, cout = max(h, kh - 2*pad), max(w, kw - 2*pad), cin if deep else int(rng.integers(1, 12))
     s_in, zp_in, zp_out, x = float(rng.uniform(.005, .1)), zero_point(rng), zero_point(rng), draw(rng, 2, h, w, cin)
     m, s_w, bias, s_out, p = layer(rng, cout, kh * kw * (1 if deep else cin), s_in, zp_in)
     weight = m.reshape(cout, kh, kw, 1 if deep else cin)
-    packed = Q.conv2d_prepack(torch_weight(np.ascontiguousarray(weight.transpose(0, 3, 1, 2)), s_w), torch_bias(bias, s_in, s_w), [stride]*2, [pad]*2, [1, 1], cin if deep else 1)
-    theirs = codes(Q.conv2d(tensor(np.ascontiguousarray(x.transpose(0, 3, 1, 2)), s_in, zp_in), packed, s_out, zp_out + 128)).transpose(0, 2, 3, 1)
+    packed = Q.conv2d_prepack(torch_weight(channels_first(weight), s_w), torch_bias(bias, s_in, s_w),
+                              [stride]*2, [pad]*2, [1, 1], cin if deep else 1)
+    theirs = codes(Q.conv2d(tensor(channels_first(x), s_in, zp_in), packed, s_out, zp_out + 128)).transpose(0, 2, 3, 1)
     if pointwise: return ops.linear_s8(x.reshape(2, h*w, cin), m, **p, zp_out=zp_out), theirs.reshape(2, h*w, cout)
     how = dict(p, zp_in=zp_in, zp_out=zp_out, stride=stride, pad=pad)
-    return ops.depthwise_s8(x, weight[..., 0].transpose(1, 2, 0), **how) if deep else ops.conv_s8(x, weight, **how), theirs
+    if deep: return ops.depthwise_s8(x, weight[..., 0].transpose(1, 2, 0), **how), theirs
+    return ops.conv_s8(x, weight, **how), theirs
 
 
 def addition(rng):
@@ -93,26 +102,29 @@ def average(rng):
     h, w, c = (int(rng.integers(1, n)) for n in (10, 10, 40))
     x, scale, zp = draw(rng, 2, h, w, c), float(rng.uniform(.01, .1)), zero_point(rng)
     mult, shift = ops.requant_params(1 / (h*w))
-    theirs = F.adaptive_avg_pool2d(tensor(np.ascontiguousarray(x.transpose(0, 3, 1, 2)), scale, zp), 1)
+    theirs = F.adaptive_avg_pool2d(tensor(channels_first(x), scale, zp), 1)
     return ops.avgpool_s8(x, -h*w*zp, int(mult), shift, zp), codes(theirs)[..., 0, 0]
 
 
 def maximum(rng):
     h, w, c = 2 * int(rng.integers(1, 6)), 2 * int(rng.integers(1, 6)), int(rng.integers(1, 9))
     x = draw(rng, 2, h, w, c)
-    return ops.maxpool2x2_s8(x), codes(F.max_pool2d(tensor(np.ascontiguousarray(x.transpose(0, 3, 1, 2)), .1, 3), 2)).transpose(0, 2, 3, 1)
+    return ops.maxpool2x2_s8(x), codes(F.max_pool2d(tensor(channels_first(x), .1, 3), 2)).transpose(0, 2, 3, 1)
 
 
 def normalisation(rng):
-    c, eps, s_in, s_out, zp = int(rng.integers(2, 65)), 1e-5, float(rng.uniform(.01, .2)), float(rng.uniform(.02, .06)), zero_point(rng)
+    c, eps, zp = int(rng.integers(2, 65)), 1e-5, zero_point(rng)
+    s_in, s_out = float(rng.uniform(.01, .2)), float(rng.uniform(.02, .06))
     x, gamma, beta = draw(rng, 2, 5, c), rng.normal(1, .3, c), rng.normal(0, .3, c)
-    theirs = Q.layer_norm(tensor(x, s_in, zero_point(rng), torch.qint8), [c], torch.from_numpy(gamma).float(), torch.from_numpy(beta).float(), eps, s_out, zp)
+    t = tensor(x, s_in, zero_point(rng), torch.qint8)
+    theirs = Q.layer_norm(t, [c], torch.from_numpy(gamma).float(), torch.from_numpy(beta).float(), eps, s_out, zp)
     return ops.layernorm_s8(x, **ops.layernorm_params(gamma, beta, s_in, eps, s_out, c), zp_out=zp), codes(theirs)
 
 
 def softmax(rng):
     x, scale = draw(rng, 3, int(rng.integers(1, 40)), int(rng.integers(1, 65))), float(rng.uniform(.005, .3))
-    return ops.softmax_s8(x, ops.softmax_table(scale)), codes(Q.softmax(tensor(x, scale, 0, torch.qint8), -1, 1/256, -128))
+    theirs = Q.softmax(tensor(x, scale, 0, torch.qint8), -1, 1/256, -128)
+    return ops.softmax_s8(x, ops.softmax_table(scale)), codes(theirs)
 
 
 def heads_of(rng):
@@ -126,7 +138,8 @@ def scores(rng):
     q, k, s_q, s_k = draw(rng, 2, tokens, heads*d), draw(rng, 2, tokens, heads*d), *rng.uniform(.01, .1, 2)
     s_score, zp = float(s_q * s_k * 74 * 74 * rng.uniform(.5, 3) / 60), zero_point(rng)
     p = ops.attention_params(s_q, s_k, 1., s_score, 1., 0, heads*d, heads)
-    theirs = Q.matmul(tensor(split(q), s_q, 0, torch.qint8), tensor(np.ascontiguousarray(split(k).swapaxes(2, 3)), s_k, 0, torch.qint8), s_score * math.sqrt(d), zp)
+    tq, tk = (tensor(split(x), s, 0, torch.qint8) for x, s in ((q, s_q), (k, s_k)))
+    theirs = Q.matmul(tq, tk.transpose(2, 3).contiguous(), s_score * math.sqrt(d), zp)
     return ops.matmul_qk_s8(q, k, heads, p['mult_qk'], p['shift_qk'], zp), codes(theirs)
 
 
@@ -141,20 +154,22 @@ def weighted_sum(rng):
 
 
 def table(rng):
-    "Sigmoid and tanh have ranges of their own in torch; its hard-swish takes any. QNNPACK looks the first two up in a table, too."
+    "Sigmoid and tanh have ranges of their own in torch, where QNNPACK looks them up, too; hard-swish takes any."
     x, s_in, zp_in = draw(rng, 2, 50), float(rng.uniform(.01, .1)), zero_point(rng)
     name = rng.choice(['sigmoid', 'tanh', 'hardswish'])
-    s_out, zp = dict(sigmoid=(1/256, -128), tanh=(1/128, 0), hardswish=(float(rng.uniform(.02, .1)), zero_point(rng)))[name]
-    f = dict(sigmoid=lambda v: 1/(1 + np.exp(-v)), tanh=np.tanh, hardswish=lambda v: v * np.clip(v + 3, 0, 6) / 6)[name]
+    wide = float(rng.uniform(.02, .1)), zero_point(rng)
+    f, s_out, zp = dict(sigmoid=(lambda v: 1/(1 + np.exp(-v)), 1/256, -128), tanh=(np.tanh, 1/128, 0),
+                        hardswish=(lambda v: v*np.clip(v + 3, 0, 6)/6, *wide))[name]
     t = tensor(x, s_in, zp_in)
     theirs = Q.hardswish(t, s_out, zp + 128) if name == 'hardswish' else getattr(torch, name)(t)
-    assert (abs(theirs.q_scale() - s_out) < 1e-9 and theirs.q_zero_point() - 128 == zp)
+    assert abs(theirs.q_scale() - s_out) < 1e-9 and theirs.q_zero_point() - 128 == zp
     return ops.lut_s8(x, ops.lut_table(f, s_in, zp_in, s_out, zp)), codes(theirs)
 
 
-ORACLES = {'linear': linear, 'fully_connected': linear, 'pointwise': lambda rng: convolution(rng, False, True), 'conv3x3': lambda rng: convolution(rng, False),
-           'depthwise3x3': lambda rng: convolution(rng, True), 'add': addition, 'avgpool': average, 'maxpool2x2': maximum, 'layernorm': normalisation,
-           'softmax': softmax, 'matmul_qk': scores, 'matmul_av': weighted_sum, 'lut': table}
+ORACLES = dict(linear=linear, fully_connected=linear, pointwise=lambda rng: convolution(rng, False, True),
+               conv3x3=lambda rng: convolution(rng, False), depthwise3x3=lambda rng: convolution(rng, True),
+               add=addition, avgpool=average, maxpool2x2=maximum, layernorm=normalisation, softmax=softmax,
+               matmul_qk=scores, matmul_av=weighted_sum, lut=table)
 COMPOSED = {'attention'}     # its three steps are asked above
 
 
@@ -181,9 +196,12 @@ def test_attention_is_its_three_steps():
     for _ in range(CASES):
         heads, d, tokens, _ = heads_of(rng)
         q, k, v = (draw(rng, 2, tokens, heads*d) for _ in 'qkv')
-        p = ops.attention_params(*rng.uniform(.01, .1, 3), float(rng.uniform(.02, .2)), float(rng.uniform(.01, .1)), zero_point(rng), heads*d, heads)
+        s_score, s_out = rng.uniform((.02, .01), (.2, .1))
+        s_qkv, zp = rng.uniform(.01, .1, 3), zero_point(rng)
+        p = ops.attention_params(*s_qkv, float(s_score), float(s_out), zp, heads*d, heads)
         prob = ops.softmax_s8(ops.matmul_qk_s8(q, k, heads, p['mult_qk'], p['shift_qk']), p['table'])
-        assert np.array_equal(ops.attention_s8(q, k, v, heads=heads, **p), ops.matmul_av_s8(prob, v, p['mult_av'], p['shift_av'], p['zp_out']))
+        want = ops.matmul_av_s8(prob, v, p['mult_av'], p['shift_av'], p['zp_out'])
+        assert np.array_equal(ops.attention_s8(q, k, v, heads=heads, **p), want)
 
 
 @pytest.mark.parametrize('kind', ORACLES)
@@ -195,6 +213,6 @@ def test_a_drift_is_seen(kind, monkeypatch):
             y.flat[::100] = np.where(y.flat[::100] > 0, y.flat[::100] - 2, y.flat[::100] + 2)
             return y
         return g
-    for name in ('linear_s8', 'conv_s8', 'depthwise_s8', 'add_s8', 'avgpool_s8', 'maxpool2x2_s8', 'layernorm_s8', 'softmax_s8', 'matmul_qk_s8', 'matmul_av_s8', 'lut_s8'):
+    for name in [n for n in ops.__all__ if n.endswith('_s8')]:
         monkeypatch.setattr(ops, name, drifted(getattr(ops, name)))
     with pytest.raises(AssertionError, match='steps apart'): test_a_stranger_agrees_within_one_step(kind)

@@ -1,13 +1,13 @@
-"""Random small networks as C, byte for byte against the reference: on this machine under sanitizers, and on the emulated
-Cortex-M7.
+"""Random small networks as C, byte for byte against the reference: on this machine under sanitizers, and on the
+emulated Cortex-M7.
 
     python -m tinyformer.random_networks --count 50000 --seed 0 --device-share 0.05
     python -m tinyformer.random_networks --only 1234 --seed 0 --keep build/failing
 
-Network number k of a seed is drawn from (seed, k) alone, so one that fails can be run again by its number. Every network
-goes through `codegen.generate` with a memory mode, an objective and a choice of kernels of its own. Many of them are
-compiled as one program (`firmware/tests/run_networks.c`), since starting a compiler takes longer than compiling one."""
-import argparse, math, os, re, subprocess, sys, tempfile, time
+Network number k of a seed is drawn from (seed, k) alone, so one that fails can be run again by its number. Every
+network goes through `codegen.generate` with a memory mode, an objective and a choice of kernels of its own. Many are
+compiled as one program (`firmware/tests/run_networks.c`): starting a compiler takes longer than compiling one."""
+import argparse, os, re, subprocess, sys, tempfile, time
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,8 +27,8 @@ BOARD = replace(target('stm32f746'), flash_bytes=1 << 24, sram_bytes=1 << 22)   
 MEMORY = *sc.MEMORY, 'forced'     # the engine's modes, and bands of any height where the engine would not choose them
 TALL_MEMORY = *MEMORY, *MEMORY[1:], 'forced'
 IMAGES = 4        # inputs of each network
-POLICIES = 'auto', 'auto', 'auto', 'ref', 'dsp', '1x1', '1x2', '1x4', 'any', 'any'    # which kernels, drawn with these weights
-TALL_POLICIES = 'auto', 'auto', 'dense dsp', 'dense dsp', 'dense dsp', 'dsp', 'any'    # only some kernels run in bands
+POLICIES = 'auto', 'auto', 'auto', 'ref', 'dsp', '1x1', '1x2', '1x4', 'any', 'any'     # which kernels; twice as often
+TALL_POLICIES = 'auto', 'auto', 'dense dsp', 'dense dsp', 'dense dsp', 'dsp', 'any'    # only some run in bands
 
 
 # ---- drawing a network
@@ -52,7 +52,7 @@ class Draw(tg._DrawEncoder):
     def pick(self, *values): return values[int(self.rng.integers(len(values)))]
 
     def weights(self, rows, taps, cin, product):
-        "As the random graph's, with pruned blocks of any shape, empty rows, largest weights, pre-shifts and multipliers at their ends."
+        "As the random graph's; any blocks are pruned, rows are empty, weights, shifts and multipliers at their ends."
         block, share = self.pick(1, 2, 4), self.pick(0., 0., .3, .6, .8, .95, 1.)
         if self.tall and self.rng.random() < .7: share = 0.
         w = self.rng.integers(-127, 128, (rows, taps, cin))
@@ -94,16 +94,19 @@ class Draw(tg._DrawEncoder):
         self.hw[name] = hw
         return name
 
+    USUAL = (3, 1), (3, 1), (3, 2), (5, 1), (5, 2), (1, 1), (1, 2), (1, 3), (2, 2), (2, 3), (3, 3), (3, 4)
+
     def kernel(self):
         "Kernel height and width, stride and padding: half of them as networks have them, half anything."
         if self.rng.random() < .5:
-            k, stride = self.pick((3, 1), (3, 1), (3, 2), (5, 1), (5, 2), (1, 1), (1, 2), (1, 3), (2, 2), (2, 3), (3, 3), (3, 4))
+            k, stride = self.pick(*self.USUAL)
             return k, k, stride, self.pick(0, k//2)
         return self.pick(1, 2, 3, 4, 5), self.pick(1, 2, 3, 4, 5), self.pick(1, 2, 3, 4), self.pick(0, 1, 2, 3)
 
     def channels(self, x):
         "Output channels; in a tall network wide and narrow maps take turns, so that the wide ones fill the arena."
-        return self.pick(12, 16, 24) if self.tall and self.tensors[x].shape[-1] < 6 else int(self.rng.choice(self.CHANNELS))
+        if self.tall and self.tensors[x].shape[-1] < 6: return self.pick(12, 16, 24)
+        return int(self.rng.choice(self.CHANNELS))
 
     def conv(self, x): return self.window('conv3x3', x, *self.kernel(), self.channels(x))
 
@@ -120,7 +123,8 @@ class Draw(tg._DrawEncoder):
     def maxpool(self, x):
         (h, w), c = self.hw[x], self.tensors[x].shape[-1]
         if h % 2 or w % 2: return None
-        return self.map(self.put('maxpool2x2', [x], (h//2, w//2, c), dict(h=h, w=w, c=c), zp=self.tensors[x].zero_point), (h//2, w//2))
+        name = self.put('maxpool2x2', [x], (h//2, w//2, c), dict(h=h, w=w, c=c), zp=self.tensors[x].zero_point)
+        return self.map(name, (h//2, w//2))
 
     def layernorm(self, x):
         "Over the channels of every pixel; the result keeps its shape, or becomes a list of tokens."
@@ -132,8 +136,8 @@ class Draw(tg._DrawEncoder):
         "A table of any 256 bytes, or one that rises."
         table = self.rng.integers(-128, 128, 256).astype(np.int8)
         if self.rng.random() < .5: table.sort()
-        shape = self.tensors[x].shape
-        return self.map(self.put('lut', [x], shape, dict(n=math.prod(shape)), dict(table=table), zp=self.zp()), self.hw[x])
+        t = self.tensors[x]
+        return self.map(self.put('lut', [x], t.shape, dict(n=t.nbytes), dict(table=table), zp=self.zp()), self.hw[x])
 
     def plus(self, x):
         "Add any earlier tensor of the same map: itself, a neighbour, a long way back."
@@ -164,9 +168,11 @@ class Draw(tg._DrawEncoder):
         if self.rng.random() < .6:
             attrs = size | {n: p[n] for n in ('mult_qk', 'shift_qk', 'mult_av', 'shift_av', 'zp_out')}
             return self.map(self.put('attention', [q, k, v], (tokens, dim), attrs, table), hw)
-        scores = self.put('matmul_qk', [q, k], (heads, tokens, tokens), size | dict(mult=p['mult_qk'], shift=p['shift_qk'], zp_out=0))
-        prob = self.put('softmax', [scores], (heads, tokens, tokens), dict(rows=heads*tokens, n=tokens), table, zp=-128)
-        return self.map(self.put('matmul_av', [prob, v], (tokens, dim), size | dict(mult=p['mult_av'], shift=p['shift_av'], zp_out=p['zp_out'])), hw)
+        square, qk = (heads, tokens, tokens), dict(mult=p['mult_qk'], shift=p['shift_qk'], zp_out=0)
+        av = dict(mult=p['mult_av'], shift=p['shift_av'], zp_out=p['zp_out'])
+        scores = self.put('matmul_qk', [q, k], square, size | qk)
+        prob = self.put('softmax', [scores], square, dict(rows=heads*tokens, n=tokens), table, zp=-128)
+        return self.map(self.put('matmul_av', [prob, v], (tokens, dim), size | av), hw)
 
     def avgpool(self, x):
         (h, w), c = self.hw[x], self.tensors[x].shape[-1]
@@ -178,21 +184,23 @@ class Draw(tg._DrawEncoder):
     def classifier(self, x):
         "Fully connected, over the channels of one pixel or over the whole map."
         n, cout = self.tensors[x].nbytes, self.pick(1, 2, 5, 10, 13)
-        return self.map(self.linear('fully_connected', x, 1, n, cout, (cout,)), (1, 1)) if n * cout <= self.MOST_MACS else None
+        if n * cout > self.MOST_MACS: return None
+        return self.map(self.linear('fully_connected', x, 1, n, cout, (cout,)), (1, 1))
 
-    STEPS = 'conv conv conv conv depthwise depthwise depthwise pointwise pointwise pointwise maxpool layernorm activation plus residual residual attention avgpool'.split()
-    TALL = 'conv conv conv conv conv conv depthwise depthwise depthwise depthwise pointwise pointwise pointwise maxpool maxpool layernorm activation plus residual'.split()
+    # method -> how often it is taken, in a network of any form and in a tall one
+    STEPS = dict(conv=(4, 6), depthwise=(3, 4), pointwise=(3, 3), maxpool=(1, 2), layernorm=(1, 1), activation=(1, 1),
+                 plus=(1, 1), residual=(2, 1), attention=(1, 0), avgpool=(1, 0))
 
     def draw(self):
         "The network: a walk that now and then goes on from an earlier tensor, and ends as a classifier or anywhere."
-        x = 'input'
+        x, names = 'input', [name for name, often in self.STEPS.items() for _ in range(often[self.tall])]
         for _ in range(int(self.rng.integers(2 if self.tall else 1, 9))):
             if self.rng.random() < (.03 if self.tall else .1): x = self.pick(*self.hw)
-            x = getattr(self, self.pick(*(self.TALL if self.tall else self.STEPS)))(x) or x
+            x = getattr(self, self.pick(*names))(x) or x
         if self.rng.random() < .3: x = self.classifier(self.avgpool(x) if self.rng.random() < .5 else x) or x
         if x == 'input': x = self.plus(x)
         graph = Graph(self.tensors, self.ops, 'input', x, 'network')
-        if self.rng.random() < .03: return replace(graph, output=self.pick(*self.ops).output)      # what follows it is computed in vain
+        if self.rng.random() < .03: return replace(graph, output=self.pick(*self.ops).output)    # the rest is in vain
         return graph if self.rng.random() < .03 else _without_dead_ends(graph)
 
 
@@ -225,14 +233,18 @@ class Network:
     inputs: np.ndarray # int8 [IMAGES, ...]
     rng: np.random.Generator # for what is left to draw
 
-    def __repr__(self): return f'network {self.number}: {len(self.graph.ops)} operators, memory {self.memory!r}, objective {self.objective!r}, kernels {self.policy!r}'
+    def __repr__(self):
+        how = f'memory {self.memory!r}, objective {self.objective!r}, kernels {self.policy!r}'
+        return f'network {self.number}: {len(self.graph.ops)} operators, {how}'
 
 
 def _choices(rng, graph, policy):
     "Kernels by a policy: an operator that has none of the kind takes any."
     if policy == 'auto': return {}
-    wanted = {'ref': lambda c: c.kernel.isa == 'c', 'dsp': lambda c: c.kernel.isa == 'dsp', 'dense dsp': lambda c: c.kernel.isa == 'dsp' and not c.block, 'any': lambda c: True}
-    fits = wanted.get(policy, lambda c: f'1x{c.block}' == policy)
+    def fits(c):
+        if policy in ('ref', 'dsp'): return (c.kernel.isa == 'dsp') == (policy == 'dsp')
+        if policy == 'dense dsp': return c.kernel.isa == 'dsp' and not c.block
+        return policy in ('any', f'1x{c.block}')
     res = {}
     for op in graph.ops:
         able = tk.candidates(op, BOARD)
@@ -245,7 +257,8 @@ def _inputs(rng, shape):
     "Images: noise, a few flat ones at the ends of the range, a ramp."
     x = rng.integers(-128, 128, (IMAGES, *shape)).astype(np.int8)
     if rng.random() < .2: x[int(rng.integers(IMAGES))] = rng.choice([-128, 127])
-    if rng.random() < .2: x[int(rng.integers(IMAGES))] = (np.arange(np.prod(shape)) % 256 - 128).astype(np.int8).reshape(shape)
+    ramp = np.arange(x[0].size).astype(np.int8).reshape(shape)
+    if rng.random() < .2: x[int(rng.integers(IMAGES))] = ramp
     return x
 
 
@@ -262,8 +275,10 @@ def draw(
             tg.check(graph := named(graph, f'n{number}'))
             break
         except (BadInput, CorruptModel): continue
-    memory, objective, policy = (v[int(rng.integers(len(v)))] for v in (TALL_MEMORY if tall else MEMORY, tuple(tk.OBJECTIVES), TALL_POLICIES if tall else POLICIES))
-    return Network(number, graph, memory, objective, policy, _choices(rng, graph, policy), _inputs(rng, graph.tensors[graph.input].shape), rng)
+    ways = TALL_MEMORY if tall else MEMORY, tuple(tk.OBJECTIVES), TALL_POLICIES if tall else POLICIES
+    memory, objective, policy = (way[int(rng.integers(len(way)))] for way in ways)
+    choices, inputs = _choices(rng, graph, policy), _inputs(rng, graph.tensors[graph.input].shape)
+    return Network(number, graph, memory, objective, policy, choices, inputs, rng)
 
 
 def _forced(rng, fw):
@@ -302,18 +317,20 @@ def features(
     fw:cg.Firmware, # a generated network
 )->set:             # of words
     "What occurs in a network's C: the sweep counts it, so that nothing is left out unseen."
-    g, res = fw.graph, set()
-    res |= {op.kind for op in g.ops} | {f'{c.kernel.name} 1x{c.block}' if c.block else c.kernel.name for c in fw.choices.values()}
+    g, res = fw.graph, {op.kind for op in fw.graph.ops}
+    res |= {f'{c.kernel.name} 1x{c.block}' if c.block else c.kernel.name for c in fw.choices.values()}
     def note(word, yes): res.update([word] if yes else [])
     shapes = [t.shape for t in g.tensors.values()]
     readers = Counter(n for op in g.ops for n in op.inputs)
     windows = [op.attrs for op in g.ops if 'kh' in op.attrs]
+    weighted = [op for op in g.ops if 'weight' in op.params]
     note('one pixel', any(s[:-1] in ((1, 1), (1,)) for s in shapes))
     note('one channel', any(s[-1] == 1 for s in shapes))
-    note('more than 127 blocks in a row', any(op.params['weight'][0].size > 4*127 for op in g.ops if 'weight' in op.params and 'c' not in op.attrs))
+    rows = [op.params['weight'][0].size for op in weighted if 'cout' in op.attrs]
+    note('more than 127 blocks in a row', max(rows, default=0) > 4*127)
     note('zero point at an end', any(t.zero_point in (-128, 127) for t in g.tensors.values()))
     note('pre-shift', any(op.attrs.get('shift', 0) > 0 and op.kind != 'add' for op in g.ops))
-    note('an operator without weights left', any(not op.params['weight'].any() for op in g.ops if 'weight' in op.params))
+    note('an operator without weights left', any(not op.params['weight'].any() for op in weighted))
     note('kernel not square', any(a['kh'] != a['kw'] for a in windows))
     note('stride over kernel', any(a['stride'] > min(a['kh'], a['kw']) for a in windows))
     note('padding as wide as the kernel', any(a['pad'] >= min(a['kh'], a['kw']) for a in windows))
@@ -352,7 +369,11 @@ def _chain_features(fw, chain):
 # ---- many networks as one program
 
 NAMES = 'tfm_invoke_with', 'tfm_invoke', 'tfm_arena'
-MACROS = ('TFM_MODEL_H', 'TFM_WEIGHTS_H', 'TFM_INPUT_BYTES', 'TFM_OUTPUT_BYTES', 'TFM_ARENA_BYTES', 'TFM_ARENA_ALIGN', 'TFM_ALIGNED', 'TFM_NOINLINE')
+MACROS = ('TFM_MODEL_H', 'TFM_WEIGHTS_H', 'TFM_INPUT_BYTES', 'TFM_OUTPUT_BYTES', 'TFM_ARENA_BYTES', 'TFM_ARENA_ALIGN',
+          'TFM_ALIGNED', 'TFM_NOINLINE')
+PART = '''#include "{name}/weights.c"
+#include "{name}/model.c"
+enum {{ {name}_in = TFM_INPUT_BYTES, {name}_out = TFM_OUTPUT_BYTES, {name}_arena_bytes = TFM_ARENA_BYTES }};'''
 TABLE = '''
 typedef struct {{
     int (*invoke_with)(int8_t *arena, const int8_t *input, int8_t *output);
@@ -374,14 +395,14 @@ def together(
     parts, rows = [], []
     for folder in folders:
         name = folder.name
-        parts += [f'#define {n} {name}_{n}' for n in NAMES] + [f'#include "{name}/weights.c"', f'#include "{name}/model.c"',
-                  f'enum {{ {name}_in = TFM_INPUT_BYTES, {name}_out = TFM_OUTPUT_BYTES, {name}_arena_bytes = TFM_ARENA_BYTES }};']
-        parts += [f'#undef {n}' for n in (*NAMES, *MACROS)]
+        undo = (f'#undef {n}' for n in (*NAMES, *MACROS))
+        parts += [*(f'#define {n} {name}_{n}' for n in NAMES), PART.format(name=name), *undo]
         rows.append(f'    {{{name}_tfm_invoke_with, {name}_tfm_invoke, {name}_in, {name}_out, {name}_arena_bytes}},')
     return '\n'.join(parts) + (TABLE.format(rows='\n'.join(rows)) if table else '') + '\n'
 
 
-SANITIZE = dict(gcc=('-fsanitize=address,undefined', '-fno-sanitize-recover=all'), zig=('-fsanitize=undefined', '-fsanitize-trap=all'))
+SANITIZE = dict(gcc=('-fsanitize=address,undefined', '-fno-sanitize-recover=all'),
+                zig=('-fsanitize=undefined', '-fsanitize-trap=all'))
 
 
 def _host_kernels(cc):
@@ -395,7 +416,8 @@ def _records(raw, made, images):
     for net, fw in made:
         n = fw.graph.tensors[fw.graph.output].nbytes
         if len(raw) < at + 4 + images*n: return
-        yield int(np.frombuffer(raw, np.int32, 1, at)[0]), np.frombuffer(raw, np.int8, images*n, at + 4).reshape(images, n)
+        outputs = np.frombuffer(raw, np.int8, images*n, at + 4).reshape(images, n)
+        yield int(np.frombuffer(raw, np.int32, 1, at)[0]), outputs
         at += 4 + images*n
 
 
@@ -417,19 +439,21 @@ def run_host(
     "Compile the networks as one program and run it, again from the next one on where one stops it."
     def make(some):
         (folder/'networks.h').write_text(together([fw.folder for _, fw in some], True), encoding='utf-8')
-        return compile_host([firmware_dir()/'tests'/'run_networks.c', _host_kernels(cc)], include=[folder, tk.FIRMWARE/'include'],
-                            flags=(*SANITIZE[cc], *WARNINGS, '-O0'), shared=False, cc=cc)
+        sources, include = [firmware_dir()/'tests'/'run_networks.c', _host_kernels(cc)], [folder, tk.FIRMWARE/'include']
+        return compile_host(sources, include=include, flags=(*SANITIZE[cc], *WARNINGS, '-O0'), shared=False, cc=cc)
     program, refused = _compiled(make, made)
     res = {number: (why, None) for number, why in refused.items()}
     left = [m for m in made if m[0].number not in refused]
     total, images = len(left), len(made[0][0].inputs)
     while left:
         (folder/'inputs').write_bytes(b''.join(net.inputs.tobytes() for net, _ in left))
-        done = subprocess.run([program, folder/'inputs', folder/'outputs', str(images), str(total - len(left))], capture_output=True, text=True,
-                              env={**os.environ, 'ASAN_OPTIONS': 'detect_leaks=0'})
+        words = [program, folder/'inputs', folder/'outputs', str(images), str(total - len(left))]
+        env = {**os.environ, 'ASAN_OPTIONS': 'detect_leaks=0'}
+        done = subprocess.run(words, capture_output=True, text=True, env=env)
         got = list(_records((folder/'outputs').read_bytes(), left, images))
         res |= {net.number: (f'status {s}' if s else '', y) for (net, _), (s, y) in zip(left, got)}
-        if bool(done.returncode) == (len(got) == len(left)): raise SimulationFailed(f'run_networks ended with {done.returncode}: {done.stderr[:500]}')
+        if bool(done.returncode) == (len(got) == len(left)):
+            raise SimulationFailed(f'run_networks ended with {done.returncode}: {done.stderr[:500]}')
         if done.returncode: res[left[len(got)][0].number] = _reason(done), None
         left = left[len(got) + 1:]
     program.unlink()
@@ -438,12 +462,13 @@ def run_host(
 
 def _reason(done):
     "The line in which a sanitizer says what it found."
-    lines = [l for l in done.stderr.splitlines() if 'ERROR: AddressSanitizer' in l or 'runtime error' in l or 'run_networks:' in l]
+    marks = 'ERROR: AddressSanitizer', 'runtime error', 'run_networks:'
+    lines = [l for l in done.stderr.splitlines() if any(m in l for m in marks)]
     return (lines[0] if lines else f'stopped with {done.returncode}: {done.stderr[:200]}').strip()
 
 
 class Core:
-    "An emulated core with many networks in one image, each buffer at the end or the start of memory beside which there is none."
+    "An emulated core with many networks in one image; a buffer touches the end or the start of the memory that exists."
     ROOM, AT, STEP = 1 << 18, 0x70000000, 1 << 19
 
     def __init__(self, elf):
@@ -458,7 +483,8 @@ class Core:
         "(trouble in words or '', outputs)."
         n, outs = fw.graph.tensors[fw.graph.output].nbytes, []
         for i, x in enumerate(net.inputs):
-            arena, source, to = (self.room(j, size, i % 2 == 0, align) for j, (size, align) in enumerate(((fw.arena_bytes, 8), (x.size, 1), (n, 1))))
+            end = i % 2 == 0
+            arena, source, to = self.room(0, fw.arena_bytes, end, 8), self.room(1, x.size, end), self.room(2, n, end)
             self.emu.write(arena, np.random.default_rng(i).integers(0, 256, fw.arena_bytes, np.uint8).tobytes())
             self.emu.write(source, x.tobytes())
             self.emu.write(to, b'\xA5' * n)
@@ -475,7 +501,8 @@ def run_device(made, folder, cc):
     def make(some):
         (folder/'device.c').write_text(together([fw.folder for _, fw in some], False), encoding='utf-8')
         port = tk.FIRMWARE/'ports'/'cortex_m'
-        return compile_image([*tk.sources(), folder/'device.c', port/'memory.c'], port/'bare.ld', include=[folder, tk.FIRMWARE/'include'], flags=WARNINGS, cc=cc)
+        return compile_image([*tk.sources(), folder/'device.c', port/'memory.c'], port/'bare.ld',
+                             include=[folder, tk.FIRMWARE/'include'], flags=WARNINGS, cc=cc)
     elf, refused = _compiled(make, made)
     core = Core(elf)
     res = {net.number: (refused[net.number], None) if net.number in refused else core.run(net, fw) for net, fw in made}
@@ -490,16 +517,18 @@ class Result:
     "What a sweep did."
     networks: Counter = field(default_factory=Counter)  # (place, memory mode) -> networks
     compared: Counter = field(default_factory=Counter)  # (place, memory mode) -> bytes
-    different: Counter = field(default_factory=Counter) # (place, memory mode) -> bytes; all of a network that did not return
+    different: Counter = field(default_factory=Counter) # (place, memory mode) -> bytes; all of one that did not return
     features: Counter = field(default_factory=Counter)  # see `features` -> networks
     failures: list = field(default_factory=list)        # (number, place, what happened)
 
     def lines(self):
         "One line for each place and memory mode, and a closing line."
-        res = [f'{place}, memory {memory!r}: {n} networks, {self.compared[place, memory]} bytes compared, {self.different[place, memory]} different'
-               for (place, memory), n in sorted(self.networks.items())]
-        return res + [f'{sum(self.networks.values())} networks, {sum(self.compared.values())} bytes compared, '
-                      f'{sum(self.different.values())} different, {len({n for n, *_ in self.failures})} networks failed']
+        def figures(networks, compared, different):
+            return f'{networks} networks, {compared} bytes compared, {different} different'
+        counts = self.networks, self.compared, self.different
+        res = [f'{key[0]}, memory {key[1]!r}: {figures(*(c[key] for c in counts))}' for key in sorted(self.networks)]
+        failed = len({number for number, *_ in self.failures})
+        return [*res, f'{figures(*(sum(c.values()) for c in counts))}, {failed} networks failed']
 
 
 def judge(result, place, net, want, trouble, got):
@@ -509,7 +538,8 @@ def judge(result, place, net, want, trouble, got):
     result.networks[key] += 1
     result.compared[key] += want.size
     result.different[key] += wrong
-    if wrong or trouble: result.failures.append((net.number, place, f"{trouble or f'{wrong} of {want.size} bytes differ'}; {net}"))
+    what = trouble or f'{wrong} of {want.size} bytes differ'
+    if wrong or trouble: result.failures.append((net.number, place, f'{what}; {net}'))
 
 
 def run_batch(
@@ -532,7 +562,8 @@ def run_batch(
         made.append((net, fw))
         want.append(tg.run(net.graph, net.inputs).reshape(IMAGES, -1))
         result.features.update(features(fw))
-        result.features.update([f'memory {net.memory}', f'objective {net.objective}', f'kernels {net.policy}', *(['another order'] if [op.name for op in fw.graph.ops] != [op.name for op in net.graph.ops] else [])])
+        result.features.update([f'memory {net.memory}', f'objective {net.objective}', f'kernels {net.policy}'])
+        if [op.name for op in fw.graph.ops] != [op.name for op in net.graph.ops]: result.features['another order'] += 1
     host, core = run_host(made, folder, cc), {}
     some = [m for m in made if m[0].number in set(device)]
     if some: core = run_device(some, folder, device_cc)
@@ -553,14 +584,16 @@ def sweep(
     most:int=20,            # stop after so many failures
 )->Result:                  # what was done
     "Run many random networks. It goes on after a failure: many tell more than the first."
-    if count < 1 or not 0 <= device_share <= 1: raise BadInput(f'count is {count} and device_share {device_share}: give at least 1, and 0 to 1')
-    result = Result()
-    with tqdm(total=count, unit='network', disable=not progress, leave=False, mininterval=.1 if sys.stderr.isatty() else 60) as bar:
+    if count < 1 or not 0 <= device_share <= 1:
+        raise BadInput(f'count is {count} and device_share {device_share}: give at least 1, and 0 to 1')
+    result, pause = Result(), .1 if sys.stderr.isatty() else 60
+    with tqdm(total=count, unit='network', disable=not progress, leave=False, mininterval=pause) as bar:
         for at in range(start, start + count, batch):
             numbers = list(range(at, min(at + batch, start + count)))
             each = round(1 / device_share) if device_share else 0
             with tempfile.TemporaryDirectory(prefix='tinyformer-networks-') as folder:
-                run_batch(seed, numbers, result, Path(folder), cc, [n for n in numbers if each and n % each == 0], device_cc)
+                some = [n for n in numbers if each and n % each == 0]
+                run_batch(seed, numbers, result, Path(folder), cc, some, device_cc)
             bar.update(len(numbers))
             if len(result.failures) >= most: break
     return result
@@ -574,7 +607,7 @@ def main(argv=None):
     p.add_argument('--only', type=int, help='run the network of this number alone, on both places')
     p.add_argument('--keep', type=Path, help='with --only: leave the generated C in this folder')
     p.add_argument('--device-share', type=float, default=.05, help='share that the emulated Cortex-M7 runs as well')
-    p.add_argument('--cc', default='gcc', choices=['gcc', 'zig'], help='compiler of this machine: gcc has both sanitizers, zig one')
+    p.add_argument('--cc', default='gcc', choices=['gcc', 'zig'], help='gcc has both sanitizers, zig one')
     p.add_argument('--features', action='store_true', help='print how often each feature occurred')
     a = p.parse_args(argv)
     if a.only is not None: return one(a.seed, a.only, a.cc, a.keep)
@@ -595,7 +628,9 @@ def one(seed, number, cc, keep):
         net = draw(seed, number)
         fw = generate(net, keep or Path(folder)/'again')
         print(net)
-        for op in fw.graph.ops: print('   ', op.kind, op.name, *op.inputs, '->', op.output, fw.graph.tensors[op.output].shape, op.attrs, fw.choices[op.name].kernel)
+        for op in fw.graph.ops:
+            shape, kernel = fw.graph.tensors[op.output].shape, fw.choices[op.name].kernel
+            print('   ', op.kind, *op.inputs, '->', op.output, shape, op.attrs, kernel)
         print('\n'.join(map(str, fw.chains)))
     for _, place, what in result.failures: print(f'FAILED {place}: {what}')
     print('\n'.join(result.lines()))
