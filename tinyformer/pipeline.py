@@ -25,7 +25,7 @@ from .errors import (AccuracyDropped, BadInput, CorruptModel, RunFolderError,
 from .files import (atomic_path, changed, claim, finished, read_marker, record, remove,
                               remove_folder, write_json, write_text)
 from .provenance import versions
-from .hardware import parse_bytes, target
+from .hardware import parse_bytes, require_port, target
 from .data import load as load_data, to_int8
 from .arch import Arch, prune_plan
 from .blocks import build
@@ -180,7 +180,8 @@ def spaces_for(
 def check_run(
     cfg: RunConfig,  # what was asked for
 ):
-    "Refuse settings that no run can begin with: an unknown data set, a space for other images."
+    "Refuse what no run can begin with: an unknown data set, other images, a board without a port."
+    require_port(budget(cfg))
     data = load_data(settings(cfg).dataset, seed=0)
     spaces_for(cfg, data.shape, len(data.classes))
 
@@ -534,8 +535,9 @@ def _firmware(run, folder='firmware', port=None, check=False):
     result(run, 'quantize')
     example = to_int8(_data(run).x_val[:1])[0]
     graph = load_graph(untouched(run, 'model.tfm'))
-    return generate(graph, budget(run.cfg), run.path(folder), port=port, example=example,
-                    check=check)
+    board = budget(run.cfg)
+    return generate(graph, board, run.path(folder), port=port or require_port(board),
+                    example=example, check=check)
 
 def _kernels(fw):
     "What to keep of each operator's kernel."
