@@ -242,37 +242,12 @@ def test_every_truncation_is_refused():
         assert status == (0 if n == len(s) else 5)
 
 
-# ---- one fact in one place
-
-def test_scratch_formulas_match_the_c_functions():
-    rng, n = np.random.default_rng(3), 0
-    for key, formula in bench.SCRATCH.items():
-        kind, format = key.split('/')
-        name = bench._LAYER[key]
-        for _ in range(40):
-            shape = draw_shape(rng, kind)
-            # one pixel is a fully connected layer
-            if kind == 'linear' and shape['tokens'] == 1: shape['tokens'] = 24
-            # other windows need none
-            if kind == 'depthwise3x3': shape.update(k=3, pad=1, stride=min(2, shape['stride']))
-            op = bench.make_op(kind, **{**shape, 'sparsity': 0.})
-            c = op.attrs
-            head, tokens = (-(-n // 4) * 4 for n in (c.get('dim', 1) // c.get('heads', 1), c.get('tokens', 0)))
-            have = dict(const=1, kin=tg.math.prod((c.get('kh', 1), c.get('kw', 1), -(-c.get('cin', 1) // 4) * 4)),
-                        tokens=tokens, head=head,
-                        head_tokens=head * tokens, columns=(c.get('w', 0) + 3) // 2)
-            asked = tk.scratch_bytes(tk.kernel(name), op)
-            formula_bytes = sum(v * have[f] for f, v in formula.items())
-            assert asked <= formula_bytes <= asked + 3, (key, c, asked, formula_bytes)
-            n += 1
-    print(n, 'cases')
-    assert n == 40 * len(bench.SCRATCH)
-
+# ---- the cost table
 
 def test_the_shipped_table_knows_every_kernel():
     table = tk.load_cost_table()
     known = {k.split('/')[0] for k in table['kernels']}
-    assert known == {k.name for k in tk.CATALOGUE} and table['scratch'] == bench.SCRATCH
+    assert known == {k.name for k in tk.CATALOGUE} and set(table) == {'code_bytes', 'meta', 'kernels'}
     assert all(v >= 0 for e in table['kernels'].values() for v in e['coef'].values())
     assert 2000 < table['code_bytes'] < 28000
 
