@@ -105,7 +105,7 @@ ROOMS = """
     errors files pairs provenance hardware toolchain rle_encoding memory_alloc minimalloc
     operators graph kernels schedule codegen cycles simulator stack
     data distributed training pruning arch blocks quantization lowering
-    arena cost_model search_space costs supernas trials sparsenas
+    cost_model search_space supernas trials sparsenas
     peers bench cost_check judge_check
     pipeline zoo console cli recipe random_networks""".split()
 

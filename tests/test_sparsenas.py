@@ -35,7 +35,7 @@ SPACE = digits_space('few', stem=(4, 8, 16), early=(0, 1), width=(16, 24, 32), e
                      head=(32,), block=('1x4',), sparsity=(.7, .9))
 SMALL = digits_space('small', stem=(4, 8), early=(0,), width=(8, 12), expand=(2,), dim=(8, 12), ffn=(16, 24),
                      depth=(1,), head=(16,))
-TYPICAL = int(np.median([cost(SPACE.sample(rng_at(0, i))).storage_bytes for i in range(50)]))
+TYPICAL = int(np.median([cost(SPACE.sample(rng_at(0, i)), target('stm32f746')).storage_bytes for i in range(50)]))
 TIGHT = target('stm32f746').with_budget(TYPICAL, '8KB')   # about half of the paths fit
 TRIALS = 20
 
@@ -44,7 +44,7 @@ TRIALS = 20
 def data(): return load('digits')
 
 
-def guess(arch): return .8 + cost(arch).params / 1e6
+def guess(arch): return .8 + cost(arch, target('stm32f746')).params / 1e6
 
 
 def run(folder, data, limits=TIGHT, **kw):
@@ -313,11 +313,11 @@ def test_models_over_a_limit_are_never_judged(data, tmp_path):
     r = run(tmp_path, data, accuracy_of=accuracy_of)
     bad = [c for c in r.trials if not c.feasible]
     assert 0 < len(bad) < TRIALS and all(c.accuracy is None for c in bad)
-    assert all(max(excess(cost(a), TIGHT).values()) <= 0 for a in judged) and len(judged) == len(set(judged))
+    assert all(max(excess(cost(a, TIGHT), TIGHT).values()) <= 0 for a in judged) and len(judged) == len(set(judged))
 
 
 def test_excess_counts_bytes_over_each_limit():
-    c = cost(SPACE.largest())
+    c = cost(SPACE.largest(), TIGHT)
     over = excess(c, TIGHT)
     assert (over["flash"], over["sram"]) == tuple(u - b for u, b in zip(used(c), (TYPICAL, 8 * 1024)))
 
@@ -393,7 +393,7 @@ def test_trials_must_be_positive(data, tmp_path):
 
 
 def cand(i, accuracy, instructions, over=0):
-    c = cost(SPACE.largest())
+    c = cost(SPACE.largest(), TIGHT)
     judged = None if over > 0 else accuracy
     return Candidate(i, SPACE.largest(), replace(c, instructions=instructions), dict(flash=over, sram=0), judged)
 

@@ -49,7 +49,7 @@ class GlobalAvgPool(nn.Module):
 
 # %% ../nbs/14_blocks.ipynb #c060
 class AttentionCore(nn.Module):
-    "softmax(q kᵀ / √d) v per head; [n, tokens, dim] three times → [n, tokens, dim]. It has no weights."
+    "softmax(q kᵀ / √d) v per head: three times [n, t, dim] → [n, t, dim]. It has no weights."
     def __init__(self,
         heads:int, # divides dim; each head works on d = dim/heads channels
     ):
@@ -61,8 +61,9 @@ class AttentionCore(nn.Module):
         v:torch.Tensor, # values, likewise
     )->torch.Tensor: # [n, t, dim]
         "Scores, softmax and mixture, head by head."
-        q, k, v = (x.unflatten(2, (self.heads, -1)).transpose(1, 2) for x in (q, k, v))   # [n, heads, t, d]
-        p = (q @ k.transpose(2, 3) * q.shape[-1]**-0.5).softmax(-1)
+        def split(x): return x.unflatten(2, (self.heads, -1)).transpose(1, 2) # [n, heads, t, d]
+        q, k, v = split(q), split(k), split(v)
+        p = (q @ k.transpose(2, 3) * q.shape[-1]**-0.5).softmax(-1)           # [n, heads, t, t]
         return (p @ v).transpose(1, 2).flatten(2)
 
 LEAVES = ToTokens, ToMap, AttentionCore, GlobalAvgPool  # kept whole when the network is traced
@@ -87,7 +88,9 @@ class Encoder(nn.Module):
         return self.add2(x, self.fc2(self.relu(self.fc1(self.norm2(x)))))
 
 # %% ../nbs/14_blocks.ipynb #c068
-def _conv(cin, cout, k=1, stride=1, groups=1): return nn.Conv2d(cin, cout, k, stride, k//2, groups=groups, bias=False)
+def _conv(cin, cout, k=1, stride=1, groups=1):
+    "A convolution that BatchNorm follows: padded to keep the map, without a bias."
+    return nn.Conv2d(cin, cout, k, stride, padding=k//2, groups=groups, bias=False)
 
 class ConvBlock(nn.Module):
     "3x3 convolution, BatchNorm, ReLU, and 2x2 max pooling if asked for."
@@ -106,7 +109,7 @@ class ConvBlock(nn.Module):
 
 # %% ../nbs/14_blocks.ipynb #c070
 class InvertedResidualBlock(nn.Module):
-    "1x1 expand, 3x3 depthwise, 1x1 project; plus the input where stride is 1 and the channels agree."
+    "1x1 expand, 3x3 depthwise, 1x1 project; plus the input where the shapes agree."
     def __init__(self,
         cin:int,    # input channels
         cout:int,   # output channels
@@ -114,10 +117,11 @@ class InvertedResidualBlock(nn.Module):
         stride:int, # 1 or 2
     ):
         super().__init__()
-        hid = cin*expand
-        self.expand, self.bn1, self.relu1 = _conv(cin, hid), nn.BatchNorm2d(hid), nn.ReLU()
-        self.depthwise, self.bn2, self.relu2 = _conv(hid, hid, 3, stride, hid), nn.BatchNorm2d(hid), nn.ReLU()
-        self.project, self.bn3 = _conv(hid, cout), nn.BatchNorm2d(cout)
+        hidden = cin*expand
+        self.expand, self.bn1, self.relu1 = _conv(cin, hidden), nn.BatchNorm2d(hidden), nn.ReLU()
+        self.depthwise = _conv(hidden, hidden, 3, stride, groups=hidden)
+        self.bn2, self.relu2 = nn.BatchNorm2d(hidden), nn.ReLU()
+        self.project, self.bn3 = _conv(hidden, cout), nn.BatchNorm2d(cout)
         self.add = Add() if stride == 1 and cin == cout else None
     def forward(self, x:torch.Tensor): # [n, cin, h, w]
         "Widen, look around, narrow, add."
@@ -140,7 +144,8 @@ class TransformerBlock(nn.Module):
         if b.convs:
             self.local, self.bn1, self.relu1 = _conv(cin, cin, 3), nn.BatchNorm2d(cin), nn.ReLU()
             self.embed, self.bn2 = _conv(cin, b.dim), nn.BatchNorm2d(b.dim)
-            self.fuse, self.bn3, self.relu3 = _conv(b.dim, b.dim, 3), nn.BatchNorm2d(b.dim), nn.ReLU()
+            self.fuse = _conv(b.dim, b.dim, 3)
+            self.bn3, self.relu3 = nn.BatchNorm2d(b.dim), nn.ReLU()
             self.out, self.bn4 = _conv(b.dim, cout), nn.BatchNorm2d(cout)
         self.tokens, self.map = ToTokens(), ToMap(h, w)
         self.encoder = nn.Sequential(*(Encoder(b.dim, b.heads, b.ffn) for _ in range(b.depth)))
@@ -148,7 +153,8 @@ class TransformerBlock(nn.Module):
         "Convolutions, tokens, encoder, map, convolutions."
         if self.convs: x = self.bn2(self.embed(self.relu1(self.bn1(self.local(x)))))
         x = self.map(self.encoder(self.tokens(x)))
-        return self.bn4(self.out(self.relu3(self.bn3(self.fuse(x))))) if self.convs else x
+        if self.convs: x = self.bn4(self.out(self.relu3(self.bn3(self.fuse(x)))))
+        return x
 
 # %% ../nbs/14_blocks.ipynb #c075
 def build_block(
@@ -173,7 +179,9 @@ class Net(nn.Module):
         self.blocks = nn.Sequential(*(build_block(b, *s) for b, s in zip(arch.blocks, shapes)))
         c = shapes[-1][2]
         self.has_head = arch.head > 0
-        if self.has_head: self.head, self.head_bn, self.head_relu = _conv(c, arch.head), nn.BatchNorm2d(arch.head), nn.ReLU()
+        if self.has_head:
+            self.head, self.head_bn = _conv(c, arch.head), nn.BatchNorm2d(arch.head)
+            self.head_relu = nn.ReLU()
         self.pool, self.classifier = GlobalAvgPool(), nn.Linear(arch.head or c, arch.classes)
     def forward(self, x:torch.Tensor): # images [n, c, h, w] in [0, 1]
         "Blocks, head, pool, classifier."

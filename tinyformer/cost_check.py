@@ -1,5 +1,4 @@
-"""The cost model beside the engine: a path gets random weights, is pruned and lowered, and becomes C, and then the
-figures are compared."""
+"""The cost model beside the engine: a path gets random weights and becomes C, and then the figures are compared."""
 import json, tempfile, time
 from dataclasses import replace
 from pathlib import Path
@@ -7,13 +6,12 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
-from .bench import made_by
 from .codegen import generate
 from .files import write_text
-from .hardware import target
+from .hardware import Target, target
+from .bench import made_by
 from .arch import Arch, layers
-from .cost_model import cost
-from .kernels import load_cost_table
+from .cost_model import code_bytes, cost, price
 from .lowering import random_model
 from .simulator import Emulator, build
 
@@ -21,34 +19,34 @@ from .simulator import Emulator, build
 def check(
     arch:Arch,        # one path
     seed:int=0,       # of the random weights
-    count:bool=False, # one image on the emulated core: instructions, and `rest_real`, SRAM beside arena and buffers
+    count:bool=False, # run one image on the emulated core as well: instructions, and SRAM beside arena and buffers
     cc:str='gcc',     # compiler for that: 'auto', 'zig' or 'gcc', which the cost table was made with
-# predicted and real bytes and instructions; chains in bands, layers stored in another format than foretold
-)->dict:
+    board:Target=target('stm32f746'), # whose core sets the prices
+)->dict: # predicted and real figures; chains that run in bands, layers stored in another format than foretold
     "One path's costs as predicted, and as the engine makes them from random weights pruned in one shot."
-    # no limit gets in the way
-    c, board = cost(arch), replace(target('stm32f746'), flash_bytes=1 << 24, sram_bytes=1 << 22)
+    board = replace(board, flash_bytes=1 << 24, sram_bytes=1 << 22)     # no limit gets in the way
+    c, prices = cost(arch, board), {l.name: price(l, board) for l in layers(arch)}
     graph = random_model(arch, seed)
     with tempfile.TemporaryDirectory() as folder:
         fw = generate(graph, board, Path(folder)/'c')
-        row = dict(weights=c.storage_bytes - load_cost_table()['code_bytes'], weights_real=fw.weights_bytes,
-                   arena=c.peak_bytes, arena_real=fw.arena_bytes,
-                   arena_bound=fw.arena_lower_bound_bytes, bands=len(fw.chains), instructions=c.instructions,
-                   other_format=sum((l.format == 'rle') != bool(fw.choices[l.name].block) for l in layers(arch)))
+        other = [name for name, p in prices.items() if bool(p.choice.block) != bool(fw.choices[name].block)]
+        row = dict(weights=c.storage_bytes - code_bytes(board), weights_real=fw.weights_bytes,
+                   arena=c.peak_bytes, arena_real=fw.arena_bytes, arena_bound=fw.arena_lower_bound_bytes,
+                   bands=len(fw.chains), instructions=c.instructions, other_format=len(other))
         if count:
             image = build(fw, cc, '-O2')
             emu = Emulator(image.elf)
             emu.paint()
-            emu.invoke(np.zeros(graph.tensors[graph.input].shape, np.int8), graph.tensors[graph.output].nbytes,
-                       count=True)
-            row |= dict(instructions_real=emu.instructions,
-                        rest_real=image.data_bytes + image.bss_bytes + emu.stack_used() - fw.arena_bytes - c.io_bytes)
+            image_in = np.zeros(graph.tensors[graph.input].shape, np.int8)
+            emu.invoke(image_in, graph.tensors[graph.output].nbytes, count=True)
+            used = image.data_bytes + image.bss_bytes + emu.stack_used()
+            row |= dict(instructions_real=emu.instructions, rest_real=used - fw.arena_bytes - c.io_bytes)
     return row
 
 
 def check_many(
     jobs:list,      # of (space, number of paths, how many of them are counted on the emulated core)
-    path:Path=None, # JSON file to write; rows that it has are kept, so that a run goes on; None = none
+    path:Path=None, # JSON file to write, None = none; rows that it has are kept, so a run that was cut off goes on
     command:str='', # said in the file
 )->dict: # meta, rows
     "Check random paths of several spaces; path i of a space is `space.sample(i)`, its weights have seed i."
@@ -83,8 +81,8 @@ def plot_check(
     for ax, (what, unit) in zip(axes, (('weights', 'KB'), ('arena', 'KB'), ('instructions', 'million'))):
         by = 1024 if unit == 'KB' else 1e6
         for k, space in enumerate(dict.fromkeys(r['space'] for r in rows)):
-            xy = np.array([(r[what], r[f'{what}_real']) for r in rows
-                           if r['space'] == space and f'{what}_real' in r]).reshape(-1, 2)/by
+            some = [r for r in rows if r['space'] == space and f'{what}_real' in r]
+            xy = np.array([(r[what], r[f'{what}_real']) for r in some]).reshape(-1, 2)/by
             if len(xy): ax.scatter(*xy.T, s=9, color=f'C{k}', label=space)
         ends = [f([r[what] for r in rows])/by for f in (min, max)]
         ax.plot(ends, ends, 'k', lw=.6, zorder=0)

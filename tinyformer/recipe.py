@@ -210,7 +210,7 @@ def relax(arch, flash):
         lower = lambda s: min(s, float(ceiling))
         blocks = tuple(replace(b, sparsity=lower(b.sparsity)) for b in arch.blocks)
         a = replace(arch, blocks=blocks, head_sparsity=lower(arch.head_sparsity))
-        if cost(a).storage_bytes <= flash: return a
+        if cost(a, target('stm32f746')).storage_bytes <= flash: return a
     return arch
 
 

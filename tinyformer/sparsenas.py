@@ -31,9 +31,10 @@ from .cost_model import Cost, cost
 from .search_space import SearchSpace, SuperNet, recalibrate_bn
 from .supernas import used
 from .training import Machine, TrainConfig, device_of, evaluate, fit, rng_at
-from .trials import (FINISHED, Watch, check_storage, connect, counted, damaged, fail, fail_all,
-                               heartbeat, join, open_study, place, public_name, quiet_optuna,
-                               reserve, run_file, running, same_search, storage_errors, trials_of)
+from .trials import (
+    FINISHED, Watch, check_storage, connect, counted, damaged, fail, fail_all, heartbeat, join,
+    open_study, place, public_name, quiet_optuna, reserve, run_file, running, same_search,
+    storage_errors, trials_of)
 
 # %% ../nbs/20_sparsenas.ipynb #c013
 class PrunedSuperNet(SuperNet):
@@ -44,7 +45,7 @@ class PrunedSuperNet(SuperNet):
         self,
         arch: Arch,  # a path of the space
     ) -> dict:  # name in `build(arch)` → tensor, pruned blocks zeroed
-        "The path's slices of the shared weights, each masked to its share of the path's own sparsity."
+        "The path's slices of the shared weights, masked to a share of the path's own sparsity."
         state = super().state_of(arch)
         for name, (block, sparsity) in (prune_plan(arch) if self.share else {}).items():
             w = state[f'{name}.weight']
@@ -61,14 +62,15 @@ def train_supernet(
     ramp: tuple = (0.2, 0.6),  # shares of the steps between which sparsity rises from 0 to full
     machine: Machine = Machine(),  # device and number formats
 ) -> PrunedSuperNet:  # trained
-    "One-shot training: each step trains one path, drawn uniformly (Guo et al., 2020) and pruned as far as the schedule says."
+    "One-shot training: each step trains one random path (Guo et al., 2020), pruned by schedule."
     torch.manual_seed(cfg.seed)
     net = PrunedSuperNet(space)
     total = cfg.epochs * math.ceil(len(data.x_train) / cfg.batch_size)
     def path(m, x, step):
         m.share = agp_sparsity(step, ramp[0] * total, ramp[1] * total, 1.)
         return m(x, space.sample(rng_at(cfg.seed, step)))
-    fit(net, data, cfg, forward=path, validate=lambda m: None, checkpoint=checkpoint, machine=machine, progress=progress, desc='supernet')
+    fit(net, data, cfg, forward=path, validate=lambda m: None, checkpoint=checkpoint,
+        machine=machine, progress=progress, desc='supernet')
     net.share = 1.
     return net
 
@@ -79,7 +81,7 @@ def judge(
     data: object,  # a `Dataset`; the test split is never read
     calibration: int = 512,  # training images for batch norm, and for the quantiser's ranges
 ) -> float:  # validation accuracy, 0 to 1
-    "Accuracy of one path as it would be deployed: pruned in one shot, batch norm re-estimated, int8; nothing is trained."
+    "Accuracy of a path as it would be deployed: pruned, batch norm re-estimated, int8, untrained."
     x = data.x_train[:calibration]
     model = recalibrate_bn(net.extract(arch), [to_float(x).to(device_of(net))])
     return evaluate(quantize(model, x), data.x_val, data.y_val)
@@ -116,7 +118,8 @@ def pick(
     if not ok: raise NoFeasibleModel(closest_miss(cands))
     top = max(c.accuracy for c in ok)
     tie = top - 0.5 * (top * (1 - top) / images) ** 0.5
-    return min((c for c in ok if c.accuracy >= tie), key=lambda c: (c.cost.instructions, -c.accuracy, c.number))
+    good = [c for c in ok if c.accuracy >= tie]
+    return min(good, key=lambda c: (c.cost.instructions, -c.accuracy, c.number))
 
 # %% ../nbs/20_sparsenas.ipynb #c031
 def closest_miss(
@@ -125,8 +128,10 @@ def closest_miss(
     "Say which candidate came closest to the limits and by how much it misses each."
     if not cands: return 'the search has no finished trial: raise `trials`.'
     c = min(cands, key=lambda c: sum(max(0, v) for v in c.excess.values()))
-    by = ', '.join(f'{k} by {v} bytes' if v > 0 else f'{k} by nothing ({-v} bytes free)' for k, v in c.excess.items())
-    return (f'none of the {len(cands)} candidates fits; the closest, trial {c.number}, misses {by}. '
+    def miss(v): return f'{v} bytes' if v > 0 else f'nothing ({-v} bytes free)'
+    by = ', '.join(f'{limit} by {miss(v)}' for limit, v in c.excess.items())
+    return (f'none of the {len(cands)} candidates fits; '
+            f'the closest, trial {c.number}, misses {by}. '
             'Raise the budget, search a smaller supernet or allow more sparsity.')
 
 # %% ../nbs/20_sparsenas.ipynb #c048
@@ -136,10 +141,12 @@ SAMPLERS = dict(
     nsga2=lambda seed: optuna.samplers.NSGAIISampler(population_size=20, seed=seed))
 
 # %% ../nbs/20_sparsenas.ipynb #c048a
-def _inner(method): return lambda self, *args, **kw: getattr(self.inner, method)(*args, **kw)
+def _inner(method):
+    "A method of the sampler inside, under its own name."
+    return lambda self, *args, **kw: getattr(self.inner, method)(*args, **kw)
 
 class Replayable(optuna.samplers.BaseSampler):
-    "A sampler whose dice depend on (seed, place of the trial) alone, so a resumed search makes the same choices."
+    "A sampler whose dice depend on (seed, place of the trial) alone, so a resumed search repeats."
     def __init__(
         self,
         kind: str,  # key of `SAMPLERS`
@@ -155,7 +162,8 @@ class Replayable(optuna.samplers.BaseSampler):
         self.inner = self.make(int(rng_at(self.seed, place(study, trial.number)).integers(2**31)))
         self.inner.before_trial(study, trial)
 
-    infer_relative_search_space, sample_relative, sample_independent = map(_inner, ('infer_relative_search_space', 'sample_relative', 'sample_independent'))
+    infer_relative_search_space = _inner('infer_relative_search_space')
+    sample_relative, sample_independent = _inner('sample_relative'), _inner('sample_independent')
 
 # %% ../nbs/20_sparsenas.ipynb #c049b
 def choices(
@@ -163,7 +171,8 @@ def choices(
 ) -> dict:  # name → values
     "Every open choice of the space, also those of blocks that a path may leave out."
     found = {}
-    space.walk(lambda name, vs: max(found.setdefault(name, vs)))  # the most of everything leaves nothing out
+    def most(name, values): return max(found.setdefault(name, values))
+    space.walk(most)                    # the most of everything leaves nothing out
     return found
 
 # %% ../nbs/20_sparsenas.ipynb #c051
@@ -179,14 +188,15 @@ def run_trial(
     try:
         for name, values in choices(space).items(): trial.suggest_categorical(name, values)
         arch = space.suggest(trial)
-        c = cost(arch)
+        c = cost(arch, target)
         trial.set_user_attr('arch', arch.to_json())
         over = excess(c, target)
         for k, v in over.items(): trial.set_constraint(k, v / getattr(target, f'{k}_bytes'))
-        if max(over.values()) > 0: return study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
+        if max(over.values()) > 0:
+            return study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
         with heartbeat(trial, beat): accuracy = accuracy_of(arch)
         study.tell(trial, (accuracy, c.instructions), skip_if_finished=True)
-    except optuna.exceptions.UpdateFinishedTrialError: pass  # others took us for dead: it has failed and does not count
+    except optuna.exceptions.UpdateFinishedTrialError: pass  # others took us for dead: it failed
     except BaseException:
         with contextlib.suppress(Exception): fail(study, trial.number)
         raise
@@ -203,10 +213,11 @@ def arch_of(
 def _candidate(trial, target):
     "A finished trial with what it costs."
     arch = arch_of(trial)
-    try: c = cost(arch)
+    try: c = cost(arch, target)
     except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as e:
         raise damaged(f'trial {trial.number} of the search', e) from e
-    return Candidate(trial.number, arch, c, excess(c, target), trial.values[0] if trial.values else None)
+    accuracy = trial.values[0] if trial.values else None
+    return Candidate(trial.number, arch, c, excess(c, target), accuracy)
 
 def candidates(
     study: optuna.Study,  # of a search
@@ -251,7 +262,7 @@ def fill(
     grace: float = 60.,  # seconds without a heartbeat after which another worker counts as dead
     after: object = None,  # f(study), called after each trial
 ):
-    "Run trials until the study has as many finished ones as asked for; other workers may do the same."
+    "Run trials until the study has as many finished ones as asked for; others may do the same."
     judged, watch = Remember(accuracy_of), Watch(study, grace)
     with tqdm(total=trials, desc='SparseNAS', unit='trial', delay=1, disable=not progress) as bar:
         while True:
@@ -261,7 +272,8 @@ def fill(
             if len(ts) - len(busy) >= trials: return
             watch.bury(busy)
             judged.learn(ts)
-            if len(ts) < trials and (trial := reserve(study, trials)): run_trial(study, trial, space, target, judged, grace / 6)
+            trial = reserve(study, trials) if len(ts) < trials else None
+            if trial: run_trial(study, trial, space, target, judged, grace / 6)
             else: time.sleep(.2)  # the others are at the last ones
             if after: after(study)
 
@@ -269,7 +281,7 @@ def fill(
 def fingerprint(
     net: SuperNet,  # trained
 ) -> int:  # CRC-32 of its weights
-    "A number that changes with the weights, to notice when a search is continued with another supernet."
+    "A number that changes with the weights, to notice when a search goes on with others."
     return crc(*net.state_dict().values())
 
 def crc(
@@ -277,7 +289,9 @@ def crc(
 ) -> int:  # CRC-32
     "A number that changes with the contents."
     n = 0
-    for v in arrays: n = zlib.crc32(np.ascontiguousarray(v.detach().cpu().numpy() if torch.is_tensor(v) else v).tobytes(), n)
+    for v in arrays:
+        if torch.is_tensor(v): v = v.detach().cpu().numpy()
+        n = zlib.crc32(np.ascontiguousarray(v).tobytes(), n)
     return n
 
 # %% ../nbs/20_sparsenas.ipynb #c071
@@ -285,8 +299,8 @@ def pareto(
     cands: list,  # of `Candidate`
 ) -> list:  # from the fewest instructions up
     "The feasible candidates that no other beats in both accuracy and instructions."
-    front = []
-    for c in sorted((c for c in cands if c.feasible), key=lambda c: (c.cost.instructions, -c.accuracy)):
+    front, ok = [], [c for c in cands if c.feasible]
+    for c in sorted(ok, key=lambda c: (c.cost.instructions, -c.accuracy)):
         if not front or c.accuracy > front[-1].accuracy: front.append(c)
     return front
 
@@ -311,34 +325,38 @@ def trial_table(
     cands: list,  # of `Candidate`: the rows
 ) -> str:  # markdown
     "One row per candidate; the pick is bold."
-    rows = ['| trial | validation accuracy | storage | peak SRAM | instructions | parameters |', '|--:|--:|--:|--:|--:|--:|']
+    rows = ['| trial | validation accuracy | storage | peak SRAM | instructions | parameters |',
+            '|--:|--:|--:|--:|--:|--:|']
     for c in cands:
-        b = '**' if c == result.winner else ''
-        rows.append(f'| {b}{c.number}{b} | {c.accuracy:.3f} | {c.cost.storage_bytes:,.0f} | {c.cost.peak_bytes:,} | '
-                    f'{c.cost.instructions:,.0f} | {c.cost.params:,} |')
+        b, x = '**' if c == result.winner else '', c.cost
+        rows.append(f'| {b}{c.number}{b} | {c.accuracy:.3f} | {x.storage_bytes:,.0f} | '
+                    f'{x.peak_bytes:,} | {x.instructions:,.0f} | {x.params:,} |')
     return '\n'.join(rows)
 
 @patch
 def _repr_markdown_(self: SearchResult) -> str:
     "The Pareto front and the pick."
     rows = pareto(self.trials)
-    if self.winner and self.winner not in rows: rows = sorted(rows + [self.winner], key=lambda c: c.cost.instructions)
-    return f'{len(self.trials)} trials, {len(self.feasible)} feasible; the Pareto front, the pick in bold.\n\n{trial_table(self, rows)}'
+    if self.winner and self.winner not in rows: rows.append(self.winner)
+    rows.sort(key=lambda c: c.cost.instructions)
+    return (f'{len(self.trials)} trials, {len(self.feasible)} feasible; '
+            f'the Pareto front, the pick in bold.\n\n{trial_table(self, rows)}')
 
 # %% ../nbs/20_sparsenas.ipynb #c073
 def plot_search(
     result: SearchResult,  # of `search`
 ) -> object:  # the matplotlib Figure: memory on the left, merit on the right
-    "Draw every trial against the feasible region, and the Pareto front of the feasible ones; a pure function."
+    "Draw every trial against the limits, and the Pareto front of those that fit; a pure function."
     import matplotlib.pyplot as plt
     fig, (a, b) = plt.subplots(1, 2, figsize=(7, 3.2), layout='constrained')
     ok, bad, t = result.feasible, [c for c in result.trials if not c.feasible], result.target
-    kb = lambda cs: np.array([used(c.cost) for c in cs]).reshape(-1, 2).T / 1024
-    a.add_patch(plt.Rectangle((0, 0), t.flash_bytes / 1024, t.sram_bytes / 1024, color='C2', alpha=.12, label='feasible region'))
+    def kb(cs): return np.array([used(c.cost) for c in cs]).reshape(-1, 2).T / 1024
+    def merit(cs): return [c.cost.instructions / 1e6 for c in cs], [c.accuracy for c in cs]
+    a.add_patch(plt.Rectangle((0, 0), t.flash_bytes / 1024, t.sram_bytes / 1024, color='C2',
+                              alpha=.12, label='feasible region'))
     a.scatter(*kb(ok), s=12, color='C2', label=f'fits: {len(ok)}')
     a.scatter(*kb(bad), s=14, color='C3', marker='x', label=f'over a limit: {len(bad)}')
     a.set(xlabel='storage, KB', ylabel='SRAM, KB', xlim=(0, None), ylim=(0, None))
-    merit = lambda cs: ([c.cost.instructions / 1e6 for c in cs], [c.accuracy for c in cs])
     b.scatter(*merit(ok), s=12, color='C2')
     b.step(*merit(pareto(ok)), where='post', color='C0', label='Pareto front')
     if result.winner: b.plot(*merit([result.winner]), '*', ms=12, color='C1', label='the pick')
@@ -348,31 +366,45 @@ def plot_search(
 
 # %% ../nbs/20_sparsenas.ipynb #c074a
 class LivePicture:
-    "The picture of a search that is running, redrawn in place in a notebook, and in a PNG file where there is none."
+    "The picture of a running search, redrawn in place in a notebook, and in a PNG file."
     def __init__(
         self,
         path: Path = None,  # PNG file to rewrite as well
         share: float = 0.1,  # of the time that may go into drawing
         show: bool = True,  # in the notebook
-    ): self.path, self.share, self.show, self.handle, self.due, self.drawn = path, share, show, None, 0., 0
-
-    def __call__(
-        self,
-        result: object,  # f() → `SearchResult` so far; asked when it is time to draw
-        last: bool = False,  # draw now
     ):
-        "Draw, unless the last drawing was just now."
-        from IPython.display import Image, display
-        import matplotlib.pyplot as plt
-        before = time.monotonic()
-        if before < self.due and not last: return
-        fig, png = plot_search(result()), io.BytesIO()
-        fig.savefig(png, format='png', dpi=110, bbox_inches='tight')
-        plt.close(fig)
-        if self.path: write_bytes(self.path, png.getvalue())
-        if self.handle: self.handle.update(Image(png.getvalue()))
-        elif self.show and in_notebook(): self.handle = display(Image(png.getvalue()), display_id=True)
-        self.drawn, self.due = self.drawn + 1, time.monotonic() + (time.monotonic() - before) / self.share
+        self.path, self.share, self.show = path, share, show
+        self.handle, self.due, self.drawn = None, 0., 0    # shown; when to draw next; how often
+
+@patch
+def __call__(
+    self: LivePicture,
+    result: object,  # f() → `SearchResult` so far; asked when it is time to draw
+    last: bool = False,  # draw now
+):
+    "Draw, unless the last drawing was just now."
+    before = time.monotonic()
+    if before < self.due and not last: return
+    self.draw(result())
+    spent = time.monotonic() - before
+    self.drawn, self.due = self.drawn + 1, time.monotonic() + spent / self.share
+
+# %% ../nbs/20_sparsenas.ipynb #c074a2
+@patch
+def draw(
+    self: LivePicture,
+    result: SearchResult,  # so far
+):
+    "Draw into the file and into the page."
+    from IPython.display import Image, display
+    import matplotlib.pyplot as plt
+    fig, png = plot_search(result), io.BytesIO()
+    fig.savefig(png, format='png', dpi=110, bbox_inches='tight')
+    plt.close(fig)
+    if self.path: write_bytes(self.path, png.getvalue())
+    if self.handle: self.handle.update(Image(png.getvalue()))
+    elif self.show and in_notebook():
+        self.handle = display(Image(png.getvalue()), display_id=True)
 
 # %% ../nbs/20_sparsenas.ipynb #c074b
 def in_notebook() -> bool:
@@ -397,9 +429,11 @@ def identity_of(
     seed: int,  # of the search
     sampler: str,  # key of `SAMPLERS`
 ) -> dict:  # only numbers, strings and JSON
-    "What decides the outcome of a search. Two machines whose images differ by a bit do not compare."
-    return dict(space=space.to_json(), supernet=fingerprint(net) if net else 0, images=crc(data.x_val, data.y_val, data.x_train),
-                flash=target.flash_bytes, sram=target.sram_bytes, seed=seed, sampler=sampler)
+    "What decides the outcome of a search; images that differ by a bit do not compare."
+    images = crc(data.x_val, data.y_val, data.x_train)
+    return dict(space=space.to_json(), supernet=fingerprint(net) if net else 0, images=images,
+                core=target.core, flash=target.flash_bytes, sram=target.sram_bytes,
+                seed=seed, sampler=sampler)
 
 # %% ../nbs/20_sparsenas.ipynb #c074g
 def found_in(
@@ -409,11 +443,26 @@ def found_in(
 ) -> SearchResult:  # without a winner where nothing fits
     "The result of a search so far."
     cands = tuple(candidates(study, target))
-    return SearchResult(pick(cands, images) if any(c.feasible for c in cands) else None, cands, target, images, study)
+    winner = pick(cands, images) if any(c.feasible for c in cands) else None
+    return SearchResult(winner, cands, target, images, study)
 
 def _check(trials, sampler):
     if trials < 1: raise BadInput(f'trials is {trials}: ask for at least one.')
-    if sampler not in SAMPLERS: raise BadInput(f"no sampler {sampler!r}; there are {', '.join(SAMPLERS)}.")
+    if sampler not in SAMPLERS:
+        raise BadInput(f"no sampler {sampler!r}; there are {', '.join(SAMPLERS)}.")
+
+# %% ../nbs/20_sparsenas.ipynb #c064a
+@contextlib.contextmanager
+def _opened(storage, run, name, about, sampler):
+    "The study with its sampler, while this worker is one of those in the run folder."
+    with quiet_optuna(), storage_errors(storage):
+        study = open_study(storage or run_file(run), name, about)
+        study.sampler = sampler
+        here = contextlib.nullcontext() if storage else join(Path(run), lambda: fail_all(study))
+        with here: yield study
+
+def _picked(found): # `NoFeasibleModel` where nothing fits
+    return replace(found, winner=pick(found.trials, found.images))
 
 # %% ../nbs/20_sparsenas.ipynb #c064
 def search(
@@ -422,7 +471,7 @@ def search(
     data: object,  # a `Dataset`; the test split is never read
     target: Target,  # limits in bytes
     trials: int = 40,  # finished trials wanted in all, 1 or more
-    storage: object = None,  # Optuna storage or its URL, for many machines; default: SQLite in the run folder
+    storage: object = None,  # Optuna storage or its URL; default: SQLite in the run folder
     run: Path = 'runs/search',  # run folder, unless there is a `storage`
     seed: int = 0,  # of the search
     progress: bool = True,  # a bar when it takes over a second
@@ -432,15 +481,15 @@ def search(
     grace: float = 60.,  # seconds without a heartbeat after which another worker counts as dead
     live: LivePicture = None,  # redrawn as trials finish
 ) -> SearchResult:
-    "Search until `trials` trials are finished, counting those of other workers and of killed ones; then pick the best (the paper's SparseNAS)."
+    "Search until `trials` trials are finished, by any worker; then pick (the paper's SparseNAS)."
     _check(trials, sampler)
-    judged, images = accuracy_of or (lambda arch: judge(net, arch, data)), len(data.y_val)
-    with quiet_optuna(), storage_errors(storage):
-        s = open_study(storage or run_file(run), study or space.name, identity_of(space, net, data, target, seed, sampler))
-        s.sampler, draw = Replayable(sampler, seed), live and (lambda s, last=False: live(lambda: found_in(s, target, images), last))
-        with contextlib.nullcontext() if storage else join(Path(run), lambda: fail_all(s)): fill(s, space, target, trials, judged, progress, grace, draw)
-        if live: draw(s, last=True)
-        return replace(found := found_in(s, target, images), winner=pick(found.trials, images))
+    judged = accuracy_of or (lambda arch: judge(net, arch, data))
+    about = identity_of(space, net, data, target, seed, sampler)
+    with _opened(storage, run, study or space.name, about, Replayable(sampler, seed)) as s:
+        def so_far(): return found_in(s, target, len(data.y_val))
+        fill(s, space, target, trials, judged, progress, grace, live and (lambda _: live(so_far)))
+        if live: live(so_far, last=True)
+        return _picked(so_far())
 
 # %% ../nbs/20_sparsenas.ipynb #c076
 def tightened(
@@ -451,8 +500,8 @@ def tightened(
     "Judge the trials of a search again under tighter limits."
     old = result.target
     if flash_bytes > old.flash_bytes or sram_bytes > old.sram_bytes:
-        raise BadInput(f'limits of {flash_bytes} and {sram_bytes} bytes are wider than those searched under '
-                       f'({old.flash_bytes} and {old.sram_bytes}): search again.')
+        raise BadInput(f'limits of {flash_bytes} and {sram_bytes} bytes are wider than those '
+                       f'searched under ({old.flash_bytes} and {old.sram_bytes}): search again.')
     new = old.with_budget(flash_bytes, sram_bytes)
     cands = tuple(replace(c, excess=excess(c.cost, new)) for c in result.trials)
     winner = pick(cands, result.images) if any(c.feasible for c in cands) else None
@@ -465,14 +514,16 @@ def plot_budget(
     sram: float = 1.0,  # share of the SRAM limit that is left, to 1
 ) -> object:  # the matplotlib Figure
     "Draw the search as it would look under tighter limits; a pure function."
-    return plot_search(tightened(result, int(flash * result.target.flash_bytes), int(sram * result.target.sram_bytes)))
+    limits = result.target
+    flash, sram = int(flash * limits.flash_bytes), int(sram * limits.sram_bytes)
+    return plot_search(tightened(result, flash, sram))
 
 # %% ../nbs/20_sparsenas.ipynb #c081b
 def hypervolume(
     cands: list,  # of `Candidate`
     most: float,  # instructions at the right edge of the rectangle
 ) -> float:  # 0 to 1
-    "Share of the rectangle (0 to `most` instructions) × (accuracy 0 to 1) that the Pareto front dominates."
+    "Share of the rectangle of 0 to `most` instructions, 0 to 100 % accuracy, below the front."
     area, best = 0., 0.
     for c in pareto(cands):
         area += max(0., 1 - c.cost.instructions / most) * (c.accuracy - best)
@@ -490,13 +541,15 @@ def compare_samplers(
     kinds: tuple = tuple(SAMPLERS),  # keys of `SAMPLERS`
     accuracy_of: object = None,  # f(arch) → accuracy; default `judge`
 ) -> list:  # of dict: sampler, seed, trials, feasible, best (accuracy), hypervolume
-    "The same number of trials for each sampler and seed; a path that two searches propose is judged once."
+    "The same number of trials for each sampler and seed; no path is judged twice."
     judged = lru_cache(None)(accuracy_of or (lambda arch: judge(net, arch, data)))
-    most, rows = cost(space.largest()).instructions, []
+    most, rows = cost(space.largest(), target).instructions, []
     for seed in seeds:
         for kind in kinds:
-            r = search(space, net, data, target, trials, optuna.storages.InMemoryStorage(), seed=seed, sampler=kind, accuracy_of=judged, progress=False)
-            rows.append(dict(sampler=kind, seed=seed, trials=trials, feasible=len(r.feasible), best=max(c.accuracy for c in r.feasible),
+            r = search(space, net, data, target, trials, optuna.storages.InMemoryStorage(),
+                       seed=seed, sampler=kind, accuracy_of=judged, progress=False)
+            rows.append(dict(sampler=kind, seed=seed, trials=trials, feasible=len(r.feasible),
+                             best=max(c.accuracy for c in r.feasible),
                              hypervolume=round(hypervolume(r.trials, most), 4)))
     return rows
 
@@ -505,9 +558,10 @@ def kendall(
     a: list,  # numbers, one per model
     b: list,  # as many
 ) -> float:  # -1 to 1; 0 where one of them ties everything
-    "Kendall's τ-b: pairs in the same order minus pairs in the opposite order; ties count for neither."
+    "Kendall's τ-b: pairs in the same order minus pairs in the opposite order; ties count for none."
+    a, b = np.asarray(a, float), np.asarray(b, float)
     i, j = np.triu_indices(len(a), 1)
-    x, y = (np.sign(np.asarray(v, float)[i] - np.asarray(v, float)[j]) for v in (a, b))
+    x, y = np.sign(a[i] - a[j]), np.sign(b[i] - b[j])
     pairs = math.sqrt((x * x).sum() * (y * y).sum())
     return float((x * y).sum() / pairs) if pairs else 0.
 
@@ -521,8 +575,11 @@ class Agreement:
     p: float  # chance of a τ as high when the order means nothing
     models: int  # how many
 
-    def __str__(self): return f'τ = {self.tau:.2f} (95 % interval {self.low:.2f} to {self.high:.2f}, p = {self.p:.3f}, {self.models} models)'
+    def __str__(self):
+        return (f'τ = {self.tau:.2f} (95 % interval {self.low:.2f} to {self.high:.2f}, '
+                f'p = {self.p:.3f}, {self.models} models)')
 
+# %% ../nbs/20_sparsenas.ipynb #c081qb
 def rank_agreement(
     one_shot: list,  # accuracies by the judge, one per model
     final: list,  # accuracies after full training
@@ -532,9 +589,12 @@ def rank_agreement(
 ) -> Agreement:
     "Kendall's τ between the judge and the truth, with a bootstrap interval and a permutation test."
     a, b, rng = np.asarray(one_shot, float), np.asarray(final, float), rng_at(seed)
-    if a.shape != b.shape or len(a) < 3: raise BadInput(f'rank_agreement got {len(a)} and {len(b)} accuracies: two lists of one length, 3 or more, are needed.')
+    if a.shape != b.shape or len(a) < 3:
+        raise BadInput(f'rank_agreement got {len(a)} and {len(b)} accuracies: '
+                       'two lists of one length, 3 or more, are needed.')
     tau, some = kendall(a, b), rng.integers(len(a), size=(draws, len(a)))
-    low, high = np.quantile([kendall(a[i], b[i]) for i in some], [(1 - confidence) / 2, (1 + confidence) / 2])
+    ends = (1 - confidence) / 2, (1 + confidence) / 2
+    low, high = np.quantile([kendall(a[i], b[i]) for i in some], ends)
     luck = sum(kendall(a, rng.permutation(b)) >= tau - 1e-12 for _ in range(draws))
     return Agreement(tau, float(low), float(high), (1 + luck) / (1 + draws), len(a))
 
@@ -544,7 +604,7 @@ def plot_agreement(
     final: list,  # accuracies after full training
     title: str = '',  # what they are
 ) -> object:  # the matplotlib Axes
-    "Draw final against one-shot accuracy, a dot per model, with τ and its interval; a pure function."
+    "Draw final against one-shot accuracy, a dot per model, with τ; a pure function."
     import matplotlib.pyplot as plt
     ax = plt.subplots(figsize=(4.4, 3.4), layout='constrained')[1]
     ax.scatter(one_shot, final, color='C0')

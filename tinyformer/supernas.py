@@ -15,17 +15,17 @@ from statistics import NormalDist
 import numpy as np
 from fastcore.basics import patch
 from tqdm import tqdm
-from .costs import sample_costs
 from .errors import BadInput, SearchSpaceRejected
 from .hardware import Target
 from .cost_model import Cost, cost
-from .search_space import SearchSpace, cifar_space, digits_space
+from .search_space import Costs, SearchSpace, cifar_space, digits_space, sample_costs
 from .training import rng_at
 
 # %% ../nbs/19_supernas.ipynb #c008
 STACK_BYTES = 1024  # SRAM beside the arena and the buffers: call stack and the program's variables
 LAMBDA_LO, LAMBDA_HI = 0.65, 1.0  # window for storage as a share of the flash limit
-BUDGETS = dict(flash_low='flash under λ_lo', flash_high='flash over λ_hi', sram='SRAM over the limit')
+BUDGETS = dict(flash_low='flash under λ_lo', flash_high='flash over λ_hi',
+               sram='SRAM over the limit')
 
 # %% ../nbs/19_supernas.ipynb #c009
 def used(
@@ -68,10 +68,12 @@ def wilson(
     confidence: float = 0.95,  # between 0 and 1
 ) -> tuple:  # (low, high), inside [0, 1]
     "Wilson's score interval of a probability (Wilson, 1927)."
-    if not 0 <= hits <= n or n < 1: raise BadInput(f'wilson got {hits} hits in {n} trials: hits must be 0 to n, and n at least 1.')
+    if not 0 <= hits <= n or n < 1:
+        raise BadInput(f'wilson got {hits} hits in {n} trials: hits must be 0 to n, n at least 1.')
     z, p = NormalDist().inv_cdf(0.5 + confidence / 2), hits / n
     mid, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return max(0., min(p, (mid - half) / (1 + z * z / n))), min(1., max(p, (mid + half) / (1 + z * z / n)))
+    low, high = (mid - half) / (1 + z * z / n), (mid + half) / (1 + z * z / n)
+    return max(0., min(p, low)), min(1., max(p, high))     # rounding must not exclude p
 
 # %% ../nbs/19_supernas.ipynb #c022
 @dataclass(frozen=True)
@@ -91,13 +93,17 @@ class Acceptance:
 CHUNK = 1000  # samples that are drawn and costed together
 
 @lru_cache(maxsize=512)
+def _chunk(space, unlimited, seed, k):
+    return sample_costs(space, CHUNK, rng_at(seed, k), unlimited)
+
 def sample_chunk(
     space: SearchSpace,  # what to draw from
+    target: Target,  # whose core sets the prices; its limits change nothing
     seed: int,  # of the samples
     k: int,  # number of the chunk
-) -> object:  # `Costs` of `CHUNK` paths
+) -> Costs:  # of `CHUNK` paths
     "Samples `k * CHUNK` and following of a space."
-    return sample_costs(space, CHUNK, rng_at(seed, k))
+    return _chunk(space, replace(target, flash_bytes=0, sram_bytes=0), seed, k)
 
 # %% ../nbs/19_supernas.ipynb #c023b
 @patch
@@ -107,15 +113,16 @@ def extend(
     seed: int = 0,  # sample i is row i % `CHUNK` of the chunk (seed, i // `CHUNK`)
 ) -> Acceptance:  # a new one with `n` samples more
     "Draw `n` models uniformly from the space and cost them."
-    at, end, parts = len(self.flash), len(self.flash) + n, []
     if n < 1: return self
+    at, end, more = self.samples, self.samples + n, dict(flash=[], sram=[], params=[])
     for k in range(at // CHUNK, -(-end // CHUNK)):
-        c, rows = sample_chunk(self.space, seed, k), slice(max(0, at - k * CHUNK), end - k * CHUNK)
-        parts.append([x[rows] for x in (*ratios(c, self.target), c.params)])
-    flash, sram, params = (tuple(np.concatenate(x).tolist()) for x in zip(*parts))
-    return replace(self, flash=self.flash + flash, sram=self.sram + sram, params=self.params + params)
+        costs = sample_chunk(self.space, self.target, seed, k)
+        rows = slice(max(0, at - k * CHUNK), end - k * CHUNK)
+        flash, sram = ratios(costs, self.target)
+        for name, column in (('flash', flash), ('sram', sram), ('params', costs.params)):
+            more[name] += column[rows].tolist()
+    return replace(self, **{name: getattr(self, name) + tuple(v) for name, v in more.items()})
 
-# %% ../nbs/19_supernas.ipynb #c026
 @patch(as_prop=True)
 def samples(self: Acceptance) -> int:
     "How many models were drawn."
@@ -162,9 +169,11 @@ def capacity(self: Acceptance) -> float:  # parameters
 def __str__(self: Acceptance):
     "One line: verdict, probability, interval, failures."
     lo, hi = self.interval
+    details = [f'{self.confidence:.0%} interval {lo:.1%} to {hi:.1%}, {self.samples} samples']
     bad = ', '.join(f'{BUDGETS[k]}: {n}' for k, n in self.failures.items() if n)
+    if bad: details.append(bad)
     return (f'{self.space.name}: {self.verdict}, probability {self.probability:.1%} '
-            f'({self.confidence:.0%} interval {lo:.1%} to {hi:.1%}, {self.samples} samples{"; " + bad if bad else ""})')
+            f'({"; ".join(details)})')
 
 # %% ../nbs/19_supernas.ipynb #c042
 def acceptance(
@@ -178,10 +187,12 @@ def acceptance(
     threshold: float = 0.9,  # acceptance probability asked for
     step: int = 50,  # samples between two looks at the interval
 ) -> Acceptance:
-    "Estimate the acceptance probability; stop as soon as its interval lies on one side of the threshold."
-    if not 0 <= lo < hi: raise BadInput(f'λ_lo = {lo} and λ_hi = {hi}: they must satisfy 0 ≤ λ_lo < λ_hi.')
+    "Estimate the acceptance probability; stop when its interval lies beside the threshold."
+    if not 0 <= lo < hi:
+        raise BadInput(f'λ_lo = {lo} and λ_hi = {hi}: they must satisfy 0 ≤ λ_lo < λ_hi.')
     acc = Acceptance(space, target, lo, hi, threshold, confidence).extend(min(step, n_max), seed)
-    while acc.verdict == 'undecided' and acc.samples < n_max: acc = acc.extend(min(step, n_max - acc.samples), seed)
+    while acc.verdict == 'undecided' and acc.samples < n_max:
+        acc = acc.extend(min(step, n_max - acc.samples), seed)
     return acc
 
 # %% ../nbs/19_supernas.ipynb #c048
@@ -202,7 +213,8 @@ def plot_window(
     ax.scatter(f[ok], s[ok], s=6, color='C2', label=f'accepted: {ok.sum()}')
     ax.scatter(f[~ok], s[~ok], s=6, color='C3', label=f'fails a budget: {(~ok).sum()}')
     a, b = acc.interval
-    ax.set(xlabel='storage / flash limit', ylabel='SRAM / limit', title=f'{acc.space.name}: {acc.probability:.1%} ({a:.1%} – {b:.1%}), {acc.verdict}')
+    ax.set(xlabel='storage / flash limit', ylabel='SRAM / limit',
+           title=f'{acc.space.name}: {acc.probability:.1%} ({a:.1%} – {b:.1%}), {acc.verdict}')
     ax.legend(fontsize=8)
     return ax
 
@@ -221,21 +233,26 @@ def sample_supernet(
     late: float,  # scale of the layers at 4x4
     rng: np.random.Generator,  # draws depth and expansion
 ) -> SearchSpace:
-    "One supernet of the digits family; its name says stem and late widths, and the most encoder layers."
+    "One supernet of the digits family; its name says stem and late widths and the deepest encoder."
     depth = ((1,), (1, 2), (2, 3))[rng.integers(3)]
     expand = ((2, 3, 4), (3, 4, 6))[rng.integers(2)]
     stem, wide = widths(early, 8, 12, 16), widths(late, 16, 24, 32)
-    return digits_space(f'{label} {stem[0]}-{stem[-1]}/{wide[0]}-{wide[-1]}/x{depth[-1]}', stem=stem, width=wide, dim=wide,
-                        ffn=widths(late, 32, 64, 96), head=widths(late, 32, 48, 64), depth=depth, expand=expand)
+    name = f'{label} {stem[0]}-{stem[-1]}/{wide[0]}-{wide[-1]}/x{depth[-1]}'
+    return digits_space(name, stem=stem, width=wide, dim=wide, ffn=widths(late, 32, 64, 96),
+                        head=widths(late, 32, 48, 64), depth=depth, expand=expand)
 
 # %% ../nbs/19_supernas.ipynb #c059
+def _spread(rng, n, low, high):
+    "`n` scales in random order, one in each of `n` equal slices of the range, logarithmically."
+    return low * (high / low) ** ((rng.permutation(n) + rng.random(n)) / n)
+
 def sample_supernets(
     n: int = 6,  # how many, 1 or more
     seed: int = 0,  # of the draw
 ) -> list:  # of `SearchSpace`
-    "Draw supernets of the digits family; the scales of the early and the late layers are each spread evenly over half to three times."
+    "Draw supernets of the digits family; early and late scales are each spread over 0.5 to 3."
     rng = rng_at(seed)
-    early, late = (0.5 * 6 ** ((rng.permutation(n) + rng.random(n)) / n) for _ in range(2))
+    early, late = (_spread(rng, n, 0.5, 3.) for _ in range(2))
     return [sample_supernet(f'S{i+1}', e, l, rng) for i, (e, l) in enumerate(zip(early, late))]
 
 # %% ../nbs/19_supernas.ipynb #c062
@@ -244,25 +261,33 @@ def acceptance_table(
     chosen: str = '',  # name of the supernet to mark
 ) -> str:  # markdown
     "One row per supernet: capacity, probability, interval, failures and verdict."
-    rows = ['| supernet | mean parameters | probability | interval | samples | ' + ' | '.join(BUDGETS.values()) + ' | verdict |', '|:--|--:|--:|:--|--:|--:|--:|--:|:--|']
+    head = ['supernet', 'mean parameters', 'probability', 'interval', 'samples',
+            *BUDGETS.values(), 'verdict']
+    align = [':--', '--:', '--:', ':--', '--:', *['--:'] * len(BUDGETS), ':--']
+    rows = []
     for a in accs:
         name, (lo, hi) = a.space.name, a.interval
-        rows.append(f'| {"**" + name + "**" if name == chosen else name} | {a.capacity:,.0f} | {a.probability:.1%} | {lo:.1%} – {hi:.1%} | '
-                    f'{a.samples} | ' + ' | '.join(str(n) for n in a.failures.values()) + f' | {a.verdict} |')
-    return '\n'.join(rows)
+        rows.append([f'**{name}**' if name == chosen else name, f'{a.capacity:,.0f}',
+                     f'{a.probability:.1%}', f'{lo:.1%} – {hi:.1%}', a.samples,
+                     *a.failures.values(), a.verdict])
+    def line(cells): return f'| {" | ".join(map(str, cells))} |'
+    return '\n'.join([line(head), f'|{"|".join(align)}|', *map(line, rows)])
 
 # %% ../nbs/19_supernas.ipynb #c065
-ADVICE = dict(flash_low='lower λ_lo or sample larger supernets', flash_high='raise λ_hi, give more flash or sample smaller supernets',
+ADVICE = dict(flash_low='lower λ_lo or sample larger supernets',
+              flash_high='raise λ_hi, give more flash or sample smaller supernets',
               sram='give more SRAM or sample narrower supernets')
 
 # %% ../nbs/19_supernas.ipynb #c065a
 @patch(as_prop=True)
-def closest(self: Acceptance) -> dict:  # key of `BUDGETS` → bytes beyond it; empty when a sample fits
-    "How far the closest sample is from the budgets it misses; closest is the one whose worst miss is the smallest share of its limit."
-    f, s, t = np.array(self.flash), np.array(self.sram), self.target
-    over = np.stack([self.lo - f, f - self.hi, s - 1]).clip(0)
+def closest(self: Acceptance) -> dict:  # key of `BUDGETS` → bytes beyond it; empty when one fits
+    "How far the closest sample misses each budget: the one with the smallest worst miss."
+    flash, sram = np.array(self.flash), np.array(self.sram)
+    over = np.stack([self.lo - flash, flash - self.hi, sram - 1]).clip(0)   # shares of the limits
     best = over[:, over.max(0).argmin()]
-    return {k: math.ceil(round(x * limit, 3)) for k, x, limit in zip(BUDGETS, best.tolist(), (t.flash_bytes, t.flash_bytes, t.sram_bytes)) if x > 0}
+    limits = self.target.flash_bytes, self.target.flash_bytes, self.target.sram_bytes
+    missed = {name: x * limit for name, x, limit in zip(BUDGETS, best.tolist(), limits) if x > 0}
+    return {name: math.ceil(round(n, 3)) for name, n in missed.items()}
 
 # %% ../nbs/19_supernas.ipynb #c066
 def require_accepted(
@@ -271,11 +296,13 @@ def require_accepted(
     "Raise `SearchSpaceRejected` unless the supernet is accepted."
     if acc.verdict == 'accepted': return acc
     worst, t = max(acc.failures, key=acc.failures.get), acc.target
-    more = acc.extend(max(0, CHUNK - acc.samples)) if acc.closest else acc       # they are drawn already
+    more = acc.extend(max(0, CHUNK - acc.samples)) if acc.closest else acc   # drawn already
     far = '; '.join(f'{BUDGETS[k]} by {n:,} bytes' for k, n in more.closest.items())
     far = f' Not one of {more.samples} samples fits; the closest misses: {far}.' if far else ''
-    raise SearchSpaceRejected(f'{acc} on {t.name} with {t.flash_bytes} B flash and {t.sram_bytes} B SRAM: more than '
-                              f'{acc.threshold:.0%} is needed.{far} Most often it fails by {BUDGETS[worst]}: {ADVICE[worst]}.')
+    raise SearchSpaceRejected(
+        f'{acc} on {t.name} with {t.flash_bytes} B flash and {t.sram_bytes} B SRAM: '
+        f'more than {acc.threshold:.0%} is needed.{far} '
+        f'Most often it fails by {BUDGETS[worst]}: {ADVICE[worst]}.')
 
 # %% ../nbs/19_supernas.ipynb #c068
 @dataclass(frozen=True)
@@ -299,12 +326,13 @@ def supernas(
     threshold: float = 0.9,  # acceptance probability asked for
     progress: bool = True,  # a bar when it takes over a second
 ) -> SuperNasResult:
-    "Of the supernets accepted on the target, the one with the highest capacity (the paper's SuperNAS)."
+    "The supernet with the highest capacity of those accepted on the target (the paper's SuperNAS)."
     if not spaces: raise BadInput('supernas got no supernet: give it at least one SearchSpace.')
     accs = [acceptance(s, target, lo, hi, n_max, confidence, seed, threshold)
             for s in tqdm(spaces, desc='SuperNAS', unit='supernet', delay=1, disable=not progress)]
     ok = [a for a in accs if a.verdict == 'accepted']
-    best = max(ok, key=lambda a: a.capacity) if ok else require_accepted(max(accs, key=lambda a: a.probability))
+    if not ok: require_accepted(max(accs, key=lambda a: a.probability))      # says why
+    best = max(ok, key=lambda a: a.capacity)
     return SuperNasResult(best.space, best, tuple(accs))
 
 # %% ../nbs/19_supernas.ipynb #c073
@@ -312,7 +340,7 @@ def plot_acceptances(
     accs: list,  # of `Acceptance`
     ax: object = None,  # a matplotlib Axes, or a new one
 ) -> object:  # the Axes
-    "Draw each supernet's acceptance probability with its interval against the threshold; a pure function."
+    "Draw each supernet's acceptance probability and its interval; a pure function."
     import matplotlib.pyplot as plt
     ax = ax or plt.subplots(figsize=(6, min(3.5, .35 * len(accs) + 1)), layout='constrained')[1]
     colour = dict(accepted='C2', rejected='C3', undecided='C1')
@@ -320,25 +348,33 @@ def plot_acceptances(
         ax.plot(a.interval, [i, i], color=colour[a.verdict], lw=3, solid_capstyle='butt')
         ax.plot(a.probability, i, 'o', color=colour[a.verdict])
     ax.axvline(accs[0].threshold, color='gray', ls='--', lw=.8)
-    ax.set(yticks=range(len(accs)), yticklabels=[a.space.name for a in accs], xlabel='acceptance probability', xlim=(-.02, 1.02))
+    ax.set(yticks=range(len(accs)), yticklabels=[a.space.name for a in accs],
+           xlabel='acceptance probability', xlim=(-.02, 1.02))
     ax.invert_yaxis()
     return ax
 
 # %% ../nbs/19_supernas.ipynb #c076d
+def _scaled(early, late):
+    "Ranges of the large CIFAR-10 space with the widths of its two stages at other scales."
+    base = dict(cout1=(64, 96, 128), dim1=(44, 64, 96), ffn1=(128, 256), cout2=(128, 160, 192),
+                dim2=(128, 160, 192), ffn2=(128, 256, 384), out=(192, 256), head=(512, 768))
+    return {name: widths(early if name.endswith('1') else late, *channels)
+            for name, channels in base.items()}
+
 def cifar_supernets(
     n: int = 12,  # how many, 1 or more
     seed: int = 0,  # of the draw
     low: float = .12,  # least scale
     high: float = 1.3,  # most; 1 is the large space of `cifar_space`
 ) -> list:  # of `SearchSpace`
-    "Draw supernets of the CIFAR-10 family; the scales of its two stages are each spread evenly on a logarithmic scale."
-    if n < 1 or not 0 < low < high: raise BadInput(f'cifar_supernets got n = {n}, low = {low}, high = {high}: it needs n ≥ 1 and 0 < low < high.')
+    "Draw supernets of the CIFAR-10 family; the scales of its two stages are each spread evenly."
+    if n < 1 or not 0 < low < high:
+        raise BadInput(f'cifar_supernets got n = {n}, low = {low}, high = {high}: '
+                       'it needs n ≥ 1 and 0 < low < high.')
     rng, out = rng_at(seed), []
-    scales = zip(*(low * (high / low) ** ((rng.permutation(n) + rng.random(n)) / n) for _ in range(2)))
-    for i, (e, l) in enumerate(scales):
-        one, two = (lambda *v: widths(e, *v)), (lambda *v: widths(l, *v))
-        ranges = dict(cout1=one(64, 96, 128), dim1=one(44, 64, 96), ffn1=one(128, 256), cout2=two(128, 160, 192), dim2=two(128, 160, 192),
-                      ffn2=two(128, 256, 384), out=two(192, 256), head=two(512, 768))
-        name = f"C{i+1} {ranges['cout1'][0]}-{ranges['cout1'][-1]}/{ranges['cout2'][0]}-{ranges['cout2'][-1]}"
+    for i, scales in enumerate(zip(*(_spread(rng, n, low, high) for _ in range(2)))):
+        ranges = _scaled(*scales)
+        one, two = ranges['cout1'], ranges['cout2']
+        name = f'C{i+1} {one[0]}-{one[-1]}/{two[0]}-{two[-1]}'
         out.append(replace(cifar_space('large', **ranges), name=name))
     return out
