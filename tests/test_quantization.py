@@ -1,5 +1,5 @@
-"The integer operators against scalar Python integers written from the contract, and the float side against the integer side."
-import math
+"The integer operators against scalar Python integers written from the contract, and float against integers."
+import copy, math
 
 import numpy as np, pytest, torch, torch.nn as nn, torch.nn.functional as F
 from hypothesis import given, settings, strategies as st
@@ -7,7 +7,7 @@ from hypothesis import given, settings, strategies as st
 from tinyformer import operators as ops8, quantization as qz
 from tinyformer.data import load, to_float, to_int8
 from tinyformer.errors import BadInput, UnsupportedOp
-from tinyformer.graph import run
+from tinyformer.graph import encode, run
 from tinyformer.lowering import lower
 from tinyformer.arch import Arch, Downsample, InvertedResidual, Transformer
 from tinyformer.blocks import AttentionCore, GlobalAvgPool, ToMap, ToTokens, build
@@ -379,7 +379,8 @@ UNSUPPORTED = [
     (lone(nn.Conv2d(4, 4, 3, stride=(1, 2), padding=1)), 'both directions'), (lone(nn.Conv2d(4, 4, 3, padding=1, padding_mode='reflect')), 'zeros'),
     (lone(nn.MaxPool2d(3)), r'MaxPool2d\(2\)'), (lone(nn.LayerNorm(8)), 'over the last axis of tokens'), (lone(nn.Linear(8, 8)), '1x1 kernel'),
     (nn.Sequential(ToTokens(), nn.BatchNorm1d(64)), 'on tokens.*nn.LayerNorm'), (lone(nn.BatchNorm2d(4, track_running_stats=False)), 'track_running_stats'),
-    (Fn(lambda y, x: y * 2), r'mul\(\).*'), (Fn(lambda y, x: y + 1), 'constant'), (Fn(lambda y, x: y.sigmoid()), 'sigmoid'), (Fn(lambda y, x: y.mean(1)), 'whole map'), (Fn(lambda y, x: y.mean((1, 3))), 'whole map'),
+    (Fn(lambda y, x: y * 2), r'mul\(\).*'), (Fn(lambda y, x: y + 1), 'constant'), (Fn(lambda y, x: y.sigmoid()), 'sigmoid'), (Fn(lambda y, x: y.mean(1)), 'whole map'),
+    (Fn(lambda y, x: y.mean((1, 3))), 'whole map'),
     (Fn(lambda y, x: F.relu(y) + y), 'read elsewhere'), (Fn(lambda y, x: torch.cat([y, x])), r'cat\(\)'),
     (Fn(lambda y, x: (y, x)), 'more than one tensor'), (Fn(lambda y, x: y if y.sum() > 0 else x), 'must not branch'),
     (nn.Sequential(ToTokens(), nn.Linear(4, 4), nn.MultiheadAttention(4, 2)), 'MultiheadAttention.*AttentionCore')]
@@ -410,3 +411,41 @@ def test_a_layer_that_could_overflow_is_refused_by_name():
     qnet = qz.quantize(nn.Sequential(nn.Conv2d(1, 2, 1)), torch.rand(8, 1, 2, 2))
     with torch.no_grad(): qnet.layer('0').out.hi.fill_(1e-9); qnet.layer('0').out.lo.fill_(-1e-9)
     with pytest.raises(BadInput, match='layer 0: its accumulator'): lower(qnet)
+
+
+# --- odd calibrations -------------------------------------------------------------------------------------------------
+SMALL = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 8, 3, padding=1), nn.ReLU(),
+                      nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4))
+IMAGES = torch.rand(32, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+LAST = IMAGES.permute(0, 2, 3, 1).numpy()
+
+@pytest.mark.parametrize('calibration,x', [
+    (IMAGES, IMAGES), (IMAGES[:1], IMAGES[:1]), (torch.full((4, 1, 8, 8), .3),) * 2, (torch.zeros(4, 1, 8, 8),) * 2,
+    (-IMAGES,) * 2, (2 * IMAGES - 1,) * 2, (1e-3 * IMAGES,) * 2, (1e6 * IMAGES,) * 2,
+    (IMAGES.double(), IMAGES), (LAST, IMAGES), (LAST[::-1], IMAGES),
+    (np.asfortranarray(LAST.astype(np.float16)), IMAGES), ((255 * LAST).round().astype(np.uint8), IMAGES)])
+def test_whatever_the_input_means_its_codes_mean_the_same(calibration, x):
+    qnet = qz.quantize(SMALL, calibration).eval()
+    graph = lower(qnet)
+    with torch.no_grad(): true, soft = SMALL(x).numpy(), qnet(x).numpy()
+    t = graph.tensors[graph.output]
+    hard = t.scale * (run(graph, encode(graph, x.permute(0, 2, 3, 1).numpy())).astype(float) - t.zero_point)
+    for got in (soft, hard): assert np.abs(got - true).max() < .03 * np.abs(true).max()
+
+@pytest.mark.parametrize('calibration', [
+    IMAGES[:0], IMAGES > .5, (255 * IMAGES).to(torch.uint8), (255 * IMAGES).long(), IMAGES / 0, IMAGES * math.nan,
+    IMAGES[0], 255 * LAST, -LAST, LAST.astype(np.int8), LAST > .5, LAST.tolist(), LAST * math.inf, None])
+def test_what_may_mean_two_things_is_refused(calibration):
+    with pytest.raises(BadInput, match='calibration'): qz.quantize(SMALL, calibration)
+
+def test_a_network_without_weights_gives_its_bias():
+    net = copy.deepcopy(SMALL)
+    for m in net:
+        if hasattr(m, 'weight'): m.weight.data.zero_()
+    qnet = qz.quantize(net, IMAGES).eval()
+    assert torch.allclose(qnet(IMAGES), net(IMAGES), atol=.02 * float(net[-1].bias.detach().abs().max()))
+
+def test_a_hook_that_changes_values_is_noticed():
+    net = copy.deepcopy(SMALL)
+    net[0].register_forward_hook(lambda m, ins, out: 2 * out)
+    with pytest.raises(UnsupportedOp, match='escapes the trace'): qz.quantize(net, IMAGES)

@@ -441,10 +441,11 @@ def _trace(net, x):
     except Exception as e:
         why = f'cannot follow the network: {e}; its forward must not branch on values of tensors'
         raise UnsupportedOp(why) from e
-    try: ShapeProp(gm).propagate(x)
+    try: net(x)
     except RuntimeError as e:
         why = f'the network cannot run on images of shape {tuple(x.shape[1:])}: {e}'
         raise BadInput(why.splitlines()[0]) from e
+    ShapeProp(gm).propagate(x)
     return gm
 
 # %% ../nbs/15_quantization.ipynb #c133
