@@ -270,7 +270,10 @@ def test_every_operator_agrees_with_the_integers_within_a_step(trained):
             xs.append(x.permute(0, 3, 1, 2) if x.ndim == 4 else x)
         with torch.no_grad(): y = qnet.layer(node.name)(xs, [qnet.quantizer(v) for v in node.inputs])
         err = np.abs(codes(graph, y, node.name).reshape(-1) - live[node.name].reshape(-1))
-        limit = dict(layernorm=(.05, 1), attention=(.3, 4), avgpool=(.01, 1)).get(node.kind, (.002, 1))    # means of integers often end in a half
+        # mean and largest error in steps; over five seeds and another instruction set at most .0021 for add,
+        # .014 for layernorm, .006 and 2 for attention, .0001 elsewhere; means of integers often end in a half
+        limits = dict(add=(.01, 1), layernorm=(.05, 1), attention=(.03, 4), avgpool=(.01, 1))
+        limit = limits.get(node.kind, (.002, 1))
         assert err.mean() <= limit[0] and err.max() <= limit[1] + .01, (node.name, err.mean(), err.max())
         assert set(by_name) >= {node.name}
         n += err.size
