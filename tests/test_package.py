@@ -31,9 +31,9 @@ def test_wheel_holds_sources_and_data(wheel):
 def test_installed_package_stands_alone(wheel, tmp_path):
     "Unpacked elsewhere and run from an empty folder, it finds its C sources and its cost table, and the command answers."
     zipfile.ZipFile(wheel).extractall(tmp_path/'site')
-    run = ("import tinyformer, tinyformer.toolchain as t; from tinyformer.search_space import load_cost_table;"
+    run = ("import tinyformer, tinyformer.toolchain as t; from tinyformer.kernels import load_cost_table;"
            "from tinyformer import zoo; assert zoo.load('digits').card['name'] == 'digits';"
-           "print(tinyformer.__file__); print(t.firmware_dir()); print(len(load_cost_table()['instructions']))")
+           "print(tinyformer.__file__); print(t.firmware_dir()); print(len(load_cost_table()['kernels']))")
     empty = tmp_path/'empty'; empty.mkdir()
     env = dict(os.environ, PYTHONPATH=str(tmp_path/'site'))
     p = subprocess.run([sys.executable, '-c', run], cwd=empty, env=env, capture_output=True, text=True)

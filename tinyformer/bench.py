@@ -461,22 +461,6 @@ def _fit(names, feats, counts):
     return {f: float(f'{c:.5g}') for f, c in zip(names, coef)}, float(f'{error:.3g}'), predicted
 
 
-_LAYER = { # what the cost model of the search asks for -> the kernel that the engine takes
-    'linear/dense': 'tfm_linear_s8_dsp', 'linear/rle': 'tfm_linear_s8_rle_dsp',
-          'fully_connected/dense': 'tfm_linear_s8_dsp',
-    'conv3x3/dense': 'tfm_conv_s8_dsp', 'conv3x3/rle': 'tfm_conv_s8_rle_dsp',
-          'depthwise3x3/dense': 'tfm_depthwise_s8_dsp',
-    'attention/dense': 'tfm_attention_s8_dsp', 'layernorm/dense': 'tfm_layernorm_s8_dsp', 'add/dense': 'tfm_add_s8_dsp',
-    'avgpool/dense': 'tfm_avgpool_s8_dsp', 'maxpool2x2/dense': 'tfm_maxpool2x2_s8_dsp'}
-
-SCRATCH = { # bytes of scratch as a linear formula, checked against the kernels' own C functions by the tests
-    'linear/dense': dict(kin=36, const=144), 'linear/rle': dict(kin=16), 'fully_connected/dense': dict(kin=2),
-           'conv3x3/dense': dict(kin=36, const=144),
-    'conv3x3/rle': dict(kin=16), 'depthwise3x3/dense': dict(columns=224),
-           'attention/dense': dict(head_tokens=4, tokens=6, head=4, const=56), 'layernorm/dense': {},
-    'add/dense': {}, 'avgpool/dense': {}, 'maxpool2x2/dense': {}}
-
-
 def measure_code_bytes(
     cc:str='auto', # 'auto', 'zig' or 'gcc'
 )->int: # bytes
@@ -506,15 +490,6 @@ def _table_rows(kernel, cc, optimize, progress):
     return rows
 
 
-def _layer_rows(kernels):
-    "Rows for the search: the layer's kind and format, and the costs of the kernel that the engine takes."
-    rows = {}
-    for key, name in _LAYER.items():
-        for block in reversed(BLOCKS) if key.endswith('rle') else (None,):
-            rows[f'{key}/{block}' if block else key] = dict(coef=kernels[f'{name}/{block}' if block else name]['coef'])
-    return rows
-
-
 def fit_cost_table(
     path=None,           # where to write it; None = the table inside the package
     cc:str='auto',       # 'auto', 'zig' or 'gcc'
@@ -529,8 +504,7 @@ def fit_cost_table(
     for k in todo: kernels |= _table_rows(k, cc, optimize, progress)
     meta = dict(compiler=str(find_compiler(cc, 'cortex-m7')), flags=optimize, core='cortex-m7, emulated',
                 unit='executed instructions', command='tinyformer bench --fit')
-    table = old | dict(kernels=kernels, instructions=_layer_rows(kernels),
-                       scratch=SCRATCH) | ({} if only else dict(meta=meta))
+    table = old | dict(kernels=kernels) | ({} if only else dict(meta=meta))
     write_json(path, table)
     tk.load_cost_table.cache_clear()         # the image is generated with the new table
     if only: return table
