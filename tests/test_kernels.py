@@ -7,10 +7,8 @@ import numpy as np
 import pytest
 import sweep
 from unicorn import arm_const
-from sweep import draw_op, draw_shape
 
 from tinyformer import bench, cost_check, cost_model as sp, graph as tg, kernels as tk, lowering
-from tinyformer.arch import layers
 from tinyformer.errors import BadInput, CorruptModel, SimulationFailed
 from tinyformer.hardware import target
 from tinyformer.search_space import digits_space

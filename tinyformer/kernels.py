@@ -24,8 +24,7 @@ import numpy as np
 from .errors import BadInput, CorruptModel, SimulationFailed
 from .graph import Graph, Op, op_sizes, out_hw, random_graph, run, run_op
 from .hardware import CORES, Target
-from .operators import (OPERATORS, STRUCTS, add_counts, dense_counts, edge_pixels,
-                                  head_counts, stream_counts)
+from .operators import OPERATORS, STRUCTS
 from .rle_encoding import (BLOCKS, dense_bytes, encode, expected_bytes, kept_blocks,
                                      live_rows, stream_bytes)
 from .toolchain import compile_host, firmware_dir
