@@ -219,6 +219,7 @@ class QAvgPool(QOp):
         self.keep = keep
     def _compute(self, x): return x.mean((2, 3) if x.ndim == 4 else 1, keepdim=self.keep)
 
+# %% ../nbs/15_quantization.ipynb #c114b
 class QMaxPool(QOp):
     "2x2 max pool; its output has the scale of its input."
     def __init__(self): super().__init__(rounds=False)
@@ -372,6 +373,7 @@ def unbias(self:QLayer,
     self.bias.add_(shift)
     return shift
 
+# %% ../nbs/15_quantization.ipynb #c126h
 @patch
 @torch.no_grad()
 def correct(self:QuantNet,
@@ -426,27 +428,6 @@ def unsupported(
 LEAVES = Add, AttentionCore, GlobalAvgPool, ToMap, ToTokens # kept whole
 ALIAS = nn.Identity, nn.Dropout, nn.Dropout2d # nothing at all
 BATCH = 7 # images in a trace
-
-class _Tracer(fx.Tracer):
-    "Keeps the leaf modules whole, and refuses a module without integer form by name."
-    def is_leaf_module(self, m, name):
-        leaf = isinstance(m, LEAVES) or super().is_leaf_module(m, name)
-        if not leaf or type(m) in _Builder.MODULES: return leaf
-        raise unsupported(name, m, NEAREST.get(type(m).__name__, USUAL))
-
-def _trace(net, x):
-    "The network as an fx graph whose nodes know their shapes."
-    try: gm = fx.GraphModule(net, _Tracer().trace(net))
-    except UnsupportedOp: raise
-    except Exception as e:
-        why = f'cannot follow the network: {e}; its forward must not branch on values of tensors'
-        raise UnsupportedOp(why) from e
-    try: net(x)
-    except RuntimeError as e:
-        why = f'the network cannot run on images of shape {tuple(x.shape[1:])}: {e}'
-        raise BadInput(why.splitlines()[0]) from e
-    ShapeProp(gm).propagate(x)
-    return gm
 
 # %% ../nbs/15_quantization.ipynb #c133
 class _Reader:
@@ -520,11 +501,10 @@ class _Builder(_Checks):
             elif 'tensor_meta' in node.meta: self.step(node)
 
     def finish(self, node, result):
-        if not isinstance(result, fx.Node):
-            self.refuse(node, 'more than one tensor', 'the logits alone')
+        one = isinstance(result, fx.Node)
+        if not one: self.refuse(node, 'more than one tensor', 'the logits alone')
         if self.value.get(result) in self.flat:
-            what = 'a flattened map, whose order differs on the device'
-            self.refuse(node, what, 'the map as it is')
+            self.refuse(node, 'a flattened map, whose order differs', 'the map as it is')
         self.net.output = self.value[result]
         return self.net
 
@@ -535,7 +515,9 @@ def _handlers_of(node, m):
     return (_Builder.METHODS if node.op == 'call_method' else _Builder.FUNCTIONS), node.target
 
 @patch
-def step(self:_Builder, node):
+def step(self:_Builder,
+    node:fx.Node, # a call of the network
+):
     "Find the handler of a call and bind the call's arguments to its names."
     table, key = _handlers_of(node, self.module(node))
     name = getattr(key, '__name__', key)
@@ -558,6 +540,28 @@ def _handles(*keys):
             else: _Builder.FUNCTIONS[k] = f
         return f
     return deco
+
+# %% ../nbs/15_quantization.ipynb #c131b
+class _Tracer(fx.Tracer):
+    "Keeps the leaf modules whole, and refuses a module without integer form by name."
+    def is_leaf_module(self, m, name):
+        leaf = isinstance(m, LEAVES) or super().is_leaf_module(m, name)
+        if not leaf or type(m) in _Builder.MODULES: return leaf
+        raise unsupported(name, m, NEAREST.get(type(m).__name__, USUAL))
+
+def _trace(net, x):
+    "The network as an fx graph whose nodes know their shapes."
+    try: gm = fx.GraphModule(net, _Tracer().trace(net))
+    except UnsupportedOp: raise
+    except Exception as e:
+        why = f'cannot follow the network: {e}; its forward must not branch on values of tensors'
+        raise UnsupportedOp(why) from e
+    try: net(x)
+    except RuntimeError as e:
+        why = f'the network cannot run on images of shape {tuple(x.shape[1:])}: {e}'
+        raise BadInput(why.splitlines()[0]) from e
+    ShapeProp(gm).propagate(x)
+    return gm
 
 # %% ../nbs/15_quantization.ipynb #c135a
 _GIVE = ('give uint8 images [n, h, w, c], or a float tensor [n, c, h, w] of exactly what the '
@@ -683,6 +687,7 @@ def _linear(self, node, input):
     bias = torch.zeros(m.out_features) if m.bias is None else m.bias.detach()
     self.put('fully_connected' if len(shape) == 1 else 'linear', node, [name], QLayer(w, bias))
 
+# %% ../nbs/15_quantization.ipynb #c141b
 @_handles(nn.Flatten, torch.flatten, torch.reshape, torch.squeeze,
           'flatten', 'view', 'reshape', 'squeeze')
 def _flatten(self, node, input, *how, **named):
@@ -715,7 +720,9 @@ class QScale(QLayer):
         return x * w.reshape(-1, *ends) + b.reshape(-1, *ends)
 
 @patch
-def takes(self:_Builder, node):
+def takes(self:_Builder,
+    node:fx.Node, # that gives what a batch norm reads
+)->bool:
     "Whether a batch norm may be folded into a node: a layer's bare sum that nobody else reads."
     name = self.value[node]
     if name == 'input' or not isinstance(self.net.layer(name), QLayer): return False
@@ -744,6 +751,7 @@ def _bn(self, node, input):
         layer.weight.mul_(f.reshape(-1, *[1]*(layer.weight.ndim - 1)))
         layer.bias.mul_(f).add_(b)
 
+# %% ../nbs/15_quantization.ipynb #c144d
 @_handles(nn.ReLU, nn.ReLU6, F.relu, torch.relu, 'relu')
 def _relu(self, node, input, inplace=False):
     "Fuse a ReLU into the operator whose output it clamps: its range starts at the lowest code."
@@ -758,7 +766,11 @@ def _relu(self, node, input, inplace=False):
 
 # %% ../nbs/15_quantization.ipynb #c144b
 @patch
-def clip(self:_Builder, node, q, six):
+def clip(self:_Builder,
+    node:fx.Node, # the ReLU
+    q:Quantizer, # of what it reads
+    six:bool, # whether it ends at 6
+):
     "Let a range start at 0, and end at 6 where `six`."
     if q is self.net.image and (q.lo < 0 or six and q.hi > 6):
         self.refuse(node, 'a ReLU on the input', 'a layer before the ReLU')
@@ -768,7 +780,12 @@ def clip(self:_Builder, node, q, six):
 
 # %% ../nbs/15_quantization.ipynb #c147
 @patch
-def pool(self:_Builder, node, input, axes, keep):
+def pool(self:_Builder,
+    node:fx.Node, # the call
+    input:fx.Node, # what it reads
+    axes:tuple, # that the mean is taken over
+    keep:bool, # whether they stay as axes of size 1
+):
     "The mean over a whole map or over all tokens; any other mean is refused."
     rank = len(input.meta['tensor_meta'].shape)
     axes = axes if isinstance(axes, (tuple, list)) else (axes,)
@@ -778,6 +795,7 @@ def pool(self:_Builder, node, input, axes, keep):
         self.refuse(node, f'a mean over {axes} of {rank} axes', hint)
     self.put('avgpool', node, [self.value[input]], QAvgPool(keep))
 
+# %% ../nbs/15_quantization.ipynb #c147b
 @_handles(GlobalAvgPool)
 def _global_pool(self, node, x): self.pool(node, x, (2, 3), False)
 
@@ -795,7 +813,15 @@ def _adaptive(self, node, input, output_size=None):
 
 # %% ../nbs/15_quantization.ipynb #c147a
 @patch
-def max_pool(self:_Builder, node, input, size, stride, padding, dilation, return_indices):
+def max_pool(self:_Builder,
+    node:fx.Node, # the call
+    input:fx.Node, # what it reads
+    size:int, # of the window; a pair is taken too, here and below
+    stride:int, # None = the size
+    padding:int, # 0
+    dilation:int, # 1
+    return_indices:bool, # False
+):
     "2x2 max pool with stride 2."
     def pair(v): return (v, v) if isinstance(v, int) else tuple(v)
     h, w, _ = self.net.shapes[self.value[input]]
@@ -807,6 +833,7 @@ def max_pool(self:_Builder, node, input, size, stride, padding, dilation, return
         self.refuse(node, what, 'nn.MaxPool2d(2) on even sizes')
     self.put('maxpool2x2', node, [self.value[input]], QMaxPool())
 
+# %% ../nbs/15_quantization.ipynb #c147e
 @_handles(nn.MaxPool2d)
 def _max_module(self, node, input):
     m = self.module(node)
