@@ -175,10 +175,15 @@ def _codes(columns):
         code = np.unique(code*(value.max() + 1) + value, return_inverse=True)[1]
     return code
 
+@lru_cache(maxsize=None)
+def _bytes(b):
+    "(bytes of the map that a block reads and of its outputs, bytes of scratch), place by place."
+    sizes = prod(b.reads), *(l.out_bytes for l in b.layers)
+    return sizes, (0, *(c.scratch_bytes for c in b.choices))
+
 def _flat(blocks):
-    "(where each block begins, bytes of its map and outputs, bytes of scratch), all in one row."
-    sizes = [[prod(b.reads), *(l.out_bytes for l in b.layers)] for b in blocks]
-    work = [[0, *(c.scratch_bytes for c in b.choices)] for b in blocks]
+    "(where each block begins, its bytes, its scratch), all blocks in one row."
+    sizes, work = zip(*map(_bytes, blocks))
     begin = np.cumsum([0] + [len(row) for row in sizes])
     return begin, *(np.concatenate(rows).astype(np.int64) for rows in (sizes, work))
 
@@ -248,10 +253,19 @@ class Cost:
 
 # %% ../nbs/17_cost_model.ipynb #c130b
 @lru_cache(maxsize=65536)
-def _segment_peak(blocks, first, last):
-    one = np.zeros(1, int), np.arange(len(blocks))[None], first, last
-    return int(segment_peaks(blocks, [one], 1)[0])
+def _piece_peak(own, sizes, work): return int(peak(own, np.array([sizes]), np.array([work]))[0])
 
+@lru_cache(maxsize=65536)
+def _segment_peak(blocks, first, last):
+    "The same for one path: every piece that was planned once is remembered."
+    sizes, work = zip(*map(_bytes, blocks))
+    top = 0
+    for own, tensors, counts, steps in _pieces(blocks, first, last):
+        full = tuple(sizes[j][k]*n for (j, k), n in zip(tensors.tolist(), counts.tolist()))
+        top = max(top, _piece_peak(own, full, tuple(work[j][k] for j, k in steps.tolist())))
+    return top
+
+# %% ../nbs/17_cost_model.ipynb #c130p
 def code_bytes(
     target:Target, # any board
 )->int: # bytes
