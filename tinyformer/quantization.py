@@ -219,6 +219,7 @@ class QAvgPool(QOp):
         self.keep = keep
     def _compute(self, x): return x.mean((2, 3) if x.ndim == 4 else 1, keepdim=self.keep)
 
+# %% ../nbs/15_quantization.ipynb #c114b
 class QMaxPool(QOp):
     "2x2 max pool; its output has the scale of its input."
     def __init__(self): super().__init__(rounds=False)
@@ -372,6 +373,7 @@ def unbias(self:QLayer,
     self.bias.add_(shift)
     return shift
 
+# %% ../nbs/15_quantization.ipynb #c126h
 @patch
 @torch.no_grad()
 def correct(self:QuantNet,
@@ -506,18 +508,17 @@ class _Builder(_Checks):
         while name in self.net.shapes: name += '_again'
         if any(v in self.flat for v in ins) and kind != 'fully_connected':
             self.refuse(node, kind, 'nn.Linear as the only reader of a flattened map')
-        self.net._add(kind, name, ins, layer, self.shape(node))
-        self.value[node] = name
+        self.net._add(kind, name, ins, layer, self.shape(node)); self.value[node] = name
 
     def run(self):
         for node in self.gm.graph.nodes:
             if node.op == 'output': return self.finish(node, node.args[0])
             if node.op == 'get_attr':
                 self.refuse(node, 'a bare parameter or buffer', 'nn.Linear or nn.Conv2d')
-            if node.op == 'placeholder' and self.value:
-                self.refuse(node, 'a second input', 'one image per inference')
+            second = node.op == 'placeholder' and self.value
+            if second: self.refuse(node, 'a second input', 'one image per inference')
             if node.op == 'placeholder': self.value[node] = 'input'
-            elif 'tensor_meta' in node.meta: self.step(node)
+            elif 'tensor_meta' in node.meta: self._step(node)
 
     def finish(self, node, result):
         if not isinstance(result, fx.Node):
@@ -535,7 +536,7 @@ def _handlers_of(node, m):
     return (_Builder.METHODS if node.op == 'call_method' else _Builder.FUNCTIONS), node.target
 
 @patch
-def step(self:_Builder, node):
+def _step(self:_Builder, node):
     "Find the handler of a call and bind the call's arguments to its names."
     table, key = _handlers_of(node, self.module(node))
     name = getattr(key, '__name__', key)
@@ -683,6 +684,7 @@ def _linear(self, node, input):
     bias = torch.zeros(m.out_features) if m.bias is None else m.bias.detach()
     self.put('fully_connected' if len(shape) == 1 else 'linear', node, [name], QLayer(w, bias))
 
+# %% ../nbs/15_quantization.ipynb #c141a
 @_handles(nn.Flatten, torch.flatten, torch.reshape, torch.squeeze,
           'flatten', 'view', 'reshape', 'squeeze')
 def _flatten(self, node, input, *how, **named):
@@ -715,7 +717,7 @@ class QScale(QLayer):
         return x * w.reshape(-1, *ends) + b.reshape(-1, *ends)
 
 @patch
-def takes(self:_Builder, node):
+def _takes(self:_Builder, node):
     "Whether a batch norm may be folded into a node: a layer's bare sum that nobody else reads."
     name = self.value[node]
     if name == 'input' or not isinstance(self.net.layer(name), QLayer): return False
@@ -725,6 +727,16 @@ def takes(self:_Builder, node):
         if self.value[src] != name: return True
         node = src
     return False
+
+# %% ../nbs/15_quantization.ipynb #c144b
+@patch
+def _clip(self:_Builder, node, q, six):
+    "Let a range start at 0, and end at 6 where `six`."
+    if q is self.net.image and (q.lo < 0 or six and q.hi > 6):
+        self.refuse(node, 'a ReLU on the input', 'a layer before the ReLU')
+    if q is self.net.image: return
+    if not q.fixed: q.kind = 'relu'
+    if six: q.fixed = True; q.lo.fill_(0.); q.hi.fill_(6.)
 
 # %% ../nbs/15_quantization.ipynb #c144a
 @_handles(nn.BatchNorm2d, nn.BatchNorm1d)
@@ -736,7 +748,7 @@ def _bn(self, node, input):
     with torch.no_grad():
         f = torch.rsqrt(m.running_var + m.eps) * (1 if m.weight is None else m.weight)
         b = (0 if m.bias is None else m.bias) - m.running_mean * f
-    if not self.takes(input):
+    if not self._takes(input):
         layer = QScale(f.reshape(-1, 1, 1, 1), b, dict(stride=1, padding=0))
         return self.put('depthwise3x3', node, [name], layer)
     layer, self.value[node] = self.net.layer(name), name
@@ -744,6 +756,7 @@ def _bn(self, node, input):
         layer.weight.mul_(f.reshape(-1, *[1]*(layer.weight.ndim - 1)))
         layer.bias.mul_(f).add_(b)
 
+# %% ../nbs/15_quantization.ipynb #c144c
 @_handles(nn.ReLU, nn.ReLU6, F.relu, torch.relu, 'relu')
 def _relu(self, node, input, inplace=False):
     "Fuse a ReLU into the operator whose output it clamps: its range starts at the lowest code."
@@ -753,22 +766,12 @@ def _relu(self, node, input, inplace=False):
             what = f'a ReLU after {src}, which is read elsewhere without it'
             self.refuse(node, what, 'one reader before the ReLU')
         src = self.before(src)
-    self.clip(node, q, isinstance(self.module(node), nn.ReLU6))
+    self._clip(node, q, isinstance(self.module(node), nn.ReLU6))
     self.value[node] = self.value[input]
-
-# %% ../nbs/15_quantization.ipynb #c144b
-@patch
-def clip(self:_Builder, node, q, six):
-    "Let a range start at 0, and end at 6 where `six`."
-    if q is self.net.image and (q.lo < 0 or six and q.hi > 6):
-        self.refuse(node, 'a ReLU on the input', 'a layer before the ReLU')
-    if q is self.net.image: return
-    if not q.fixed: q.kind = 'relu'
-    if six: q.fixed = True; q.lo.fill_(0.); q.hi.fill_(6.)
 
 # %% ../nbs/15_quantization.ipynb #c147
 @patch
-def pool(self:_Builder, node, input, axes, keep):
+def _pool(self:_Builder, node, input, axes, keep):
     "The mean over a whole map or over all tokens; any other mean is refused."
     rank = len(input.meta['tensor_meta'].shape)
     axes = axes if isinstance(axes, (tuple, list)) else (axes,)
@@ -779,23 +782,23 @@ def pool(self:_Builder, node, input, axes, keep):
     self.put('avgpool', node, [self.value[input]], QAvgPool(keep))
 
 @_handles(GlobalAvgPool)
-def _global_pool(self, node, x): self.pool(node, x, (2, 3), False)
+def _global_pool(self, node, x): self._pool(node, x, (2, 3), False)
 
 @_handles('mean', torch.mean)
 def _mean(self, node, input, dim=None, keepdim=False, dtype=None):
     if dtype is not None: self.refuse(node, f'a mean as {dtype}', 'a mean without dtype')
-    self.pool(node, input, dim, keepdim)
+    self._pool(node, input, dim, keepdim)
 
 @_handles(nn.AdaptiveAvgPool2d, F.adaptive_avg_pool2d)
 def _adaptive(self, node, input, output_size=None):
     size = self.module(node).output_size if self.module(node) else output_size
     if size not in (1, (1, 1), [1, 1]):
         self.refuse(node, f'a pool to {size}', 'a pool of the whole map to 1')
-    self.pool(node, input, (2, 3), True)
+    self._pool(node, input, (2, 3), True)
 
 # %% ../nbs/15_quantization.ipynb #c147a
 @patch
-def max_pool(self:_Builder, node, input, size, stride, padding, dilation, return_indices):
+def _max_pool(self:_Builder, node, input, size, stride, padding, dilation, return_indices):
     "2x2 max pool with stride 2."
     def pair(v): return (v, v) if isinstance(v, int) else tuple(v)
     h, w, _ = self.net.shapes[self.value[input]]
@@ -810,13 +813,13 @@ def max_pool(self:_Builder, node, input, size, stride, padding, dilation, return
 @_handles(nn.MaxPool2d)
 def _max_module(self, node, input):
     m = self.module(node)
-    self.max_pool(node, input, m.kernel_size, m.stride, m.padding, m.dilation, m.return_indices)
+    self._max_pool(node, input, m.kernel_size, m.stride, m.padding, m.dilation, m.return_indices)
 
 @_handles(F.max_pool2d, torch.max_pool2d)
 def _max_function(self, node, input, kernel_size, stride=None, padding=0, dilation=1,
                   ceil_mode=False, return_indices=False):
     "On even sizes there is nothing that ceil_mode could change."
-    self.max_pool(node, input, kernel_size, stride, padding, dilation, return_indices)
+    self._max_pool(node, input, kernel_size, stride, padding, dilation, return_indices)
 
 # %% ../nbs/15_quantization.ipynb #c149
 @_handles(Add, operator.add, operator.iadd, torch.add, 'add', 'add_')
