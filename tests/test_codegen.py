@@ -1,6 +1,7 @@
 """A generated folder builds by itself, is whole or absent, and says why when it cannot be made."""
 import ctypes, json, re, subprocess, sys
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -31,7 +32,8 @@ def tree(folder): return {str(p.relative_to(folder)): p.read_bytes() for p in so
 @pytest.mark.parametrize('seed', range(3))
 def test_host_returns_the_reference_bytes(tmp_path, seed):
     rng = np.random.default_rng(seed)
-    g = random_graph(seed=seed, shape=(4, 4 * int(rng.integers(1, 3)), int(rng.integers(1, 4))), width=6, heads=int(rng.choice([1, 2, 3])),
+    g = random_graph(seed=seed, shape=(4, 4 * int(rng.integers(1, 3)), int(rng.integers(1, 4))), width=6,
+                     heads=int(rng.choice([1, 2, 3])),
                      classes=int(rng.integers(2, 9)), sparsity=(0, .9, 1)[seed])
     x = images(g, 16, seed)
     out = run_host(cg.generate(g, BOARD, tmp_path/'fw'), x)
@@ -39,13 +41,14 @@ def test_host_returns_the_reference_bytes(tmp_path, seed):
     assert out.size > 0 and (out == run(g, x)).all()
 
 
-BANDED = Arch((17, 12, 3), 7, (Downsample(16, 'conv'), Downsample(12, 'ir', 4), InvertedResidual(12, 5), Transformer(8, 2, 20, 1, 16, True), Downsample(16, 'ir', 3)), 24)
+BANDED = Arch((17, 12, 3), 7, (Downsample(16, 'conv'), Downsample(12, 'ir', 4), InvertedResidual(12, 5),
+                               Transformer(8, 2, 20, 1, 16, True), Downsample(16, 'ir', 3)), 24)
 
 
 @pytest.mark.parametrize('memory', sch.MEMORY)
 @pytest.mark.parametrize('sparsity', (0., .8))
 def test_bands_change_no_byte(tmp_path, memory, sparsity):
-    "Odd heights, both strides, a convolution in front, additions and layers over tokens: the arena shrinks, the bytes stay."
+    "Odd heights, both strides, additions, layers over tokens: the arena shrinks, the bytes stay."
     g = random_model(BANDED, 1, sparsity)
     fw, x = cg.generate(g, BOARD, tmp_path/'fw', memory=memory), images(g, 6)
     validate(fw.plan)
@@ -53,14 +56,16 @@ def test_bands_change_no_byte(tmp_path, memory, sparsity):
     print(f'{out.size} bytes compared, arena {fw.arena_bytes} of {whole.arena_bytes}, {len(fw.chains)} chains')
     assert (out == run(g, x)).all()
     assert (fw.arena_bytes < whole.arena_bytes and fw.chains) if memory != 'fast' else not fw.chains
-    assert [b['operators'] for b in json.loads((fw.folder/'plan.json').read_text())['bands']] == [[op.name for op in fw.graph.ops[c.first:c.last + 1]] for c in fw.chains]
+    told = json.loads((fw.folder/'plan.json').read_text())['bands']
+    names = [op.name for op in fw.graph.ops]
+    assert [b['operators'] for b in told] == [names[c.first:c.last + 1] for c in fw.chains]
 
 
 def test_every_row_of_a_chain_is_made_once_and_in_time():
     "What a band reads has been made and is still kept, for every chain and every number of rows at a time."
     g, n = random_model(BANDED, 1), 0
     flow, *_ = sch.columns(g, sch.choose_kernels(g, BOARD))
-    spans = [(a, b) for first, last in sch.pieces(flow) for a in range(first, last) for b in range(a + 1, last + 1)]
+    spans = [ab for first, last in sch.pieces(flow) for ab in combinations(range(first, last + 1), 2)]
     for steps in (flow.steps[a:b + 1] for a, b in spans):
         h = sch.heights(steps)[1:]
         for rows in range(1, h[-1] + 1):
@@ -111,7 +116,8 @@ def test_foreign_folder_is_left_alone(tmp_path, graph):
 
 def test_unwritable_place(tmp_path, graph):
     (tmp_path/'file').write_text('x')
-    with pytest.raises(RunFolderError, match='A file stands where a folder is needed'): cg.generate(graph, BOARD, tmp_path/'file'/'fw')
+    with pytest.raises(RunFolderError, match='A file stands where a folder is needed'):
+        cg.generate(graph, BOARD, tmp_path/'file'/'fw')
 
 
 def test_interrupted_write_leaves_nothing(tmp_path, graph, monkeypatch):
@@ -158,7 +164,8 @@ def test_plan_is_sound_and_written_down(tmp_path, graph):
     where = {name: f'@{offset}' for name, offset in at.items()} | {graph.input: 'input', graph.output: 'output'}
     work = {name: f'@{offset}' for name, offset in fw.arena.scratch.items()}
     for op, row in zip(graph.ops, told['operators'], strict=True):
-        comment = re.search(rf"/\* \d\d {re.escape(op.name)}: (.*) \*/\nstatic TFM_NOINLINE int {row['function']}\(", code)
+        comment = re.search(rf"/\* \d\d {re.escape(op.name)}: (.*) \*/\nstatic TFM_NOINLINE int {row['function']}\(",
+                            code)
         places = [where[n] for n in (*op.inputs, op.output)] + [at for name, at in work.items() if name == op.name]
         assert comment and re.findall(r'@\d+|\binput\b|\boutput\b', comment[1]) == places, op.name
     assert 0 < fw.weights_bytes < fw.weights_bytes_dense
@@ -188,7 +195,8 @@ def test_example_must_fit_the_model(tmp_path, graph):
 
 
 def test_unknown_port_lists_the_known_ones(tmp_path, graph):
-    with pytest.raises(BadInput, match='mps2_an500.*stm32f746.*host'): cg.generate(graph, BOARD, tmp_path/'fw', port='toaster')
+    with pytest.raises(BadInput, match='mps2_an500.*stm32f746.*host'):
+        cg.generate(graph, BOARD, tmp_path/'fw', port='toaster')
 
 
 def test_board_without_port_gets_portable_c(tmp_path, graph):
@@ -201,7 +209,8 @@ def test_board_without_port_gets_portable_c(tmp_path, graph):
 def test_folder_builds_by_itself(tmp_path, graph):
     fw = cg.generate(graph, BOARD, tmp_path/'fw', example=images(graph, 1)[0])
     zig = f'{sys.executable} -m ziglang cc'
-    done = subprocess.run(['make', '-C', str(fw.folder), f'CC={zig}', f'HOSTCC={zig}', 'all', 'host'], capture_output=True, text=True)
+    done = subprocess.run(['make', '-C', str(fw.folder), f'CC={zig}', f'HOSTCC={zig}', 'all', 'host'],
+                          capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert '10 bytes compared with the expected output, 0 different' in done.stdout
     assert tc.sections(fw.folder/'build'/'model.elf')['symbols']['tfm_arena'][1] == fw.arena_bytes
@@ -214,8 +223,10 @@ def test_no_memory_error_under_sanitizers(tmp_path, graph, banded):
     fw, x = cg.generate(graph, BOARD, tmp_path/'fw', memory='least'), images(graph, 8)
     assert bool(fw.chains) == banded
     f = fw.folder
-    program = tc.compile_host([f/'model.c', f/'weights.c', *sorted((f/'kernels').glob('*.c')), f/'host'/'main.c'], None, [f/'include', f],
-                              ('-O1', '-g', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'), shared=False, cc='gcc')
+    program = tc.compile_host([f/'model.c', f/'weights.c', *sorted((f/'kernels').glob('*.c')), f/'host'/'main.c'], None,
+                              [f/'include', f],
+                              ('-O1', '-g', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'), shared=False,
+                              cc='gcc')
     done = subprocess.run([program], input=x.tobytes(), capture_output=True)
     assert done.returncode == 0, done.stderr.decode()
     assert done.stdout == run(graph, x).tobytes() and len(done.stdout) == 8 * graph.tensors[graph.output].nbytes
@@ -227,7 +238,8 @@ def test_host_program_reports_a_wrong_byte(tmp_path, graph):
     head, tail = h.read_text().split('tfm_example_output[10] TFM_ALIGNED = {\n    ')
     first, rest = tail.split(',', 1)
     h.write_text(f'{head}tfm_example_output[10] TFM_ALIGNED = {{\n    {int(first) ^ 1},{rest}')
-    program = tc.compile_host([f/'model.c', f/'weights.c', *sorted((f/'kernels').glob('*.c')), f/'host'/'main.c'], None, [f/'include', f], shared=False)
+    program = tc.compile_host([f/'model.c', f/'weights.c', *sorted((f/'kernels').glob('*.c')), f/'host'/'main.c'], None,
+                              [f/'include', f], shared=False)
     done = subprocess.run([program], stdin=subprocess.DEVNULL, capture_output=True, text=True)
     assert done.returncode == 1 and '1 different' in done.stdout
 

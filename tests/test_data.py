@@ -71,7 +71,8 @@ def test_own_npz(tmp_path, monkeypatch):
     assert np.array_equal(d.x_test, a['x_test'])
     monkeypatch.setenv('TINYFORMER_DATA', str(tmp_path))
     assert data.load('mine').shape == (4, 5, 3) and 'mine' in data.names()
-    (tmp_path/'parted.npz').write_bytes(npz(**a, x_val=a['x_test'], y_val=a['y_test'], classes=np.array(['a', 'b', 'c'])))
+    (tmp_path/'parted.npz').write_bytes(npz(**a, x_val=a['x_test'], y_val=a['y_test'],
+                                            classes=np.array(['a', 'b', 'c'])))
     d = data.load('parted')
     assert (len(d.y_train), len(d.y_val), d.classes) == (6, 3, ('a', 'b', 'c'))
 
@@ -169,11 +170,13 @@ def test_download_without_network(tmp_path, monkeypatch, name):
 
 def run(code):
     "A fresh interpreter: what an import does can be seen only once per process."
-    return subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=120, env={**os.environ, 'OMP_NUM_THREADS': '1'})
+    return subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=120,
+                          env={**os.environ, 'OMP_NUM_THREADS': '1'})
 
 
 def test_torchvision_imports_in_a_fresh_process():
-    done = run('from tinyformer.data import import_torchvision as t; v = t(); assert t() is v; v.datasets.SVHN; print("fine")')
+    done = run('from tinyformer.data import import_torchvision as t; v = t(); assert t() is v; v.datasets.SVHN; '
+               'print("fine")')
     assert (done.returncode, done.stdout.strip()) == (0, 'fine'), done.stderr
 
 

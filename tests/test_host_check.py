@@ -1,4 +1,4 @@
-"""C that returns other bytes than the reference, fails or crashes is never handed over, and the first operator is named."""
+"""C that returns other bytes than the reference, fails or crashes is never handed over; the operator is named."""
 import subprocess, sys
 from dataclasses import replace
 
@@ -71,7 +71,8 @@ def test_compile_checks_unless_told_not_to(tmp_path, graph):
     "The command line, with a planner that puts everything at 0."
     save(graph, tmp_path/'m.tfm')
     wrong = ("import sys, dataclasses; from tinyformer import cli, codegen as cg; right = cg.plan_arena\n"
-             "cg.plan_arena = lambda *a: (p := right(*a)) and dataclasses.replace(p, tensors=dict.fromkeys(p.tensors, 0))\n"
+             "cg.plan_arena = lambda *a: (p := right(*a)) and "
+             "dataclasses.replace(p, tensors=dict.fromkeys(p.tensors, 0))\n"
              "sys.exit(cli.main(sys.argv[1:]))")
     words = [sys.executable, '-c', wrong, 'compile', tmp_path/'m.tfm', '--out', tmp_path/'fw']
     done = subprocess.run(words, capture_output=True, text=True)

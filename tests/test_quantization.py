@@ -24,7 +24,8 @@ def slow_requantize(acc, mult, shift, zp):
     return sat8((((acc << shift) * mult + 2**31) >> 32) + zp)
 
 def slow_linear(x, w, bias, mult, shift, zp_out):
-    return [[[slow_requantize(int(bias[o]) + sum(int(w[o][i]) * int(p[i]) for i in range(len(p))), int(mult[o]), shift, zp_out)
+    return [[[slow_requantize(int(bias[o]) + sum(int(w[o][i]) * int(p[i]) for i in range(len(p))), int(mult[o]), shift,
+                              zp_out)
               for o in range(len(w))] for p in img] for img in x]
 
 def slow_conv(x, w, bias, mult, shift, zp_in, zp_out, stride, pad):
@@ -40,7 +41,8 @@ def slow_conv(x, w, bias, mult, shift, zp_in, zp_out, stride, pad):
     return out
 
 def slow_depthwise(x, w, bias, mult, shift, zp_in, zp_out, stride, pad):
-    return np.concatenate([slow_conv(x[..., c:c+1], w[None, :, :, c:c+1], bias[c:c+1], mult[c:c+1], shift, zp_in, zp_out, stride, pad)
+    return np.concatenate([slow_conv(x[..., c:c+1], w[None, :, :, c:c+1], bias[c:c+1], mult[c:c+1], shift, zp_in,
+                                     zp_out, stride, pad)
                            for c in range(x.shape[-1])], -1)
 
 def slow_softmax(row, table):
@@ -56,9 +58,11 @@ def slow_attention(q, k, v, heads, mult_qk, shift_qk, table, mult_av, shift_av, 
     d, out = dim // heads, np.zeros((n, t, dim), int)
     for b, h, i in np.ndindex(n, heads, t):
         cs = range(h*d, h*d + d)
-        score = [slow_requantize(sum(int(q[b, i, c]) * int(k[b, j, c]) for c in cs), mult_qk, shift_qk, 0) for j in range(t)]
+        score = [slow_requantize(sum(int(q[b, i, c]) * int(k[b, j, c]) for c in cs), mult_qk, shift_qk,
+                                 0) for j in range(t)]
         p = [v_ + 128 for v_ in slow_softmax(score, table)]
-        for c in cs: out[b, i, c] = slow_requantize(sum(p[j] * int(v[b, j, c]) for j in range(t)), mult_av, shift_av, zp_out)
+        for c in cs:
+            out[b, i, c] = slow_requantize(sum(p[j] * int(v[b, j, c]) for j in range(t)), mult_av, shift_av, zp_out)
     return out
 
 def slow_layernorm(row, gamma, beta, mult, shift, zp_out, eps_q):
@@ -148,7 +152,8 @@ def test_add_sweep_over_all_pairs_of_bytes():
         for zps in ((-128, 127, 0), (127, -128, -128), (0, 0, 127), tuple(int(z) for z in rng.integers(-128, 128, 3))):
             p = ops8.add_params(s_a, zps[0], s_b, zps[1], s_out, zps[2])
             got = ops8.add_s8(a.astype(np.int8), b.astype(np.int8), **p)
-            assert [sat8((int(i)*p['mult_a'] + int(j)*p['mult_b'] + p['bias']) >> p['shift']) for i, j in zip(a[::257], b[::257])] == got[::257].tolist()
+            assert [sat8((int(i)*p['mult_a'] + int(j)*p['mult_b'] + p['bias']) >> p['shift']) for i, j in zip(a[::257],
+                b[::257])] == got[::257].tolist()
             real = ((a - zps[0])*s_a + (b - zps[1])*s_b) / s_out + zps[2]
             assert np.abs(np.clip(real, -128, 127) - got).max() <= 0.5 + 512 * 2.0**-p['shift']
             n += len(a)
@@ -165,9 +170,11 @@ def test_pools():
             mult, shift = ops8.requant_params(rng.uniform(.5, 2) / (h*w))
             got = ops8.avgpool_s8(x, -h*w*zp_in, int(mult), shift, zp_out)
             for b, k in np.ndindex(3, c):
-                assert got[b, k] == slow_requantize(int(x[b, :, :, k].sum(dtype=int)) - h*w*zp_in, int(mult), shift, zp_out)
+                assert got[b, k] == slow_requantize(int(x[b, :, :, k].sum(dtype=int)) - h*w*zp_in, int(mult), shift,
+                                                    zp_out)
             if h % 2 == 0 == w % 2:
-                big = F.max_pool2d(torch.tensor(x.transpose(0, 3, 1, 2), dtype=torch.float64), 2).numpy().transpose(0, 2, 3, 1)
+                big = F.max_pool2d(torch.tensor(x.transpose(0, 3, 1, 2), dtype=torch.float64), 2).numpy().transpose(0,
+                    2, 3, 1)
                 assert np.array_equal(ops8.maxpool2x2_s8(x), big)
             n += 1
     done(n)
@@ -200,8 +207,10 @@ def test_attention_sweep():
 
 def test_isqrt_and_clz_are_exact():
     rng = np.random.default_rng(8)
-    roots = np.concatenate([rng.integers(0, 2**32, 3000, dtype=np.uint64), np.array([1, 2**16, 2**31, 2**32 - 1], np.uint64)])
-    v = np.concatenate([roots*roots, roots*roots - np.uint64(1), roots*roots + np.uint64(1), np.array([0, 1, 2, 3, 2**64 - 1, 2**53 + 1], np.uint64)])
+    roots = np.concatenate([rng.integers(0, 2**32, 3000, dtype=np.uint64),
+                            np.array([1, 2**16, 2**31, 2**32 - 1], np.uint64)])
+    v = np.concatenate([roots*roots, roots*roots - np.uint64(1), roots*roots + np.uint64(1),
+                        np.array([0, 1, 2, 3, 2**64 - 1, 2**53 + 1], np.uint64)])
     assert ops8.isqrt64(v).tolist() == [math.isqrt(int(a)) for a in v]
     v = v[v > 0]
     assert ops8.clz64(v).tolist() == [64 - int(a).bit_length() for a in v]
@@ -221,9 +230,11 @@ def test_layernorm_sweep_and_its_accuracy():
         for eps in (0., 1e-5, 1e-2):
             x, gamma, beta, s_in, s_out, zp, p = layernorm_case(rng, c, eps)
             got = ops8.layernorm_s8(x, zp_out=zp, **p)
-            assert got.tolist() == [slow_layernorm(row, p['gamma'], p['beta'], p['mult'], p['shift'], zp, p['eps_q']) for row in x.tolist()]
+            assert got.tolist() == [slow_layernorm(row, p['gamma'], p['beta'], p['mult'], p['shift'], zp,
+                                                   p['eps_q']) for row in x.tolist()]
             if eps:
-                real = F.layer_norm(torch.tensor(x * s_in, dtype=torch.float64), (c,), torch.tensor(gamma), torch.tensor(beta), eps).numpy()
+                real = F.layer_norm(torch.tensor(x * s_in, dtype=torch.float64), (c,), torch.tensor(gamma),
+                                    torch.tensor(beta), eps).numpy()
                 worst = max(worst, np.abs(np.clip(real / s_out + zp, -128, 127) - got).max())
             n += 1
     assert worst < 1.1, worst
@@ -231,7 +242,8 @@ def test_layernorm_sweep_and_its_accuracy():
 
 def test_layernorm_params_refuse_what_overflows():
     one = np.ones(4)
-    for args, word in (((one, one*1e6, .1, 1e-5, .1, 4), 'offset'), ((one, one, 1e-12, 1., .1, 1024), 'epsilon'), ((np.ones(1025), np.ones(1025), .1, 1e-5, .1, 1025), 'channels')):
+    for args, word in (((one, one*1e6, .1, 1e-5, .1, 4), 'offset'), ((one, one, 1e-12, 1., .1, 1024), 'epsilon'),
+                       ((np.ones(1025), np.ones(1025), .1, 1e-5, .1, 1025), 'channels')):
         with pytest.raises(BadInput, match=word): ops8.layernorm_params(*args)
     assert (ops8.layernorm_params(0*one, one, .1, 1e-5, .1, 4)['gamma'] == 0).all()
 
@@ -266,7 +278,8 @@ def test_every_operator_agrees_with_the_integers_within_a_step(trained):
         xs = []
         for v in node.inputs:
             t = graph.tensors[alias[v]]
-            x = torch.tensor((live[t.name].astype(np.float32) - t.zero_point) * np.float32(t.scale)).reshape(-1, *qnet.shapes[v])
+            x = torch.tensor((live[t.name].astype(np.float32) - t.zero_point) * np.float32(t.scale)).reshape(-1,
+                *qnet.shapes[v])
             xs.append(x.permute(0, 3, 1, 2) if x.ndim == 4 else x)
         with torch.no_grad(): y = qnet.layer(node.name)(xs, [qnet.quantizer(v) for v in node.inputs])
         err = np.abs(codes(graph, y, node.name).reshape(-1) - live[node.name].reshape(-1))
@@ -319,7 +332,8 @@ def test_fake_round_gradient_stops_at_saturation():
     assert x.grad.tolist() == [0, 0, 1, 1, 1, 0] and torch.allclose(y, torch.tensor([0, 0, 0, .2, 230/255, 1.]))
 
 def test_a_range_holds_zero_and_a_dead_channel_stays_finite():
-    for lo, hi, kind in ((0, 0, 'affine'), (.5, 2, 'affine'), (-3, -1, 'affine'), (-1, 4, 'relu'), (-1, 4, 'symmetric'), (0, 0, 'symmetric')):
+    for lo, hi, kind in ((0, 0, 'affine'), (.5, 2, 'affine'), (-3, -1, 'affine'), (-1, 4, 'relu'), (-1, 4, 'symmetric'),
+                         (0, 0, 'symmetric')):
         scale, zp = ops8.qparams(lo, hi, kind)
         assert scale > 0 and -128 <= zp <= 127
         assert (zp == -128) if kind == 'relu' else (zp == 0) if kind == 'symmetric' else True
@@ -332,7 +346,8 @@ class Flat(nn.Module):
     "LeNet's habits: functional calls, ReLU after the pool, a flattened map, BatchNorm1d."
     def __init__(self):
         super().__init__()
-        self.conv, self.fc, self.bn, self.out = nn.Conv2d(2, 6, (3, 5), padding='valid'), nn.Linear(6*3*2, 9), nn.BatchNorm1d(9), nn.Linear(9, 5)
+        self.conv, self.fc, self.bn, self.out = nn.Conv2d(2, 6, (3, 5), padding='valid'), nn.Linear(6*3*2,
+            9), nn.BatchNorm1d(9), nn.Linear(9, 5)
     def forward(self, x):
         x = F.relu(F.max_pool2d(self.conv(x), 2))
         x = x.reshape(x.size(0), -1)
@@ -342,8 +357,10 @@ class Tokens(nn.Module):
     "Attention between convolutions, the mean taken over tokens, + instead of a module."
     def __init__(self):
         super().__init__()
-        self.embed, self.tok, self.norm, self.core, self.map = nn.Conv2d(2, 8, 4, 4), ToTokens(), nn.LayerNorm(8), AttentionCore(2), ToMap(2, 2)
-        self.q, self.k, self.v, self.after, self.out = nn.Linear(8, 8), nn.Linear(8, 8, bias=False), nn.Linear(8, 8), nn.Conv2d(8, 8, 3, padding=1, groups=8), nn.Linear(8, 3)
+        self.embed, self.tok, self.norm = nn.Conv2d(2, 8, 4, 4), ToTokens(), nn.LayerNorm(8)
+        self.core, self.map = AttentionCore(2), ToMap(2, 2)
+        self.q, self.k, self.v = nn.Linear(8, 8), nn.Linear(8, 8, bias=False), nn.Linear(8, 8)
+        self.after, self.out = nn.Conv2d(8, 8, 3, padding=1, groups=8), nn.Linear(8, 3)
     def forward(self, x):
         x = self.tok(self.embed(x)); y = self.norm(x)
         x = x + self.core(self.q(y), self.k(y), self.v(y))
@@ -352,8 +369,10 @@ class Tokens(nn.Module):
 class Relu6(nn.Sequential):
     "A plain Sequential."
     def __init__(self):
-        super().__init__(nn.Conv2d(2, 8, 3, padding='same'), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 12, 1, bias=False), nn.ReLU6(),
-                         nn.Conv2d(12, 7, 1, stride=2), nn.Identity(), nn.Dropout(.3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(7, 4))
+        super().__init__(nn.Conv2d(2, 8, 3, padding='same'), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2),
+                         nn.Conv2d(8, 12, 1, bias=False), nn.ReLU6(),
+                         nn.Conv2d(12, 7, 1, stride=2), nn.Identity(), nn.Dropout(.3), nn.AdaptiveAvgPool2d(1),
+                         nn.Flatten(), nn.Linear(7, 4))
 
 @pytest.mark.parametrize('cls,shape', [(Flat, (8, 8, 2)), (Tokens, (8, 8, 2)), (Relu6, (8, 12, 2))])
 def test_own_networks_lower_and_agree(cls, shape):
@@ -369,20 +388,28 @@ def test_own_networks_lower_and_agree(cls, shape):
     assert np.abs(soft - hard).mean() < .5
     assert np.abs((hard.astype(float) - t.zero_point)*t.scale - true.numpy()).mean() < 12*t.scale
 
-def lone(layer, cin=4): return nn.Sequential(nn.Conv2d(cin, 4, 3, padding=1), layer, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+def lone(layer, cin=4):
+    return nn.Sequential(nn.Conv2d(cin, 4, 3, padding=1), layer, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
 
 class Fn(nn.Module):
     def __init__(self, f): super().__init__(); self.conv, self.f = nn.Conv2d(4, 4, 3, padding=1), f
     def forward(self, x): return self.f(self.conv(x), x)
 
 UNSUPPORTED = [
-    (lone(nn.GELU()), "'1'.*GELU.*nn.ReLU"), (lone(nn.SiLU()), 'SiLU.*nn.ReLU'), (lone(nn.Softmax(1)), 'Softmax.*AttentionCore'),
-    (lone(nn.ConvTranspose2d(4, 4, 3, padding=1)), "'1'.*ConvTranspose2d.*nn.Conv2d"), (lone(nn.AvgPool2d(2)), 'AvgPool2d.*GlobalAvgPool'),
-    (lone(nn.Conv2d(4, 4, 3, padding=1, groups=2)), 'groups=1'), (lone(nn.Conv2d(4, 4, 3, padding=2, dilation=2)), 'dilation=1'),
-    (lone(nn.Conv2d(4, 4, 3, stride=(1, 2), padding=1)), 'both directions'), (lone(nn.Conv2d(4, 4, 3, padding=1, padding_mode='reflect')), 'zeros'),
-    (lone(nn.MaxPool2d(3)), r'MaxPool2d\(2\)'), (lone(nn.LayerNorm(8)), 'over the last axis of tokens'), (lone(nn.Linear(8, 8)), '1x1 kernel'),
-    (nn.Sequential(ToTokens(), nn.BatchNorm1d(64)), 'on tokens.*nn.LayerNorm'), (lone(nn.BatchNorm2d(4, track_running_stats=False)), 'track_running_stats'),
-    (Fn(lambda y, x: y * 2), r'mul\(\).*'), (Fn(lambda y, x: y + 1), 'constant'), (Fn(lambda y, x: y.sigmoid()), 'sigmoid'), (Fn(lambda y, x: y.mean(1)), 'whole map'),
+    (lone(nn.GELU()), "'1'.*GELU.*nn.ReLU"), (lone(nn.SiLU()), 'SiLU.*nn.ReLU'),
+    (lone(nn.Softmax(1)), 'Softmax.*AttentionCore'),
+    (lone(nn.ConvTranspose2d(4, 4, 3, padding=1)), "'1'.*ConvTranspose2d.*nn.Conv2d"),
+    (lone(nn.AvgPool2d(2)), 'AvgPool2d.*GlobalAvgPool'),
+    (lone(nn.Conv2d(4, 4, 3, padding=1, groups=2)), 'groups=1'),
+    (lone(nn.Conv2d(4, 4, 3, padding=2, dilation=2)), 'dilation=1'),
+    (lone(nn.Conv2d(4, 4, 3, stride=(1, 2), padding=1)), 'both directions'),
+    (lone(nn.Conv2d(4, 4, 3, padding=1, padding_mode='reflect')), 'zeros'),
+    (lone(nn.MaxPool2d(3)), r'MaxPool2d\(2\)'), (lone(nn.LayerNorm(8)), 'over the last axis of tokens'),
+    (lone(nn.Linear(8, 8)), '1x1 kernel'),
+    (nn.Sequential(ToTokens(), nn.BatchNorm1d(64)), 'on tokens.*nn.LayerNorm'),
+    (lone(nn.BatchNorm2d(4, track_running_stats=False)), 'track_running_stats'),
+    (Fn(lambda y, x: y * 2), r'mul\(\).*'), (Fn(lambda y, x: y + 1), 'constant'),
+    (Fn(lambda y, x: y.sigmoid()), 'sigmoid'), (Fn(lambda y, x: y.mean(1)), 'whole map'),
     (Fn(lambda y, x: y.mean((1, 3))), 'whole map'),
     (Fn(lambda y, x: F.relu(y) + y), 'read elsewhere'), (Fn(lambda y, x: torch.cat([y, x])), r'cat\(\)'),
     (Fn(lambda y, x: (y, x)), 'more than one tensor'), (Fn(lambda y, x: y if y.sum() > 0 else x), 'must not branch'),
@@ -394,7 +421,8 @@ def test_unsupported_layers_are_named_with_the_nearest_form(net, words):
 
 def test_relu_before_attention_is_refused():
     class Net(nn.Module):
-        def __init__(self): super().__init__(); self.tok, self.lin, self.core = ToTokens(), nn.Linear(4, 4), AttentionCore(1)
+        def __init__(self):
+            super().__init__(); self.tok, self.lin, self.core = ToTokens(), nn.Linear(4, 4), AttentionCore(1)
         def forward(self, x): x = self.tok(x); y = F.relu(self.lin(x)); return self.core(y, y, y)
     with pytest.raises(UnsupportedOp, match='straight from three nn.Linear'): qz.quantize(Net(), torch.rand(4, 4, 2, 2))
 
@@ -417,7 +445,8 @@ def test_a_layer_that_could_overflow_is_refused_by_name():
 
 
 # --- odd calibrations -------------------------------------------------------------------------------------------------
-SMALL = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 8, 3, padding=1), nn.ReLU(),
+SMALL = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 8, 3, padding=1),
+                      nn.ReLU(),
                       nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4))
 IMAGES = torch.rand(32, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 LAST = IMAGES.permute(0, 2, 3, 1).numpy()

@@ -23,7 +23,8 @@ def folder(tmp_path_factory):
     return out
 
 
-def go(folder, *args): recipe.main([*args, '--out', str(folder / 'run'), '--dataset', 'tiny', '--size', 'small', '--quick'])
+def go(folder, *args):
+    recipe.main([*args, '--out', str(folder / 'run'), '--dataset', 'tiny', '--size', 'small', '--quick'])
 
 
 def test_every_step_in_order(folder, monkeypatch, capsys):
@@ -31,7 +32,8 @@ def test_every_step_in_order(folder, monkeypatch, capsys):
     run = folder / 'run'
     with pytest.raises(RunFolderError, match='first run .* supernet'): go(folder, 'search')
     for step in ('teacher', 'supernet', 'search'): go(folder, step)
-    with pytest.raises(CorruptModel, match='does not hold this model'): recipe._weights(recipe.resnet18(4), run, 'teacher0.pt', 'teacher')
+    with pytest.raises(CorruptModel, match='does not hold this model'):
+        recipe._weights(recipe.resnet18(4), run, 'teacher0.pt', 'teacher')
     go(folder, 'train'), go(folder, 'rank')
     trials = json.loads((run / 'search_small.json').read_text())['trials']
     assert len(trials) == recipe.QUICK['trials']
@@ -56,29 +58,37 @@ def test_two_cores_take_the_cheap_winner_and_ask_the_teacher_once(folder, monkey
     answers = (run / 'answers_of_1.pt').read_bytes()
     go(folder, 'notes', '--copy', 'made up')
     said = zoo.notes(run / 'small' / 'notes.json')
-    assert said['copy'] == 'made up' and 0 <= said['accuracy_float'] <= 1 and said['hours'] >= 0 and said['versions']['torch']
-    go(folder, 'train', '--cpu')                                     # every stage is there: nothing is trained, nobody is asked
+    assert said['copy'] == 'made up' and 0 <= said['accuracy_float'] <= 1
+    assert said['hours'] >= 0 and said['versions']['torch']
+    # every stage is there: nothing is trained, nobody is asked
+    go(folder, 'train', '--cpu')
     assert (run / 'answers_of_1.pt').read_bytes() == answers
     go(folder, 'train', '--cpu', '--polish', '2', '1')               # goes on from there, in two stages
     more = json.loads((run / 'train_small.result.json').read_text())
-    assert 0 < more['sparsity'] <= found['sparsity'] and [len(recipe.read_checkpoint(run / 'small' / f'polished{n}.ckpt')['history']) for n in ('', '2')] == [2, 1]
-    with pytest.raises(RunFolderError, match='first run .* teacher --seed 1 '): go(folder, 'train', '--cpu', '--teachers', '2')
+    assert 0 < more['sparsity'] <= found['sparsity'] and [len(recipe.read_checkpoint(run / 'small'
+        / f'polished{n}.ckpt')['history']) for n in ('', '2')] == [2, 1]
+    with pytest.raises(RunFolderError, match='first run .* teacher --seed 1 '):
+        go(folder, 'train', '--cpu', '--teachers', '2')
     go(folder, 'teacher', '--seed', '1')
     go(folder, 'train', '--cpu', '--polish', '2', '1', '--refine', '2', '--teachers', '2')
     last = recipe.read_checkpoint(run / 'small' / 'refined.ckpt')
-    assert len(last['history']) == 2 and last['run']['strong'] and last['run']['mixup'] and last['run']['lr'] == 2 * recipe.read_checkpoint(run / 'small' / 'polished.ckpt')['run']['lr']
+    before = recipe.read_checkpoint(run / 'small' / 'polished.ckpt')['run']
+    assert len(last['history']) == 2 and last['run']['strong'] and last['run']['mixup']
+    assert last['run']['lr'] == 2 * before['lr']
     one, two = (torch.load(run / f'answers_of_{n}.pt', weights_only=True) for n in (1, 2))
     assert one.shape == two.shape and not torch.allclose(one, two)
     go(folder, 'notes')
     said = zoo.notes(run / 'small' / 'notes.json')
     assert 'train --cpu --teachers 2 --polish 2 1 --refine 2,' in said['command'] and '--size small' in said['command']
     data = recipe.load('digits')
-    with pytest.raises(RunFolderError, match='other images'): recipe.ask_once(None, data, recipe.TrainConfig(), run / 'answers_of_1.pt')
+    with pytest.raises(RunFolderError, match='other images'):
+        recipe.ask_once(None, data, recipe.TrainConfig(), run / 'answers_of_1.pt')
 
 
 @pytest.mark.parametrize('typed', ['--polish 0', '--polish 3 0', '--refine 0', '--teachers 0', '--candidate 9'])
 def test_a_number_that_makes_no_sense_is_named(typed, tmp_path):
-    with pytest.raises(BadInput, match=f'{typed.split()[0]} is {typed[-1]}'): recipe.main(['train', '--out', str(tmp_path / 'run'), *typed.split()])
+    with pytest.raises(BadInput, match=f'{typed.split()[0]} is {typed[-1]}'):
+        recipe.main(['train', '--out', str(tmp_path / 'run'), *typed.split()])
     assert not list(tmp_path.iterdir())
 
 
@@ -124,7 +134,8 @@ def test_blocks_come_back_where_the_flash_has_room():
     arch = recipe.cifar_space('small').sample(1)
     most = recipe.room(recipe.Recipe(size='small'))
     got = recipe.relax(arch, most)
-    pairs = [(a.sparsity, b.sparsity) for a, b in zip(arch.blocks, got.blocks)] + [(arch.head_sparsity, got.head_sparsity)]
+    pairs = [(a.sparsity, b.sparsity) for a, b in zip(arch.blocks, got.blocks)] + [(arch.head_sparsity,
+        got.head_sparsity)]
     assert all(b <= a for a, b in pairs) and any(b < a for a, b in pairs)
     before, after = (recipe.cost(a, target('stm32f746')).storage_bytes for a in (arch, got))
     assert before < after <= most

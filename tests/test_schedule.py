@@ -1,4 +1,4 @@
-"""Bands, rings and strips: every window in a chain returns the reference's bytes, and nothing is overwritten that is still wanted."""
+"""Bands and rings: every window in a chain returns the reference's bytes; nothing that is wanted is overwritten."""
 import itertools
 from dataclasses import replace
 
@@ -86,7 +86,7 @@ def compare(fw, graph, n=4, seed=1):
 
 @pytest.mark.parametrize('first', (False, True))
 def test_every_window_in_a_chain(tmp_path, first):
-    "Kernels under, at and over the stride, with and without padding, not square, depthwise; at the head of a chain and inside."
+    "Kernels under, at and over the stride, padded or not, not square, depthwise; at the head of a chain and inside."
     net, sums, chains = Net((13, 9, 4)), [], []
     for window in WINDOWS:
         for cout in (4, None) if window[:2] == (3, 3) and window[2] <= 2 and window[3] <= 1 else (4,):

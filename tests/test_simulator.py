@@ -36,12 +36,18 @@ __attribute__((naked)) int32_t choose(int32_t x) {
                      "bx lr\n");
 }
 int32_t bump(void) { return ++counter + cleared[2]; }
-int32_t six(int32_t a, int32_t b, int32_t c, int32_t d, int32_t e, int32_t f) { return a + 10 * b + 100 * c + 1000 * d + 10000 * e + 100000 * f; }
+int32_t six(int32_t a, int32_t b, int32_t c, int32_t d, int32_t e, int32_t f) {
+    return a + 10 * b + 100 * c + 1000 * d + 10000 * e + 100000 * f;
+}
 int32_t peek(const int32_t *p) { return *p; }
 void poke(int32_t *p, int32_t v) { *p = v; }
 int32_t spin(volatile int32_t *p) { while (*p == 0) {} return 1; }
 int32_t deep(int32_t n) { volatile int32_t row[16]; row[n & 15] = n; return n == 0 ? 0 : deep(n - 1) + row[n & 15]; }
-__attribute__((noinline)) int32_t inner(const int8_t *p, int32_t n) { int32_t s = 0; for (int32_t i = 0; i < n; i++) s += p[i]; return s; }
+__attribute__((noinline)) int32_t inner(const int8_t *p, int32_t n) {
+    int32_t s = 0;
+    for (int32_t i = 0; i < n; i++) s += p[i];
+    return s;
+}
 __attribute__((noinline)) int32_t first(const int8_t *p) { return inner(p, 10) + 1; }
 __attribute__((noinline)) int32_t second(const int8_t *p) { return inner(p, 20) + 2; }
 int32_t outer(const int8_t *p) { return 3 * first(p) + second(p); }
@@ -55,7 +61,8 @@ void clear(void *to, int value, uint32_t n) { memset(to, value, n); }
 def emu(request, tmp_path_factory):
     path = tmp_path_factory.mktemp('c')/'parts.c'
     path.write_text(CODE)
-    return sim.Emulator(compile_image([path, PORTS/'cortex_m'/'memory.c'], PORTS/'cortex_m'/'bare.ld', cc=request.param))
+    return sim.Emulator(compile_image([path, PORTS/'cortex_m'/'memory.c'], PORTS/'cortex_m'/'bare.ld',
+                                      cc=request.param))
 
 
 def images(g, n, seed=0):
@@ -124,7 +131,8 @@ def test_copy_and_clear(emu, n, shift):
     assert emu.read(dst, 96) == b'\xEE' * (8 + shift) + b'\xC3' * n + b'\xEE' * (88 - shift - n)
 
 
-@pytest.mark.parametrize('call, words', [(('peek', 0x4), r'peek faulted: read of 4 bytes at 0x00000004, pc 0x08\w+ in peek\+\d+'),
+@pytest.mark.parametrize('call, words',
+                         [(('peek', 0x4), r'peek faulted: read of 4 bytes at 0x00000004, pc 0x08\w+ in peek\+\d+'),
                                          (('poke', 0x08000000, 1), 'write of 4 bytes at 0x08000000'),
                                          (('peek', 0xE000E010), 'read of 4 bytes at 0xe000e010')])
 def test_faults_name_the_place(emu, call, words):
@@ -133,7 +141,8 @@ def test_faults_name_the_place(emu, call, words):
 
 
 def test_endless_loop_is_stopped(emu):
-    with pytest.raises(SimulationFailed, match='did not return within 200 ms.*spin'): emu.call('spin', emu.alloc(bytes(4)), timeout_ms=200)
+    with pytest.raises(SimulationFailed, match='did not return within 200 ms.*spin'):
+        emu.call('spin', emu.alloc(bytes(4)), timeout_ms=200)
 
 
 def test_status_becomes_an_error(emu):
@@ -169,7 +178,8 @@ def test_decoder_knows_both_lengths():
 
 @pytest.mark.parametrize('seed, cc', [(0, 'zig'), (1, 'zig'), pytest.param(1, 'gcc', marks=pytest.mark.needs('gcc'))])
 def test_every_byte_equals_the_reference(tmp_path, seed, cc):
-    g = random_graph(seed=seed, shape=(4, 8, 2 + seed), width=6 + 2 * seed, heads=2, classes=5 + seed, sparsity=(.5, .95)[seed])
+    g = random_graph(seed=seed, shape=(4, 8, 2 + seed), width=6 + 2 * seed, heads=2, classes=5 + seed,
+                     sparsity=(.5, .95)[seed])
     fw, x = generate(g, BOARD, tmp_path/'fw'), images(g, 12, seed)
     res = sim.simulate(sim.build(fw, cc), fw, x, profile_images=1, progress=False)
     print(f'{res.outputs.size} bytes compared')
@@ -213,7 +223,8 @@ def test_a_model_without_an_arena(tmp_path, cc):
               [Op('maxpool2x2', 'pool', ['x'], 'y', dict(h=4, w=6, c=5))], 'x', 'y', 'pool')
     fw, x = generate(g, BOARD, tmp_path/'fw', check=True), images(g, 3)
     res = sim.simulate(sim.build(fw, cc), fw, x, progress=False)
-    assert (res.outputs == run(g, x)).all() and res.arena_high_water == 0 and fw.arena_bytes == fw.plan.align and fw.plan.peak == 0
+    assert (res.outputs == run(g, x)).all() and res.arena_high_water == 0
+    assert fw.arena_bytes == fw.plan.align and fw.plan.peak == 0
 
 
 def test_reset_initialises_variables(firmware):
@@ -221,11 +232,14 @@ def test_reset_initialises_variables(firmware):
     assert emu.read(emu.address('tfm_result'), 4) == b'\xff' * 4 and emu.read(emu.address('tfm_cycles'), 4) == bytes(4)
 
 
-@pytest.mark.parametrize('what, cc', [('flash', 'zig'), ('sram', 'zig'), pytest.param('flash', 'gcc', marks=pytest.mark.needs('gcc'))])
+@pytest.mark.parametrize('what, cc', [('flash', 'zig'), ('sram', 'zig'),
+                                      pytest.param('flash', 'gcc', marks=pytest.mark.needs('gcc'))])
 def test_linked_image_over_budget(tmp_path, graph, firmware, what, cc):
-    budget = dict(flash_bytes=firmware.weights_bytes + 200) if what == 'flash' else dict(sram_bytes=firmware.arena_bytes + 1000)
+    budget = dict(flash_bytes=firmware.weights_bytes
+                  + 200) if what == 'flash' else dict(sram_bytes=firmware.arena_bytes + 1000)
     fw = generate(graph, BOARD.with_budget(**budget), tmp_path/'fw')
-    with pytest.raises(DoesNotFit, match=rf"\.\w+.*: \d+ bytes too many for {dict(flash='flash', sram='SRAM')[what]}"): sim.build(fw, cc)
+    with pytest.raises(DoesNotFit, match=rf"\.\w+.*: \d+ bytes too many for {dict(flash='flash', sram='SRAM')[what]}"):
+        sim.build(fw, cc)
     assert not list(fw.folder.glob('build/*'))
 
 
@@ -237,7 +251,8 @@ def test_wrong_images(firmware, graph):
 
 
 def test_no_port_no_image(tmp_path, graph):
-    with pytest.raises(BadInput, match='no start-up code'): sim.build(generate(graph, BOARD, tmp_path/'fw', port='host'))
+    with pytest.raises(BadInput, match='no start-up code'):
+        sim.build(generate(graph, BOARD, tmp_path/'fw', port='host'))
 
 
 # ---- QEMU, the second opinion

@@ -1,4 +1,4 @@
-"""Estimated Cortex-M7 cycles of a counted run: `llvm-mca`'s steady-state cycles of every basic block, times how often the block ran."""
+"""Estimated Cortex-M7 cycles of a counted run: `llvm-mca`'s cycles of every basic block, times how often it ran."""
 import json, re, shutil, subprocess
 from collections import Counter
 from pathlib import Path
@@ -12,7 +12,9 @@ ITERATIONS = 100
 
 _OPPOSITE = dict(eq='ne', ne='eq', hs='lo', lo='hs', mi='pl', pl='mi', vs='vc', vc='vs', hi='ls', ls='hi', ge='lt',
                  lt='ge', gt='le', le='gt')
-_FLOW = re.compile(rf"(b|bl|bx|blx|cbn?z|tb[bh]|b({'|'.join(_OPPOSITE)}))(\.[nw])?\s|(pop|ldm|ldr|mov|add)\S*\s.*\bpc\b(?!,\s*(#|r\d|lsl))(?!\])")
+_BRANCH = rf"(b|bl|bx|blx|cbn?z|tb[bh]|b({'|'.join(_OPPOSITE)}))(\.[nw])?\s"
+_TO_PC = r'(pop|ldm|ldr|mov|add)\S*\s.*\bpc\b(?!,\s*(#|r\d|lsl))(?!\])'
+_FLOW = re.compile(f'{_BRANCH}|{_TO_PC}')
 _CALL = re.compile(r'bl(\.[nw])?\s+')
 _COST = {}        # what llvm-mca was asked -> cycles of one execution
 
@@ -114,8 +116,8 @@ def plain(
     text:tuple,         # instructions of a block
     free_it:bool=False, # leave IT out, as if the core hid it; else it counts as NOP, about two cycles
 )->tuple: # instructions that llvm-mca takes
-    """What `llvm-mca` cannot read, in words that it can: IT becomes NOP and the instructions under it run always; a call becomes a branch,
-    because each would be charged 100 cycles."""
+    """What `llvm-mca` cannot read, in words that it can: IT becomes NOP and the instructions under it run always;
+    a call becomes a branch, because each would be charged 100 cycles."""
     out, conditions = [], []
     for t in text:
         name, _, rest = t.partition(' ')

@@ -138,7 +138,8 @@ def first_error(
 def _digest(compiler, words, sources, include, extra=()):
     "Hash of all that decides the output: compiler, flags, and the bytes of sources and headers."
     h = hashlib.sha256(repr((compiler.name, compiler.version, words, [Path(s).name for s in sources])).encode())
-    headers = {p for d in [*include, *{Path(s).parent for s in sources}] for p in Path(d).glob('*.h')}
+    folders = {Path(d) for d in include} | {Path(s).parent for s in sources}
+    headers = {p for d in folders for p in d.glob('*.h')}
     for p in [*sources, *sorted(headers), *extra]:
         h.update(Path(p).name.encode()); h.update(Path(p).read_bytes())
     return h.hexdigest()[:24]
