@@ -268,7 +268,7 @@ def noticed(root, tests, limit):
 def copy_of(folder):
     "A copy of what the tests need."
     root = Path(folder)/'project'
-    for name in ('tinyformer', 'firmware', 'tests'):
+    for name in ('tinyformer', 'firmware', 'tests', 'nbs'):
         shutil.copytree(ROOT/name, root/name, ignore=shutil.ignore_patterns('__pycache__'))
     for name in ('settings.ini', 'pyproject.toml'): shutil.copyfile(ROOT/name, root/name)
     return root
@@ -327,6 +327,7 @@ def main(argv=None):
     same = known_equivalent()
     def wanted(f): return f.id not in same and (f.id not in done or a.again and not done[f.id]['killed'])
     todo = [(t, f) for t, f in chosen if wanted(f)]
+    np.random.default_rng(a.seed).shuffle(todo)     # so that a part of the run speaks for all files
     for name in HEAVY: importlib.import_module(name)
     with tempfile.TemporaryDirectory(prefix='tinyformer-mutants-') as folder:
         os.environ['TINYFORMER_CACHE'] = f'{folder}/cache'

@@ -204,6 +204,20 @@ def test_attention_is_its_three_steps():
         assert np.array_equal(ops.attention_s8(q, k, v, heads=heads, **p), want)
 
 
+def test_work_in_parts_changes_no_byte(monkeypatch):
+    "Heads and images are worked on in parts where memory counts, down to one at a time; the last part is shorter."
+    rng = np.random.default_rng(1)
+    q, k, v = (draw(rng, 3, 5, 15) for _ in 'qkv')
+    p = ops.attention_params(.05, .05, .05, .1, .05, 0, 15, 5)
+    x, w = draw(rng, 5, 6, 6, 3), draw(rng, 4, 3, 3, 3)
+    how = dict(bias=np.zeros(4, np.int32), mult=np.full(4, 2**22, np.int32), shift=0, zp_in=3, zp_out=0, stride=1, pad=1)
+    def both(): return ops.attention_s8(q, k, v, heads=5, **p), ops.conv_s8(x, w, **how)
+    whole = both()
+    for at_once in (1, 2*3*5*5, 2*36*27, 3*36*27):
+        monkeypatch.setattr(ops, 'AT_ONCE', at_once)
+        for a, b in zip(whole, both()): assert np.array_equal(a, b)
+
+
 @pytest.mark.parametrize('kind', ORACLES)
 def test_a_drift_is_seen(kind, monkeypatch):
     "Two steps more on one value in a hundred, and the stranger objects."
