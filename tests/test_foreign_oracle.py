@@ -210,7 +210,8 @@ def test_work_in_parts_changes_no_byte(monkeypatch):
     q, k, v = (draw(rng, 3, 5, 15) for _ in 'qkv')
     p = ops.attention_params(.05, .05, .05, .1, .05, 0, 15, 5)
     x, w = draw(rng, 5, 6, 6, 3), draw(rng, 4, 3, 3, 3)
-    how = dict(bias=np.zeros(4, np.int32), mult=np.full(4, 2**22, np.int32), shift=0, zp_in=3, zp_out=0, stride=1, pad=1)
+    how = dict(bias=np.zeros(4, np.int32), mult=np.full(4, 2**22, np.int32), shift=0)
+    how |= dict(zp_in=3, zp_out=0, stride=1, pad=1)
     def both(): return ops.attention_s8(q, k, v, heads=5, **p), ops.conv_s8(x, w, **how)
     whole = both()
     for at_once in (1, 2*3*5*5, 2*36*27, 3*36*27):
