@@ -16,7 +16,7 @@ AT_LEAST = {   # feature -> in how many networks of a share, at least
     **dict.fromkeys(['chain', 'two chains', 'several rows at a time', 'last band is short', 'chain reads the input',
                      'chain writes the output', 'addition of a tensor from outside a chain', 'chain of 3'], 5),
     **dict.fromkeys(['ring', 'strip', 'in place', 'another order', 'no arena'], 5),
-    'whole tensor in a chain': 2,
+    'whole tensor in a chain': 1,
     **dict.fromkeys([f'kernel {how} stride{padding}, in a chain' for how in ('under', 'equal to', 'over')
                      for padding in ('', ' with padding')], 1),
     **dict.fromkeys([f'{kind} {where}' for where in ('first in a chain', 'in a chain') for kind in

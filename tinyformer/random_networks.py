@@ -25,7 +25,7 @@ from .toolchain import WARNINGS, compile_host, compile_image, firmware_dir
 
 BOARD = replace(target('stm32f746'), flash_bytes=1 << 24, sram_bytes=1 << 22)     # no limit gets in the way
 MEMORY = *sc.MEMORY, 'forced'     # the engine's modes, and bands of any height where the engine would not choose them
-TALL_MEMORY = *MEMORY, *MEMORY[1:], 'forced'
+TALL_MEMORY = *MEMORY, 'least', 'forced', 'forced', 'forced'
 IMAGES = 4        # inputs of each network
 POLICIES = 'auto', 'auto', 'auto', 'ref', 'dsp', '1x1', '1x2', '1x4', 'any', 'any'     # which kernels; twice as often
 TALL_POLICIES = 'auto', 'auto', 'dense dsp', 'dense dsp', 'dense dsp', 'dsp', 'any'    # only some run in bands
@@ -94,7 +94,7 @@ class Draw(tg._DrawEncoder):
         self.hw[name] = hw
         return name
 
-    USUAL = (3, 1), (3, 1), (3, 2), (5, 1), (5, 2), (1, 1), (1, 2), (1, 3), (2, 2), (2, 3), (3, 3), (3, 4)
+    USUAL = (3, 1), (3, 1), (3, 2), (5, 1), (5, 2), (1, 1), (1, 2), (1, 3), (2, 2), (2, 2), (2, 3), (3, 3), (3, 3), (3, 4)
 
     def kernel(self):
         "Kernel height and width, stride and padding: half of them as networks have them, half anything."
