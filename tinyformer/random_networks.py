@@ -94,7 +94,8 @@ class Draw(tg._DrawEncoder):
         self.hw[name] = hw
         return name
 
-    USUAL = (3, 1), (3, 1), (3, 2), (5, 1), (5, 2), (1, 1), (1, 2), (1, 3), (2, 2), (2, 2), (2, 3), (3, 3), (3, 3), (3, 4)
+    USUAL = ((3, 1), (3, 1), (3, 2), (5, 1), (5, 2), (1, 1), (1, 2), (1, 3), (2, 2), (2, 2), (2, 3),
+             (3, 3), (3, 3), (3, 4))
 
     def kernel(self):
         "Kernel height and width, stride and padding: half of them as networks have them, half anything."
