@@ -321,7 +321,8 @@ def test_make_test_goes_on(tmp_path, notebooks, tests, require_tool):
                     'case "$*" in *run_notebooks*) exit $NOTEBOOKS;; *pytest*) exit $TESTS;; esac\n')
     fake.chmod(0o755)
     (tmp_path/'.venv'/'.installed').touch()
-    env = dict(os.environ, NOTEBOOKS=str(int(notebooks == 'FAILED')), TESTS=str(int(tests == 'FAILED')))
+    outside = {k: v for k, v in os.environ.items() if k not in ('MAKEFLAGS', 'MAKELEVEL')}   # not the make that runs this
+    env = dict(outside, NOTEBOOKS=str(int(notebooks == 'FAILED')), TESTS=str(int(tests == 'FAILED')))
     p = subprocess.run([require_tool('make'), 'test'], cwd=tmp_path, env=env, capture_output=True, text=True)
     lines = p.stdout.splitlines()
     assert 'run_notebooks' in lines[0] and 'pytest' in lines[1], p.stdout
