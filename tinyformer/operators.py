@@ -733,13 +733,14 @@ def _depthwise_counts(a, kept=0, live=None):
     planes, quads = 1*_in_planes(a), -(-c // 4)
     other = (1 - planes)*pixels*quads
     return unit_counts(pixels, taps*c, c, pixels*taps*c, read) | dict(
-        plane_channels=planes*c, plane_inputs=planes*read, plane_outputs=planes*pixels*c,
-        tap_outputs=other, tap_rows=other*a['kh'], taps=other*taps)
+        plane_calls=planes, plane_channels=planes*c, plane_inputs=planes*read,
+        plane_outputs=planes*pixels*c, tap_outputs=other, tap_rows=other*a['kh'],
+        taps=other*taps)
 
 def _same_3x3(a): return all(a[n] == v for n, v in Shape().window.items())
 
-_DEPTHWISE_COSTS = ('call', 'plane_channels', 'plane_inputs', 'plane_outputs', 'tap_outputs',
-                    'tap_rows', 'taps')
+_DEPTHWISE_COSTS = ('plane_calls', 'plane_channels', 'plane_inputs', 'plane_outputs',
+                    'tap_outputs', 'tap_rows', 'taps')
 _DEPTHWISE_CALL = CCall(
     'depthwise', 'depthwise', _CONV_ARGS,
     {('c', 'dense'): ('call', 'outputs', 'macs'),

@@ -1,6 +1,5 @@
 #include "tfm_depthwise.h"
 #include "tfm_dsp.h"
-#include "tfm_patch.h"
 
 int32_t tfm_depthwise_s8_dsp_scratch_bytes(const tfm_conv_dims *dims) {
     if (!dims || !tfm_conv_dims_ok(dims) || dims->cin != dims->cout) return -1;
@@ -17,45 +16,55 @@ static inline taps inside(int32_t at, int32_t size, int32_t n, int32_t dilation)
     return t;
 }
 
-/* Any window, n <= 4 channels from c on, output row y. Padding equals zp_in, so with x - zp_in in place of x
- * it drops out of the sum: only the taps inside the input are visited. A word of four channels
- * (0, 1, 2, 3) becomes the pairs (0, 2) and (1, 3). */
-static inline void row(int8_t *out, const int8_t *in, int32_t ring, const int8_t *weight, const tfm_conv_dims *d,
-                       const tfm_quant *quant, const int32_t *start, int32_t y, int32_t c, int32_t n) {
-    const int32_t size = d->cin, ow = tfm_conv_ow(d), step = d->dw * size, top = y * d->sh - d->top;
+/* The first n bytes of a word: four channels, or fewer where there are no four. */
+static inline uint32_t load(const int8_t *p, int32_t n) { return n == 4 ? tfm_load4(p) : tfm_load_tail(p, n); }
+
+/* Any window, n <= 4 channels, output row y. Padding equals zp_in, so with x - zp_in in place of x it drops
+ * out of the sum: only the taps inside the input are visited. A word of four channels (0, 1, 2, 3) becomes
+ * the pairs (0, 2) and (1, 3). */
+static inline void any_row(int8_t *out, const int8_t *in, int32_t ring, const int8_t *weight, const tfm_conv_dims *d,
+                           const tfm_quant *quant, const int32_t *start, const int32_t *mult, int32_t y, int32_t n) {
+    const int32_t c = d->cin, kw = d->kw, w = d->w, dw = d->dw, sw = d->sw, shift = quant->shift, zp = quant->zp_out;
+    const int32_t top = y * d->sh - d->top, line = w * c, down = d->dh * line, wrap = ring * line, step = dw * c;
     const uint32_t minus_zp = tfm_pkhbt((uint32_t)-quant->zp_in, (uint32_t)-quant->zp_in);
     const taps rows = inside(top, d->h, d->kh, d->dh);
-    for (int32_t x = -d->left, i = 0; i < ow; i++, x += d->sw, out += size) {
-        const taps columns = inside(x, d->w, d->kw, d->dw);
-        int32_t a0 = start[0], a1 = start[1], a2 = start[2], a3 = start[3];
-        for (int32_t ky = rows.from; ky < rows.end; ky++) {
-            const int8_t *p = tfm_patch_row(in, ring, d, top + ky * d->dh) + (x + columns.from * d->dw) * size + c;
-            const int8_t *w = weight + (ky * d->kw + columns.from) * size + c;
-            for (int32_t left = columns.end - columns.from; left > 0; left--, p += step, w += size) {
-                const uint32_t v = n == 4 ? tfm_load4(p) : tfm_load_tail(p, n), u = n == 4 ? tfm_load4(w) : tfm_load_tail(w, n);
+    const int32_t first = rows.from < rows.end ? (top + rows.from * d->dh) % ring * line : 0;
+    weight += rows.from * kw * c;
+    for (int32_t x = -d->left, i = tfm_conv_ow(d); i > 0; i--, x += sw, out += c) {
+        const taps columns = inside(x, w, kw, dw);
+        const int8_t *w_row = weight + columns.from * c, *in_x = in + (x + columns.from * dw) * c;
+        int32_t a0 = start[0], a1 = start[1], a2 = start[2], a3 = start[3], at = first;
+        for (int32_t ky = rows.from; ky < rows.end; ky++, w_row += kw * c) {
+            const int8_t *p = in_x + at, *u = w_row;
+            for (int32_t left = columns.end - columns.from; left > 0; left--, p += step, u += c) {
+                const uint32_t v = load(p, n), f = load(u, n);
                 const uint32_t even = tfm_sxtab16(minus_zp, v), odd = tfm_sxtab16_ror8(minus_zp, v);
-                const uint32_t w_even = tfm_sxtb16(u), w_odd = tfm_sxtb16_ror8(u);
-                a0 = tfm_smlabb(even, w_even, a0), a2 = tfm_smlatt(even, w_even, a2);
-                a1 = tfm_smlabb(odd, w_odd, a1), a3 = tfm_smlatt(odd, w_odd, a3);
+                const uint32_t f_even = tfm_sxtb16(f), f_odd = tfm_sxtb16_ror8(f);
+                a0 = tfm_smlabb(even, f_even, a0), a2 = tfm_smlatt(even, f_even, a2);
+                a1 = tfm_smlabb(odd, f_odd, a1), a3 = tfm_smlatt(odd, f_odd, a3);
             }
+            for (at += down; at >= wrap;) at -= wrap; /* row y lies at y % ring */
         }
-        const int32_t acc[4] = {a0, a1, a2, a3};
-        for (int32_t k = 0; k < n; k++) out[c + k] = tfm_requant(acc[k], quant->mult[c + k], quant->shift, quant->zp_out);
+        out[0] = (int8_t)tfm_requant0(tfm_shl(a0, shift), mult[0], zp);
+        if (n > 1) out[1] = (int8_t)tfm_requant0(tfm_shl(a1, shift), mult[1], zp);
+        if (n > 2) out[2] = (int8_t)tfm_requant0(tfm_shl(a2, shift), mult[2], zp);
+        if (n > 3) out[3] = (int8_t)tfm_requant0(tfm_shl(a3, shift), mult[3], zp);
     }
 }
 
 /* Output rows y0..y1-1 of n channels from c on. */
-static void channels(int8_t *out, const int8_t *in, int32_t ring, const int8_t *weight, const tfm_conv_dims *d,
-                     const tfm_quant *quant, int32_t y0, int32_t y1, int32_t c, int32_t n) {
+static void any_channels(int8_t *out, const int8_t *in, int32_t ring, const int8_t *weight, const tfm_conv_dims *d,
+                         const tfm_quant *quant, int32_t y0, int32_t y1, int32_t c, int32_t n) {
     int32_t start[4] = {0, 0, 0, 0};
+    weight += c, in += c, out += c;
     for (int32_t k = 0; k < n; k++) { /* the bias has -zp_in * sum(w) folded in: it is taken out again */
         int32_t sum = 0;
-        for (int32_t t = 0; t < d->kh * d->kw; t++) sum += weight[t * d->cin + c + k];
+        for (int32_t t = 0; t < d->kh * d->kw; t++) sum += weight[t * d->cin + k];
         start[k] = tfm_bias(quant, c + k) + quant->zp_in * sum;
     }
     for (int32_t y = y0; y < y1; y++, out += tfm_conv_ow(d) * d->cin) {
-        if (n == 4) row(out, in, ring, weight, d, quant, start, y, c, 4);
-        else row(out, in, ring, weight, d, quant, start, y, c, n);
+        if (n == 4) any_row(out, in, ring, weight, d, quant, start, quant->mult + c, y, 4);
+        else any_row(out, in, ring, weight, d, quant, start, quant->mult + c, y, n);
     }
 }
 
@@ -64,7 +73,7 @@ static TFM_OUTLINE void any_rows(int8_t *out, const int8_t *in, int32_t ring, co
                                  const tfm_quant *quant, int32_t y0, int32_t y1) {
     const int32_t n = d->cin < 4 ? d->cin : 4;
     for (int32_t c = 0; c < d->cin; c += n)
-        channels(out, in, ring, weight, d, quant, y0, y1, c + n > d->cin ? d->cin - n : c, n);
+        any_channels(out, in, ring, weight, d, quant, y0, y1, c + n > d->cin ? d->cin - n : c, n);
 }
 
 static inline void rows_of(int8_t *out, const int8_t *in, int32_t ring, const int8_t *weight, const tfm_conv_dims *dims,
