@@ -41,7 +41,7 @@ def op_dict(op):
 
 def op_of(d):
     params = {k: unpack(v) for k, v in d['params'].items()}
-    return Op(d['kind'], d['name'], d['inputs'], d['output'], d['attrs'], params)
+    return Op(d['kind'], d['name'], d['inputs'], d['output'], tg.modern(d['kind'], d['attrs']), params)
 
 
 def graph_dict(g):
@@ -60,8 +60,8 @@ def edges(op):
     "What makes a case worth keeping: zero points at the ends, a pre-shift, padding, strides, heads, pruned weights."
     a, p = op.attrs, op.params
     found = {f'{k} {a[k]}' for k in ('zp_in', 'zp_out') if a.get(k) in (-128, 127)}
-    found |= {f'{k} over 0' for k in ('shift', 'pad') if a.get(k, 0) > 0 and op.kind != 'add'}
-    if 'stride' in a: found.add(f"stride {min(a['stride'], 3)}")
+    found |= {f'{k} over 0' for k in ('shift', 'top', 'bottom', 'left', 'right') if a.get(k, 0) > 0 and op.kind != 'add'}
+    found |= {f'{k} {min(a[k], 3)}' for k in ('sh', 'sw', 'dh', 'dw') if k in a}
     if 'heads' in a: found.add(f"heads {a['heads']}")
     if 'weight' in p: found.add('pruned' if (p['weight'] == 0).mean() > .2 else 'dense')
     return found

@@ -76,7 +76,8 @@ def _both_ways(pairs): return dict(pairs) | {b: a for a, b in pairs}
 
 
 SWAPS = _both_ways([('<', '<='), ('>', '>='), ('==', '!='), ('+', '-'), ('<<', '>>'), ('&', '|'), ('+=', '-='),
-                    ('stride', 'pad'), ('h', 'w'), ('kh', 'kw'), ('first', 'last')]) | {'*': '+', '%': '+'}
+                    ('stride', 'pad'), ('sh', 'sw'), ('dh', 'dw'), ('top', 'bottom'), ('h', 'w'),
+                    ('kh', 'kw'), ('first', 'last')]) | {'*': '+', '%': '+'}
 PYTHON = SWAPS | _both_ways([('and', 'or'), ('min', 'max'), ('any', 'all'), ('True', 'False')])
 PYTHON |= {'//': '*', 'in': 'not in', 'continue': 'pass'}
 ASSEMBLY = {'smlad': 'smlsd', 'smlabt': 'smlabb', 'smlatb': 'smlatt', 'ssat': 'usat'}
@@ -118,8 +119,8 @@ def python_tokens(text):
 
 
 def python_quoted(text):
-    "(start, end, word) of keys in quotes that have a neighbour: 'stride', 'h', ..."
-    for m in re.finditer(r"(?<=')(stride|pad|kh|kw|h|w)(?=')", text): yield m.start(), m.end(), m[0]
+    "(start, end, word) of keys in quotes that have a neighbour: 'sh', 'h', ..."
+    for m in re.finditer(r"(?<=')(sh|sw|dh|dw|top|bottom|kh|kw|h|w)(?=')", text): yield m.start(), m.end(), m[0]
 
 
 NO_CODE = re.compile(r'/\*.*?\*/|^#\s*(?:include|if|ifndef|endif|else|error)[^\n]*', re.S | re.M)

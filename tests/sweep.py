@@ -44,7 +44,7 @@ def draw_shape(rng, kind):
     while True:
         shape = _draw_shape(rng, kind)
         attrs = operators.OPERATORS[kind].attrs
-        work = (shape.get('tokens') or shape['h'] * shape['w']) * shape['cin'] * shape.get('k', 1)**2
+        work = (shape.get('tokens') or shape['h'] * shape['w']) * shape['cin'] * shape.get('window', {}).get('kh', 1) * shape.get('window', {}).get('kw', 1)
         if 'cout' in attrs: work *= shape['cout']
         if 'heads' in attrs: work = 2 * shape['tokens']**2 * shape['cin']
         if work < 4000 or rng.random() < 1000 / work: return shape
@@ -59,15 +59,29 @@ def _draw_shape(rng, kind):
     shape = dict(cin=c, cout=n, sparsity=float(rng.choice(SPARSITIES)), seed=int(rng.integers(1 << 30)))
     attrs = operators.OPERATORS[kind].attrs
     if 'kh' in attrs:
-        k, pad = int(rng.choice([1, 2, 3, 3, 3, 5])), int(rng.choice([0, 1, 1, 2, 3]))
-        if h + 2*pad < k or w + 2*pad < k: pad = k // 2 + 1
-        return dict(shape, h=h, w=w, k=k, pad=pad, stride=int(rng.choice([1, 1, 2, 3])), cin=min(c, 60))
+        return dict(shape, h=h, w=w, window=draw_window(rng, h, w), cin=min(c, 60))
     if kind == 'maxpool2x2': return dict(shape, h=2*h, w=2*w)
     if 'h' in attrs: return dict(shape, h=h, w=w)
     if 'heads' in attrs:
         heads = int(rng.choice([1, 2, 3]))
         return dict(shape, tokens=p, heads=heads, cin=heads * int(rng.integers(1, 18)))
     return dict(shape, tokens=p)
+
+
+def draw_window(rng, h, w):
+    "Square windows, asymmetric padding of a 3x3 window, or anything that fits the map."
+    k, pad, stride = int(rng.choice([1, 2, 3, 3, 3, 5])), int(rng.choice([0, 1, 1, 2, 3])), int(rng.choice([1, 1, 2, 3]))
+    if h + 2*pad < k or w + 2*pad < k: pad = k // 2 + 1
+    how, kind = dict(kh=k, kw=k, **operators.square_window(stride, pad)), rng.random()
+    if kind < .3: return how
+    if kind < .5: how |= dict(kh=3, kw=3, sh=min(stride, 2), sw=min(stride, 2))
+    else:
+        for name, most in dict(kh=6, kw=6, sh=4, sw=4, dh=4, dw=4).items(): how[name] = int(rng.integers(1, most))
+    for side in operators.WINDOW[4:]: how[side] = int(rng.integers(0, 2 if kind < .5 else 4))
+    for size, taps, step, far in ((h, 'kh', 'dh', 'bottom'), (w, 'kw', 'dw', 'right')):
+        near = how['top' if far == 'bottom' else 'left']
+        how[far] = max(how[far], (how[taps] - 1)*how[step] + 1 - size - near)
+    return how
 
 
 def far_apart(rng, w, block):
@@ -113,7 +127,8 @@ def band(rng, op, xs, want):
     oh, _ = operators.out_hw(a)
     first = int(rng.integers(oh))
     end = int(rng.integers(first, oh)) + 1
-    rows = range(max(0, first*a['stride'] - a['pad']), min(a['h'], (end - 1)*a['stride'] - a['pad'] + a['kh']))
+    span, stride, top, _ = operators.OPERATORS[op.kind].window(a)
+    rows = range(max(0, first*stride - top), min(a['h'], (end - 1)*stride - top + span))
     ring = int(rng.integers(min(a['h'], max(1, len(rows))), a['h'] + 1))
     x = xs[0].reshape(len(want), a['h'], -1)
     held = rng.integers(-128, 128, (len(want), ring, x.shape[2])).astype(np.int8)
@@ -135,10 +150,10 @@ def jobs(rng, kernels, kinds, images):
 
 INT, ARRAY, OPTIONAL, INPUT, OUTPUT, SCRATCH, SCRATCH_BYTES, NOTHING, STRUCT = range(9)
 # what run_cases.c knows of a number: which values it can not have
-_COUNTS = ('pixels', 'cin', 'cout', 'h', 'w', 'c', 'n', 'tokens', 'dim', 'heads', 'rows', 'kh', 'kw', 'stride', 'block',
+_COUNTS = ('pixels', 'cin', 'cout', 'h', 'w', 'c', 'n', 'tokens', 'dim', 'heads', 'rows', 'kh', 'kw', 'sh', 'sw', 'dh', 'dw', 'block',
            'ring', 'end')
 SIZES = {**dict.fromkeys(_COUNTS, 1), **dict.fromkeys(('shift', 'shift_qk', 'shift_av'), 2),
-         'pad': 3, 'first': 3, 'bytes': 4}
+         **dict.fromkeys(('top', 'bottom', 'left', 'right', 'first'), 3), 'bytes': 4}
 
 
 def _words(kernel, op, block):

@@ -74,7 +74,7 @@ def test_every_row_of_a_chain_is_made_once_and_in_time():
                 for i, (start, end) in enumerate(band):
                     assert start == made[i] <= end <= h[i]
                     if i and end > start:
-                        k, s, p = steps[i].window
+                        k, s, p, _ = steps[i].window
                         low, high = max(0, start*s - p), min((end - 1)*s - p + k, h[i - 1])
                         assert high <= made[i - 1] and low >= made[i - 1] - kept[i - 1]
                     made[i] = end

@@ -7,14 +7,15 @@ import pytest
 
 from tinyformer import bench, kernels as tk
 from tinyformer.errors import BadInput
+from tinyformer.operators import out_hw
 
 CCS = ['host', pytest.param('gcc', marks=pytest.mark.needs('gcc')), 'zig']
 
 
-def depthwise(rng, h, w, c, stride=1, pad=1, shift=None):
+def depthwise(rng, h, w, c, stride=1, shift=None, **window):
     "A 3x3 depthwise operator, its input and the NumPy operator's answer."
     while True:
-        op = bench.make_op('depthwise3x3', h=h, w=w, cin=c, stride=stride, pad=pad, seed=int(rng.integers(1 << 30)))
+        op = bench.make_op('depthwise3x3', h=h, w=w, cin=c, stride=stride, window=window, seed=int(rng.integers(1 << 30)))
         if shift is not None:
             op.attrs['shift'] = shift
             op.params['mult'] = rng.integers(0, 1 << max(8, 31 - shift), c).astype(np.int32)
@@ -52,17 +53,17 @@ def test_depthwise_in_bands_over_a_ring():
     rng, n = np.random.default_rng(1), 0
     kernel = tk.kernel('tfm_depthwise_s8_dsp')
     for _ in range(100):
-        ranges = (3, 24), (3, 9), (1, 10), (1, 3), (0, 2)
-        h, w, c, stride, pad = (int(rng.integers(low, high)) for low, high in ranges)
-        op, x, want = depthwise(rng, h, w, c, stride, pad)
-        oh, ow, step = (h + 2*pad - 3) // stride + 1, (w + 2*pad - 3) // stride + 1, int(rng.integers(1, 12))
+        ranges = (3, 24), (3, 9), (1, 10), (1, 3), (0, 4), (0, 4), (0, 2), (0, 4)
+        h, w, c, stride, top, bottom, left, right = (int(rng.integers(low, high)) for low, high in ranges)
+        op, x, want = depthwise(rng, h, w, c, stride, top=top, bottom=bottom, left=left, right=right)
+        (oh, ow), step = out_hw(op.attrs), int(rng.integers(1, 12))
         ring = min(h, (step - 1) * stride + 3)
         out, scratch, keep = np.zeros(want.size, np.int8), tk.guarded(tk.scratch_bytes(kernel, op)), []
         _, _, weight, dims, quant, *_ = tk._host_args(tk.arguments(kernel, op), out, [x], scratch, keep)
         rows, held = x.reshape(h, -1), np.zeros((ring, w * c), np.int8)
         for y0 in range(0, oh, step):
             y1 = min(oh, y0 + step)
-            for y in range(max(0, y0*stride - pad), min(h, (y1 - 1)*stride - pad + 3)): held[y % ring] = rows[y]
+            for y in range(max(0, y0*stride - top), min(h, (y1 - 1)*stride - top + 3)): held[y % ring] = rows[y]
             tk.host().tfm_depthwise3x3_rows(address(out, y0 * ow * c), address(held), ctypes.c_int32(ring), weight,
                                             dims, quant,
                                             ctypes.c_int32(y0), ctypes.c_int32(y1), address(scratch, tk.GUARD))

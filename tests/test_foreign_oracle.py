@@ -74,17 +74,19 @@ def linear(rng):
 
 
 def convolution(rng, deep, pointwise=False):
-    kh, kw, stride, pad = (1, 1, 1, 0) if pointwise else (int(v) for v in rng.integers((1, 1, 1, 0), (6, 6, 5, 4)))
+    low, high = (1, 1, 1, 1, 1, 1, 0, 0), (6, 6, 5, 5, 4, 4, 4, 4)      # torch pads both sides alike
+    kh, kw, sh, sw, dh, dw, top, left = (1, 1, 1, 1, 1, 1, 0, 0) if pointwise else (int(v) for v in rng.integers(low, high))
     h, w, cin = (int(rng.integers(1, 12)) for _ in range(3))
-    h, w, cout = max(h, kh - 2*pad), max(w, kw - 2*pad), cin if deep else int(rng.integers(1, 12))
+    h, w = max(h, (kh - 1)*dh + 1 - 2*top), max(w, (kw - 1)*dw + 1 - 2*left)
+    cout = cin if deep else int(rng.integers(1, 12))
     s_in, zp_in, zp_out, x = float(rng.uniform(.005, .1)), zero_point(rng), zero_point(rng), draw(rng, 2, h, w, cin)
     m, s_w, bias, s_out, p = layer(rng, cout, kh * kw * (1 if deep else cin), s_in, zp_in)
     weight = m.reshape(cout, kh, kw, 1 if deep else cin)
     packed = Q.conv2d_prepack(torch_weight(channels_first(weight), s_w), torch_bias(bias, s_in, s_w),
-                              [stride]*2, [pad]*2, [1, 1], cin if deep else 1)
+                              [sh, sw], [top, left], [dh, dw], cin if deep else 1)
     theirs = codes(Q.conv2d(tensor(channels_first(x), s_in, zp_in), packed, s_out, zp_out + 128)).transpose(0, 2, 3, 1)
     if pointwise: return ops.linear_s8(x.reshape(2, h*w, cin), m, **p, zp_out=zp_out), theirs.reshape(2, h*w, cout)
-    how = dict(p, zp_in=zp_in, zp_out=zp_out, stride=stride, pad=pad)
+    how = dict(p, zp_in=zp_in, zp_out=zp_out, sh=sh, sw=sw, dh=dh, dw=dw, top=top, bottom=top, left=left, right=left)
     if deep: return ops.depthwise_s8(x, weight[..., 0].transpose(1, 2, 0), **how), theirs
     return ops.conv_s8(x, weight, **how), theirs
 
@@ -211,7 +213,7 @@ def test_work_in_parts_changes_no_byte(monkeypatch):
     p = ops.attention_params(.05, .05, .05, .1, .05, 0, 15, 5)
     x, w = draw(rng, 5, 6, 6, 3), draw(rng, 4, 3, 3, 3)
     how = dict(bias=np.zeros(4, np.int32), mult=np.full(4, 2**22, np.int32), shift=0)
-    how |= dict(zp_in=3, zp_out=0, stride=1, pad=1)
+    how |= dict(zp_in=3, zp_out=0, **ops.square_window(1, 1))
     def both(): return ops.attention_s8(q, k, v, heads=5, **p), ops.conv_s8(x, w, **how)
     whole = both()
     for at_once in (1, 2*3*5*5, 2*36*27, 3*36*27):

@@ -7,6 +7,7 @@ import numpy as np, pytest
 from tinyformer import graph as gr, lowering, operators
 from tinyformer.lowering import random_model
 from tinyformer.errors import BadInput, CorruptModel, RunFolderError
+from tinyformer.operators import WINDOW, square_window
 from tinyformer.arch import Arch, Downsample, InvertedResidual, Transformer, layers
 
 
@@ -109,13 +110,30 @@ def test_a_pruned_weight_takes_bits_and_what_is_kept(tmp_path):
     done(cases)
 
 def test_files_of_version_1_are_read(saved, tmp_path):
-    "As they were written before: every array stored as it is, not compressed."
+    "As they were written before: every array stored as it is, not compressed; windows with one stride and padding."
     graph, path, _ = saved
-    head = dict(json.loads(gr._read_arrays(path)['graph.json'].tobytes()), version=1)
+    head, windows = dict(json.loads(gr._read_arrays(path)['graph.json'].tobytes()), version=1), 0
+    for op in head['ops']:
+        a = op['attrs']
+        if 'sh' not in a: continue
+        a |= dict(stride=a['sh'], pad=a['top'])
+        for name in WINDOW: del a[name]
+        windows += 1
+    assert windows >= 4
     with open(tmp_path/'old.tfm', 'wb') as f:
         np.savez(f, **{'graph.json': np.frombuffer(json.dumps(head).encode(), np.uint8)},
                  **{f'{o.name}/{k}': v for o in graph.ops for k, v in o.params.items()})
     assert same(gr.load(tmp_path/'old.tfm'), graph)
+    gr.save(gr.load(tmp_path/'old.tfm'), tmp_path/'new.tfm')
+    assert (tmp_path/'new.tfm').read_bytes() == path.read_bytes()
+
+def test_a_new_file_does_not_use_old_words(saved, tmp_path):
+    graph, _, _ = saved
+    old = copy.deepcopy(graph)
+    a = next(op.attrs for op in old.ops if 'sh' in op.attrs)
+    for name in WINDOW: del a[name]
+    a |= dict(stride=1, pad=1)
+    with pytest.raises(CorruptModel, match='attrs: must be'): gr.check(old)
 
 def test_a_file_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(gr, 'MAX_BYTES', 10**6)
@@ -198,9 +216,9 @@ WRONG = {
     'shape: must': lambda g: setattr(g.tensors['input'], 'shape', (4, 4, True)),
     'zp_in: is': lambda g: g.ops[0].attrs.update(zp_in=3),
     'zp_out: is': lambda g: g.tensors[g.ops[0].output].__setattr__('zero_point', 77),
-    'stride: must be an integer': lambda g: g.ops[0].attrs.update(stride=0),
+    'sh: must be an integer': lambda g: g.ops[0].attrs.update(sh=0),
     'attrs: must be': lambda g: g.ops[0].attrs.update(colour=1),
-    'pad: must be an integer': lambda g: g.ops[0].attrs.update(pad=1.0),
+    'right: must be an integer': lambda g: g.ops[0].attrs.update(right=1.0),
     'weight: must be int8': lambda g: g.ops[0].params.update(weight=g.ops[0].params['weight'][:, 1:]),
     'weight: holds -128': lambda g: g.ops[0].params['weight'].__setitem__(0, -128),
     'mult: holds -1': lambda g: g.ops[0].params['mult'].__setitem__(0, -1),
@@ -228,7 +246,7 @@ def test_a_wrong_head_is_named(saved, tmp_path):
     arrays = gr._read_arrays(path)
     head = json.loads(arrays['graph.json'].tobytes())
     p, n = tmp_path / 'head.tfm', 0
-    for change, words in ((dict(format='other'), 'format'), (dict(version=3), 'version'), (dict(ops=3), 'ops'),
+    for change, words in ((dict(format='other'), 'format'), (dict(version=4), 'version'), (dict(ops=3), 'ops'),
                           (dict(extra=1), 'fields'),
                           (dict(tensors=head['tensors'][:1]*2), 'used twice'), (dict(name=3), 'name'),
                           (dict(input=['a']), 'not a sound model')):
@@ -254,8 +272,8 @@ def weights(*shape, rows):
 
 QUANT = dict(shift=0, zp_in=0, zp_out=0)
 
-def conv(h, w, k, pad=0, stride=1):
-    attrs = dict(h=h, w=w, cin=1, cout=1, kh=k[0], kw=k[1], stride=stride, pad=pad, **QUANT)
+def conv(h, w, k, pad=0, **window):
+    attrs = dict(h=h, w=w, cin=1, cout=1, kh=k[0], kw=k[1], **square_window(pad=pad), **QUANT) | window
     return one_op('conv3x3', attrs, weights(1, *k, 1, rows=1), ((h, w, 1), (1,)))
 
 def test_no_operator_at_all_is_refused():
@@ -293,6 +311,10 @@ def test_a_window_larger_than_its_map_is_refused():
     for h, w, k, pad in ((1, 1, (3, 3), 0), (2, 2, (5, 5), 1), (1, 9, (3, 3), 0), (9, 1, (1, 3), 0), (1, 1, (4, 4), 1)):
         with pytest.raises(CorruptModel, match='is larger than the map'): gr.check(conv(h, w, k, pad))
         n += 1
+    for window in (dict(dh=2), dict(dw=2), dict(dh=2, bottom=1), dict(dw=2, left=1)):
+        with pytest.raises(CorruptModel, match='is larger than the map'): gr.check(conv(3, 3, (3, 3), **window))
+        n += 1
+    gr.check(conv(3, 3, (3, 3), dh=2, dw=2, bottom=2, left=1, right=1))
     gr.check(conv(1, 1, (3, 3), 1))
     gr.check(conv(3, 3, (3, 3)))
     with pytest.raises(CorruptModel, match='more than 225 taps'): gr.check(conv(40, 40, (16, 15)))

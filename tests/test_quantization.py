@@ -28,21 +28,22 @@ def slow_linear(x, w, bias, mult, shift, zp_out):
                               zp_out)
               for o in range(len(w))] for p in img] for img in x]
 
-def slow_conv(x, w, bias, mult, shift, zp_in, zp_out, stride, pad):
+def slow_conv(x, w, bias, mult, shift, zp_in, zp_out, sh=1, sw=1, dh=1, dw=1, top=0, bottom=0, left=0, right=0):
     n, h, wd, cin = x.shape
     cout, kh, kw, _ = w.shape
-    out = np.zeros((n, (h + 2*pad - kh)//stride + 1, (wd + 2*pad - kw)//stride + 1, cout), int)
+    oh, ow = (h + top + bottom - (kh - 1)*dh - 1)//sh + 1, (wd + left + right - (kw - 1)*dw - 1)//sw + 1
+    out = np.zeros((n, oh, ow, cout), int)
     for b, i, j, o in np.ndindex(out.shape):
         acc = int(bias[o])
         for u, v, c in np.ndindex(kh, kw, cin):
-            r, s = i*stride + u - pad, j*stride + v - pad
+            r, s = i*sh + u*dh - top, j*sw + v*dw - left
             acc += int(w[o, u, v, c]) * (int(x[b, r, s, c]) if 0 <= r < h and 0 <= s < wd else zp_in)
         out[b, i, j, o] = slow_requantize(acc, int(mult[o]), shift, zp_out)
     return out
 
-def slow_depthwise(x, w, bias, mult, shift, zp_in, zp_out, stride, pad):
+def slow_depthwise(x, w, bias, mult, shift, zp_in, zp_out, **window):
     return np.concatenate([slow_conv(x[..., c:c+1], w[None, :, :, c:c+1], bias[c:c+1], mult[c:c+1], shift, zp_in,
-                                     zp_out, stride, pad)
+                                     zp_out, **window)
                            for c in range(x.shape[-1])], -1)
 
 def slow_softmax(row, table):
@@ -133,15 +134,19 @@ def test_linear_sweep():
 def test_convolution_sweep(deep):
     rng, n = np.random.default_rng(2 + deep), 0
     for h, w, cin, cout in ((3, 4, 1, 2), (5, 3, 3, 5), (6, 7, 4, 3)):
-        for kh, kw, stride, pad in ((3, 3, 1, 1), (3, 3, 2, 1), (1, 1, 2, 0), (2, 3, 1, 0), (3, 1, 2, 2)):
+        square = (3, 3, 1, 1), (3, 3, 2, 1), (1, 1, 2, 0), (2, 3, 1, 0), (3, 1, 2, 2)
+        windows = [(kh, kw, ops8.square_window(stride, pad)) for kh, kw, stride, pad in square]
+        windows += [(3, 3, dict(sh=2, sw=2, bottom=1, right=1)), (2, 3, dict(sw=2, dh=2, top=2, left=1)),
+                    (3, 2, dict(sh=3, dw=3, bottom=2, left=2, right=1))]
+        for kh, kw, window in windows:
             zp_in, zp_out = (int(z) for z in rng.choice(EDGES, 2))
             rows, fan = (cin, kh*kw) if deep else (cout, kh*kw*cin)
             wt, bias, mult, shift = layer(rng, rows, fan, zp_in)
             wt = wt.T.reshape(kh, kw, cin) if deep else wt.reshape(cout, kh, kw, cin)
             x = rng.integers(-128, 128, (2, h, w, cin), dtype=np.int8)
             fast, slow = (ops8.depthwise_s8, slow_depthwise) if deep else (ops8.conv_s8, slow_conv)
-            assert np.array_equal(fast(x, wt, bias, mult, shift, zp_in, zp_out, stride, pad),
-                                  slow(x, wt, bias, mult, shift, zp_in, zp_out, stride, pad))
+            assert np.array_equal(fast(x, wt, bias, mult, shift, zp_in, zp_out, **window),
+                                  slow(x, wt, bias, mult, shift, zp_in, zp_out, **window))
             n += 1
     done(n)
 

@@ -24,6 +24,7 @@ AT_LEAST = {   # feature -> in how many networks of a share, at least
     'chain of 4': 1,
     **dict.fromkeys(['one pixel', 'one channel', 'zero point at an end', 'pre-shift'], 10),
     **dict.fromkeys(['kernel not square', 'stride over kernel', 'padding as wide as the kernel'], 10),
+    **dict.fromkeys(['directions unlike', 'dilation', 'padded on one side'], 10),
     'an operator without weights left': 10,
     **dict.fromkeys(['a tensor with two readers', 'one tensor twice'], 10),
     'more than 127 blocks in a row': 5,
@@ -78,7 +79,7 @@ def test_build_and_simulate_agree(tmp_path):
 
 WRONG = {   # what a mistake in the C looks like -> what is replaced in model.c, and what must be said
     'a wrong byte': ('.zp_out = ', '.zp_out = 1 - ', 'bytes differ'),
-    'another stride': ('.stride = 2', '.stride = 1', 'status 2|differ|Sanitizer'),
+    'another stride': ('.sh = 2', '.sh = 1', 'status 2|differ|Sanitizer'),
     'a buffer that is not there': ('arena + ', 'arena + 4096 + ', 'Sanitizer|differ|status|stopped'),
     'C that does not compile': ('int status;', 'int status = 0 / 0;', 'division by zero'),
     'a status': ('return status;\n}', 'return status + 3;\n}', 'status 3')}
@@ -90,7 +91,7 @@ def six(tmp_path_factory):
     found, folder = [], tmp_path_factory.mktemp('six')
     for number in range(1000):
         net = rn.draw(3, number)
-        windows = [op.attrs for op in net.graph.ops if op.attrs.get('stride') == 2]
+        windows = [op.attrs for op in net.graph.ops if op.attrs.get('sh') == 2]
         if len(net.graph.ops) < 4 or not any(min(a['h'], a['w']) > 3 for a in windows): continue
         text = (rn.generate(net, folder/str(number)).folder/'model.c').read_text()
         if all(old in text for old, *_ in WRONG.values()): found.append(net)

@@ -17,7 +17,7 @@ from fastcore.basics import patch
 
 from .errors import BadInput, CorruptModel
 from .files import write_json
-from .operators import OPERATORS, Operator, out_hw
+from .operators import OPERATORS, Operator, out_hw, square_window
 from .rle_encoding import BLOCKS
 
 # %% ../nbs/13_arch.ipynb #c006
@@ -356,7 +356,7 @@ def _weighted(name, kind, x, cout, b=None, stride=1):
     attrs, shape = dict(pixels=h*w, cin=c, cout=cout), (h, w, cout)
     if kind in ('conv3x3', 'depthwise3x3'):
         channels = dict(c=c) if kind == 'depthwise3x3' else dict(cin=c, cout=cout)
-        attrs = dict(h=h, w=w, **channels, kh=3, kw=3, stride=stride, pad=1)
+        attrs = dict(h=h, w=w, **channels, kh=3, kw=3, **square_window(stride, 1))
         shape = *out_hw(attrs), cout
     spec = LayerSpec(name, kind, (source,), attrs, shape)
     return replace(spec, block=b.block, sparsity=b.sparsity) if b and spec.prunable else spec

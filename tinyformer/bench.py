@@ -146,7 +146,7 @@ def measure(
     flags:tuple=(),       # more compiler flags
     target_name:str='stm32f746', # the board that the engine chooses for
     objective:str='speed', # of the engine's choice: 'speed', or 'bytes' of weights
-    **shape,              # h, w, cin, cout, tokens, heads, stride, sparsity, seed, k, pad: see `make_op`
+    **shape,              # h, w, cin, cout, tokens, heads, stride, sparsity, seed, k, pad, window: see `make_op`
 )->dict: # a row with the keys `KEYS`
     "Run one operator with random weights on the emulated core: its instructions, and its bytes beside NumPy's."
     block = None if block is None else block_number(block)
@@ -164,7 +164,7 @@ def _shape(op, given):
     tokens = a.get('tokens', a.get('pixels', a['n'] if soft else given.get('tokens')))
     heads = a.get('heads', given.get('heads', 4) if soft else None)
     return dict(**size, cin=a.get('cin', channels), cout=a.get('cout', channels), tokens=tokens, heads=heads,
-                stride=a.get('stride'))
+                stride=a.get('sh'))
 
 
 def _stored(choice): return f'1x{choice.block}' if choice.block else 'dense'
@@ -407,6 +407,10 @@ def _rows(words, *sizes): return [dict(zip(words, size)) for size in sizes]
 def _sparse(shapes, shares): return [dict(shape, sparsity=s) for shape, s in zip(shapes, shares)]
 
 _TOKENS, _MAP = ('tokens', 'cin', 'cout'), ('h', 'w', 'cin', 'cout')
+_WINDOWS = [dict(h=8, w=8, cin=16, k=5), dict(h=16, w=16, cin=8, k=5, stride=2), dict(h=6, w=6, cin=32, k=7),
+            dict(h=20, w=8, cin=24, stride=3), dict(h=8, w=8, cin=12, window=dict(dh=2, dw=2)),
+            dict(h=32, w=1, cin=12, window=dict(kh=9, kw=1, top=4, bottom=4, left=0, right=0)),
+            dict(h=1, w=40, cin=16, window=dict(kh=1, top=0, bottom=0))]
 SHAPES = { # (kind, format) -> layers that a kernel is measured on: sizes as they occur in small networks
     ('linear', 'dense'): _rows(_TOKENS, *_ONE, *_LINEAR),
     ('linear', 'rle'): _sparse(_rows(_TOKENS, *_ONE, *_LINEAR, *_LINEAR), _OF_LINEAR),
@@ -414,7 +418,7 @@ SHAPES = { # (kind, format) -> layers that a kernel is measured on: sizes as the
     ('conv3x3', 'rle'): _sparse(_rows(_MAP, *((h, h, i, o) for h, i, o in _CONV[2:]*2)), _OF_CONV),
     ('depthwise3x3', 'dense'): _rows(('h', 'w', 'cin', 'stride'), (4, 4, 32, 1), (8, 8, 16, 1), (8, 8, 48, 2),
                                      (8, 8, 64, 1),
-                                     (16, 16, 24, 1), (16, 16, 40, 2), (32, 32, 16, 1), (3, 3, 20, 1)),
+                                     (16, 16, 24, 1), (16, 16, 40, 2), (32, 32, 16, 1), (3, 3, 20, 1)) + _WINDOWS,
     ('layernorm', 'dense'): _rows(('tokens', 'cin'), (4, 16), (16, 32), (16, 96), (64, 24), (64, 64)),
     **{(kind, 'dense'): _rows(('tokens', 'cin', 'heads'), *_ATTENTION) for kind in ('attention', *tg.STEPS)}}
 ANY_SHAPES = _rows(('h', 'w', 'cin'), (2, 2, 8), (4, 4, 32), (4, 4, 96), (8, 8, 16), (8, 8, 64), (16, 16, 24))

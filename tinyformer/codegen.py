@@ -322,13 +322,13 @@ def ring_ends(
     lines, reader, end = [], loop.chain.last, 'end'
     for i in range(loop.chain.last - 1, loop.chain.first - 1, -1):
         if not loop.fills_ring(i): continue
-        k, stride, pad = loop.steps[i + 1].window
+        k, stride, top, _ = loop.steps[i + 1].window
         strides = prod(loop.steps[j].window[1] for j in range(i + 2, reader + 1))
-        over = k - stride - pad
+        over = k - stride - top
         x = times(stride * strides, end)
         if over: x += f" {'+' if over > 0 else '-'} {abs(over)}"
         have, reader, end = loop.rows_out(i), i, f'end_{i:02d}'
-        past = (loop.rows_out(i + 1) - 1)*stride - pad + k > have
+        past = (loop.rows_out(i + 1) - 1)*stride - top + k > have
         lines.append(f'const int32_t {end} = {_at_most(x, have, past)};')
     return lines
 

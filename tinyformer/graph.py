@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['KINDS', 'FAR', 'TAKEN', 'MAX_VALUES', 'MAX_BYTES', 'FORMAT', 'VERSION', 'MAX_HEAD', 'HEAD', 'OF_TENSOR', 'OF_OP',
            'Tensor', 'Op', 'Graph', 'input_sizes', 'op_sizes', 'op_macs', 'prunable', 'run_op', 'run', 'reads_pictures',
-           'encode', 'predict', 'acc_bound', 'check', 'random_graph', 'plot_graph', 'plot_step', 'save', 'load',
-           'equal']
+           'encode', 'predict', 'acc_bound', 'check', 'random_graph', 'plot_graph', 'plot_step', 'modern', 'save',
+           'load', 'equal']
 
 # %% ../nbs/05_graph.ipynb #c002
 import importlib, io, json, math, re, zipfile
@@ -20,7 +20,7 @@ from fastcore.basics import patch
 from . import operators as ops8
 from .errors import BadInput, CorruptModel
 from .files import atomic_path
-from .operators import AT_ONCE, OPERATORS, STEPS, out_hw
+from .operators import AT_ONCE, OPERATORS, STEPS, WINDOW, out_hw, square_window
 
 # %% ../nbs/05_graph.ipynb #c005
 @dataclass
@@ -331,7 +331,7 @@ class _DrawOps(_Draw):
 
     def put_window(self, kind, x, k, stride, channels, params, shift):
         h, w, _ = self.tensors[x].shape
-        attrs = dict(h=h, w=w, **channels, kh=k, kw=k, stride=stride, pad=k//2, shift=shift,
+        attrs = dict(h=h, w=w, **channels, kh=k, kw=k, **square_window(stride, k//2), shift=shift,
                      zp_in=self.tensors[x].zero_point, zp_out=self.zp())
         return self.put(kind, [x], (*out_hw(attrs), list(channels.values())[-1]), attrs, params)
 
@@ -349,7 +349,7 @@ class _DrawConvs(_DrawOps):
     def patches(self, x, k, stride):
         "What each output pixel is made from: [pixels, taps, channels]."
         t = self.tensors[x]
-        win = ops8._windows(self.live[x], k, k, stride, k//2, t.zero_point)
+        win = ops8._windows(self.live[x], k, k, t.zero_point, **square_window(stride, k//2))
         return win.reshape(-1, k*k, t.shape[-1])
 
     def conv(self, x, k, stride, cout):
@@ -479,7 +479,18 @@ def plot_step(
     return ax
 
 # %% ../nbs/05_graph.ipynb #c094
-FORMAT, VERSION = 'tinyformer-graph', 2
+FORMAT, VERSION = 'tinyformer-graph', 3
+
+# %% ../nbs/05_graph.ipynb #c094n
+def modern(
+    kind:str,   # of an operator
+    attrs:dict, # as a file has them, of any version
+)->dict:        # as this version has them
+    "Attributes that an older version wrote, in the words of this one; others stay as they are."
+    if kind not in ('conv3x3', 'depthwise3x3') or not {'stride', 'pad'} <= set(attrs): return attrs
+    new = attrs | square_window(attrs['stride'], attrs['pad'])
+    for name in ('stride', 'pad'): del new[name]
+    return {k: new.pop(k) for k in OPERATORS[kind].attrs if k in new} | new
 
 # %% ../nbs/05_graph.ipynb #c094b
 def _fold(op, name, a):
@@ -594,7 +605,9 @@ def _head(arrays):
         _keys(t, OF_TENSOR, 'tensor')
         _name(t['name'], 'tensor name')
         _need(isinstance(t['shape'], list), f'tensor {t["name"]}.shape', 'must be a list')
-    for o in head['ops']: _keys(o, OF_OP, 'op')
+    for o in head['ops']:
+        _keys(o, OF_OP, 'op')
+        if version < VERSION and isinstance(o['attrs'], dict): o['attrs'] = modern(o['kind'], o['attrs'])
     return head
 
 # %% ../nbs/05_graph.ipynb #c102a
@@ -604,7 +617,7 @@ def _unpack(arrays):
     tensors = {t['name']: Tensor(t['name'], tuple(t['shape']), t['scale'],
                                  t['zero_point']) for t in head['tensors']}
     _need(len(tensors) == len(head['tensors']), 'tensors', 'a name is used twice')
-    ops = [Op(o['kind'], o['name'], o['inputs'], o['output'], o['attrs']) for o in head['ops']]
+    ops = [Op(*(o[k] for k in OF_OP[:5])) for o in head['ops']]
     size = sum(map(_check_words, ops))
     _need(size <= MAX_BYTES, 'ops', f'all arrays take {size} bytes, more than {MAX_BYTES}')
     for op, o in zip(ops, head['ops']):

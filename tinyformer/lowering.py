@@ -46,7 +46,7 @@ def _lower_weighted(node, layer, shapes, q_in, q_out):
         h, w_, c = (1,) * (3 - len(x)) + x           # a vector is a map of one pixel
         dims, w = dict(h=h, w=w_, c=c, **taps), w[:, 0].transpose(1, 2, 0)
     else: dims, w = dict(pixels=math.prod(x[:-1]), cin=x[-1], cout=len(w)), w.reshape(w.shape[:2])
-    if 'kh' in dims: dims |= dict(stride=layer.conv['stride'], pad=layer.conv['padding'])
+    if 'kh' in dims: dims |= ops8.square_window(layer.conv['stride'], layer.conv['padding'])
     return {**dims, **attrs}, params | dict(weight=np.ascontiguousarray(w))
 
 def _lower_pool(node, layer, shapes, q_in, q_out):

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from . import codegen as cg, graph as tg, kernels as tk, schedule as sc
+from . import codegen as cg, graph as tg, kernels as tk, operators, schedule as sc
 from .errors import BadInput, BuildFailed, CorruptModel, SimulationFailed, TinyFormerError
 from .graph import Graph
 from .hardware import target
-from .operators import attention_params, requant_params, softmax_table
+from .operators import attention_params, out_hw, requant_params, softmax_table, square_window
 from .simulator import Emulator
 from .toolchain import WARNINGS, compile_host, compile_image, firmware_dir
 
@@ -71,21 +71,20 @@ class Draw(tg._DrawEncoder):
 
     # -- operators over a map; each gives the name of its output, or None when it does not go
 
-    def window(self, kind, x, kh, kw, stride, pad, cout=None):
-        "A convolution of any kernel, stride and padding."
+    def window(self, kind, x, kh, kw, how, cout=None):
+        "A convolution of any kernel, strides, dilations and paddings."
         (h, w), c = self.hw[x], self.tensors[x].shape[-1]
-        if h + 2*pad < kh or w + 2*pad < kw: return None
+        oh, ow = out_hw(dict(h=h, w=w, kh=kh, kw=kw, **how))
+        if min(oh, ow) < 1: return None
         zp_in, deep = self.tensors[x].zero_point, kind == 'depthwise3x3'
-        xs = np.pad(self.live[x].reshape(-1, h, w, c), ((0, 0), (pad, pad), (pad, pad), (0, 0)), constant_values=zp_in)
-        win = np.lib.stride_tricks.sliding_window_view(xs, (kh, kw), axis=(1, 2))[:, ::stride, ::stride]
-        oh, ow = win.shape[1:3]
+        win = operators._windows(self.live[x].reshape(-1, h, w, c), kh, kw, zp_in, **how)
         if oh * ow * c * kh * kw * (1 if deep else cout) > self.MOST_MACS: return None
-        win = win.transpose(0, 1, 2, 4, 5, 3).reshape(-1, kh*kw, c)
+        win = win.reshape(-1, kh*kw, c)
         if deep: params, shift = self.weights(c, kh*kw, 1, lambda m: np.einsum('ntc,ct->nc', win, m))
         else: params, shift = self.weights(cout, kh*kw, c, lambda m: win.reshape(-1, kh*kw*c) @ m.T)
         weight = params['weight']
         params['weight'] = weight.T.reshape(kh, kw, c).copy() if deep else weight.reshape(cout, kh, kw, c)
-        attrs = dict(h=h, w=w, **(dict(c=c) if deep else dict(cin=c, cout=cout)), kh=kh, kw=kw, stride=stride, pad=pad,
+        attrs = dict(h=h, w=w, **(dict(c=c) if deep else dict(cin=c, cout=cout)), kh=kh, kw=kw, **how,
                      shift=shift, zp_in=zp_in, zp_out=self.zp())
         return self.map(self.put(kind, [x], (oh, ow, c if deep else cout), attrs, params), (oh, ow))
 
@@ -98,11 +97,20 @@ class Draw(tg._DrawEncoder):
              (3, 3), (3, 3), (3, 4))
 
     def kernel(self):
-        "Kernel height and width, stride and padding: half of them as networks have them, half anything."
+        "Kernel height and width, and the rest of a window: half of them as networks have them, half anything."
         if self.rng.random() < .5:
             k, stride = self.pick(*self.USUAL)
-            return k, k, stride, self.pick(0, k//2)
-        return self.pick(1, 2, 3, 4, 5), self.pick(1, 2, 3, 4, 5), self.pick(1, 2, 3, 4), self.pick(0, 1, 2, 3)
+            return k, k, square_window(stride, self.pick(0, k//2))
+        return self.pick(1, 2, 3, 4, 5), self.pick(1, 2, 3, 4, 5), self.directions()
+
+    def directions(self):
+        "Strides, dilations and paddings: alike in both directions, as TensorFlow pads, or anything."
+        how = square_window(self.pick(1, 2, 3, 4), self.pick(0, 1, 2, 3))
+        kind = self.rng.random()
+        if kind < .4: return how
+        if kind < .6: return square_window(2) | dict(bottom=1, right=1)
+        how |= dict(sw=self.pick(1, 2, 3), dh=self.pick(1, 1, 2, 3), dw=self.pick(1, 1, 2, 3))
+        return how | {side: self.pick(0, 0, 1, 2, 3) for side in ('top', 'bottom', 'left', 'right')}
 
     def channels(self, x):
         "Output channels; in a tall network wide and narrow maps take turns, so that the wide ones fill the arena."
@@ -112,7 +120,10 @@ class Draw(tg._DrawEncoder):
     def conv(self, x): return self.window('conv3x3', x, *self.kernel(), self.channels(x))
 
     def depthwise(self, x):
-        if self.rng.random() < .5: return self.window('depthwise3x3', x, 3, 3, self.pick(1, 1, 2), self.pick(0, 1, 1))
+        if self.rng.random() < .5:
+            how = square_window(self.pick(1, 1, 2), self.pick(0, 1, 1))
+            if self.rng.random() < .3: how |= {side: self.pick(0, 1) for side in ('top', 'bottom', 'left', 'right')}
+            return self.window('depthwise3x3', x, 3, 3, how)
         return self.window('depthwise3x3', x, *self.kernel())
 
     def pointwise(self, x, cout=None):
@@ -152,8 +163,9 @@ class Draw(tg._DrawEncoder):
         hw, c, y = self.hw[x], self.tensors[x].shape[-1], x
         for _ in range(self.pick(1, 2, 3)):
             k = self.pick(1, 3, 3)
-            y = self.pick(lambda: self.pointwise(y), lambda: self.window('conv3x3', y, k, k, 1, k//2, self.channels(y)),
-                          lambda: self.window('depthwise3x3', y, k, k, 1, k//2), lambda: self.layernorm(y))() or y
+            same = square_window(1, k//2)
+            y = self.pick(lambda: self.pointwise(y), lambda: self.window('conv3x3', y, k, k, same, self.channels(y)),
+                          lambda: self.window('depthwise3x3', y, k, k, same), lambda: self.layernorm(y))() or y
         if self.tensors[y].shape[-1] != c: y = self.pointwise(y, c)
         return y and self.map(self.add(*self.pick((x, y), (y, x))), hw)
 
@@ -333,8 +345,11 @@ def features(
     note('pre-shift', any(op.attrs.get('shift', 0) > 0 and op.kind != 'add' for op in g.ops))
     note('an operator without weights left', any(not op.params['weight'].any() for op in weighted))
     note('kernel not square', any(a['kh'] != a['kw'] for a in windows))
-    note('stride over kernel', any(a['stride'] > min(a['kh'], a['kw']) for a in windows))
-    note('padding as wide as the kernel', any(a['pad'] >= min(a['kh'], a['kw']) for a in windows))
+    note('stride over kernel', any(max(a['sh'], a['sw']) > min(a['kh'], a['kw']) for a in windows))
+    note('padding as wide as the kernel', any(a['top'] >= a['kh'] or a['left'] >= a['kw'] for a in windows))
+    note('directions unlike', any(a['sh'] != a['sw'] for a in windows))
+    note('dilation', any(max(a['dh'], a['dw']) > 1 for a in windows))
+    note('padded on one side', any(a['top'] != a['bottom'] or a['left'] != a['right'] for a in windows))
     note('a tensor with two readers', max(readers.values()) > 1)
     note('one tensor twice', any(len(set(op.inputs)) < len(op.inputs) for op in g.ops))
     note('a tensor nobody reads', any(op.output not in readers and op.output != g.output for op in g.ops))
@@ -354,12 +369,12 @@ def _chain_features(fw, chain):
     if loop.heights[-1] % chain.rows: res.add('last band is short')
     if chain.rows > 1: res.add('several rows at a time')
     for i, op in enumerate(ops, chain.first):
-        k, s, p = loop.steps[i].window
+        k, s, *padding = loop.steps[i].window
         first = 'first in a chain' if i == chain.first else 'in a chain'
         res.add(f'{op.kind} {first}')
         if loop.steps[i].finds_rows:
             how = 'under' if k < s else 'equal to' if k == s else 'over'
-            res.add(f"kernel {how} stride{' with padding' if p else ''}, {first}")
+            res.add(f"kernel {how} stride{' with padding' if any(padding) else ''}, {first}")
         if op.kind == 'add' and set(op.inputs) - inner - {g.input}: res.add('addition of a tensor from outside a chain')
     for i in range(chain.first, chain.last):
         whole = loop.rows_kept(i) == loop.rows_out(i)

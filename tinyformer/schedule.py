@@ -43,7 +43,7 @@ class Step:
     "One operator as the schedule sees it; tensors are numbers."
     reads:tuple             # tensors
     makes:int               # tensor
-    window:tuple = None     # (rows, stride, padding) behind a row of the output; None: no rows
+    window:tuple = None     # (rows, stride, rows padded above, below) behind a row, or None
     is_map:bool = False     # it reads a map of `count` rows; else `count` positions, cut evenly
     count:int = 1           # rows of the map, or positions
     positions:int = 1       # pixels or tokens of the output
@@ -208,8 +208,8 @@ def heights(
     res = [next((s.count for s in steps if s.is_map), steps[0].count)]
     for s in steps:
         if (s.count != res[-1]) if s.is_map else s.count % res[-1]: return None
-        k, stride, pad = s.window
-        res.append((res[-1] + 2*pad - k) // stride + 1)
+        k, stride, top, bottom = s.window
+        res.append((res[-1] + top + bottom - k) // stride + 1)
     return res
 
 # %% ../nbs/07_schedule.ipynb #s030
@@ -229,8 +229,8 @@ def bands(
     while made[-1] < h[-1]:
         ends = [*made[:-1], min(made[-1] + rows, h[-1])]
         for i in range(len(steps) - 2, -1, -1):
-            k, stride, pad = steps[i + 1].window
-            ends[i] = max(made[i], min((ends[i + 1] - 1)*stride - pad + k, h[i]))
+            k, stride, top, _ = steps[i + 1].window
+            ends[i] = max(made[i], min((ends[i + 1] - 1)*stride - top + k, h[i]))
         res.append(list(zip(made, ends)))
         made = ends
     return res
@@ -243,9 +243,9 @@ def rows_kept(
     "Rows that exist at once of each tensor between two steps."
     when, res = bands(steps, rows), []
     for i, after in enumerate(steps[1:]):
-        _, stride, pad = after.window
+        _, stride, top, _ = after.window
         def oldest(band):
-            return max(0, band[i + 1][0]*stride - pad) if after.finds_rows else band[i][0]
+            return max(0, band[i + 1][0]*stride - top) if after.finds_rows else band[i][0]
         res.append(max(1, *(band[i][1] - oldest(band) for band in when)))
     return tuple(res)
 
@@ -292,7 +292,9 @@ def inside(
     "What a chain keeps of its tensors, and what its output may take the place of."
     steps = flow.steps[chain.first:chain.last + 1]
     h, over = tuple(heights(steps)[1:]), flow.over[chain.last]
-    def never_back(s, height): return s.window[::2] == (1, 0) and height == h[-1]
+    def never_back(s, height):
+        k, _, *padding = s.window
+        return k == 1 and not any(padding) and height == h[-1]
     safe = all(never_back(s, height) for s, height in zip(steps, h) if over in s.reads)
     if over in [s.makes for s in steps] or not safe: over = None
     return Inside(rows_kept(steps, chain.rows), h, over)

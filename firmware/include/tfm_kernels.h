@@ -42,9 +42,10 @@ typedef struct { const int32_t *bias, *mult; int32_t shift, zp_in, zp_out; } tfm
 
 typedef struct { int32_t pixels, cin, cout; } tfm_linear_dims;
 
-/* h, w: input size. Output is (h + 2*pad - kh) / stride + 1 by (w + 2*pad - kw) / stride + 1.
- * kh * kw <= TFM_MAX_TAPS, 0 <= pad. */
-typedef struct { int32_t h, w, cin, cout, kh, kw, stride, pad; } tfm_conv_dims;
+/* h, w: input size; kh, kw: taps; sh, sw: strides; dh, dw: distances from tap to tap; top to right: rows
+ * and columns of padding. Output is oh = (h + top + bottom - (kh-1)*dh - 1) / sh + 1 rows by
+ * ow = (w + left + right - (kw-1)*dw - 1) / sw + 1 columns. kh * kw <= TFM_MAX_TAPS, paddings from 0. */
+typedef struct { int32_t h, w, cin, cout, kh, kw, sh, sw, dh, dw, top, bottom, left, right; } tfm_conv_dims;
 
 /* For the kernels whose names end in _rows: of the output only rows first to end - 1, which are written
  * from `out` on. Input row y lies at in + (y % ring) * w * K: who makes the input band by band keeps
@@ -81,7 +82,7 @@ int32_t tfm_linear_s8_dsp_scratch_bytes(const tfm_linear_dims *dims);
 int32_t tfm_linear_s8_rle_ref_scratch_bytes(const tfm_linear_dims *dims);
 int32_t tfm_linear_s8_rle_dsp_scratch_bytes(const tfm_linear_dims *dims);
 
-/* out[y][x][n] = requant(bias[n] + sum over ky, kx, k of in[y*s+ky-pad][x*s+kx-pad][k] * weight[n][ky][kx][k])
+/* out[y][x][n] = requant(bias[n] + sum over ky, kx, k of in[y*sh+ky*dh-top][x*sw+kx*dw-left][k] * weight[n][ky][kx][k])
  * out int8[oh][ow][N], in int8[h][w][K], weight int8[N][kh][kw][K]. Outside the input stands zp_in.
  * Streams and statuses as for linear. */
 int tfm_conv_s8_ref(int8_t *out, const int8_t *in, const int8_t *weight, const tfm_conv_dims *dims,
@@ -99,9 +100,9 @@ int32_t tfm_conv_s8_dsp_scratch_bytes(const tfm_conv_dims *dims);
 int32_t tfm_conv_s8_rle_ref_scratch_bytes(const tfm_conv_dims *dims);
 int32_t tfm_conv_s8_rle_dsp_scratch_bytes(const tfm_conv_dims *dims);
 
-/* out[y][x][c] = requant(bias[c] + sum over ky, kx of in[y*s+ky-pad][x*s+kx-pad][c] * weight[ky][kx][c])
+/* out[y][x][c] = requant(bias[c] + sum over ky, kx of in[y*sh+ky*dh-top][x*sw+kx*dw-left][c] * weight[ky][kx][c])
  * cin == cout == C. out int8[oh][ow][C], in int8[h][w][C], weight int8[kh][kw][C]. Padding is zp_in.
- * _dsp: out may be in when kh = kw = 3 and stride = pad = 1. _dsp_rows: kh = kw = 3, stride <= 2, pad <= 1. */
+ * _dsp: out may be in when kh = kw = 3 and strides, dilations and paddings are 1. */
 int tfm_depthwise_s8_ref(int8_t *out, const int8_t *in, const int8_t *weight, const tfm_conv_dims *dims,
                          const tfm_quant *quant, void *scratch, int32_t scratch_bytes);
 int tfm_depthwise_s8_dsp(int8_t *out, const int8_t *in, const int8_t *weight, const tfm_conv_dims *dims,

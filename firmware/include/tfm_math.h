@@ -41,19 +41,29 @@ static inline int tfm_linear_dims_ok(const tfm_linear_dims *d) {
     return tfm_dim_ok(d->pixels) && tfm_dim_ok(d->cin) && tfm_dim_ok(d->cout);
 }
 
+static inline int tfm_pad_ok(int32_t x) {
+    return x >= 0 && x < TFM_MAX_DIM;
+}
+
+/* Rows or columns from the first tap of a window to its last. */
+static inline int32_t tfm_span(int32_t taps, int32_t dilation) {
+    return (taps - 1) * dilation + 1;
+}
+
 static inline int32_t tfm_conv_oh(const tfm_conv_dims *d) {
-    return (d->h + 2 * d->pad - d->kh) / d->stride + 1;
+    return (d->h + d->top + d->bottom - tfm_span(d->kh, d->dh)) / d->sh + 1;
 }
 
 static inline int32_t tfm_conv_ow(const tfm_conv_dims *d) {
-    return (d->w + 2 * d->pad - d->kw) / d->stride + 1;
+    return (d->w + d->left + d->right - tfm_span(d->kw, d->dw)) / d->sw + 1;
 }
 
 static inline int tfm_conv_dims_ok(const tfm_conv_dims *d) {
     return tfm_dim_ok(d->h) && tfm_dim_ok(d->w) && tfm_dim_ok(d->cin) && tfm_dim_ok(d->cout)
         && d->kh >= 1 && d->kw >= 1 && d->kh <= TFM_MAX_TAPS && d->kw <= TFM_MAX_TAPS
-        && d->kh * d->kw <= TFM_MAX_TAPS && tfm_dim_ok(d->stride) && d->pad >= 0 && d->pad < TFM_MAX_DIM
-        && d->h + 2 * d->pad >= d->kh && d->w + 2 * d->pad >= d->kw;
+        && d->kh * d->kw <= TFM_MAX_TAPS && tfm_dim_ok(d->sh) && tfm_dim_ok(d->sw) && tfm_dim_ok(d->dh) && tfm_dim_ok(d->dw)
+        && tfm_pad_ok(d->top) && tfm_pad_ok(d->bottom) && tfm_pad_ok(d->left) && tfm_pad_ok(d->right)
+        && d->h + d->top + d->bottom >= tfm_span(d->kh, d->dh) && d->w + d->left + d->right >= tfm_span(d->kw, d->dw);
 }
 
 static inline int tfm_band_ok(const tfm_band *b, const tfm_conv_dims *d) {

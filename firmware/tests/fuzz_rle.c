@@ -58,10 +58,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     tfm_rle w = {exact(data + 6, size - 6), (int32_t)(size - 6), block};
     const int32_t blocks = (cin + block - 1) / block;
     if (data[0] & 128) {
+        const int32_t step = 1 + (data[5] >> 4) % 2, pad = (data[5] >> 5) % 3, more = data[3] >> 6, apart = 1 + data[4] / 128;
         const tfm_conv_dims d = {1 + data[3] % 6, 1 + data[4] % 9, 1 + cin % 24, rows, 1 + data[5] % 3, 1 + (data[5] >> 2) % 3,
-                                 1 + (data[5] >> 4) % 2, (data[5] >> 5) % 3};
-        if (d.h + 2 * d.pad >= d.kh && d.w + 2 * d.pad >= d.kw) {
-            const int32_t oh = (d.h + 2 * d.pad - d.kh) / d.stride + 1, ow = (d.w + 2 * d.pad - d.kw) / d.stride + 1;
+                                 step, 1 + data[4] / 64 % 2, apart, apart, pad, more, more, pad};
+        const int32_t high = d.h + pad + more - (d.kh - 1) * apart - 1, wide = d.w + more + pad - (d.kw - 1) * apart - 1;
+        if (high >= 0 && wide >= 0) {
+            const int32_t oh = high / d.sh + 1, ow = wide / d.sw + 1;
             const sizes s = {rows, oh * ow * rows, d.h * d.w * d.cin, d.kh * d.kw * ((d.cin + block - 1) / block), d.cin % block};
             both(&w, NULL, &d, &s);
         }

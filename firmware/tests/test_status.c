@@ -60,10 +60,17 @@ typedef int rle_conv(int8_t *, const int8_t *, const tfm_rle *, const tfm_conv_d
 
 static const tfm_linear_dims lin = {2, 4, 5};
 static const tfm_linear_dims bad_lin[] = {{0, 4, 5}, {2, 0, 5}, {2, 4, 0}, {-1, 4, 5}, {40000, 4, 5}, {2, 40000, 5}, {2, 4, 40000}};
-static const tfm_conv_dims conv = {2, 3, 4, 5, 1, 1, 1, 0}, depth = {2, 3, 5, 5, 3, 3, 1, 1};
-static const tfm_conv_dims bad_conv[] = {{0, 3, 4, 5, 1, 1, 1, 0}, {2, 0, 4, 5, 1, 1, 1, 0}, {2, 3, 0, 5, 1, 1, 1, 0}, {2, 3, 4, 0, 1, 1, 1, 0},
-    {2, 3, 4, 5, 0, 1, 1, 0}, {2, 3, 4, 5, 1, 0, 1, 0}, {2, 3, 4, 5, 1, 1, 0, 0}, {2, 3, 4, 5, 1, 1, 1, -1}, {2, 3, 4, 5, 3, 1, 1, 0},
-    {2, 3, 4, 5, 1, 4, 1, 0}, {2, 3, 4, 5, 200, 200, 1, 100}, {2, 3, 4, 5, 1, 1, 1, 40000}};
+static const tfm_conv_dims conv = {2, 3, 4, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0}, depth = {2, 3, 5, 5, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1};
+#define CONV(H, W, CIN, COUT, KH, KW, ...) {H, W, CIN, COUT, KH, KW, __VA_ARGS__}
+#define PLAIN 1, 1, 1, 1, 0, 0, 0, 0 /* strides, dilations, paddings */
+static const tfm_conv_dims bad_conv[] = {CONV(0, 3, 4, 5, 1, 1, PLAIN), CONV(2, 0, 4, 5, 1, 1, PLAIN), CONV(2, 3, 0, 5, 1, 1, PLAIN),
+    CONV(2, 3, 4, 0, 1, 1, PLAIN), CONV(2, 3, 4, 5, 0, 1, PLAIN), CONV(2, 3, 4, 5, 1, 0, PLAIN), CONV(2, 3, 4, 5, 3, 1, PLAIN),
+    CONV(2, 3, 4, 5, 1, 4, PLAIN), CONV(2, 3, 4, 5, 1, 1, 0, 1, 1, 1, 0, 0, 0, 0), CONV(2, 3, 4, 5, 1, 1, 1, 0, 1, 1, 0, 0, 0, 0),
+    CONV(2, 3, 4, 5, 1, 1, 1, 1, 0, 1, 0, 0, 0, 0), CONV(2, 3, 4, 5, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0),
+    CONV(2, 3, 4, 5, 1, 1, 1, 1, 1, 1, -1, 0, 0, 0), CONV(2, 3, 4, 5, 1, 1, 1, 1, 1, 1, 0, -1, 0, 0),
+    CONV(2, 3, 4, 5, 1, 1, 1, 1, 1, 1, 0, 0, -1, 0), CONV(2, 3, 4, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 40000),
+    CONV(2, 3, 4, 5, 2, 1, 1, 1, 2, 1, 0, 0, 0, 0), CONV(2, 3, 4, 5, 1, 2, 1, 1, 1, 4, 0, 0, 0, 0),
+    CONV(2, 3, 4, 5, 200, 200, 1, 1, 1, 1, 100, 100, 100, 100)};
 
 static void streams(rle_linear *f, rle_conv *g, int checked) {
     const int32_t n = (int32_t)sizeof scratch;

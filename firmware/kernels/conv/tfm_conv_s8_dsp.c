@@ -14,11 +14,11 @@ static void gather_taps(uint32_t *x, const int8_t *in, int32_t ring, const tfm_c
     memset(pad, zp, (size_t)d->cin);
     for (int32_t ky = 0; ky < d->kh; ky++) {
         const int8_t *row[4];
-        for (int32_t p = 0; p < 4; p++) row[p] = tfm_patch_row(in, ring, d, at->y[p] + ky);
-        for (int32_t kx = 0; kx < d->kw; kx++, x += 2 * d->cin) {
+        for (int32_t p = 0; p < 4; p++) row[p] = tfm_patch_row(in, ring, d, at->y[p] + ky * d->dh);
+        for (int32_t kx = 0, right = 0; kx < d->kw; kx++, right += d->dw, x += 2 * d->cin) {
             const int8_t *four[4];
             for (int32_t p = 0; p < 4; p++) {
-                const int32_t column = at->x[p] + kx;
+                const int32_t column = at->x[p] + right;
                 four[p] = row[p] && column >= 0 && column < d->w ? row[p] + column * d->cin : pad;
             }
             tfm_dense_expand(x, four, d->cin);
@@ -56,8 +56,8 @@ static void patch_bytes(int8_t *to, const int8_t *in, int32_t ring, const tfm_co
 
 /* Four neighbours whose patches lie inside the image: runs without a look at borders. 0 when they do not. */
 static int inner_bytes(int8_t *to, int32_t k4, const int8_t *in, int32_t ring, const tfm_conv_dims *d, const corners *at) {
-    const int32_t y = at->y[0], x = at->x[0], run = d->kw * d->cin, step = d->stride * d->cin;
-    if (y != at->y[3] || y < 0 || y + d->kh > d->h || x < 0 || at->x[3] + d->kw > d->w || at->x[3] != x + 3 * d->stride) return 0;
+    const int32_t y = at->y[0], x = at->x[0], run = d->kw * d->cin, step = d->sw * d->cin;
+    if (y != at->y[3] || y < 0 || y + d->kh > d->h || x < 0 || at->x[3] + d->kw > d->w || at->x[3] != x + 3 * d->sw) return 0;
     for (int32_t ky = 0; ky < d->kh; ky++, to += run) {
         const int8_t *from = tfm_patch_row(in, ring, d, y + ky) + x * d->cin;
         for (int32_t p = 0; p < 4; p++, from += step) copy(to + p * k4, from, run);
@@ -65,12 +65,26 @@ static int inner_bytes(int8_t *to, int32_t k4, const int8_t *in, int32_t ring, c
     return 1;
 }
 
+/* One patch as bytes, tap by tap: the taps of a dilated window are no run. */
+static void dilated_bytes(int8_t *to, const int8_t *in, int32_t ring, const tfm_conv_dims *d, int32_t y, int32_t x,
+                          int32_t zp) {
+    for (int32_t ky = 0; ky < d->kh; ky++, y += d->dh) {
+        const int8_t *row = tfm_patch_row(in, ring, d, y);
+        for (int32_t kx = 0, column = x; kx < d->kw; kx++, column += d->dw, to += d->cin) {
+            if (row && column >= 0 && column < d->w) copy(to, row + column * d->cin, d->cin);
+            else memset(to, zp, (size_t)d->cin);
+        }
+    }
+}
+
 /* Channels that do not fill words: the patches are put together as bytes first. */
 static void gather_bytes(uint32_t *x, const int8_t *in, int32_t ring, const tfm_conv_dims *d, const corners *at,
                          int8_t *patch, int32_t zp) {
     const int32_t k4 = tfm_round4(d->kh * d->kw * d->cin);
     for (int32_t p = 1; p <= 4; p++) memset(patch + p * k4 - 4, 0, 4); /* the bytes past the end */
-    if (!inner_bytes(patch, k4, in, ring, d, at))
+    if (d->dh > 1 || d->dw > 1)
+        for (int32_t p = 0; p < 4; p++) dilated_bytes(patch + p * k4, in, ring, d, at->y[p], at->x[p], zp);
+    else if (!inner_bytes(patch, k4, in, ring, d, at))
         for (int32_t p = 0; p < 4; p++) patch_bytes(patch + p * k4, in, ring, d, at->y[p], at->x[p], zp);
     const int8_t *const four[4] = {patch, patch + k4, patch + 2 * k4, patch + 3 * k4};
     tfm_dense_expand(x, four, k4);
@@ -108,8 +122,8 @@ int tfm_conv_s8_dsp_rows(int8_t *out, const int8_t *in, const int8_t *weight, co
         for (int32_t at = 0; at < n; at += 4) {
             corners four;
             for (int32_t p = 0; p < 4; p++) { /* a pixel past the end repeats the last one */
-                four.y[p] = y * dims->stride - dims->pad;
-                four.x[p] = x * dims->stride - dims->pad;
+                four.y[p] = y * dims->sh - dims->top;
+                four.x[p] = x * dims->sw - dims->left;
                 if (x + 1 < ow) x++;
                 else if (y + 1 < band->end) x = 0, y++;
             }

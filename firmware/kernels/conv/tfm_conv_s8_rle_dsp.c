@@ -9,11 +9,11 @@ int32_t tfm_conv_s8_rle_dsp_scratch_bytes(const tfm_conv_dims *dims) {
 static void gather(uint32_t *tile, int32_t p, const int8_t *in, const tfm_conv_dims *d, int32_t pixel,
                    int32_t zp, int32_t block) {
     const int32_t ow = tfm_conv_ow(d), oy = pixel / ow, ox = pixel - oy * ow;
-    const int32_t y0 = oy * d->stride - d->pad, x0 = ox * d->stride - d->pad;
-    int32_t k0 = 0;
-    for (int32_t ky = 0; ky < d->kh; ky++) {
-        for (int32_t kx = 0; kx < d->kw; kx++, k0 += tfm_padded(d->cin, block)) {
-            const int8_t *in_k = tfm_patch_tap(in, d, y0, x0, ky, kx);
+    int32_t k0 = 0, y = oy * d->sh - d->top;
+    for (int32_t ky = 0; ky < d->kh; ky++, y += d->dh) {
+        int32_t x = ox * d->sw - d->left;
+        for (int32_t kx = 0; kx < d->kw; kx++, x += d->dw, k0 += tfm_padded(d->cin, block)) {
+            const int8_t *in_k = tfm_patch_tap(in, d, y, x);
             if (in_k) tfm_tile_expand(tile, p, k0, in_k, d->cin, block);
             else tfm_tile_fill(tile, p, k0, zp, d->cin, block);
         }
@@ -25,17 +25,18 @@ static void gather(uint32_t *tile, int32_t p, const int8_t *in, const tfm_conv_d
  * is overwritten. Channels are rounded up to whole blocks; weights of the padding are 0. */
 static void gather4(uint32_t *tile, int32_t p, const int8_t *in, const tfm_conv_dims *d, int32_t oy, int32_t ox,
                     int32_t zp, int32_t block) {
-    const int32_t c = tfm_padded(d->cin, block), step = d->stride * d->cin, size = d->h * d->w * d->cin;
-    const int32_t y0 = oy * d->stride - d->pad, x0 = ox * d->stride - d->pad, run = 3 * step + c;
+    const int32_t c = tfm_padded(d->cin, block), step = d->sw * d->cin, size = d->h * d->w * d->cin;
+    const int32_t y0 = oy * d->sh - d->top, x0 = ox * d->sw - d->left, run = 3 * step + c;
+    const int32_t y_end = y0 + d->kh * d->dh, x_end = x0 + d->kw * d->dw;
     int32_t k0 = 0;
-    for (int32_t y = y0; y < y0 + d->kh; y++) {
-        for (int32_t x = x0; x < x0 + d->kw; x++, k0 += c) {
-            const int32_t at = (y * d->w + x) * d->cin, far = x + 3 * d->stride;
+    for (int32_t y = y0; y < y_end; y += d->dh) {
+        for (int32_t x = x0; x < x_end; x += d->dw, k0 += c) {
+            const int32_t at = (y * d->w + x) * d->cin, far = x + 3 * d->sw;
             const int safe = y >= 0 && y < d->h && at >= 0 && at + run <= size;
             if (safe) tfm_tile_expand4(tile, p, k0, in + at, step, c, block);
             if (safe && x >= 0 && far < d->w) continue;
             for (int32_t i = 0; i < 4; i++) {
-                const int8_t *in_k = tfm_patch_tap(in, d, y, x + i * d->stride, 0, 0);
+                const int8_t *in_k = tfm_patch_tap(in, d, y, x + i * d->sw);
                 if (!in_k) tfm_tile_fill(tile, p + i, k0, zp, d->cin, block);
                 else if (!safe) tfm_tile_expand(tile, p + i, k0, in_k, d->cin, block);
             }

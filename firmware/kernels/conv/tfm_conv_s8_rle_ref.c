@@ -11,7 +11,7 @@ static int32_t row_dot(tfm_rle_walk *walk, int32_t block, const int8_t *in, cons
     if (!tfm_rle_row(walk)) return acc;
     do {
         const int32_t at = tfm_rle_next(walk), tap = at / tap_blocks, k0 = (at - tap * tap_blocks) * block;
-        const int32_t y = y0 + tap / d->kw, x = x0 + tap % d->kw;
+        const int32_t y = y0 + tap / d->kw * d->dh, x = x0 + tap % d->kw * d->dw;
         const int inside = y >= 0 && y < d->h && x >= 0 && x < d->w;
         const int8_t *in_yx = inside ? in + (y * d->w + x) * d->cin : in;
         const int32_t n = d->cin - k0 < block ? d->cin - k0 : block; /* the rest is padding */
@@ -34,7 +34,7 @@ int tfm_conv_s8_rle_ref(int8_t *out, const int8_t *in, const tfm_rle *weight, co
     const int32_t oh = tfm_conv_oh(dims), ow = tfm_conv_ow(dims);
     for (int32_t y = 0; y < oh; y++) {
         for (int32_t x = 0; x < ow; x++) {
-            const int32_t y0 = y * dims->stride - dims->pad, x0 = x * dims->stride - dims->pad;
+            const int32_t y0 = y * dims->sh - dims->top, x0 = x * dims->sw - dims->left;
             tfm_rle_walk walk = {weight->stream, 0, 0};
             for (int32_t n = 0; n < dims->cout; n++) {
                 const int32_t acc = row_dot(&walk, block, in, dims, y0, x0, quant->zp_in, tfm_bias(quant, n));

@@ -228,7 +228,7 @@ static inline uint32_t *set_row(uint32_t *q, const int8_t *in, int32_t left, int
 /* Rows r..last-1 of the planes: rows of the input from number `at` on, or of padding. */
 static TFM_OUTLINE void set_rows(const band *g, const int8_t *in, int32_t ring, const tfm_conv_dims *d,
                                  int32_t n, uint32_t zp, int32_t at, int32_t r, int32_t last) {
-    const int32_t c = d->cin, w = d->w, h = d->h, pad = d->pad;
+    const int32_t c = d->cin, w = d->w, h = d->h, pad = d->left;
     const uint32_t zp16 = tfm_sxtb16(zp);
     const int32_t words = g->columns * TFM_DW_COLUMN;
     uint32_t *q = g->planes + r;
@@ -264,7 +264,7 @@ static TFM_OUTLINE void store_row(int8_t *out, const int8_t *s, int32_t ow, int3
 /* n channels, from c on, of output rows y0..y1-1. */
 static void group(int8_t *out, const int8_t *in, int32_t ring, const int8_t *weight, const tfm_conv_dims *d,
                   const tfm_quant *quant, int32_t y0, int32_t y1, const band *g, int32_t c, int32_t n) {
-    const int32_t stride = d->stride, ow = tfm_conv_ow(d);
+    const int32_t stride = d->sh, ow = tfm_conv_ow(d);
     const uint32_t zp = (uint32_t)(quant->zp_in & 255) * 0x01010101u;
     lane lanes[4];
     if (n == 4) set_lanes(lanes, weight + c, d->cin, 4, quant, c);
@@ -272,7 +272,7 @@ static void group(int8_t *out, const int8_t *in, int32_t ring, const int8_t *wei
     for (int32_t y = y0, r = 0; y < y1; y += TFM_DW_BAND / stride, r = 3 - stride) { /* at stride 2 one row is kept */
         const int32_t rows = y1 - y < TFM_DW_BAND / stride ? y1 - y : TFM_DW_BAND / stride;
         if (r) keep_two(g->planes, g->columns);
-        set_rows(g, in + c, ring, d, n, zp, y * stride - d->pad + r, r, (rows - 1) * stride + 3);
+        set_rows(g, in + c, ring, d, n, zp, y * stride - d->top + r, r, (rows - 1) * stride + 3);
         for (int32_t i = 0; i < n; i++) channel_rows(g, &lanes[i], i, rows);
         for (int32_t i = 0; i < rows; i++, out += ow * d->cin)
             store_row(out + c, g->stage + TFM_DW_SLOT + 8 * i, ow, d->cin, n, stride);
@@ -282,8 +282,8 @@ static void group(int8_t *out, const int8_t *in, int32_t ring, const int8_t *wei
 void tfm_depthwise3x3_rows(int8_t *out, const int8_t *in, int32_t ring, const int8_t *weight,
                            const tfm_conv_dims *dims, const tfm_quant *quant, int32_t y0, int32_t y1,
                            void *scratch) {
-    const int32_t columns = (dims->w + 2 * dims->pad + 1) / 2;
-    const band g = {scratch, (int8_t *)scratch + 4 * TFM_DW_COLUMN * columns, columns, dims->stride};
+    const int32_t columns = (dims->w + dims->left + dims->right + 1) / 2;
+    const band g = {scratch, (int8_t *)scratch + 4 * TFM_DW_COLUMN * columns, columns, dims->sh};
     for (int32_t c = 0; c < dims->cin; c += 4)
         group(out, in, ring, weight, dims, quant, y0, y1, &g, c, dims->cin - c < 4 ? dims->cin - c : 4);
 }

@@ -1,37 +1,85 @@
 #include "tfm_depthwise.h"
+#include "tfm_dsp.h"
 
 int32_t tfm_depthwise_s8_dsp_scratch_bytes(const tfm_conv_dims *dims) {
     if (!dims || !tfm_conv_dims_ok(dims) || dims->cin != dims->cout) return -1;
     return tfm_depthwise3x3_ok(dims) ? tfm_depthwise3x3_scratch_bytes(dims) : 0;
 }
 
-/* Padding equals zp, so with x - zp in place of x it drops out of the sum: only the taps inside the
- * input are visited, and zp * (sum of all weights) is added once, here. */
-static int32_t start(const int8_t *w, const tfm_conv_dims *d, int32_t zp, int32_t bias) {
-    int32_t sum = 0;
-    for (int32_t t = 0; t < d->kh * d->kw; t++) sum += w[t * d->cin];
-    return bias + zp * sum;
+/* First and one past last tap of a window at position `at` that lie inside 0..size-1. */
+typedef struct { int32_t from, end; } taps;
+
+static inline taps inside(int32_t at, int32_t size, int32_t n, int32_t dilation) {
+    taps t = {0, n};
+    if (at < 0) t.from = (dilation - 1 - at) / dilation;
+    if (at + (n - 1) * dilation >= size) t.end = at >= size ? 0 : (size - at + dilation - 1) / dilation;
+    return t;
 }
 
-/* First and one past last tap of a window at position `at` that lie inside 0..size-1. */
-static inline int32_t first_tap(int32_t at) { return at < 0 ? -at : 0; }
+/* The first n bytes of a word: four channels, or fewer where there are no four. */
+static inline uint32_t load(const int8_t *p, int32_t n) { return n == 4 ? tfm_load4(p) : tfm_load_tail(p, n); }
 
-static inline int32_t end_tap(int32_t at, int32_t size, int32_t taps) { return size - at < taps ? size - at : taps; }
-
-/* Any kernel size, stride and padding: one channel after the other. */
-static void channel(int8_t *out, const int8_t *in, const int8_t *weight, const tfm_conv_dims *d,
-                    const tfm_quant *quant, int32_t c) {
-    const int32_t oh = tfm_conv_oh(d), ow = tfm_conv_ow(d), n = d->cin;
-    const int32_t s = start(weight, d, quant->zp_in, tfm_bias(quant, c));
-    for (int32_t y = -d->pad; y < oh * d->stride - d->pad; y += d->stride) {
-        for (int32_t x = -d->pad; x < ow * d->stride - d->pad; x += d->stride, out += n) {
-            int32_t acc = s;
-            for (int32_t ky = first_tap(y); ky < end_tap(y, d->h, d->kh); ky++)
-                for (int32_t kx = first_tap(x); kx < end_tap(x, d->w, d->kw); kx++)
-                    acc += (in[((y + ky) * d->w + x + kx) * n] - quant->zp_in) * weight[(ky * d->kw + kx) * n];
-            *out = tfm_requant(acc, quant->mult[c], quant->shift, quant->zp_out);
+/* Any window, n <= 4 channels, output row y. Padding equals zp_in, so with x - zp_in in place of x it drops
+ * out of the sum: only the taps inside the input are visited. A word of four channels (0, 1, 2, 3) becomes
+ * the pairs (0, 2) and (1, 3). */
+static inline void any_row(int8_t *out, const int8_t *in, int32_t ring, const int8_t *weight, const tfm_conv_dims *d,
+                           const tfm_quant *quant, const int32_t *start, const int32_t *mult, int32_t y, int32_t n) {
+    const int32_t c = d->cin, kw = d->kw, w = d->w, dw = d->dw, sw = d->sw, shift = quant->shift, zp = quant->zp_out;
+    const int32_t top = y * d->sh - d->top, line = w * c, down = d->dh * line, wrap = ring * line, step = dw * c;
+    const uint32_t minus_zp = tfm_pkhbt((uint32_t)-quant->zp_in, (uint32_t)-quant->zp_in);
+    const taps rows = inside(top, d->h, d->kh, d->dh);
+    const int32_t first = rows.from < rows.end ? (top + rows.from * d->dh) % ring * line : 0;
+    weight += rows.from * kw * c;
+    for (int32_t x = -d->left, i = tfm_conv_ow(d); i > 0; i--, x += sw, out += c) {
+        const taps columns = inside(x, w, kw, dw);
+        const int8_t *w_row = weight + columns.from * c, *in_x = in + (x + columns.from * dw) * c;
+        int32_t a0 = start[0], a1 = start[1], a2 = start[2], a3 = start[3], at = first;
+        for (int32_t ky = rows.from; ky < rows.end; ky++, w_row += kw * c) {
+            const int8_t *p = in_x + at, *u = w_row;
+            for (int32_t left = columns.end - columns.from; left > 0; left--, p += step, u += c) {
+                const uint32_t v = load(p, n), f = load(u, n);
+                const uint32_t even = tfm_sxtab16(minus_zp, v), odd = tfm_sxtab16_ror8(minus_zp, v);
+                const uint32_t f_even = tfm_sxtb16(f), f_odd = tfm_sxtb16_ror8(f);
+                a0 = tfm_smlabb(even, f_even, a0), a2 = tfm_smlatt(even, f_even, a2);
+                a1 = tfm_smlabb(odd, f_odd, a1), a3 = tfm_smlatt(odd, f_odd, a3);
+            }
+            for (at += down; at >= wrap;) at -= wrap; /* row y lies at y % ring */
         }
+        out[0] = (int8_t)tfm_requant0(tfm_shl(a0, shift), mult[0], zp);
+        if (n > 1) out[1] = (int8_t)tfm_requant0(tfm_shl(a1, shift), mult[1], zp);
+        if (n > 2) out[2] = (int8_t)tfm_requant0(tfm_shl(a2, shift), mult[2], zp);
+        if (n > 3) out[3] = (int8_t)tfm_requant0(tfm_shl(a3, shift), mult[3], zp);
     }
+}
+
+/* Output rows y0..y1-1 of n channels from c on. */
+static void any_channels(int8_t *out, const int8_t *in, int32_t ring, const int8_t *weight, const tfm_conv_dims *d,
+                         const tfm_quant *quant, int32_t y0, int32_t y1, int32_t c, int32_t n) {
+    int32_t start[4] = {0, 0, 0, 0};
+    weight += c, in += c, out += c;
+    for (int32_t k = 0; k < n; k++) { /* the bias has -zp_in * sum(w) folded in: it is taken out again */
+        int32_t sum = 0;
+        for (int32_t t = 0; t < d->kh * d->kw; t++) sum += weight[t * d->cin + k];
+        start[k] = tfm_bias(quant, c + k) + quant->zp_in * sum;
+    }
+    for (int32_t y = y0; y < y1; y++, out += tfm_conv_ow(d) * d->cin) {
+        if (n == 4) any_row(out, in, ring, weight, d, quant, start, quant->mult + c, y, 4);
+        else any_row(out, in, ring, weight, d, quant, start, quant->mult + c, y, n);
+    }
+}
+
+/* Output rows y0..y1-1. The last four channels overlap those before rather than be fewer. */
+static TFM_OUTLINE void any_rows(int8_t *out, const int8_t *in, int32_t ring, const int8_t *weight, const tfm_conv_dims *d,
+                                 const tfm_quant *quant, int32_t y0, int32_t y1) {
+    const int32_t n = d->cin < 4 ? d->cin : 4;
+    for (int32_t c = 0; c < d->cin; c += n)
+        any_channels(out, in, ring, weight, d, quant, y0, y1, c + n > d->cin ? d->cin - n : c, n);
+}
+
+static inline void rows_of(int8_t *out, const int8_t *in, int32_t ring, const int8_t *weight, const tfm_conv_dims *dims,
+                           const tfm_quant *quant, int32_t y0, int32_t y1, void *scratch) {
+    if (tfm_depthwise3x3_ok(dims)) tfm_depthwise3x3_rows(out, in, ring, weight, dims, quant, y0, y1, scratch);
+    else any_rows(out, in, ring, weight, dims, quant, y0, y1);
 }
 
 /* Status of the arguments that both forms share. */
@@ -47,10 +95,7 @@ int tfm_depthwise_s8_dsp(int8_t *out, const int8_t *in, const int8_t *weight, co
                          const tfm_quant *quant, void *scratch, int32_t scratch_bytes) {
     const int status = args_status(out, in, weight, dims, quant, scratch, scratch_bytes);
     if (status) return status;
-    if (tfm_depthwise3x3_ok(dims))
-        tfm_depthwise3x3_rows(out, in, dims->h, weight, dims, quant, 0, tfm_conv_oh(dims), scratch);
-    else
-        for (int32_t c = 0; c < dims->cin; c++) channel(out + c, in + c, weight + c, dims, quant, c);
+    rows_of(out, in, dims->h, weight, dims, quant, 0, tfm_conv_oh(dims), scratch);
     return TFM_OK;
 }
 
@@ -59,7 +104,7 @@ int tfm_depthwise_s8_dsp_rows(int8_t *out, const int8_t *in, const int8_t *weigh
     if (!band) return TFM_ERR_NULL;
     const int status = args_status(out, in, weight, dims, quant, scratch, scratch_bytes);
     if (status) return status;
-    if (!tfm_depthwise3x3_ok(dims) || !tfm_band_ok(band, dims)) return TFM_ERR_DIMS;
-    tfm_depthwise3x3_rows(out, in, band->ring, weight, dims, quant, band->first, band->end, scratch);
+    if (!tfm_band_ok(band, dims)) return TFM_ERR_DIMS;
+    rows_of(out, in, band->ring, weight, dims, quant, band->first, band->end, scratch);
     return TFM_OK;
 }

@@ -9,7 +9,7 @@ static int32_t taps_dot(const int8_t *in, const int8_t *weight, const tfm_conv_d
                         int32_t x0, int32_t zp, int32_t acc) {
     for (int32_t ky = 0; ky < d->kh; ky++) {
         for (int32_t kx = 0; kx < d->kw; kx++) {
-            const int32_t y = y0 + ky, x = x0 + kx;
+            const int32_t y = y0 + ky * d->dh, x = x0 + kx * d->dw;
             const int inside = y >= 0 && y < d->h && x >= 0 && x < d->w;
             const int32_t v = inside ? in[(y * d->w + x) * d->cin + c] : zp;
             acc += v * weight[(ky * d->kw + kx) * d->cin + c];
@@ -27,7 +27,7 @@ int tfm_depthwise_s8_ref(int8_t *out, const int8_t *in, const int8_t *weight, co
     const int32_t oh = tfm_conv_oh(dims), ow = tfm_conv_ow(dims);
     for (int32_t y = 0; y < oh; y++) {
         for (int32_t x = 0; x < ow; x++) {
-            const int32_t y0 = y * dims->stride - dims->pad, x0 = x * dims->stride - dims->pad;
+            const int32_t y0 = y * dims->sh - dims->top, x0 = x * dims->sw - dims->left;
             for (int32_t c = 0; c < dims->cin; c++) {
                 const int32_t acc = taps_dot(in, weight, dims, c, y0, x0, quant->zp_in, tfm_bias(quant, c));
                 *out++ = tfm_requant(acc, quant->mult[c], quant->shift, quant->zp_out);
