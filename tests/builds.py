@@ -35,7 +35,7 @@ def words(
     "The command without sources."
     core, flags = PROJECTS[project]
     own = ['-mthumb', f'-mcpu={core}'] if compiler.name == 'gcc' else [
-        '-target', 'thumb-freestanding-eabi' + 'hf' * ('=hard' in flags), f"-mcpu={core.replace('-', '_')}", '-fhosted']
+        '-target', 'thumb-freestanding-eabi' + 'hf' * ('=hard' in flags), tc.core_flags('zig', core)[2], '-fhosted']
     if compiler.name == 'zig': flags = flags.replace('-mfpu=fpv4-sp-d16 ', '').replace('-mfpu=fpv5-sp-d16 ', '')
     include = ['-I', str(tc.firmware_dir()/'ports'/'cortex_m')] * (compiler.name == 'zig')
     return [*compiler.command, *own, *flags.split(), *level.split(), '-std=gnu11', '-ffunction-sections', *include]
@@ -65,7 +65,8 @@ def build(
         if done.returncode or '-flto' not in command: return done.stderr
         link = ['-r', '-nostdlib'] + ['-flinker-output=nolto-rel'] * ('ziglang' not in command)
         objects = [str(p) for p in Path(tmp).glob('*.o')]
-        return subprocess.run([*command, *link, *objects, '-o', 'all.elf'], cwd=tmp, capture_output=True, text=True).stderr
+        linked = subprocess.run([*command, *link, *objects, '-o', 'all.elf'], cwd=tmp, capture_output=True, text=True)
+        return linked.stderr
 
 
 def main(argv=None):

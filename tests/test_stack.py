@@ -37,7 +37,7 @@ def test_the_bound_is_at_least_what_a_run_touches(firmwares, name):
     bound, way = stack_bound(fw)
     print(f'{name}: at most {bound} bytes of stack, {run.stack_bytes} touched; deepest: {" > ".join(way)}')
     assert 0 < run.stack_bytes <= bound < 2048
-    assert way[0] == 'tfm_invoke'
+    assert way[0] == f'{fw.prefix}_invoke'
 
 
 def test_assembly_keeps_to_the_frames_of_its_function():

@@ -76,5 +76,6 @@ def stack_bound(
     "The most stack that one inference can need below its caller, as arm-none-eabi-gcc compiles the folder."
     f = Path(firmware.folder)
     sources = [f/'model.c', *sorted((f/'kernels').glob('*.c')), *sorted((f/'port').glob('memory.c'))]
-    bound, way = worst_case(*call_graph(sources, [f/'include', f, f/'port'], firmware.target.core), 'tfm_invoke')
+    bound, way = worst_case(*call_graph(sources, [f/'include', f, f/'port'], firmware.target.core),
+                            f'{firmware.prefix}_invoke')
     return bound, tuple(w.split(':')[-1] for w in way)
