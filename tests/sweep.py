@@ -14,7 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from tinyformer import bench, graph as tg, kernels as tk, operators
+from tinyformer.codegen import linker_script
 from tinyformer.errors import BadInput, SimulationFailed
+from tinyformer.hardware import target
 from tinyformer.simulator import Emulator
 from tinyformer.toolchain import WARNINGS, compile_host, compile_image, find_qemu
 
