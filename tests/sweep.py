@@ -14,7 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from tinyformer import bench, graph as tg, kernels as tk, operators
+from tinyformer.codegen import linker_script
 from tinyformer.errors import BadInput, SimulationFailed
+from tinyformer.hardware import target
 from tinyformer.simulator import Emulator
 from tinyformer.toolchain import WARNINGS, compile_host, compile_image, find_qemu
 
@@ -299,9 +301,9 @@ def image(cc):
 
 def board():
     "run_cases for QEMU's board with a Cortex-M7, which has rules of alignment that the other emulator lacks."
-    ports = tk.FIRMWARE/'ports'
-    return compile_image([*tk.sources(), RUNNER, ports/'cortex_m'/'memory.c', ports/'cortex_m'/'startup.c'],
-                         ports/'mps2_an500'/'link.ld',
+    port, script = tk.FIRMWARE/'ports'/'cortex_m', table_folder()/'mps2_an500.ld'
+    script.write_text(linker_script('mps2_an500', target('mps2_an500')))
+    return compile_image([*tk.sources(), RUNNER, port/'memory.c', port/'startup.c'], script,
                          include=[tk.FIRMWARE/'include', table_folder()],
                          flags=(*WARNINGS, '-DROOMS_ARE_GIVEN', '-DON_BOARD'), cc='gcc')
 

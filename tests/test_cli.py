@@ -8,6 +8,7 @@ import pytest
 from tinyformer import cli
 from tinyformer.errors import UnknownDataset
 from tinyformer.graph import load, random_graph, save
+from tinyformer.hardware import targets
 
 SHORT = '--trials 3 --supernet-epochs 1 --float-epochs 1 --prune-epochs 1 --qat-epochs 1'.split()
 
@@ -63,6 +64,24 @@ def test_the_command_is_installed():
 def test_targets_lists_the_board(say):
     code, out, _ = say('targets')
     assert code == 0 and 'stm32f746' in out and '320 KB' in out
+    lines = {line.split()[0]: line for line in out.splitlines()}
+    assert all(t.name in lines for t in targets())
+    assert 'Cortex-M0 ' in lines['rp2040'] and 'not known' in lines['rp2040'] and 'estimated' in lines['stm32h743']
+
+
+def test_compile_for_another_board_and_for_a_project_of_ones_own(say, tmp_path):
+    model, fw = tmp_path/'m.tfm', tmp_path/'fw'
+    save(random_graph(0, (4, 4, 2), 4, 1), model)
+    code, out, _ = say('compile', model, '--target', 'samd21', '--prefix', 'kws', '--cc', 'zig', '--out', fw)
+    assert code == 0 and 'instructions are those of a cortex-m7' in out and 'entry kws_invoke' in out
+    assert ', 0 cycles' not in out and 'cycles' not in out
+    assert 'int kws_invoke(' in (fw/'model.h').read_text() and (fw/'build').is_dir()
+    code, out, _ = say('compile', model, '--port', 'host', '--out', tmp_path/'own')
+    assert code == 0 and 'not linked' in out and not (tmp_path/'own'/'port').exists()
+    for typed, words in ((('--port', 'toaster'), 'known: stm32f746'), (('--port', 'rp2040'), 'does not start on'),
+                         (('--prefix', '2x'), 'cannot begin')):
+        code, _, err = say('compile', model, *typed, '--out', tmp_path/'no')
+        assert code == 1 and words in err and not (tmp_path/'no').exists()
 
 
 def test_bench_measures_and_compares(say):

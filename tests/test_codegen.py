@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from tinyformer import codegen as cg, graph as tg, schedule as sch, toolchain as tc
-from tinyformer.errors import BadInput, CorruptModel, DoesNotFit, RunFolderError, UnsupportedOp
+from tinyformer.errors import BadInput, BuildFailed, CorruptModel, DoesNotFit, RunFolderError, UnsupportedOp
 from tinyformer.graph import Op, random_graph, run
 from tinyformer.lowering import random_model
-from tinyformer.hardware import target
+from tinyformer.hardware import CORES, Core, target
 from tinyformer.memory_alloc import validate
 from tinyformer.arch import Arch, Downsample, InvertedResidual, Transformer
-from tinyformer.simulator import run_host
+from tinyformer.simulator import Emulator, run_host
 
 BOARD = target('stm32f746')
 
@@ -195,14 +195,104 @@ def test_example_must_fit_the_model(tmp_path, graph):
 
 
 def test_unknown_port_lists_the_known_ones(tmp_path, graph):
-    with pytest.raises(BadInput, match='mps2_an500.*stm32f746.*host'):
+    with pytest.raises(BadInput, match='stm32f746.*mps2_an500.*host'):
         cg.generate(graph, BOARD, tmp_path/'fw', port='toaster')
+    with pytest.raises(BadInput, match='does not start on rp2040, which has a cortex-m0plus'):
+        cg.generate(graph, BOARD, tmp_path/'fw', port='rp2040')
+    assert not (tmp_path/'fw').exists()
 
 
-def test_board_without_port_gets_portable_c(tmp_path, graph):
-    fw = cg.generate(graph, target('rp2040'), tmp_path/'fw')
+def test_a_core_without_start_up_code_gets_portable_c(tmp_path, graph, monkeypatch):
+    monkeypatch.setitem(CORES, 'abacus', Core('abacus'))
+    fw = cg.generate(graph, replace(target('rp2040'), name='wooden', core='abacus'), tmp_path/'fw')
     assert fw.port == 'host' and not (fw.folder/'port').exists()
     assert (run_host(fw, images(graph, 2)) == run(graph, images(graph, 2))).all()
+
+
+def test_a_new_board_is_one_record(tmp_path, graph):
+    own = replace(target('nrf52840'), name='mine', board='home made', flash_start=0x0040_0000, sram_start=0x3000_0000)
+    fw = cg.generate(graph, own, tmp_path/'fw')
+    text = (fw.folder/'port'/'link.ld').read_text()
+    assert fw.port == 'mine' and 'home made' in text
+    assert '0x00400000, LENGTH = 1048576' in text and '0x30000000, LENGTH = 262144' in text
+    assert {p.name for p in (fw.folder/'port').iterdir()} == {'link.ld', 'main.c', 'memory.c', 'startup.c', 'string.h'}
+
+
+# ---- two models in one firmware
+
+MAIN = """
+#include "{0}/model.h"
+#include "{0}/example.h"
+{short}
+#include "{1}/model.h"
+#include "{1}/example.h"
+int both(void) {{
+    static int8_t a[WAKE_OUTPUT_BYTES], b[WORD_OUTPUT_BYTES];
+    if (wake_invoke(wake_example_input, a) || word_invoke(word_example_input, b)) return -1;
+    int wrong = 0;
+    for (int i = 0; i < WAKE_OUTPUT_BYTES; i++) wrong += a[i] != wake_example_output[i];
+    for (int i = 0; i < WORD_OUTPUT_BYTES; i++) wrong += b[i] != word_example_output[i];
+    return wrong;
+}}
+"""
+SHORT = 'int one(int8_t *out) { return tfm_invoke(tfm_example_input, out) + TFM_OUTPUT_BYTES; }'
+
+
+@pytest.fixture(scope='module')
+def pair(tmp_path_factory, graph):
+    other = random_graph(seed=4, shape=(8, 4, 2), width=6, heads=3)
+    folder = tmp_path_factory.mktemp('pair')
+    fws = [cg.generate(g, BOARD, folder/p, prefix=p, example=images(g, 1)[0]) for g, p in ((graph, 'wake'), (other, 'word'))]
+    kernels = {p.name: p for fw in fws for p in (fw.folder/'kernels').glob('*.c')}
+    main = folder/'main.c'
+    main.write_text(MAIN.format(*(fw.folder for fw in fws), short=SHORT))
+    own = [fw.folder/name for fw in fws for name in ('model.c', 'weights.c')]
+    return fws, [*own, *kernels.values(), main], [fw.folder/'include' for fw in fws]
+
+
+def test_two_models_run_in_one_image(pair):
+    "One copy of each kernel, no symbol twice, both models right on the emulated core."
+    _, sources, include = pair
+    port = tc.firmware_dir()/'ports'/'cortex_m'
+    elf = tc.compile_image([*sources, port/'memory.c'], port/'bare.ld', include=include, flags=tc.WARNINGS, cc='zig')
+    emu = Emulator(elf)
+    assert emu.call('both') == 0
+    own = [name for name, (_, size) in emu.symbols.items() if size and name.startswith(('wake_', 'word_'))]
+    assert {'wake_invoke', 'word_invoke', 'wake_arena', 'word_arena'} <= set(own) and len(own) > 40
+    with pytest.raises(BadInput, match='holds 2 models'): emu.invoke(b'', 1)
+
+
+def test_short_names_are_gone_where_two_models_are_known(pair, tmp_path):
+    fws, sources, include = pair
+    (tmp_path/'late.c').write_text(MAIN.format(*(fw.folder for fw in fws), short='') + SHORT)
+    with pytest.raises(BuildFailed, match='tfm_invoke'):
+        tc.compile_host([*sources[:-1], tmp_path/'late.c'], None, include, tc.WARNINGS)
+
+
+def test_models_of_different_names_link_without_an_option(tmp_path, graph):
+    fws = [cg.generate(replace(graph, name=n), BOARD, tmp_path/n, port='host') for n in ('first', 'second')]
+    sources = {p.name if p.parent.name == 'kernels' else str(p): p for fw in fws for p in fw.sources}
+    lib = ctypes.CDLL(str(tc.compile_host(list(sources.values()), None, [fws[0].folder/'include'], tc.WARNINGS)))
+    assert lib.first_invoke and lib.second_invoke
+    for bad in ('', '2nd', 'a-b', 'x' * 32):
+        with pytest.raises(BadInput, match='cannot begin the names'):
+            cg.generate(graph, BOARD, tmp_path/'no', prefix=bad)
+    assert not (tmp_path/'no').exists()
+
+
+@pytest.mark.parametrize('macro, weights, arena', [('TFM', True, True), ('WAKE', True, True), ('WORD', False, False)])
+def test_arena_and_weights_go_to_the_sections_that_the_build_names(pair, tmp_path, macro, weights, arena):
+    (fw, _), _, include = pair
+    flags = [f'-D{macro}_ARENA_SECTION=".dtcm"', f'-D{macro}_WEIGHTS_SECTION=".ext_flash"', *tc.WARNINGS]
+    cc, objects = tc.find_compiler('zig'), []
+    for name in ('model', 'weights'):
+        words = [*cc.command, '-target', 'thumb-freestanding-eabi', '-mcpu=cortex_m7', '-std=gnu11', '-O2', *flags, '-I',
+                 str(include[0]), '-I', str(tc.firmware_dir()/'ports'/'cortex_m'), '-c', str(fw.folder/f'{name}.c'), '-o',
+                 str(tmp_path/f'{name}.o')]
+        subprocess.run(words, check=True)
+        objects.append(tc.sections(tmp_path/f'{name}.o')['sizes'])
+    assert (objects[0].get('.dtcm') == fw.arena_bytes) == arena
+    assert (objects[1].get('.ext_flash', 0) >= fw.weights_bytes) == weights
 
 
 @pytest.mark.needs('make')
@@ -213,7 +303,7 @@ def test_folder_builds_by_itself(tmp_path, graph):
                           capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert '10 bytes compared with the expected output, 0 different' in done.stdout
-    assert tc.sections(fw.folder/'build'/'model.elf')['symbols']['tfm_arena'][1] == fw.arena_bytes
+    assert tc.sections(fw.folder/'build'/'model.elf')['symbols'][f'{fw.prefix}_arena'][1] == fw.arena_bytes
 
 
 @pytest.mark.needs('cc')
@@ -235,9 +325,9 @@ def test_no_memory_error_under_sanitizers(tmp_path, graph, banded):
 def test_host_program_reports_a_wrong_byte(tmp_path, graph):
     fw = cg.generate(graph, BOARD, tmp_path/'fw')
     f, h = fw.folder, fw.folder/'example.h'
-    head, tail = h.read_text().split('tfm_example_output[10] TFM_ALIGNED = {\n    ')
+    head, tail = h.read_text().split('_example_output[10] TFM_ALIGNED = {\n    ')
     first, rest = tail.split(',', 1)
-    h.write_text(f'{head}tfm_example_output[10] TFM_ALIGNED = {{\n    {int(first) ^ 1},{rest}')
+    h.write_text(f'{head}_example_output[10] TFM_ALIGNED = {{\n    {int(first) ^ 1},{rest}')
     program = tc.compile_host([f/'model.c', f/'weights.c', *sorted((f/'kernels').glob('*.c')), f/'host'/'main.c'], None,
                               [f/'include', f], shared=False)
     done = subprocess.run([program], stdin=subprocess.DEVNULL, capture_output=True, text=True)

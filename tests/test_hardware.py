@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from tinyformer.errors import BadInput, UnknownTarget
-from tinyformer.hardware import (CORES, FEATURES, F746_MEMORY, KB, MB, Target, format_bytes, milliseconds, pack16,
+from tinyformer.hardware import (CORES, FEATURES, F746_MEMORY, KB, MB, Core, Target, format_bytes, milliseconds, pack16,
                                  parse_bytes,
                                  plot_boards, plot_fit, plot_memory, require_port, signed, smlad, sxtb16, target,
                                  targets)
@@ -142,26 +142,34 @@ def test_pictures_are_pure():
 
 
 def test_every_core_has_one_record():
-    "What the record names is there: the port's folder with its linker script, the cost table, the emulator's model."
+    "What the record names is there: the start-up code, the cost table, the emulator's model, the core it is built as."
     from unicorn import arm_const
     from tinyformer.toolchain import firmware_dir
     used = {t.core for t in targets()}
     assert used <= set(CORES)
     for c in CORES.values():
-        for p in c.ports: assert (firmware_dir()/'ports'/p/'link.ld').is_file(), p
+        assert not c.startup or (firmware_dir()/'ports'/c.startup/'startup.c').is_file()
         assert not c.cost_table or (firmware_dir().parent/'tinyformer'/c.cost_table).is_file()
         assert not c.emulator or hasattr(arm_const, c.emulator)
-    assert sum(bool(c.cost_table) for c in CORES.values()) >= 1 and CORES['cortex-m7'].ports
+        assert not c.built_as or c.built_as in CORES
+    assert sum(bool(c.cost_table) for c in CORES.values()) >= 1 and CORES['cortex-m7'].startup
 
 
-def test_a_board_without_a_port_is_refused_with_advice():
-    able = [t.name for t in targets() if t.cpu.ports]
-    assert able == ['stm32f746', 'stm32h743', 'mps2_an500']
-    assert [require_port(target(n)) for n in able] == ['stm32f746', 'stm32f746', 'mps2_an500']
+def test_the_memories_of_a_board_do_not_overlap():
     for t in targets():
-        if t.name in able: continue
-        with pytest.raises(BadInput) as e: require_port(t)
-        assert all(word in str(e.value) for word in (t.name, t.core, *able, "port='host'", 'firmware/ports/README.md'))
+        flash, sram = ((start, start + size) for start, size in ((t.flash_start, t.flash_bytes),
+                                                                 (t.sram_start, t.sram_bytes)))
+        assert flash[1] <= sram[0] or sram[1] <= flash[0], t.name
+        assert t.flash_start % 4096 == t.sram_start % 4096 == 0 and max(flash[1], sram[1]) < 2**32
+
+
+def test_a_board_without_a_port_is_refused_with_advice(monkeypatch):
+    able = [t.name for t in targets()]
+    assert [require_port(target(n)) for n in able] == able
+    monkeypatch.setitem(CORES, 'abacus', Core('abacus'))
+    t = dataclasses.replace(target('samd21'), name='wooden', core='abacus')
+    with pytest.raises(BadInput) as e: require_port(t)
+    assert all(word in str(e.value) for word in (t.name, t.core, *able, "port='host'", 'firmware/ports/README.md'))
 
 
 def test_a_core_without_a_table_says_whose_prices_it_gives():

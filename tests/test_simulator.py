@@ -209,11 +209,11 @@ def test_high_water_marks(firmware, graph, cc):
 def test_callers_arena(firmware, graph):
     emu, x = sim.Emulator(sim.build(firmware, 'zig').elf), images(graph, 1)
     i, o, arena = emu.alloc(x), emu.alloc(7), emu.alloc(b'\x77' * firmware.arena_bytes)
-    before = emu.read(*emu.symbols['tfm_arena'])
-    assert emu.call('tfm_invoke_with', arena, i, o) == 0
-    assert emu.read(o, 7) == run(graph, x).tobytes() and emu.read(*emu.symbols['tfm_arena']) == before
-    assert emu.call('tfm_invoke_with', arena + 4, i, o) == 4
-    assert [emu.call('tfm_invoke_with', *a) for a in ((0, i, o), (arena, 0, o), (arena, i, 0))] == [1, 1, 1]
+    before = emu.read(*emu.symbols[f'{emu.prefix}_arena'])
+    assert emu.call(f'{emu.prefix}_invoke_with', arena, i, o) == 0
+    assert emu.read(o, 7) == run(graph, x).tobytes() and emu.read(*emu.symbols[f'{emu.prefix}_arena']) == before
+    assert emu.call(f'{emu.prefix}_invoke_with', arena + 4, i, o) == 4
+    assert [emu.call(f'{emu.prefix}_invoke_with', *a) for a in ((0, i, o), (arena, 0, o), (arena, i, 0))] == [1, 1, 1]
 
 
 @BOTH

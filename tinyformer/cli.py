@@ -143,8 +143,9 @@ def _only_cc(what, **given):
     return given.get('cc', 'auto')
 
 
-def _model_firmware(what, out, kernel, setting, check=False):
-    "Firmware of a model file in a folder of its own."
+def _model_firmware(what, out, kernel, setting, **kw):
+    "Firmware of a model file in a folder of its own; `kw` as `generate` takes it."
+    from tinyformer.codegen import generate
     from tinyformer.graph import load
     from tinyformer.kernels import parse_overrides
     from tinyformer.zoo import Setting
@@ -153,7 +154,8 @@ def _model_firmware(what, out, kernel, setting, check=False):
         raise BadInput(f'{path} is neither a run folder nor a model file (.tfm). Make one with: tinyformer demo')
     board, graph = how.board(), load(path)
     folder = out or path.with_name(f'{path.stem}_firmware')
-    return how.firmware(graph, folder, choices=parse_overrides(graph, kernel or (), board), check=check)
+    return generate(graph, board, folder, choices=parse_overrides(graph, kernel or (), board), objective=how.objective,
+                    memory=how.memory, **kw)
 
 
 def _kernel_lines(fw):
@@ -177,19 +179,29 @@ def cmd_compile(
     kernel:list[str] = None,
     # model file: do not run the C on this machine and compare it with the reference before it is written
     no_check:bool = False,
+    # model file: board whose start-up code and addresses the image gets, or host for C without them, for a project of
+    # your own (default: the target's)
+    port:str = None,
+    # model file: what the names of functions, constants and macros begin with, such as kws; two models in one firmware
+    # need two (default: from the model's name)
+    prefix:str = None,
     **setting, # what decides the C
 ):
     "Generate C for a run or a model file, run it once on this machine, and link it."
+    from tinyformer.kernels import cost_table
     from tinyformer.pipeline import Run, result
     from tinyformer.simulator import build
     if Path(what).is_dir():
-        run, cc = Run(what), _only_cc(what, out=out, kernel=kernel, **setting)
+        run, cc = Run(what), _only_cc(what, out=out, kernel=kernel, port=port, prefix=prefix, **setting)
         other = run.path('compile.json').exists() and result(run, 'compile')['cc'] != cc
         return _steps(run, 'compile', again=again or other, cc=cc)
-    fw = _model_firmware(what, out, kernel, setting, check=not no_check)
-    image = build(fw, cc=setting.get('cc', 'auto'))
+    fw = _model_firmware(what, out, kernel, setting, check=not no_check, port=port, prefix=prefix)
+    image = fw.port != 'host' and build(fw, cc=setting.get('cc', 'auto'))
     for line in _kernel_lines(fw): print(line)
-    print(f'{fw.folder}: {image.flash_bytes:,} bytes of flash, arena {fw.arena_bytes:,} bytes, {image.compiler}')
+    if note := cost_table(fw.target.core).note: print(f'  {note}')
+    linked = f'{image.flash_bytes:,} bytes of flash' if image else f'{fw.weights_bytes:,} bytes of constants, not linked'
+    by = f', {image.compiler}' if image else ''
+    print(f'{fw.folder}: {linked}, arena {fw.arena_bytes:,} bytes{by}; entry {fw.prefix}_invoke')
 
 
 @command(record=_c_settings)
@@ -509,12 +521,16 @@ def cmd_zoo(
 
 @command()
 def cmd_targets():
-    "List the known boards with core, flash, SRAM and clock."
+    """List the known boards with core, flash, SRAM and clock, and which core the emulator runs their images on. Images
+    can be built for all boards of which that is known."""
     from tinyformer.hardware import targets
-    print(f"{'name':<16}{'core':<14}{'flash':>10}{'SRAM':>10}{'MHz':>6}  board")
+    print(f"{'name':<12}{'core':<15}{'flash':>9}{'SRAM':>9}{'MHz':>5}  {'emulated as':<13}{'cycles':<11}board")
     for t in targets():
-        print(f'{t.name:<16}{t.core:<14}{t.flash_bytes // 1024:>7} KB{t.sram_bytes // 1024:>7} '
-              f'KB{t.clock_hz // 10**6:>6}  {t.board}')
+        runs = t.cpu.emulated if t.cpu.startup else ''
+        print(f'{t.name:<12}{t.core:<15}{t.flash_bytes // 1024:>6} KB{t.sram_bytes // 1024:>6} KB'
+              f"{t.clock_hz // 10**6:>5}  {runs or 'not built':<13}"
+              f"{'estimated' if t.cpu.cycle_model else 'not known':<11}{t.board}")
+    print('built and run: every output byte is compared on the emulated core; none of the images was run on a real board')
 
 
 # ---- what was typed --------------------------------------------------------------------------------------------------

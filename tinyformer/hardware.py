@@ -8,7 +8,7 @@ __all__ = ['KB', 'MB', 'UNITS', 'FEATURES', 'CORES', 'F746_MEMORY', 'parse_bytes
            'sxtb16', 'milliseconds', 'plot_fit']
 
 # %% ../nbs/01_hardware.ipynb #c002
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 import matplotlib.pyplot as plt
 from fastcore.basics import patch
@@ -59,26 +59,38 @@ class Core:
     features: tuple = ()   # keys of `FEATURES` that every chip with this core has
     emulator: str = ''     # the emulator's (Unicorn's) name of the model; '' = none
     cost_table: str = ''   # measured costs of the kernels, a file of the package; '' = none
-    ports: tuple = ()      # folders of firmware/ports with start-up code, the usual one first
+    startup: str = ''      # folder of firmware/ports with start-up code; '' = none
+    cycle_model: str = ''  # llvm-mca's name of the core, for cycles; '' = only counts are known
+    built_as: str = ''     # the core whose instructions images are limited to; '' = its own
+    helpers: bool = False  # it lacks division and long products: compilers call functions
 
     def flags(self,
         compiler: str # 'gcc' (arm-none-eabi-gcc) or 'zig'
     ) -> tuple:       # flags
         "Code for this core without its floating-point unit; memcpy is inlined."
-        if compiler == 'gcc': return f'-mcpu={self.name}', '-mthumb', '-mfloat-abi=soft'
-        cpu = f"-mcpu={self.name.replace('-', '_')}"
-        return ('-target', 'thumb-freestanding-eabi', cpu, '-mfloat-abi=soft', '-fhosted',
-                '-fbuiltin')
+        name = self.built_as or self.name
+        if compiler == 'gcc': return f'-mcpu={name}', '-mthumb', '-mfloat-abi=soft'
+        name = name.replace('-', '_') + '+dsp' * (name == 'cortex-m33')   # gcc takes it by itself
+        return ('-target', 'thumb-freestanding-eabi', f'-mcpu={name}', '-mfloat-abi=soft',
+                '-fhosted', '-fbuiltin')
+
+    def libraries(self,
+        compiler: str # 'gcc' or 'zig'
+    ) -> tuple:       # linker flags
+        "The compiler's own functions."
+        if compiler == 'gcc': return ('-lgcc',)
+        return ('-lcompiler_rt',) if self.helpers else ()
 
 # %% ../nbs/01_hardware.ipynb #k004
 CORES = {c.name: c for c in ( # name -> Core
     Core('cortex-m7', ('dsp', 'dual_issue'), 'UC_CPU_ARM_CORTEX_M7', 'cost_table.json',
-         ('stm32f746', 'mps2_an500')),
-    Core('cortex-m0plus', (), 'UC_CPU_ARM_CORTEX_M0'),
-    Core('cortex-m3', (), 'UC_CPU_ARM_CORTEX_M3'),
-    Core('cortex-m4', ('dsp',), 'UC_CPU_ARM_CORTEX_M4'),
-    Core('cortex-m33', (), 'UC_CPU_ARM_CORTEX_M33'),
-    Core('cortex-m55', ('dsp', 'mve')))}
+         'cortex_m', cycle_model='cortex-m7'),
+    Core('cortex-m0plus', (), 'UC_CPU_ARM_CORTEX_M0', startup='cortex_m', helpers=True),
+    Core('cortex-m3', (), 'UC_CPU_ARM_CORTEX_M3', startup='cortex_m'),
+    Core('cortex-m4', ('dsp',), 'UC_CPU_ARM_CORTEX_M4', startup='cortex_m'),
+    Core('cortex-m33', (), 'UC_CPU_ARM_CORTEX_M33', startup='cortex_m'),
+    Core('cortex-m55', ('dsp', 'mve'), 'UC_CPU_ARM_CORTEX_M33', startup='cortex_m',
+         built_as='cortex-m33'))}
 
 def core(
     name: str # a key of `CORES`
@@ -86,6 +98,12 @@ def core(
     "Find a core by name."
     if name in CORES: return CORES[name]
     raise BadInput(f"unknown core {name!r}: known are {', '.join(CORES)}")
+
+# %% ../nbs/01_hardware.ipynb #k007
+@patch(as_prop=True)
+def emulated(self: Core) -> str: # such as 'Cortex-M7'; '' = none
+    "Which model stands in for this core when an image runs."
+    return self.emulator.removeprefix('UC_CPU_ARM_').replace('_', '-').title()
 
 # %% ../nbs/01_hardware.ipynb #c015
 @dataclass(frozen=True)
@@ -99,6 +117,8 @@ class Target:
     sram_bytes: int   # for everything that changes, in one piece
     clock_hz: int     # highest core clock
     note: str         # where the figures come from, and what they leave out
+    flash_start: int = field(default=0, repr=False)            # first address of the flash
+    sram_start: int = field(default=0x2000_0000, repr=False)   # first address of the SRAM
 
     @property
     def cpu(self) -> Core:
@@ -128,31 +148,31 @@ _BOARDS = [
     Target('stm32f746', 'STM32F746G-DISCO', 'cortex-m7', ('fpu_sp', 'cache'),
            1 * MB, 320 * KB, 216_000_000,
            'ST STM32F746 data sheet (DS10916) and RM0385: SRAM is DTCM 64 KB + SRAM1 240 KB + '
-           'SRAM2 16 KB, side by side; 16 KB ITCM not counted'),
+           'SRAM2 16 KB, side by side; 16 KB ITCM not counted', 0x0800_0000),
     Target('stm32h743', 'NUCLEO-H743ZI', 'cortex-m7',
            ('fpu_sp', 'fpu_dp', 'cache'), 2 * MB, 512 * KB, 480_000_000,
            'ST STM32H743 data sheet and RM0433: SRAM is the AXI SRAM; of 1 MB in all, the rest '
-           'lies elsewhere'),
+           'lies elsewhere', 0x0800_0000, 0x2400_0000),
     Target('nrf52840', 'nRF52840-DK', 'cortex-m4', ('fpu_sp',), 1 * MB, 256 * KB, 64_000_000,
            'Nordic nRF52840 product specification'),
     Target('stm32u575', 'NUCLEO-U575ZI-Q', 'cortex-m33', ('dsp', 'fpu_sp'), 2 * MB, 768 * KB,
            160_000_000,
            'ST STM32U575 data sheet and RM0456: SRAM1 192 KB + SRAM2 64 KB + SRAM3 512 KB, side by '
-           'side; SRAM4 not counted'),
+           'side; SRAM4 not counted', 0x0800_0000),
     Target('rp2350', 'Raspberry Pi Pico 2', 'cortex-m33', ('dsp', 'fpu_sp'), 4 * MB, 520 * KB,
            150_000_000,
            'Raspberry Pi RP2350 and Pico 2 data sheets: flash is the QSPI chip on the board; one '
-           'of two cores used')]
+           'of two cores used', 0x1000_0000)]
 
 # %% ../nbs/01_hardware.ipynb #c025
 _BOARDS += [
     Target('stm32n657', 'NUCLEO-N657X0-Q', 'cortex-m55',
            ('fpu_sp', 'fpu_dp', 'cache'), 64 * MB, 4224 * KB, 800_000_000,
            'ST STM32N657 data sheet: no flash on the chip, 512 Mbit octo-SPI flash on the board; '
-           'NPU not used'),
+           'NPU not used; a first-stage loader maps the flash', 0x7000_0000, 0x3400_0000),
     Target('rp2040', 'Raspberry Pi Pico', 'cortex-m0plus', (), 2 * MB, 264 * KB, 133_000_000,
            'Raspberry Pi RP2040 and Pico data sheets: flash is the QSPI chip on the board; one of '
-           'two cores used'),
+           'two cores used', 0x1000_0000),
     Target('samd21', 'Arduino Zero', 'cortex-m0plus', (), 256 * KB, 32 * KB, 48_000_000,
            'Microchip SAM D21/DA1 data sheet (DS40001882)'),
     Target('mps2_an500', 'QEMU mps2-an500', 'cortex-m7', ('fpu_sp',), 4 * MB,
@@ -180,11 +200,10 @@ def target(
 # %% ../nbs/01_hardware.ipynb #k011
 def require_port(
     target: Target # any board
-) -> str:          # folder of firmware/ports that an image for it is linked with
-    "The port of a board, or of its core; `BadInput` with advice where there is none."
-    ports = target.cpu.ports
-    if ports: return target.name if target.name in ports else ports[0]
-    able = ', '.join(t.name for t in targets() if t.cpu.ports)
+) -> str:          # its port, for `generate`
+    "The port of a board, which has its name; `BadInput` with advice where there is none."
+    if target.cpu.startup: return target.name
+    able = ', '.join(t.name for t in targets() if t.cpu.startup)
     raise BadInput(
         f'{target.name}: there is no start-up code for its {target.core}, so no image can be '
         f'linked or emulated. Take one of {able}; or write C for a project of your own with '

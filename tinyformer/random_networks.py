@@ -314,13 +314,15 @@ def generate(
 )->cg.Firmware:
     "The network's C, by `codegen.generate`; with the chains of a forced plan in place of its own."
     memory = 'fast' if net.memory == 'forced' else net.memory
-    fw = cg.generate(net.graph, BOARD, folder, choices=net.choices, port=port, memory=memory, objective=net.objective)
+    fw = cg.generate(net.graph, BOARD, folder, choices=net.choices, port=port, memory=memory, objective=net.objective,
+                     prefix=f'n{net.number}')
     if net.memory != 'forced': return fw
     chains = _forced(net.rng, fw)
     fw = replace(fw, arena=sc.plan_arena(fw.graph, fw.choices, chains=chains), chains=chains)
-    (folder/'model.h').write_text(cg.model_h(fw.graph, fw.arena), encoding='utf-8')
-    blobs = cg.constants(fw.graph, fw.choices)
-    (folder/'model.c').write_text(cg.model_c(fw.graph, fw.choices, fw.arena, blobs, chains), encoding='utf-8')
+    (folder/'model.h').write_text(cg.model_h(fw.graph, fw.arena, fw.prefix), encoding='utf-8')
+    blobs = cg.constants(fw.graph, fw.choices, fw.prefix)
+    text = cg.model_c(fw.graph, fw.choices, fw.arena, blobs, chains, prefix=fw.prefix)
+    (folder/'model.c').write_text(text, encoding='utf-8')
     return fw
 
 
@@ -384,12 +386,8 @@ def _chain_features(fw, chain):
 
 # ---- many networks as one program
 
-NAMES = 'tfm_invoke_with', 'tfm_invoke', 'tfm_arena'
-MACROS = ('TFM_MODEL_H', 'TFM_WEIGHTS_H', 'TFM_INPUT_BYTES', 'TFM_OUTPUT_BYTES', 'TFM_ARENA_BYTES', 'TFM_ARENA_ALIGN',
-          'TFM_ALIGNED', 'TFM_NOINLINE')
-PART = '''#include "{name}/weights.c"
-#include "{name}/model.c"
-enum {{ {name}_in = TFM_INPUT_BYTES, {name}_out = TFM_OUTPUT_BYTES, {name}_arena_bytes = TFM_ARENA_BYTES }};'''
+PART = '#include "{name}/weights.c"\n#include "{name}/model.c"'
+ROW = '    {{{name}_invoke_with, {name}_invoke, {NAME}_INPUT_BYTES, {NAME}_OUTPUT_BYTES, {NAME}_ARENA_BYTES}},'
 TABLE = '''
 typedef struct {{
     int (*invoke_with)(int8_t *arena, const int8_t *input, int8_t *output);
@@ -404,17 +402,13 @@ static const network networks[] = {{
 
 
 def together(
-    folders:list, # of generated models, whose operators have names of their own
+    folders:list, # of generated models, each with its folder's name as prefix
     table:bool,   # with the table that `run_networks.c` reads
 )->str:           # C
-    "The C of many models as one file: the names that every model has are made unique."
-    parts, rows = [], []
-    for folder in folders:
-        name = folder.name
-        undo = (f'#undef {n}' for n in (*NAMES, *MACROS))
-        parts += [*(f'#define {n} {name}_{n}' for n in NAMES), PART.format(name=name), *undo]
-        rows.append(f'    {{{name}_tfm_invoke_with, {name}_tfm_invoke, {name}_in, {name}_out, {name}_arena_bytes}},')
-    return '\n'.join(parts) + (TABLE.format(rows='\n'.join(rows)) if table else '') + '\n'
+    "The C of many models as one file: their prefixes keep them apart."
+    names = [folder.name for folder in folders]
+    rows = [ROW.format(name=name, NAME=name.upper()) for name in names]
+    return '\n'.join(PART.format(name=n) for n in names) + (TABLE.format(rows='\n'.join(rows)) if table else '') + '\n'
 
 
 SANITIZE = dict(gcc=('-fsanitize=address,undefined', '-fno-sanitize-recover=all'),
@@ -504,7 +498,7 @@ class Core:
             self.emu.write(arena, np.random.default_rng(i).integers(0, 256, fw.arena_bytes, np.uint8).tobytes())
             self.emu.write(source, x.tobytes())
             self.emu.write(to, b'\xA5' * n)
-            try: status = self.emu.call(f'{fw.folder.name}_tfm_invoke_with', arena, source, to)
+            try: status = self.emu.call(f'{fw.prefix}_invoke_with', arena, source, to)
             except SimulationFailed as e: return str(e), None
             if status: return f'status {status}', None
             if self.emu.read(source, x.size) != x.tobytes(): return 'the input was written', None

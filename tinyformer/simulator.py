@@ -20,20 +20,28 @@ from fastcore.basics import patch
 from tqdm.auto import tqdm
 from unicorn import (UC_ARCH_ARM, UC_HOOK_BLOCK, UC_HOOK_MEM_INVALID, UC_MODE_MCLASS,
                      UC_MODE_THUMB, UC_PROT_EXEC, UC_PROT_READ, UC_PROT_WRITE, Uc, UcError)
+from unicorn import arm_const
 from unicorn.arm_const import (UC_ARM_REG_LR, UC_ARM_REG_PC, UC_ARM_REG_R0, UC_ARM_REG_R1,
-                               UC_ARM_REG_R2, UC_ARM_REG_R3, UC_ARM_REG_SP, UC_CPU_ARM_CORTEX_M7)
+                               UC_ARM_REG_R2, UC_ARM_REG_R3, UC_ARM_REG_SP)
 
 from .codegen import Firmware, check_images, run_host
 from .cycles import available, cycle_profile
 from .errors import BadInput, BuildFailed, DoesNotFit, SimulationFailed
+from .hardware import CORES, core as find_core
 from .toolchain import (WARNINGS, compile_image, find_compiler, find_qemu, firmware_dir,
                                   sections)
 
 # %% ../nbs/09_simulator.ipynb #c007
-def new_core()->Uc: # no memory yet
-    "A Cortex-M7 as Unicorn models it: Thumb and DSP; no interrupt controller, no timers."
+def new_core(
+    core:str='cortex-m7', # a key of `hardware.CORES`
+)->Uc:                    # no memory yet
+    "A core as Unicorn models it: its instructions; no interrupt controller, no timers."
+    record = find_core(core)
+    if not record.emulator:
+        able = ', '.join(c.name for c in CORES.values() if c.emulator)
+        raise BadInput(f'no emulator has a model of a {core}. It has models for {able}')
     uc = Uc(UC_ARCH_ARM, UC_MODE_THUMB | UC_MODE_MCLASS)
-    uc.ctl_set_cpu_model(UC_CPU_ARM_CORTEX_M7)
+    uc.ctl_set_cpu_model(getattr(arm_const, record.emulator))
     return uc
 
 # %% ../nbs/09_simulator.ipynb #c010
@@ -103,13 +111,14 @@ def patience(
 
 # %% ../nbs/09_simulator.ipynb #c025
 class Emulator:
-    "A Cortex-M7 with the memory that `elf` was linked for; its functions are called by name."
+    "A core with the memory that `elf` was linked for; its functions are called by name."
     def __init__(self,
-        elf:Path, # a linked image
+        elf:Path,             # a linked image
+        core:str='cortex-m7', # that it was built for
     ):
         self.elf, self.symbols = Path(elf), sections(elf)['symbols']
         self.functions = sorted((at, name) for name, (at, size) in self.symbols.items() if size)
-        self.uc, self.heap, self.marks, self.hits, self.hook = new_core(), HEAP, {}, {}, None
+        self.uc, self.heap, self.marks, self.hits, self.hook = new_core(core), HEAP, {}, {}, None
         self.patience_ms = patience(0)
         map_memory(self.uc, self.symbols)
         load_segments(self.uc, elf)
@@ -287,6 +296,7 @@ class Image:
     data_bytes: int  # SRAM with initial values
     bss_bytes: int   # SRAM that starts as zero, the arena included
     compiler: str    # name and version
+    port: str = ''   # the board that it starts on
 
     def __repr__(self):
         return (f'Image({self.flash_bytes} B flash, {self.data_bytes} B data, '
@@ -314,7 +324,7 @@ def build(
     f, t = Path(firmware.folder), firmware.target
     if not (f/'port').is_dir():
         raise BadInput(f"the folder has no start-up code for {t.name}: generate it with "
-                       "port='stm32f746'")
+                       "port=None")
     compiler = find_compiler(cc, t.core)
     sources = [*firmware.sources, *sorted((f/'port').glob('*.c'))]
     elf, include = f/'build'/f'model-{compiler.name}.elf', [f/'include', f, f/'port']
@@ -326,9 +336,17 @@ def build(
                          f'of flash and {t.sram_bytes} of SRAM: {overflow(e.log)}. Choose a '
                          'smaller model or a larger budget.') from None
     info = sections(elf)
-    return Image(elf, info['flash'], info['data'], info['bss'], str(compiler))
+    return Image(elf, info['flash'], info['data'], info['bss'], str(compiler), firmware.port)
 
 # %% ../nbs/09_simulator.ipynb #c065
+@patch(as_prop=True)
+def prefix(self:Emulator)->str:
+    "What the names of the image's model begin with."
+    found = [n.removesuffix('_invoke') for n in self.symbols if n.endswith('_invoke')]
+    if len(found) == 1: return found[0]
+    raise BadInput(f'{self.elf.name} holds {len(found)} models ({", ".join(found)}): call one by '
+                   'its name')
+
 @patch
 def invoke(self:Emulator,
     x:np.ndarray,     # int8: one image
@@ -338,10 +356,10 @@ def invoke(self:Emulator,
     "Run the model once; a status other than 0 is `SimulationFailed`."
     self.free()
     source, to = self.alloc(x), self.alloc(bytes(n))
-    status = self.call('tfm_invoke', source, to, count=count)
+    status = self.call(f'{self.prefix}_invoke', source, to, count=count)
     if status:
-        raise SimulationFailed(f'tfm_invoke returned status {status}; include/tfm_kernels.h says '
-                               'what it means')
+        raise SimulationFailed(f'{self.prefix}_invoke returned status {status}; '
+                               'include/tfm_kernels.h says what it means')
     return np.frombuffer(self.read(to, n), np.int8)
 
 # %% ../nbs/09_simulator.ipynb #c068
@@ -351,8 +369,9 @@ def arena_used(self:Emulator,
     n:int,        # output bytes
 )->int:           # bytes
     "Highest byte of the arena that one inference writes, plus one; 0 for a model that needs none."
-    if 'tfm_arena' not in self.symbols: return 0      # no operator uses it: it was left out
-    (at, size), top = self.symbols['tfm_arena'], 0
+    name = f'{self.prefix}_arena'
+    if name not in self.symbols: return 0             # no operator uses it: it was left out
+    (at, size), top = self.symbols[name], 0
     for value in (0xA5, 0x5A):
         self.write(at, bytes([value]) * size)
         self.invoke(x, n)
@@ -416,16 +435,18 @@ def simulate(
 )->Simulation:            # every output byte, and the profile
     "Run every image on the emulated core, the first ones through the instruction counter."
     x, g = check_images(firmware, x), firmware.graph
-    emu, out = Emulator(image.elf), g.tensors[g.output]
+    emu, out = Emulator(image.elf, firmware.target.core), g.tensors[g.output]
+    entry, cpu = f'{firmware.prefix}_invoke', firmware.target.cpu
     emu.patience_ms = patience(sum(c.instructions or 0 for c in firmware.choices.values()))
-    emu.marks = {**firmware.functions, 'tfm_invoke': 'rest', 'tfm_invoke_with': 'rest'}
+    emu.marks = {**firmware.functions, entry: 'rest', f'{entry}_with': 'rest'}
     high, outs, profiles, cycles = emu.arena_used(x[0], out.nbytes), [], [], []
     emu.paint()
-    bar = tqdm(x, 'emulated Cortex-M7', unit='image', disable=not progress, leave=False)
+    bar = tqdm(x, f'emulated {cpu.emulated}', unit='image', disable=not progress, leave=False)
     for i, one in enumerate(bar):
         outs.append(emu.invoke(one, out.nbytes, count=i < profile_images))
         if i < profile_images: profiles.append(emu.profile())
-        if i < profile_images and available(): cycles.append(cycle_profile(emu))
+        if i < profile_images and cpu.cycle_model and available():
+            cycles.append(cycle_profile(emu))
     outputs = np.stack(outs).reshape(len(x), *out.shape)
     return _simulation(g, outputs, profiles, cycles, emu.stack_used(), high)
 
@@ -455,7 +476,7 @@ def qemu(
     timeout:int=600, # seconds
 )->tuple:            # (int8 output of the built-in example, instructions to the nearest tick)
     "Run the image once under QEMU, which counts for itself."
-    if sections(image.elf)['symbols']['_flash_start'][0] != 0:
+    if image.port != 'mps2_an500':
         raise BadInput("QEMU runs images of port='mps2_an500' only")
     cmd = [str(find_qemu()), '-M', 'mps2-an500', '-nographic', '-icount', 'shift=0',
            '-semihosting-config', 'enable=on,target=native', '-kernel', str(image.elf)]

@@ -151,13 +151,14 @@ def _cached(stem, suffix):
         if path.name == f'{stem}.{digest(path)[:24]}{suffix}': return path
 
 
-def _compile(compiler, words, sources, include, stem, suffix):
+def _compile(compiler, words, sources, include, stem, suffix, libraries=()):
     "Run the compiler and put the output in the cache, whole or not at all."
     includes = [w for d in include for w in ('-I', str(d))]
     try:
         with tempfile.TemporaryDirectory(prefix='.part-', dir=cache_dir()) as tmp:
             out = Path(tmp)/'out'
-            r = subprocess.run([*compiler.command, *words, *includes, *map(str, sources), '-o', str(out)],
+            r = subprocess.run([*compiler.command, *words, *includes, *map(str, sources), *libraries, '-o',
+                                str(out)],
                                capture_output=True, encoding='utf-8', errors='replace')
             if r.returncode:
                 e = BuildFailed(f'{compiler.name}: {first_error(r.stderr)}')
@@ -212,12 +213,12 @@ def compile_image(
     folder = firmware_dir()/'ports'/'cortex_m'
     include = [*include, *([folder] if folder not in include else [])]
     words = [*core_flags(compiler.name, core), '-std=gnu11', optimize, *IMAGE_FLAGS, *flags]
-    extra = ['-lgcc'] if compiler.name == 'gcc' else []
+    extra = list(find_core(core).libraries(compiler.name))
     stem = f'image-{_digest(compiler, words + extra, sources, include, [linker_script])}'
     # paths in debug information would make the image differ from machine to machine
     words += [f'-ffile-prefix-map={p.parent}=.' for p in sources[:1]]
-    words = [*words, '-T', str(linker_script), *extra]
-    return _deliver(_cached(stem, '.elf') or _compile(compiler, words, sources, include, stem, '.elf'), out)
+    words = [*words, '-T', str(linker_script)]
+    return _deliver(_cached(stem, '.elf') or _compile(compiler, words, sources, include, stem, '.elf', extra), out)
 
 
 def sections(

@@ -14,6 +14,10 @@
 
 #include "tfm_dsp.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define TFM_DENSE_TILE 16 /* a multiple of 4; more pixels cost memory and save expanding weights */
 
 static inline int32_t tfm_round8(int32_t x) { return (x + 7) & ~7; }
@@ -44,4 +48,7 @@ void tfm_dense_expand(uint32_t *x, const int8_t *const in[4], int32_t c);
 void tfm_dense_rows(int8_t *out, uint32_t *tile, int32_t n, const int8_t *weight, int32_t k, int32_t cout,
                     const tfm_quant *quant);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

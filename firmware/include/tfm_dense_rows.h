@@ -20,26 +20,27 @@ typedef struct {
 #if TFM_HAS_DSP
 
 /* n words of eight bytes of two rows to pair words, side by side. The STM wants its registers in
- * ascending order; r7 may be the frame pointer. */
-static TFM_OUTLINE void tfm_dense_expand2(uint32_t *d, const int8_t *a, const int8_t *b, int32_t n) {
+ * ascending order. */
+TFM_NAKED static void tfm_dense_expand2(
+    TFM_UNUSED uint32_t *d, TFM_UNUSED const int8_t *a, TFM_UNUSED const int8_t *b, TFM_UNUSED int32_t n) {
     __asm volatile(
-        "1: ldr r4, [%[a]], #8\n"
-        "ldr r5, [%[b]], #8\n"
+        "push {r4-r11, lr}\n"
+        "1: ldr r4, [r1], #8\n"
+        "ldr r5, [r2], #8\n"
         "sxtb16 r6, r4, ror #8\n"
-        "ldr r9, [%[a], #-4]\n"
+        "ldr r9, [r1, #-4]\n"
         "sxtb16 r4, r4\n"
-        "ldr r10, [%[b], #-4]\n"
+        "ldr r10, [r2, #-4]\n"
         "sxtb16 r8, r5, ror #8\n"
         "sxtb16 r5, r5\n"
         "sxtb16 r11, r9, ror #8\n"
         "sxtb16 r12, r10, ror #8\n"
         "sxtb16 r9, r9\n"
-        "subs %[n], %[n], #1\n"
+        "subs r3, r3, #1\n"
         "sxtb16 r10, r10\n"
-        "stm %[d]!, {r4, r5, r6, r8, r9, r10, r11, r12}\n"
+        "stm r0!, {r4, r5, r6, r8, r9, r10, r11, r12}\n"
         "bne 1b\n"
-        : [d] "+r"(d), [a] "+r"(a), [b] "+r"(b), [n] "+r"(n)
-        : : "cc", "memory", "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12");
+        "pop {r4-r11, pc}\n");
 }
 
 /* n words of four bytes of four rows. */
@@ -69,9 +70,6 @@ static TFM_OUTLINE void tfm_dense_expand4(uint32_t *x, const int8_t *a, const in
         : [x] "+r"(x), [a] "+r"(a), [b] "+r"(b), [c] "+r"(c), [d] "+r"(d), [n] "+r"(n),
           [p] "=&r"(p), [q] "=&r"(q), [r] "=&r"(r), [s] "=&r"(s) : : "cc", "memory");
 }
-
-#define TFM_NAKED __attribute__((naked, noinline))
-#define TFM_UNUSED __attribute__((unused))
 
 /* r0-r3: four pixels of the first channel, r4-r7 of the second; r8, r9: their weights;
  * r10, r11: pixels; r12, lr: cursors of x and w. No register is left, so everything else waits on

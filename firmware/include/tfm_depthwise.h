@@ -4,6 +4,10 @@
 
 #include "tfm_math.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Four channels at a time are copied to scratch, zero point around them: a word of a plane holds two
  * neighbouring pixels of one channel. Ten rows of a pair of columns stand together,
  *     planes  uint32[columns][4 channels][10 rows]
@@ -32,4 +36,7 @@ void tfm_depthwise3x3_rows(int8_t *out, const int8_t *in, int32_t ring, const in
                            const tfm_conv_dims *dims, const tfm_quant *quant, int32_t y0, int32_t y1,
                            void *scratch);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

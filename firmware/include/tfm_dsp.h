@@ -10,10 +10,8 @@
 #error "the dsp kernels read four weights as one little-endian word"
 #endif
 
-/* -DTFM_NO_DSP builds the portable form for a core that has the extension: to measure what it gives.
- * The assembly takes every register there is, so an unoptimised build, which spends one on a frame
- * pointer and others on nothing, has the portable form, too; clang also wants -fomit-frame-pointer. */
-#if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP && defined(__thumb2__) && defined(__OPTIMIZE__) && !defined(TFM_NO_DSP)
+/* -DTFM_NO_DSP builds the portable form for a core that has the extension: to measure what it gives. */
+#if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP && defined(__thumb2__) && !defined(TFM_NO_DSP)
 #define TFM_HAS_DSP 1
 #else
 #define TFM_HAS_DSP 0
@@ -24,6 +22,21 @@
 #define TFM_OUTLINE __attribute__((noinline))
 #else
 #define TFM_OUTLINE
+#endif
+
+/* A function that is assembly from its first instruction to its last, so that no flag of a project can take
+ * a register from it: frame pointers, a reserved r9 and -O0 are all the same to it. It takes its arguments
+ * from r0 to r3 and the stack, pushes what it must keep first, and returns by popping it. Loops with more
+ * than ten operands are written so. tinyformer.stack counts the push. */
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 8
+#define TFM_NAKED __attribute__((naked, noipa))
+#else
+#define TFM_NAKED __attribute__((naked, noinline))
+#endif
+#if defined(__GNUC__)
+#define TFM_UNUSED __attribute__((unused))
+#else
+#define TFM_UNUSED
 #endif
 
 /* Four bytes at any address as one word. */
@@ -37,7 +50,7 @@ static inline void tfm_store4(void *p, uint32_t x) { memcpy(p, &x, 4); }
 
 /* Bytes 0..n-1 at p as the low bytes of a word, the rest 0 (n < 4). */
 static inline uint32_t tfm_load_tail(const void *p, int32_t n) {
-    const uint8_t *b = p;
+    const uint8_t *b = (const uint8_t *)p;
     uint32_t x = n > 0 ? b[0] : 0;
     if (n > 1) x |= (uint32_t)b[1] << 8;
     if (n > 2) x |= (uint32_t)b[2] << 16;

@@ -12,12 +12,12 @@ static inline int tfm_aligned4(const void *p) { return (uintptr_t)p % 4 == 0; }
 
 #if TFM_HAS_DSP
 
-/* n times 16 inputs, both sides aligned. An STM takes its registers in ascending order; r7 is left
- * out because it may be the frame pointer. */
-static TFM_OUTLINE void tfm_fc_expand16(uint32_t *x, const int8_t *in, int32_t n) {
+/* n times 16 inputs, both sides aligned. An STM takes its registers in ascending order. */
+TFM_NAKED static void tfm_fc_expand16(TFM_UNUSED uint32_t *x, TFM_UNUSED const int8_t *in, TFM_UNUSED int32_t n) {
     __asm volatile(
-        "1: ldm %[in]!, {r4, r6, r9, r11}\n"
-        "subs %[n], %[n], #1\n"
+        "push {r4-r11, lr}\n"
+        "1: ldm r1!, {r4, r6, r9, r11}\n"
+        "subs r2, r2, #1\n"
         "sxtb16 r5, r4, ror #8\n"
         "sxtb16 r4, r4\n"
         "sxtb16 r8, r6, ror #8\n"
@@ -26,40 +26,40 @@ static TFM_OUTLINE void tfm_fc_expand16(uint32_t *x, const int8_t *in, int32_t n
         "sxtb16 r9, r9\n"
         "sxtb16 r12, r11, ror #8\n"
         "sxtb16 r11, r11\n"
-        "stm %[x]!, {r4, r5, r6, r8, r9, r10, r11, r12}\n"
+        "stm r0!, {r4, r5, r6, r8, r9, r10, r11, r12}\n"
         "bne 1b\n"
-        : [x] "+r"(x), [in] "+r"(in), [n] "+r"(n)
-        : : "cc", "memory", "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12");
+        "pop {r4-r11, pc}\n");
 }
 
-#define TFM_FC_ROW(ACC) /* eight weights in p and q */   \
-    "sxtb16 %[t], %[p]\n"                                \
-    "sxtb16 %[p], %[p], ror #8\n"                        \
-    "smlad " ACC ", %[t], r4, " ACC "\n"                 \
-    "sxtb16 %[t], %[q]\n"                                \
-    "smlad " ACC ", %[p], r5, " ACC "\n"                 \
-    "sxtb16 %[q], %[q], ror #8\n"                        \
-    "smlad " ACC ", %[t], r6, " ACC "\n"                 \
-    "smlad " ACC ", %[q], r8, " ACC "\n"
-#define TFM_FC_8 /* eight inputs of two rows */          \
-    "ldrd %[p], %[q], [%[wa]], #8\n"                     \
-    "ldm %[x]!, {r4, r5, r6, r8}\n" TFM_FC_ROW("%[a]")   \
-    "ldrd %[p], %[q], [%[wb]], #8\n" TFM_FC_ROW("%[b]")
+/* r0: acc, r1: x, r2 and r3: both rows; r7 and r9: their sums, r10: n. */
+#define TFM_FC_ROW(ACC) /* eight weights in p and q */\
+    "sxtb16 lr, r11\n"                               \
+    "sxtb16 r11, r11, ror #8\n"                      \
+    "smlad " ACC ", lr, r4, " ACC "\n"               \
+    "sxtb16 lr, r12\n"                               \
+    "smlad " ACC ", r11, r5, " ACC "\n"              \
+    "sxtb16 r12, r12, ror #8\n"                      \
+    "smlad " ACC ", lr, r6, " ACC "\n"               \
+    "smlad " ACC ", r12, r8, " ACC "\n"
+#define TFM_FC_8 /* eight inputs of two rows */      \
+    "ldrd r11, r12, [r2], #8\n"                      \
+    "ldm r1!, {r4, r5, r6, r8}\n" TFM_FC_ROW("r7")   \
+    "ldrd r11, r12, [r3], #8\n" TFM_FC_ROW("r9")
 
 /* [fc] */
 /* n times 32 inputs of two aligned rows: 78 instructions for 64 products. */
-static TFM_OUTLINE void tfm_fc_rows32(int32_t acc[2], const uint32_t *x, const int8_t *wa, const int8_t *wb,
-                                      int32_t n) {
-    int32_t a = acc[0], b = acc[1];
-    uint32_t p, q, t;
+TFM_NAKED static void tfm_fc_rows32(TFM_UNUSED int32_t *acc, TFM_UNUSED const uint32_t *x, TFM_UNUSED const int8_t *wa,
+                                    TFM_UNUSED const int8_t *wb, TFM_UNUSED int32_t n) {
     __asm volatile(
+        "push {r4-r11, lr}\n"
+        "ldrd r7, r9, [r0]\n"
+        "ldr r10, [sp, #36]\n"
         "1: " TFM_FC_8 TFM_FC_8 TFM_FC_8
-        "subs %[n], %[n], #1\n"
+        "subs r10, r10, #1\n"
         TFM_FC_8
         "bne 1b\n"
-        : [a] "+r"(a), [b] "+r"(b), [x] "+r"(x), [wa] "+r"(wa), [wb] "+r"(wb), [n] "+r"(n),
-          [p] "=&r"(p), [q] "=&r"(q), [t] "=&r"(t) : : "cc", "memory", "r4", "r5", "r6", "r8");
-    acc[0] = a, acc[1] = b;
+        "strd r7, r9, [r0]\n"
+        "pop {r4-r11, pc}\n");
 }
 /* [/fc] */
 

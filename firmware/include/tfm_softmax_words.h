@@ -50,6 +50,51 @@ static inline int32_t tfm_softmax_max(const int8_t *x, int32_t n) {
     return max;
 }
 
+#if TFM_HAS_DSP
+/* Eight scores at a time, up to `end`, with the table where score 0 is; gives the sum of e - 32768. */
+TFM_NAKED static uint32_t tfm_softmax_eights(
+    TFM_UNUSED uint32_t *word, TFM_UNUSED const int8_t *x, TFM_UNUSED const int8_t *end, TFM_UNUSED uintptr_t table) {
+    __asm volatile(
+        "push {r4-r11, lr}\n"
+        "mov lr, #0x00010001\n"
+        "mov r12, #0\n"
+        "1: ldrsb r4, [r1]\n"
+        "ldrsb r5, [r1, #2]\n"
+        "ldrsb r6, [r1, #1]\n"
+        "ldrsb r7, [r1, #3]\n"
+        "ldrsb r8, [r1, #4]\n"
+        "ldrsb r9, [r1, #6]\n"
+        "ldrsh r4, [r3, r4, lsl #1]\n"
+        "ldrsb r10, [r1, #5]\n"
+        "ldrsh r5, [r3, r5, lsl #1]\n"
+        "ldrsb r11, [r1, #7]\n"
+        "ldrsh r6, [r3, r6, lsl #1]\n"
+        "ldrsh r7, [r3, r7, lsl #1]\n"
+        "pkhbt r4, r4, r5, lsl #16\n"
+        "ldrsh r8, [r3, r8, lsl #1]\n"
+        "ldrsh r9, [r3, r9, lsl #1]\n"
+        "pkhbt r6, r6, r7, lsl #16\n"
+        "ldrsh r10, [r3, r10, lsl #1]\n"
+        "smlad r12, r4, lr, r12\n"    /* adds both halves */
+        "ldrsh r11, [r3, r11, lsl #1]\n"
+        "str r4, [r0]\n"
+        "pkhbt r8, r8, r9, lsl #16\n"
+        "add r1, #8\n"
+        "smlad r12, r6, lr, r12\n"
+        "str r6, [r0, #8]\n"
+        "pkhbt r10, r10, r11, lsl #16\n"
+        "str r8, [r0, #16]\n"
+        "smlad r12, r8, lr, r12\n"
+        "add r0, #32\n"
+        "str r10, [r0, #-8]\n"
+        "cmp r1, r2\n"
+        "smlad r12, r10, lr, r12\n"
+        "bne 1b\n"
+        "mov r0, r12\n"
+        "pop {r4-r11, pc}\n");
+}
+#endif
+
 /* e - 32768 of every score as words; gives the sum of e. table[at + x] belongs to score x. What is
  * missing from the last four has e = 0. */
 static inline uint32_t tfm_softmax_exps(uint32_t *word, const int8_t *x, int32_t n, const int16_t *table, int32_t at) {
@@ -57,47 +102,8 @@ static inline uint32_t tfm_softmax_exps(uint32_t *word, const int8_t *x, int32_t
 #if TFM_HAS_DSP
     const int32_t body = n & ~7;
     if (body) {
-        const int8_t *end = x + body;
-        const uint32_t ones = 0x00010001u;
-        uint32_t a, b, c, d, e, f, g, h;
-        __asm volatile(
-            "1: ldrsb %[a], [%[x]]\n"
-            "ldrsb %[b], [%[x], #2]\n"
-            "ldrsb %[c], [%[x], #1]\n"
-            "ldrsb %[d], [%[x], #3]\n"
-            "ldrsb %[e], [%[x], #4]\n"
-            "ldrsb %[f], [%[x], #6]\n"
-            "ldrsh %[a], [%[t], %[a], lsl #1]\n"
-            "ldrsb %[g], [%[x], #5]\n"
-            "ldrsh %[b], [%[t], %[b], lsl #1]\n"
-            "ldrsb %[h], [%[x], #7]\n"
-            "ldrsh %[c], [%[t], %[c], lsl #1]\n"
-            "ldrsh %[d], [%[t], %[d], lsl #1]\n"
-            "pkhbt %[a], %[a], %[b], lsl #16\n"
-            "ldrsh %[e], [%[t], %[e], lsl #1]\n"
-            "ldrsh %[f], [%[t], %[f], lsl #1]\n"
-            "pkhbt %[c], %[c], %[d], lsl #16\n"
-            "ldrsh %[g], [%[t], %[g], lsl #1]\n"
-            "smlad %[s], %[a], %[i], %[s]\n"    /* adds both halves */
-            "ldrsh %[h], [%[t], %[h], lsl #1]\n"
-            "str %[a], [%[w]]\n"
-            "pkhbt %[e], %[e], %[f], lsl #16\n"
-            "add %[x], #8\n"
-            "smlad %[s], %[c], %[i], %[s]\n"
-            "str %[c], [%[w], #8]\n"
-            "pkhbt %[g], %[g], %[h], lsl #16\n"
-            "str %[e], [%[w], #16]\n"
-            "smlad %[s], %[e], %[i], %[s]\n"
-            "add %[w], #32\n"
-            "str %[g], [%[w], #-8]\n"
-            "cmp %[x], %[end]\n"
-            "smlad %[s], %[g], %[i], %[s]\n"
-            "bne 1b"
-            : [x] "+r"(x), [w] "+r"(word), [s] "+r"(sum), [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c), [d] "=&r"(d),
-              [e] "=&r"(e), [f] "=&r"(f), [g] "=&r"(g), [h] "=&r"(h)
-            : [t] "r"((uintptr_t)table + 2u * (uint32_t)at), [i] "r"(ones), [end] "r"(end) : "cc", "memory");
-        sum += (uint32_t)body << 15;
-        n -= body;
+        sum = tfm_softmax_eights(word, x, x + body, (uintptr_t)table + 2u * (uint32_t)at) + ((uint32_t)body << 15);
+        word += body, x += body, n -= body;
     }
 #endif
     for (; n > 0; n -= 4, x += 4, word += 4) {

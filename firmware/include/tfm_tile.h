@@ -11,6 +11,10 @@
 
 #include "tfm_dsp.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define TFM_TILE 8
 
 /* A layer of streams, tile by tile. empty_ok: the outputs of all empty rows are in `out` already. */
@@ -34,4 +38,7 @@ void tfm_tile_fill(uint32_t *tile, int32_t p, int32_t k0, int32_t value, int32_t
 /* All output channels of the pixels `at` to at + 7, of which those below `pixels` exist. */
 void tfm_tile_rows_rle(tfm_tile_layer *layer, const uint32_t *tile, int32_t at);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

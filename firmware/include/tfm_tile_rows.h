@@ -13,7 +13,6 @@
 #endif
 
 /* -DTFM_NO_ASM leaves the rows to the compiler: to measure what the assembly gives. */
-#define TFM_UNUSED __attribute__((unused))
 
 /* Eight SMLADs of one weight pair with the eight words at t. */
 TFM_INLINE void tfm_line(const uint32_t *t, uint32_t w, int32_t acc[8]) {
@@ -259,7 +258,7 @@ typedef struct {
 /* 1: a row begins. 2: its next block. 3: no more. 4: what comes next? 5: empty rows, or 6: the end.
  * Returns the header that ended the walk. */
 #define TFM_FAST(NAME, FIRST, BLOCK)                                            \
-    __attribute__((naked, noinline)) static int32_t NAME(                       \
+    TFM_NAKED static int32_t NAME(                                              \
         TFM_UNUSED const uint8_t *stream, TFM_UNUSED int32_t r1, TFM_UNUSED int32_t r2, TFM_UNUSED int32_t r3, \
         TFM_UNUSED tfm_row_frame frame) {                                       \
         __asm volatile(                                                         \

@@ -1,66 +1,68 @@
 #include "tfm_dsp.h"
 
-#if TFM_HAS_DSP && defined(__OPTIMIZE__)
+#if TFM_HAS_DSP
 /* Elements 0 to end - a, a multiple of eight: a word of each input makes two pairs of halves, each
  * half is multiplied where it stands, and the shift is part of the saturation. 49 instructions and
  * 27 cycles for eight elements, in the order that issues best. A word is read before its bytes are
  * written, so out may be an input. */
 #define EIGHTS(NAME, SHIFT) \
-static TFM_OUTLINE void NAME(int8_t *o, const int8_t *a, const int8_t *b, const int8_t *end, uint32_t m, int32_t bias) { \
-    uint32_t x, x2, y, y2, v, z, e; \
+TFM_NAKED static void NAME( \
+    TFM_UNUSED int8_t *o, TFM_UNUSED const int8_t *a, TFM_UNUSED const int8_t *b, TFM_UNUSED const int8_t *end, \
+    TFM_UNUSED uint32_t m, TFM_UNUSED int32_t bias) { \
     __asm volatile( \
+        "push {r4-r11, lr}\n" \
+        "ldrd r11, r12, [sp, #36]\n" \
         "1:\n" \
-        "ldr %[y], [%[b]]\n" \
-        "ldr %[x], [%[a]]\n" \
-        "sxtb16 %[x2], %[x], ror #8\n" \
-        "ldr %[v], [%[a], #4]\n" \
-        "sxtb16 %[x], %[x]\n" \
-        "sxtb16 %[y2], %[y], ror #8\n" \
-        "smlabb %[e], %[x], %[m], %[bias]\n" \
-        "sxtb16 %[y], %[y]\n" \
-        "smlatb %[x], %[x], %[m], %[bias]\n" \
-        "ldr %[z], [%[b], #4]\n" \
-        "smlabt %[e], %[y], %[m], %[e]\n" \
-        "smlatt %[x], %[y], %[m], %[x]\n" \
-        "smlabb %[y], %[x2], %[m], %[bias]\n" \
-        "ssat %[e], #8, %[e], asr #" SHIFT "\n" \
-        "smlabt %[y], %[y2], %[m], %[y]\n" \
-        "ssat %[x], #8, %[x], asr #" SHIFT "\n" \
-        "smlatb %[x2], %[x2], %[m], %[bias]\n" \
-        "ssat %[y], #8, %[y], asr #" SHIFT "\n" \
-        "smlatt %[x2], %[y2], %[m], %[x2]\n" \
-        "sxtb16 %[y2], %[v], ror #8\n" \
-        "add %[a], %[a], #8\n" \
-        "ssat %[x2], #8, %[x2], asr #" SHIFT "\n" \
-        "strb %[e], [%[o]]\n" \
-        "sxtb16 %[v], %[v]\n" \
-        "strb %[x], [%[o], #2]\n" \
-        "add %[b], %[b], #8\n" \
-        "smlabb %[e], %[v], %[m], %[bias]\n" \
-        "sxtb16 %[x], %[z], ror #8\n" \
-        "smlatb %[v], %[v], %[m], %[bias]\n" \
-        "sxtb16 %[z], %[z]\n" \
-        "strb %[y], [%[o], #1]\n" \
-        "smlabt %[e], %[z], %[m], %[e]\n" \
-        "strb %[x2], [%[o], #3]\n" \
-        "cmp %[a], %[end]\n" \
-        "smlatt %[v], %[z], %[m], %[v]\n" \
-        "smlabb %[z], %[y2], %[m], %[bias]\n" \
-        "ssat %[e], #8, %[e], asr #" SHIFT "\n" \
-        "smlatb %[y2], %[y2], %[m], %[bias]\n" \
-        "ssat %[v], #8, %[v], asr #" SHIFT "\n" \
-        "smlabt %[z], %[x], %[m], %[z]\n" \
-        "strb %[e], [%[o], #4]\n" \
-        "smlatt %[y2], %[x], %[m], %[y2]\n" \
-        "ssat %[z], #8, %[z], asr #" SHIFT "\n" \
-        "strb %[v], [%[o], #6]\n" \
-        "ssat %[y2], #8, %[y2], asr #" SHIFT "\n" \
-        "strb %[z], [%[o], #5]\n" \
-        "strb %[y2], [%[o], #7]\n" \
-        "add %[o], %[o], #8\n" \
+        "ldr r6, [r2]\n" \
+        "ldr r4, [r1]\n" \
+        "sxtb16 r5, r4, ror #8\n" \
+        "ldr r8, [r1, #4]\n" \
+        "sxtb16 r4, r4\n" \
+        "sxtb16 r7, r6, ror #8\n" \
+        "smlabb r10, r4, r11, r12\n" \
+        "sxtb16 r6, r6\n" \
+        "smlatb r4, r4, r11, r12\n" \
+        "ldr r9, [r2, #4]\n" \
+        "smlabt r10, r6, r11, r10\n" \
+        "smlatt r4, r6, r11, r4\n" \
+        "smlabb r6, r5, r11, r12\n" \
+        "ssat r10, #8, r10, asr #" SHIFT "\n" \
+        "smlabt r6, r7, r11, r6\n" \
+        "ssat r4, #8, r4, asr #" SHIFT "\n" \
+        "smlatb r5, r5, r11, r12\n" \
+        "ssat r6, #8, r6, asr #" SHIFT "\n" \
+        "smlatt r5, r7, r11, r5\n" \
+        "sxtb16 r7, r8, ror #8\n" \
+        "add r1, r1, #8\n" \
+        "ssat r5, #8, r5, asr #" SHIFT "\n" \
+        "strb r10, [r0]\n" \
+        "sxtb16 r8, r8\n" \
+        "strb r4, [r0, #2]\n" \
+        "add r2, r2, #8\n" \
+        "smlabb r10, r8, r11, r12\n" \
+        "sxtb16 r4, r9, ror #8\n" \
+        "smlatb r8, r8, r11, r12\n" \
+        "sxtb16 r9, r9\n" \
+        "strb r6, [r0, #1]\n" \
+        "smlabt r10, r9, r11, r10\n" \
+        "strb r5, [r0, #3]\n" \
+        "cmp r1, r3\n" \
+        "smlatt r8, r9, r11, r8\n" \
+        "smlabb r9, r7, r11, r12\n" \
+        "ssat r10, #8, r10, asr #" SHIFT "\n" \
+        "smlatb r7, r7, r11, r12\n" \
+        "ssat r8, #8, r8, asr #" SHIFT "\n" \
+        "smlabt r9, r4, r11, r9\n" \
+        "strb r10, [r0, #4]\n" \
+        "smlatt r7, r4, r11, r7\n" \
+        "ssat r9, #8, r9, asr #" SHIFT "\n" \
+        "strb r8, [r0, #6]\n" \
+        "ssat r7, #8, r7, asr #" SHIFT "\n" \
+        "strb r9, [r0, #5]\n" \
+        "strb r7, [r0, #7]\n" \
+        "add r0, r0, #8\n" \
         "bne 1b\n" \
-        : [o] "+r"(o), [a] "+r"(a), [b] "+r"(b), [x] "=&r"(x), [x2] "=&r"(x2), [y] "=&r"(y), [y2] "=&r"(y2), \
-          [v] "=&r"(v), [z] "=&r"(z), [e] "=&r"(e) : [m] "r"(m), [bias] "r"(bias), [end] "r"(end) : "cc", "memory"); \
+        "pop {r4-r11, pc}\n"); \
 }
 EIGHTS(eights14, "14")
 EIGHTS(eights15, "15")

@@ -21,7 +21,7 @@ int tfm_attention_s8_dsp(int8_t *out, const int8_t *q, const int8_t *k, const in
     const int status = tfm_scratch_status(scratch, scratch_bytes, tfm_attention_s8_dsp_scratch_bytes(a));
     if (status) return status;
     const int32_t tokens = a->tokens, dim = a->dim, width = dim / a->heads, padded = tfm_round4(tokens);
-    uint32_t *const keys = scratch, *const values = keys + (padded >> 1) * tfm_round4(width);
+    uint32_t *const keys = (uint32_t *)scratch, *const values = keys + (padded >> 1) * tfm_round4(width);
     uint32_t *const prob = values + (padded >> 1) * tfm_round4(width), *const rows = prob + padded + 1 + TFM_ROWS_MORE;
     int8_t *const score0 = (int8_t *)(rows + tfm_round4(width) + 1 + TFM_ROWS_MORE), *const score1 = score0 + padded;
     const tfm_rows_out scores = {a->mult_qk, 0, {score0, score1}, a->shift_qk};

@@ -28,7 +28,7 @@ int tfm_attention_s8_ref(int8_t *out, const int8_t *q, const int8_t *k, const in
     const int status = tfm_scratch_status(scratch, scratch_bytes, tfm_attention_s8_ref_scratch_bytes(a));
     if (status) return status;
     const int32_t width = a->dim / a->heads;
-    uint8_t *prob = scratch; /* [tokens] */
+    uint8_t *prob = (uint8_t *)scratch; /* [tokens] */
     for (int32_t i = 0; i < a->tokens; i++) {
         for (int32_t h = 0; h < a->dim; h += width) {
             row_probs(prob, q + i * a->dim + h, k + h, a, width);

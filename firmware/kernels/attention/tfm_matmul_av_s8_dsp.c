@@ -36,7 +36,7 @@ int tfm_matmul_av_s8_dsp(int8_t *out, const int8_t *prob, const int8_t *v, const
     const int status = tfm_scratch_status(scratch, scratch_bytes, tfm_matmul_av_s8_dsp_scratch_bytes(m));
     if (status) return status;
     const int32_t tokens = m->tokens, dim = m->dim, width = dim / m->heads;
-    uint32_t *const values = scratch;
+    uint32_t *const values = (uint32_t *)scratch;
     for (int32_t h = 0; h < dim; h += width, prob += tokens * tokens) {
         uint32_t *const rows = tfm_v_words(values, v + h, dim, width, tokens);
         for (int32_t i = 0; i < tokens; i += 2) {

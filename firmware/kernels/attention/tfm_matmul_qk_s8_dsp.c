@@ -19,7 +19,7 @@ int tfm_matmul_qk_s8_dsp(int8_t *out, const int8_t *q, const int8_t *k, const tf
     const int status = tfm_scratch_status(scratch, scratch_bytes, tfm_matmul_qk_s8_dsp_scratch_bytes(m));
     if (status) return status;
     const int32_t tokens = m->tokens, dim = m->dim, width = dim / m->heads;
-    uint32_t *const keys = scratch;
+    uint32_t *const keys = (uint32_t *)scratch;
     for (int32_t h = 0; h < dim; h += width, out += tokens * tokens) {
         uint32_t *const rows = tfm_k_words(keys, k + h, dim, width, tokens);
         for (int32_t i = 0; i < tokens; i += 2) {

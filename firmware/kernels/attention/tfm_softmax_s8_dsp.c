@@ -27,8 +27,8 @@ int tfm_softmax_s8_dsp(int8_t *out, const int8_t *in, const tfm_softmax *softmax
     const int status = tfm_scratch_status(scratch, scratch_bytes, tfm_softmax_s8_dsp_scratch_bytes(s));
     if (status) return status;
     for (int32_t r = 0; r < s->rows; r++, out += s->n, in += s->n) {
-        tfm_softmax_words(scratch, in, s->n, s->table);
-        store(out, scratch, s->n);
+        tfm_softmax_words((uint32_t *)scratch, in, s->n, s->table);
+        store(out, (const uint32_t *)scratch, s->n);
     }
     return TFM_OK;
 }

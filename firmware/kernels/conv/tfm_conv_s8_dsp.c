@@ -114,9 +114,9 @@ int tfm_conv_s8_dsp_rows(int8_t *out, const int8_t *in, const int8_t *weight, co
     if (status) return status;
     if (!tfm_band_ok(band, dims)) return TFM_ERR_DIMS;
     const int32_t ow = tfm_conv_ow(dims), k = dims->kh * dims->kw * dims->cin;
-    int8_t *const free_bytes = (int8_t *)tfm_dense_w(scratch, k); /* until the weights need it */
+    int8_t *const free_bytes = (int8_t *)tfm_dense_w((uint32_t *)scratch, k); /* until the weights need it */
     int32_t y = band->first, x = 0;
-    tfm_dense_clear(scratch, k);
+    tfm_dense_clear((uint32_t *)scratch, k);
     for (int32_t left = (band->end - y) * ow; left > 0; left -= TFM_DENSE_TILE, out += TFM_DENSE_TILE * dims->cout) {
         const int32_t n = left < TFM_DENSE_TILE ? left : TFM_DENSE_TILE;
         for (int32_t at = 0; at < n; at += 4) {
@@ -127,11 +127,11 @@ int tfm_conv_s8_dsp_rows(int8_t *out, const int8_t *in, const int8_t *weight, co
                 if (x + 1 < ow) x++;
                 else if (y + 1 < band->end) x = 0, y++;
             }
-            uint32_t *to = tfm_dense_x(scratch, k, at / 4, 0);
+            uint32_t *to = tfm_dense_x((uint32_t *)scratch, k, at / 4, 0);
             if (dims->cin & 3) gather_bytes(to, in, band->ring, dims, &four, free_bytes, quant->zp_in);
             else gather_taps(to, in, band->ring, dims, &four, free_bytes, quant->zp_in);
         }
-        tfm_dense_rows(out, scratch, n, weight, k, dims->cout, quant);
+        tfm_dense_rows(out, (uint32_t *)scratch, n, weight, k, dims->cout, quant);
     }
     return TFM_OK;
 }

@@ -59,11 +59,11 @@ int tfm_conv_s8_rle_dsp(int8_t *out, const int8_t *in, const tfm_rle *weight, co
         if (at > last && last > 0) at = last;
         for (int32_t p = 0; p < TFM_TILE; p += 4) {
             const int32_t oy = (at + p) / ow, ox = at + p - oy * ow;
-            if (ox + 3 < ow && at + p < pixels) gather4(scratch, p, in, dims, oy, ox, quant->zp_in, weight->block);
+            if (ox + 3 < ow && at + p < pixels) gather4((uint32_t *)scratch, p, in, dims, oy, ox, quant->zp_in, weight->block);
             else for (int32_t i = p; i < p + 4; i++) /* a pixel past the end repeats the last one */
-                gather(scratch, i, in, dims, at + i < pixels ? at + i : pixels - 1, quant->zp_in, weight->block);
+                gather((uint32_t *)scratch, i, in, dims, at + i < pixels ? at + i : pixels - 1, quant->zp_in, weight->block);
         }
-        tfm_tile_rows_rle(&layer, scratch, at);
+        tfm_tile_rows_rle(&layer, (const uint32_t *)scratch, at);
     }
     return TFM_OK;
 }

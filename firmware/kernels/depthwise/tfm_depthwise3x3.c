@@ -22,140 +22,133 @@ typedef struct {
     int32_t columns, stride;
 } band;
 
-#if TFM_HAS_DSP && defined(__OPTIMIZE__)
-
-#define OPERANDS_2                                                                       \
-    [p] "+r"(p), [o] "+r"(o), [d0] "=&r"(d0), [d1] "=&r"(d1), [d2] "=&r"(d2), [d3] "=&r"(d3), \
-    [t] "=&r"(t), [u] "=&r"(u), [a] "=&r"(a), [b] "=&r"(b)
+#if TFM_HAS_DSP
 
 /* Two rows of outputs, two columns at a time: a b above e f. 28 multiplies in 32 cycles; the order is
  * the one that issues best. The lower pair is stored one round late, while the next one starts: what
  * the first round stores falls into the stage's unused first slot. */
-static TFM_OUTLINE void two_rows(const uint32_t *p, int8_t *o, const lane *l) {
-    uint32_t d0, d1, d2, d3, t, u, a, b, e, f;
+TFM_NAKED static void two_rows(TFM_UNUSED const uint32_t *p, TFM_UNUSED int8_t *o, TFM_UNUSED const lane *l) {
     __asm volatile(
-        "ldr %[d0], [%[p]]\n"
-        "ldr %[d1], [%[p], #4]\n"
-        "ldr %[d2], [%[p], #8]\n"
-        "ldr %[d3], [%[p], #12]\n"
-        "movs %[e], #0\n"
-        "movs %[f], #0\n"
-        "ldr %[t], [%[s]]\n"
+        "push {r4-r11, lr}\n"
+        "ldr r3, [r2, #36]\n" /* zp */
+        "ldr r4, [r0]\n"
+        "ldr r5, [r0, #4]\n"
+        "ldr r6, [r0, #8]\n"
+        "ldr r7, [r0, #12]\n"
+        "movs r12, #0\n"
+        "movs lr, #0\n"
+        "ldr r8, [r2]\n"
         "1:\n"
-        "ldr %[a], [%[s], #24]\n"
-        "ldr %[u], [%[s], #4]\n"
-        "ssat %[f], #8, %[f]\n"
-        "ssat %[e], #8, %[e]\n"
-        "smlatb %[b], %[d0], %[t], %[a]\n"
-        "strb %[e], [%[o], #-56]\n"
-        "smlad %[e], %[d1], %[t], %[a]\n"
-        "strb %[f], [%[o], #-52]\n"
-        "smlatb %[f], %[d1], %[t], %[a]\n"
-        "smlad %[a], %[d0], %[t], %[a]\n"
-        "ldr %[d0], [%[s], #32]\n"
-        "smlad %[e], %[d2], %[u], %[e]\n"
-        "smlatb %[f], %[d2], %[u], %[f]\n"
-        "smlatb %[b], %[d1], %[u], %[b]\n"
-        "ldr %[t], [%[s], #8]\n"
-        "smlad %[a], %[d1], %[u], %[a]\n"
-        "cmp %[p], %[d0]\n"
-        "smlatb %[b], %[d2], %[t], %[b]\n"
-        "smlad %[e], %[d3], %[t], %[e]\n"
-        "ldr %[u], [%[s], #12]\n"
-        "smlad %[a], %[d2], %[t], %[a]\n"
-        "ldr %[d1], [%[p], #164]\n"
-        "smlatb %[f], %[d3], %[t], %[f]\n"
-        "ldr %[d2], [%[p], #168]\n"
-        "smlad %[f], %[d1], %[u], %[f]\n"
-        "ldr %[d0], [%[p], #160]\n"
-        "smlabt %[e], %[d1], %[u], %[e]\n"
-        "smlad %[b], %[d0], %[u], %[b]\n"
-        "ldr %[t], [%[s], #16]\n"
-        "smlabt %[a], %[d0], %[u], %[a]\n"
-        "smlabt %[a], %[d1], %[t], %[a]\n"
-        "ldr %[d3], [%[p], #172]\n"
-        "smlad %[f], %[d2], %[t], %[f]\n"
-        "ldr %[u], [%[s], #20]\n"
-        "smlabt %[e], %[d2], %[t], %[e]\n"
-        "smlad %[b], %[d1], %[t], %[b]\n"
-        "add %[p], %[p], #160\n"
-        "smlabt %[a], %[d2], %[u], %[a]\n"
-        "ldr %[t], [%[s], #28]\n"
-        "smlabt %[e], %[d3], %[u], %[e]\n"
-        "smlad %[b], %[d2], %[u], %[b]\n"
-        "smmlar %[a], %[a], %[t], %[zp]\n"
-        "smlad %[f], %[d3], %[u], %[f]\n"
-        "ssat %[a], #8, %[a]\n"
-        "smmlar %[b], %[b], %[t], %[zp]\n"
-        "smmlar %[e], %[e], %[t], %[zp]\n"
-        "strb %[a], [%[o]]\n"
-        "ssat %[b], #8, %[b]\n"
-        "smmlar %[f], %[f], %[t], %[zp]\n"
-        "ldr %[t], [%[s]]\n"
-        "strb %[b], [%[o], #4]\n"
-        "add %[o], %[o], #64\n"
+        "ldr r10, [r2, #24]\n"
+        "ldr r9, [r2, #4]\n"
+        "ssat lr, #8, lr\n"
+        "ssat r12, #8, r12\n"
+        "smlatb r11, r4, r8, r10\n"
+        "strb r12, [r1, #-56]\n"
+        "smlad r12, r5, r8, r10\n"
+        "strb lr, [r1, #-52]\n"
+        "smlatb lr, r5, r8, r10\n"
+        "smlad r10, r4, r8, r10\n"
+        "ldr r4, [r2, #32]\n"
+        "smlad r12, r6, r9, r12\n"
+        "smlatb lr, r6, r9, lr\n"
+        "smlatb r11, r5, r9, r11\n"
+        "ldr r8, [r2, #8]\n"
+        "smlad r10, r5, r9, r10\n"
+        "cmp r0, r4\n"
+        "smlatb r11, r6, r8, r11\n"
+        "smlad r12, r7, r8, r12\n"
+        "ldr r9, [r2, #12]\n"
+        "smlad r10, r6, r8, r10\n"
+        "ldr r5, [r0, #164]\n"
+        "smlatb lr, r7, r8, lr\n"
+        "ldr r6, [r0, #168]\n"
+        "smlad lr, r5, r9, lr\n"
+        "ldr r4, [r0, #160]\n"
+        "smlabt r12, r5, r9, r12\n"
+        "smlad r11, r4, r9, r11\n"
+        "ldr r8, [r2, #16]\n"
+        "smlabt r10, r4, r9, r10\n"
+        "smlabt r10, r5, r8, r10\n"
+        "ldr r7, [r0, #172]\n"
+        "smlad lr, r6, r8, lr\n"
+        "ldr r9, [r2, #20]\n"
+        "smlabt r12, r6, r8, r12\n"
+        "smlad r11, r5, r8, r11\n"
+        "add r0, r0, #160\n"
+        "smlabt r10, r6, r9, r10\n"
+        "ldr r8, [r2, #28]\n"
+        "smlabt r12, r7, r9, r12\n"
+        "smlad r11, r6, r9, r11\n"
+        "smmlar r10, r10, r8, r3\n"
+        "smlad lr, r7, r9, lr\n"
+        "ssat r10, #8, r10\n"
+        "smmlar r11, r11, r8, r3\n"
+        "smmlar r12, r12, r8, r3\n"
+        "strb r10, [r1]\n"
+        "ssat r11, #8, r11\n"
+        "smmlar lr, lr, r8, r3\n"
+        "ldr r8, [r2]\n"
+        "strb r11, [r1, #4]\n"
+        "add r1, r1, #64\n"
         "bne 1b\n"
-        "ssat %[e], #8, %[e]\n"
-        "ssat %[f], #8, %[f]\n"
-        "strb %[e], [%[o], #-56]\n"
-        "strb %[f], [%[o], #-52]\n"
-        : OPERANDS_2, [e] "=&r"(e), [f] "=&r"(f)
-        : [s] "r"(l), [zp] "r"(l->zp) : "cc", "memory");
+        "ssat r12, #8, r12\n"
+        "ssat lr, #8, lr\n"
+        "strb r12, [r1, #-56]\n"
+        "strb lr, [r1, #-52]\n"
+        "pop {r4-r11, pc}\n");
 }
 
 /* Two rows of outputs at stride 2, one column at a time: rows 0 to 2 give a, rows 2 to 4 give b. */
-static TFM_OUTLINE void two_rows_stride2(const uint32_t *p, int8_t *o, const lane *l) {
-    uint32_t d0, d1, d2, d3, d4, t, u, a, b;
+TFM_NAKED static void two_rows_stride2(TFM_UNUSED const uint32_t *p, TFM_UNUSED int8_t *o, TFM_UNUSED const lane *l) {
     __asm volatile(
-        "ldr %[d0], [%[p]]\n"
-        "ldr %[d1], [%[p], #4]\n"
-        "ldr %[d2], [%[p], #8]\n"
-        "ldr %[d3], [%[p], #12]\n"
-        "ldr %[d4], [%[p], #16]\n"
-        "ldr %[t], [%[s]]\n"
+        "push {r4-r11, lr}\n"
+        "ldr r3, [r2, #36]\n" /* zp */
+        "ldr r4, [r0]\n"
+        "ldr r5, [r0, #4]\n"
+        "ldr r6, [r0, #8]\n"
+        "ldr r7, [r0, #12]\n"
+        "ldr r12, [r0, #16]\n"
+        "ldr r8, [r2]\n"
         "1:\n"
-        "ldr %[a], [%[s], #24]\n"
-        "smlad %[b], %[d2], %[t], %[a]\n"
-        "ldr %[u], [%[s], #4]\n"
-        "smlad %[a], %[d0], %[t], %[a]\n"
-        "ldr %[d0], [%[s], #32]\n"
-        "smlad %[b], %[d3], %[u], %[b]\n"
-        "ldr %[t], [%[s], #8]\n"
-        "cmp %[p], %[d0]\n"
-        "ldr %[d0], [%[p], #160]\n"
-        "smlad %[a], %[d1], %[u], %[a]\n"
-        "ldr %[d1], [%[p], #164]\n"
-        "smlad %[a], %[d2], %[t], %[a]\n"
-        "ldr %[u], [%[s], #12]\n"
-        "smlad %[b], %[d4], %[t], %[b]\n"
-        "ldr %[d2], [%[p], #168]\n"
-        "ldr %[d3], [%[p], #172]\n"
-        "ldr %[d4], [%[p], #176]\n"
-        "smlabt %[b], %[d2], %[u], %[b]\n"
-        "ldr %[t], [%[s], #16]\n"
-        "smlabt %[a], %[d0], %[u], %[a]\n"
-        "add %[p], %[p], #160\n"
-        "smlabt %[b], %[d3], %[t], %[b]\n"
-        "ldr %[u], [%[s], #20]\n"
-        "smlabt %[a], %[d1], %[t], %[a]\n"
-        "smlabt %[a], %[d2], %[u], %[a]\n"
-        "ldr %[t], [%[s], #28]\n"
-        "smlabt %[b], %[d4], %[u], %[b]\n"
-        "smmlar %[a], %[a], %[t], %[zp]\n"
-        "smmlar %[b], %[b], %[t], %[zp]\n"
-        "ssat %[a], #8, %[a]\n"
-        "ssat %[b], #8, %[b]\n"
-        "strb %[a], [%[o]]\n"
-        "ldr %[t], [%[s]]\n"
-        "strb %[b], [%[o], #8]\n"
-        "add %[o], %[o], #64\n"
+        "ldr r10, [r2, #24]\n"
+        "smlad r11, r6, r8, r10\n"
+        "ldr r9, [r2, #4]\n"
+        "smlad r10, r4, r8, r10\n"
+        "ldr r4, [r2, #32]\n"
+        "smlad r11, r7, r9, r11\n"
+        "ldr r8, [r2, #8]\n"
+        "cmp r0, r4\n"
+        "ldr r4, [r0, #160]\n"
+        "smlad r10, r5, r9, r10\n"
+        "ldr r5, [r0, #164]\n"
+        "smlad r10, r6, r8, r10\n"
+        "ldr r9, [r2, #12]\n"
+        "smlad r11, r12, r8, r11\n"
+        "ldr r6, [r0, #168]\n"
+        "ldr r7, [r0, #172]\n"
+        "ldr r12, [r0, #176]\n"
+        "smlabt r11, r6, r9, r11\n"
+        "ldr r8, [r2, #16]\n"
+        "smlabt r10, r4, r9, r10\n"
+        "add r0, r0, #160\n"
+        "smlabt r11, r7, r8, r11\n"
+        "ldr r9, [r2, #20]\n"
+        "smlabt r10, r5, r8, r10\n"
+        "smlabt r10, r6, r9, r10\n"
+        "ldr r8, [r2, #28]\n"
+        "smlabt r11, r12, r9, r11\n"
+        "smmlar r10, r10, r8, r3\n"
+        "smmlar r11, r11, r8, r3\n"
+        "ssat r10, #8, r10\n"
+        "ssat r11, #8, r11\n"
+        "strb r10, [r1]\n"
+        "ldr r8, [r2]\n"
+        "strb r11, [r1, #8]\n"
+        "add r1, r1, #64\n"
         "bne 1b\n"
-        : OPERANDS_2, [d4] "=&r"(d4)
-        : [s] "r"(l), [zp] "r"(l->zp) : "cc", "memory");
+        "pop {r4-r11, pc}\n");
 }
-#define FAST 1
-#else
-#define FAST 0
 #endif
 
 /* One row of outputs in plain C. */
@@ -177,7 +170,7 @@ static void channel_rows(const band *g, lane *l, int32_t c, int32_t rows) {
     const uint32_t *p = g->planes + c * TFM_DW_ROWS;
     int8_t *o = g->stage + TFM_DW_SLOT + c;
     l->last = p + (g->columns - 2) * TFM_DW_COLUMN;
-#if FAST
+#if TFM_HAS_DSP
     if (l->shift == 0) {
         for (; rows > 0; rows -= 2, o += 16, p += 2 * g->stride, l->last += 2 * g->stride) {
             if (g->stride == 1) two_rows(p, o, l);
@@ -202,7 +195,7 @@ static inline void put(uint32_t *q, int32_t step, uint32_t a, uint32_t b) {
 /* Weights of up to four channels, `n` of them, C = `step` bytes from tap to tap. A shift before the
  * requantisation is taken into them where sixteen bits hold it: the rest remains. */
 static inline void set_lanes(lane l[4], const int8_t *w, int32_t step, int32_t n, const tfm_quant *quant, int32_t c) {
-    const int32_t pre = FAST && quant->shift <= 8 ? quant->shift : 0;
+    const int32_t pre = TFM_HAS_DSP && quant->shift <= 8 ? quant->shift : 0;
     for (int32_t r = 0; r < 3; r++, w += 3 * step) {
         const uint32_t w0 = load(w, n), w1 = load(w + step, n), w2 = load(w + 2 * step, n);
         put(&l[0].w[r], (int32_t)(sizeof *l / 4), w0, w1);
@@ -283,7 +276,7 @@ void tfm_depthwise3x3_rows(int8_t *out, const int8_t *in, int32_t ring, const in
                            const tfm_conv_dims *dims, const tfm_quant *quant, int32_t y0, int32_t y1,
                            void *scratch) {
     const int32_t columns = (dims->w + dims->left + dims->right + 1) / 2;
-    const band g = {scratch, (int8_t *)scratch + 4 * TFM_DW_COLUMN * columns, columns, dims->sh};
+    const band g = {(uint32_t *)scratch, (int8_t *)scratch + 4 * TFM_DW_COLUMN * columns, columns, dims->sh};
     for (int32_t c = 0; c < dims->cin; c += 4)
         group(out, in, ring, weight, dims, quant, y0, y1, &g, c, dims->cin - c < 4 ? dims->cin - c : 4);
 }

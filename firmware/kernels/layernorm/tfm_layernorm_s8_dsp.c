@@ -21,71 +21,63 @@ static inline int32_t scale(int32_t d, int32_t m, int64_t half, int32_t sh) {
     return (int32_t)((uint32_t)wide >> sh | (uint32_t)(wide >> 32) << (32 - sh));
 }
 
-#if TFM_HAS_DSP && defined(__OPTIMIZE__)
+#if TFM_HAS_DSP
 /* Elements 0 to end - in, a multiple of four. With d scaled up so that the shift by sh is one by 32,
  * SMMULR multiplies, rounds and shifts at once. It fits: |norm| <= sqrt(C) * 2^10 and m is about
  * sqrt(C) * 2^23 or more, so the scaled d is about 2^19 at most.
  * 42 instructions and 28 cycles for four elements, in the order that issues best. */
-static TFM_OUTLINE void fours(int8_t *out, const int8_t *in, const int8_t *end, const tfm_layernorm *norm, const tfm_norm_row *r) {
-    const uint32_t c = (uint32_t)norm->c << (32 - r->sh), start = (uint32_t)-r->sum << (32 - r->sh);
-    const int16_t *gamma = norm->gamma;
-    const int32_t *beta = norm->beta;
-    uint32_t x, y, g, b;
+typedef struct { const int16_t *gamma; const int32_t *beta; uint32_t c, start; int32_t m, mult, zp; } four_values;
+
+TFM_NAKED static void fours(
+    TFM_UNUSED int8_t *out, TFM_UNUSED const int8_t *in, TFM_UNUSED const int8_t *end, TFM_UNUSED const four_values *v) {
     __asm volatile(
+        "push {r4-r11, lr}\n"
+        "ldm r3, {r4-r10}\n"
         "1:\n"
-        "ldrsb %[x], [%[in]]\n"
-        "mla %[x], %[x], %[c], %[start]\n"
-        "ldrsh %[g], [%[gamma]]\n"
-        "ldrsb %[y], [%[in], #1]\n"
-        "smmulr %[x], %[x], %[m]\n"
-        "mla %[y], %[y], %[c], %[start]\n"
-        "ldr %[b], [%[beta]]\n"
-        "mla %[x], %[x], %[g], %[b]\n"
-        "ldrsh %[g], [%[gamma], #2]\n"
-        "ldr %[b], [%[beta], #4]\n"
-        "smmlar %[x], %[x], %[mult], %[zp]\n"
-        "ssat %[x], #8, %[x]\n"
-        "smmulr %[y], %[y], %[m]\n"
-        "strb %[x], [%[out]]\n"
-        "ldrsb %[x], [%[in], #2]\n"
-        "mla %[y], %[y], %[g], %[b]\n"
-        "ldrsh %[g], [%[gamma], #4]\n"
-        "mla %[x], %[x], %[c], %[start]\n"
-        "ldr %[b], [%[beta], #8]\n"
-        "smmlar %[y], %[y], %[mult], %[zp]\n"
-        "ssat %[y], #8, %[y]\n"
-        "smmulr %[x], %[x], %[m]\n"
-        "strb %[y], [%[out], #1]\n"
-        "ldrsb %[y], [%[in], #3]\n"
-        "mla %[x], %[x], %[g], %[b]\n"
-        "mla %[y], %[y], %[c], %[start]\n"
-        "add %[in], %[in], #4\n"
-        "smmulr %[y], %[y], %[m]\n"
-        "ldrsh %[g], [%[gamma], #6]\n"
-        "smmlar %[x], %[x], %[mult], %[zp]\n"
-        "ldr %[b], [%[beta], #12]\n"
-        "mla %[y], %[y], %[g], %[b]\n"
-        "ssat %[x], #8, %[x]\n"
-        "strb %[x], [%[out], #2]\n"
-        "smmlar %[y], %[y], %[mult], %[zp]\n"
-        "add %[gamma], %[gamma], #8\n"
-        "add %[beta], %[beta], #16\n"
-        "ssat %[y], #8, %[y]\n"
-        "cmp %[in], %[end]\n"
-        "strb %[y], [%[out], #3]\n"
-        "add %[out], %[out], #4\n"
+        "ldrsb r11, [r1]\n"
+        "mla r11, r11, r6, r7\n"
+        "ldrsh r3, [r4]\n"
+        "ldrsb r12, [r1, #1]\n"
+        "smmulr r11, r11, r8\n"
+        "mla r12, r12, r6, r7\n"
+        "ldr lr, [r5]\n"
+        "mla r11, r11, r3, lr\n"
+        "ldrsh r3, [r4, #2]\n"
+        "ldr lr, [r5, #4]\n"
+        "smmlar r11, r11, r9, r10\n"
+        "ssat r11, #8, r11\n"
+        "smmulr r12, r12, r8\n"
+        "strb r11, [r0]\n"
+        "ldrsb r11, [r1, #2]\n"
+        "mla r12, r12, r3, lr\n"
+        "ldrsh r3, [r4, #4]\n"
+        "mla r11, r11, r6, r7\n"
+        "ldr lr, [r5, #8]\n"
+        "smmlar r12, r12, r9, r10\n"
+        "ssat r12, #8, r12\n"
+        "smmulr r11, r11, r8\n"
+        "strb r12, [r0, #1]\n"
+        "ldrsb r12, [r1, #3]\n"
+        "mla r11, r11, r3, lr\n"
+        "mla r12, r12, r6, r7\n"
+        "add r1, r1, #4\n"
+        "smmulr r12, r12, r8\n"
+        "ldrsh r3, [r4, #6]\n"
+        "smmlar r11, r11, r9, r10\n"
+        "ldr lr, [r5, #12]\n"
+        "mla r12, r12, r3, lr\n"
+        "ssat r11, #8, r11\n"
+        "strb r11, [r0, #2]\n"
+        "smmlar r12, r12, r9, r10\n"
+        "add r4, r4, #8\n"
+        "add r5, r5, #16\n"
+        "ssat r12, #8, r12\n"
+        "cmp r1, r2\n"
+        "strb r12, [r0, #3]\n"
+        "add r0, r0, #4\n"
         "bne 1b\n"
-        : [in] "+r"(in), [out] "+r"(out), [gamma] "+r"(gamma), [beta] "+r"(beta), [x] "=&r"(x), [y] "=&r"(y),
-          [g] "=&r"(g), [b] "=&r"(b)
-        : [end] "r"(end), [c] "r"(c), [start] "r"(start), [m] "r"(r->m), [mult] "r"(norm->mult), [zp] "r"(norm->zp_out)
-        : "cc", "memory");
+        "pop {r4-r11, pc}\n");
 }
-#define FAST 1
-#else
-static inline void fours(int8_t *out, const int8_t *in, const int8_t *end, const tfm_layernorm *norm, const tfm_norm_row *r) {
-    (void)out, (void)in, (void)end, (void)norm, (void)r;
-}
-#define FAST 0
 #endif
 
 static void row(int8_t *out, const int8_t *in, const tfm_layernorm *norm, uint32_t rc) {
@@ -95,10 +87,14 @@ static void row(int8_t *out, const int8_t *in, const tfm_layernorm *norm, uint32
     const tfm_norm_row r = statistics(in, norm, rc);
     const int64_t half = (int64_t)1 << (r.sh - 1);
     int32_t i = 0;
-    if (FAST && r.sh <= 32 && shift == 0 && c >= 4) {
+#if TFM_HAS_DSP
+    if (r.sh <= 32 && shift == 0 && c >= 4) {
+        const int32_t up = 32 - r.sh;
+        const four_values v = {gamma, beta, (uint32_t)c << up, (uint32_t)-r.sum << up, r.m, mult, zp};
         i = c & ~3;
-        fours(out, in, in + i, norm, &r);
+        fours(out, in, in + i, &v);
     }
+#endif
     if (r.sh < 32) {
         for (; i < c; i++) {
             const int32_t n = scale(c * in[i] - r.sum, r.m, half, r.sh);

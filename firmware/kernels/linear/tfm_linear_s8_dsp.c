@@ -28,20 +28,20 @@ int tfm_linear_s8_dsp(int8_t *out, const int8_t *in, const int8_t *weight, const
     if (status) return status;
     const int32_t cin = dims->cin, cout = dims->cout;
     if (dims->pixels == 1) {
-        one_pixel(out, in, weight, cin, cout, quant, scratch);
+        one_pixel(out, in, weight, cin, cout, quant, (uint32_t *)scratch);
         return TFM_OK;
     }
-    tfm_dense_clear(scratch, cin);
+    tfm_dense_clear((uint32_t *)scratch, cin);
     for (int32_t left = dims->pixels; left > 0; left -= TFM_DENSE_TILE, out += TFM_DENSE_TILE * cout) {
         const int32_t n = left < TFM_DENSE_TILE ? left : TFM_DENSE_TILE;
         for (int32_t p = 0; p < n; p += 4) { /* a pixel past the end repeats the last one */
             const int32_t rest = n - p - 1;
             const int8_t *const four[4] = {in, in + (rest < 1 ? rest : 1) * cin, in + (rest < 2 ? rest : 2) * cin,
                                            in + (rest < 3 ? rest : 3) * cin};
-            tfm_dense_expand(tfm_dense_x(scratch, cin, p / 4, 0), four, cin);
+            tfm_dense_expand(tfm_dense_x((uint32_t *)scratch, cin, p / 4, 0), four, cin);
             in += 4 * cin;
         }
-        tfm_dense_rows(out, scratch, n, weight, cin, cout, quant);
+        tfm_dense_rows(out, (uint32_t *)scratch, n, weight, cin, cout, quant);
     }
     return TFM_OK;
 }

@@ -45,30 +45,31 @@ void tfm_tile_fill(uint32_t *tile, int32_t p, int32_t k0, int32_t value, int32_t
 }
 
 #if TFM_HAS_DSP
-/* 18 instructions for four channels of four pixels; n > 0 channels, a multiple of 4. */
-static void four(uint32_t *t, const int8_t *in, int32_t step, int32_t n) {
-    const int8_t *end = in + n;
+/* 18 instructions for four channels of four pixels; the channels are in to end - 1, a multiple of 4. */
+TFM_NAKED static void four(
+    TFM_UNUSED uint32_t *t, TFM_UNUSED const int8_t *in, TFM_UNUSED int32_t step, TFM_UNUSED const int8_t *end) {
     __asm volatile(
-        "1: ldr r4, [%[in], %[step]]\n"
-        "ldr r5, [%[in], %[step], lsl #1]\n"
-        "ldr r6, [%[in], %[step3]]\n"
-        "ldr r3, [%[in]], #4\n"
+        "push {r4-r10, lr}\n"
+        "add lr, r2, r2, lsl #1\n"
+        "1: ldr r4, [r1, r2]\n"
+        "ldr r5, [r1, r2, lsl #1]\n"
+        "ldr r6, [r1, lr]\n"
+        "ldr r7, [r1], #4\n"
         "sxtb16 r9, r4\n"
         "sxtb16 r10, r5\n"
         "sxtb16 r12, r6\n"
-        "sxtb16 r8, r3\n"
+        "sxtb16 r8, r7\n"
         "sxtb16 r4, r4, ror #8\n"
-        "sxtb16 r3, r3, ror #8\n"
-        "stm %[t], {r8, r9, r10, r12}\n"
+        "sxtb16 r7, r7, ror #8\n"
+        "stm r0, {r8, r9, r10, r12}\n"
         "sxtb16 r5, r5, ror #8\n"
-        "strd r3, r4, [%[t], #32]\n"
+        "strd r7, r4, [r0, #32]\n"
         "sxtb16 r6, r6, ror #8\n"
-        "cmp %[in], %[end]\n"
-        "strd r5, r6, [%[t], #40]\n"
-        "add %[t], %[t], #64\n"
+        "cmp r1, r3\n"
+        "strd r5, r6, [r0, #40]\n"
+        "add r0, r0, #64\n"
         "bne 1b\n"
-        : [t] "+r"(t), [in] "+r"(in) : [step] "r"(step), [step3] "r"(3 * step), [end] "r"(end)
-        : "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r12", "cc", "memory");
+        "pop {r4-r10, pc}\n");
 }
 #endif
 
@@ -76,7 +77,7 @@ void tfm_tile_expand4(uint32_t *tile, int32_t p, int32_t k0, const int8_t *in, i
                       int32_t block) {
     int32_t body = 0; /* channels done four pixels at a time */
 #if TFM_HAS_DSP
-    if (block == 4 && c >= 4) body = c & ~3, four(tile + k0 * 4 + p, in, step, body);
+    if (block == 4 && c >= 4) body = c & ~3, four(tile + k0 * 4 + p, in, step, in + body);
 #endif
     if (body == c) return;
     for (int32_t i = 0; i < 4; i++, in += step) tfm_tile_expand(tile, p + i, k0 + body, in + body, c - body, block);

@@ -10,18 +10,25 @@ TFM_FAST(fast4, TFM_FIRST4, TFM_BLOCK4)
 TFM_FAST(fast2, TFM_FIRST2, TFM_BLOCK2)
 TFM_FAST(fast1, TFM_FIRST1, TFM_BLOCK1)
 
+/* Up to `end`, 32 bytes at a time. */
+TFM_NAKED static void copy32(TFM_UNUSED int8_t *to, TFM_UNUSED const int8_t *from, TFM_UNUSED const int8_t *end) {
+    __asm volatile(
+        "push {r4-r10, lr}\n"
+        "1: ldm r1!, {r3-r10}\n"
+        "stm r0!, {r3-r10}\n"
+        "cmp r0, r2\n"
+        "bne 1b\n"
+        "pop {r4-r10, pc}\n");
+}
+
 /* n bytes, each as the one `distance` before it. What was just written is read again and repeats, so no
  * more than `distance` bytes may be copied at a time. */
 static void repeat(int8_t *to, int32_t distance, int32_t n) {
     const int8_t *from = to - distance;
     if (n >= 32 && distance >= 32 && distance % 4 == 0 && (uintptr_t)to % 4 == 0) {
-        const int8_t *const end = to + (n & ~31);
-        n &= 31;
-        __asm volatile("1: ldm %0!, {r3, r4, r5, r6, r8, r10, r11, r12}\n"
-                       "stm %1!, {r3, r4, r5, r6, r8, r10, r11, r12}\n"
-                       "cmp %1, %2\n"
-                       "bne 1b\n"
-                       : "+r"(from), "+r"(to) : "r"(end) : "r3", "r4", "r5", "r6", "r8", "r10", "r11", "r12", "cc", "memory");
+        const int32_t body = n & ~31;
+        copy32(to, from, to + body);
+        to += body, from += body, n &= 31;
     }
     if (distance >= 4)
         for (; n >= 4; n -= 4, to += 4, from += 4) memcpy(to, from, 4);
