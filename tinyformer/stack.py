@@ -24,9 +24,9 @@ def call_graph(
             words = [*cc.command, *core_flags('gcc', core), '-std=gnu11', optimize, *flags, '-fcallgraph-info=su',
                      *(f'-I{d}' for d in include), '-c', str(path),
                      '-o', f'{tmp}/{i}.o']
-            done = subprocess.run(words, capture_output=True, text=True)
+            done = subprocess.run(words, capture_output=True, encoding='utf-8', errors='replace')
             if done.returncode: raise BuildFailed(f'{Path(path).name}: {done.stderr[:500]}')
-            text = Path(f'{tmp}/{i}.ci').read_text()
+            text = Path(f'{tmp}/{i}.ci').read_text(encoding='utf-8', errors='replace')
             for name, label in _NODE.findall(text):
                 frame = _FRAME.search(label)
                 if frame: frames[name] = int(frame[1])
