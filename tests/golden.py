@@ -4,8 +4,8 @@
     .venv/bin/python tests/golden.py --write    add cases for operators that have none; the others stay
 
 NumPy, the C kernels and the emulated core are compared with each other elsewhere. These files notice when all of them
-drift together. A change of the stored bytes is a change of the numeric contract: it needs a new CONTRACT_VERSION, and
-with it new files. Arrays are base64 of their little-endian bytes, one case to a line."""
+drift together. A change of the stored bytes is a change of the numeric contract: it needs a new CONTRACT_VERSION
+in `04_operators`, and with it new files. Arrays are base64 of their little-endian bytes, one case to a line."""
 import argparse, base64, json, sys
 from pathlib import Path
 
@@ -16,8 +16,8 @@ from tinyformer import graph as tg, random_networks as rn, schedule as sc
 from tinyformer.errors import BadInput
 from tinyformer.files import write_text
 from tinyformer.graph import Graph, Op, Tensor
+from tinyformer.operators import CONTRACT_VERSION
 
-CONTRACT_VERSION = 1     # of the bytes that every operator returns
 FOLDER = Path(__file__).resolve().parent/'golden'
 CASES, IMAGES = 8, 2     # of each kind of operator; inputs of each
 

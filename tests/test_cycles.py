@@ -2,7 +2,7 @@
 import pytest
 
 from tinyformer import bench, cycles
-from tinyformer.errors import MissingTool
+from tinyformer.errors import MissingTool, SimulationFailed
 
 LOOP = '0121 0022 013a fdd1 7047'.replace(' ', '')     # movs r1, #1; movs r2, #0; L: subs r2, #1; bne L; bx lr
 
@@ -17,6 +17,15 @@ def test_plain_rewrites_what_llvm_mca_refuses():
     taken = ('cmp r0, #0', 'nop', 'add.w r1, r1, #1', 'mov r1, r0', 'b #12', 'bx r3', 'bls #4',
              'bic r0, r0, #1')
     assert cycles.plain(refused) == taken
+
+
+def test_a_program_may_say_what_is_no_text(tmp_path, monkeypatch):
+    "A message in another encoding than ours, or cut in a letter, is shown as far as it goes."
+    tool = tmp_path/'llvm-mc'
+    tool.write_text("#!/bin/sh\nprintf 'caf\\351 \\316' >&2; exit 1\n")
+    tool.chmod(0o755)
+    monkeypatch.setattr(cycles, 'find_llvm', lambda name='': tool)
+    with pytest.raises(SimulationFailed, match='caf\ufffd \ufffd'): cycles.disassemble([b'\x00\xbf'])
 
 
 @pytest.mark.parametrize('text,flows', [

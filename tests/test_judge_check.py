@@ -3,7 +3,7 @@ import json
 
 import numpy as np, pytest, torch
 
-from tinyformer import judge_check
+from tinyformer import judge_check, provenance
 from tinyformer.data import load, to_float
 from tinyformer.search_space import digits_space, recalibrate_bn
 from tinyformer.sparsenas import PrunedSuperNet, train_supernet
@@ -43,10 +43,14 @@ def test_a_summary_counts_what_is_within_three_points():
     assert judge_check.summary(rows, 'a') == want
 
 
-def test_the_command_writes_rows_and_where_they_come_from(tmp_path, capsys):
+def test_the_command_writes_rows_and_where_they_come_from(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(provenance, 'commit', lambda: 'c0ffee')
+    monkeypatch.setattr(judge_check, 'commit', lambda: '')
     out = tmp_path/'judge.json'
     small = '--paths 1 --epochs 1 --images 64 --val 32 --calibration 32'
     assert judge_check.main(['digits', *small.split(), '--out', str(out)]) == 0
     file = json.loads(out.read_text())
-    assert '| corrected | 1 |' in capsys.readouterr().out and file['meta']['command'].endswith(small)
+    said = capsys.readouterr()
+    assert '| corrected | 1 |' in said.out and 'no git checkout' in said.err and file['meta']['commit'] == 'c0ffee'
+    assert file['meta']['command'].endswith(small)
     assert len(file['rows']) == 1 and np.isfinite(file['rows'][0]['corrected'])

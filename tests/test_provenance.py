@@ -1,5 +1,5 @@
 """A result names the processor, the libraries and the code that made it."""
-import os, platform, subprocess, sys
+import os, platform, shutil, subprocess, sys
 from pathlib import Path
 
 import pytest
@@ -41,3 +41,26 @@ def test_the_name_is_read_or_the_architecture_stands_in(monkeypatch, text, name)
 def test_the_commit_is_that_of_the_checkout(root):
     said = subprocess.run(['git', 'rev-parse', 'HEAD'], cwd=root, capture_output=True, text=True).stdout.strip()
     assert provenance.commit().rstrip('+') == said
+
+
+@pytest.mark.needs('git')
+@pytest.mark.parametrize('place', ['clone', 'worktree', 'copy'])
+def test_the_commit_in_a_clone_a_worktree_and_a_copy(tmp_path, root, place):
+    "A result that is made in one of these names its commit; a copy without a history has none."
+    first, here = tmp_path/'first', tmp_path/'here'
+    me = ['-c', 'user.name=a', '-c', 'user.email=a@example.invalid']
+    def git(*words): return subprocess.run(['git', *me, *words], check=True, capture_output=True, text=True).stdout
+    (first/'tinyformer').mkdir(parents=True)
+    for name in ('__init__.py', 'provenance.py'): shutil.copyfile(root/'tinyformer'/name, first/'tinyformer'/name)
+    git('init', '-q', first), git('-C', first, 'add', '-A'), git('-C', first, 'commit', '-q', '-m', 'start')
+    if place == 'clone': git('clone', '-q', first, here)
+    elif place == 'worktree': git('-C', first, 'worktree', 'add', '-q', '-b', 'other', here)
+    else: shutil.copytree(first, here, ignore=shutil.ignore_patterns('.git'))
+    code = 'from tinyformer.provenance import commit; print(commit())'
+    env = os.environ | dict(PYTHONPATH=str(here))
+    def said(): return subprocess.run([sys.executable, '-c', code], env=env, cwd=tmp_path, capture_output=True,
+                                      text=True).stdout.strip()
+    head = git('-C', first, 'rev-parse', 'HEAD').strip() if place != 'copy' else ''
+    assert said() == head
+    (here/'tinyformer'/'__init__.py').write_text('changed = True\n')
+    assert said() == (head and head + '+')

@@ -85,6 +85,18 @@ def test_two_cores_take_the_cheap_winner_and_ask_the_teacher_once(folder, monkey
         recipe.ask_once(None, data, recipe.TrainConfig(), run / 'answers_of_1.pt')
 
 
+def test_a_teacher_is_what_its_seed_makes_it(folder, monkeypatch, tmp_path):
+    "The same one again, whatever was drawn before; another seed gives another one."
+    monkeypatch.setenv('TINYFORMER_DATA', str(folder))
+    def made(name, seed):
+        torch.manual_seed(len(name))
+        go(tmp_path / name, 'teacher', '--seed', str(seed))
+        weights = torch.load(tmp_path / name / 'run' / f'teacher{seed}.pt', weights_only=True)
+        return torch.cat([v.flatten().float() for v in weights.values()])
+    one = made('a', 0)
+    assert torch.equal(one, made('bb', 0)) and not torch.equal(one, made('ccc', 1))
+
+
 @pytest.mark.parametrize('typed', ['--polish 0', '--polish 3 0', '--refine 0', '--teachers 0', '--candidate 9'])
 def test_a_number_that_makes_no_sense_is_named(typed, tmp_path):
     with pytest.raises(BadInput, match=f'{typed.split()[0]} is {typed[-1]}'):

@@ -155,6 +155,12 @@ def test_every_module_can_be_imported():
     assert p.returncode == 0, p.stderr
 
 
+@pytest.mark.parametrize('name', ROOMS)
+def test_what_a_program_says_is_read_the_same_everywhere(name):
+    "No output is decoded by the locale of the terminal, where one byte of another encoding would end the run."
+    assert not re.search(r'\btext=True|universal_newlines', (ROOT/'tinyformer'/f'{name}.py').read_text('utf-8'))
+
+
 def test_every_module_has_its_room():
     "The list is complete, and the notebooks stand in it as they are numbered and listed."
     assert sorted(ROOMS) == sorted(o.stem for o in (ROOT/'tinyformer').glob('*.py') if not o.stem.startswith('_'))
@@ -321,7 +327,7 @@ def test_make_test_goes_on(tmp_path, notebooks, tests, require_tool):
                     'case "$*" in *run_notebooks*) exit $NOTEBOOKS;; *pytest*) exit $TESTS;; esac\n')
     fake.chmod(0o755)
     (tmp_path/'.venv'/'.installed').touch()
-    outside = {k: v for k, v in os.environ.items() if k not in ('MAKEFLAGS', 'MAKELEVEL')}   # not the make that runs this
+    outside = {k: v for k, v in os.environ.items() if k not in ('MAKEFLAGS', 'MAKELEVEL')}  # not this make
     env = dict(outside, NOTEBOOKS=str(int(notebooks == 'FAILED')), TESTS=str(int(tests == 'FAILED')))
     p = subprocess.run([require_tool('make'), 'test'], cwd=tmp_path, env=env, capture_output=True, text=True)
     lines = p.stdout.splitlines()

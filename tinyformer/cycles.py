@@ -17,6 +17,7 @@ _TO_PC = r'(pop|ldm|ldr|mov|add)\S*\s.*\bpc\b(?!,\s*(#|r\d|lsl))(?!\])'
 _FLOW = re.compile(f'{_BRANCH}|{_TO_PC}')
 _CALL = re.compile(r'bl(\.[nw])?\s+')
 _COST = {}        # what llvm-mca was asked -> cycles of one execution
+_TEXT = dict(capture_output=True, encoding='utf-8', errors='replace')    # what a program says, in any locale
 
 
 def find_llvm(
@@ -36,7 +37,7 @@ def available()->bool:
 
 def version()->str: # such as 'LLVM 14.0.6'
     "The version of `llvm-mca`: another one may hold another model of the core."
-    said = subprocess.run([find_llvm(), '--version'], capture_output=True, text=True).stdout
+    said = subprocess.run([find_llvm(), '--version'], **_TEXT).stdout
     return 'LLVM ' + (re.search(r'version (\S+)', said) or ['', '?'])[1]
 
 
@@ -65,8 +66,7 @@ def disassemble(
             lines.append('[' + ','.join(f'0x{b:02x}' for b in code[at:at + n]) + ']')
             at += n
         lines += ['[0x00,0xbf]'] * gap
-    done = subprocess.run([find_llvm('llvm-mc'), '-disassemble', *CORE], input='\n'.join(lines), capture_output=True,
-                          text=True)
+    done = subprocess.run([find_llvm('llvm-mc'), '-disassemble', *CORE], input='\n'.join(lines), **_TEXT)
     text = [l.strip().replace('\t', ' ') for l in done.stdout.splitlines() if l.strip()
             and not l.strip().startswith('.')]
     if done.returncode or len(text) != len(lines):
@@ -148,8 +148,7 @@ def _mca(blocks):
     text = '.syntax unified\n.thumb\n' + ''.join(f'# LLVM-MCA-BEGIN b{i}\n' + '\n'.join(b)
                                                  + '\n# LLVM-MCA-END\n' for i, b in enumerate(blocks))
     done = subprocess.run([find_llvm(), f'-mtriple={CORE[0].partition("=")[2]}', CORE[1], f'-iterations={ITERATIONS}',
-                           '-json', '-'], input=text,
-                          capture_output=True, text=True)
+                           '-json', '-'], input=text, **_TEXT)
     if done.returncode:
         if len(blocks) > 1: return _mca(blocks[:len(blocks)//2]) + _mca(blocks[len(blocks)//2:])
         # one by one: what it knows of this block

@@ -14,6 +14,7 @@ from .data import load, to_float
 from .files import write_text
 from .operators import qparams
 from .bench import made_by
+from .provenance import commit
 from .quantization import QuantNet, Quantizer, quantize, read, watch
 from .search_space import SIZES, cifar_space, digits_space, recalibrate_bn
 from .sparsenas import PrunedSuperNet, train_supernet
@@ -132,6 +133,8 @@ def main(argv:list=None)->int:
     p.add_argument('--out', type=Path, help='JSON file for the rows')
     a, start = p.parse_args(argv), time.time()
     torch.set_num_threads(1)
+    if a.out and not commit():
+        print('This code lies in no git checkout: the file will not name a commit.', file=sys.stderr)
     data = load(a.dataset, a.data)
     data = replace(data, x_train=data.x_train[:a.images], y_train=data.y_train[:a.images],
                    x_val=data.x_val[:a.val], y_val=data.y_val[:a.val])

@@ -7,8 +7,8 @@ __all__ = ['FIRMWARE', 'CATALOGUE', 'GUARD', 'STATUS', 'MEASURED', 'ACCOUNTS', '
            'constants', 'arguments', 'sources', 'host', 'guarded', 'guards_hold', 'scratch_bytes', 'default_block',
            'call', 'plot_tile', 'plot_ladder', 'CostTable', 'load_cost_table', 'cost_table', 'features',
            'predict_instructions', 'predict_cycles', 'account', 'plot_account', 'Choice', 'candidates', 'choose',
-           'select', 'parse_overrides', 'may_overwrite', 'in_place', 'by_rows', 'variants', 'plot_variants',
-           'weights_blob', 'call_lines']
+           'select', 'parse_overrides', 'may_overwrite', 'by_rows', 'variants', 'plot_variants', 'weights_blob',
+           'call_lines']
 
 # %% ../nbs/06_kernels.ipynb #c002
 import ctypes, functools, json, re
@@ -502,14 +502,6 @@ def may_overwrite(
     "Inputs that this kernel's output may be written over, where both have the same size."
     if ('struct', 'tfm_band') in kernel.args: return ()      # other rows are still to be read
     return OPERATORS[op.kind].in_place(op.attrs, kernel.isa)
-
-def in_place(
-    graph:Graph,  # the model
-    choices:dict, # op name -> Choice
-)->dict: # op name -> positions of the inputs that the output may be written over
-    "Which operators may work in place with the kernels chosen for them."
-    slots = {op.name: may_overwrite(choices[op.name].kernel, op) for op in graph.ops}
-    return {name: s for name, s in slots.items() if s}
 
 # %% ../nbs/06_kernels.ipynb #c107
 def by_rows(

@@ -5,14 +5,15 @@
 # %% auto #0
 __all__ = ['ROAD', 'OTHERS', 'RANGES', 'COMMAND', 'STEPS', 'FILES', 'LEFT', 'WRITTEN_BY', 'SIZES_OF', 'NET_COLUMNS', 'plot_road',
            'RunConfig', 'defaults', 'typed', 'budget', 'settings', 'spaces_for', 'check_run', 'Run', 'command',
-           'result', 'step', 'do', 'forget', 'save_figure', 'step_supernas', 'save_weights', 'load_weights',
-           'untouched', 'weights_of', 'step_supernet', 'step_sparsenas', 'step_train', 'step_prune', 'check_drop',
-           'step_quantize', 'step_compile', 'check_speed', 'plot_profile', 'step_simulate', 'compare_qemu',
-           'report_data', 'closing_table', 'plot_stages', 'kernel_table', 'report_markdown', 'step_report', 'go',
-           'evenly', 'candidate_run', 'agreement', 'rank', 'plot_budget']
+           'result', 'step', 'perform', 'do', 'forget', 'save_figure', 'step_supernas', 'save_weights', 'untouched',
+           'load_weights', 'maker', 'weights_of', 'Stage', 'stages', 'train_stage', 'make_supernet', 'step_supernet',
+           'step_sparsenas', 'step_train', 'step_prune', 'check_drop', 'make_model', 'step_quantize', 'step_compile',
+           'check_speed', 'plot_profile', 'unseen_accuracies', 'step_simulate', 'compare_qemu', 'report_data',
+           'closing_table', 'plot_stages', 'kernel_table', 'report_markdown', 'step_report', 'go', 'evenly',
+           'candidate_run', 'agreement', 'rank', 'plot_budget']
 
 # %% ../nbs/22_pipeline.ipynb #c002
-import json, shlex, shutil, time
+import json, math, shlex, shutil, time
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 import numpy as np
@@ -36,7 +37,7 @@ from .quantization import quantize
 from .supernas import LAMBDA_LO, plot_acceptances, sample_supernets, supernas
 from .sparsenas import (SAMPLERS, LivePicture, PrunedSuperNet, plot_agreement, search,
                                   train_supernet)
-from .graph import load as load_graph, run as run_graph, save as save_graph
+from .graph import Graph, load as load_graph, run as run_graph, save as save_graph
 from .lowering import lower
 from .codegen import generate
 from .simulator import QEMU_TICK, build as build_image, qemu, simulate
@@ -295,6 +296,23 @@ LEFT = dict(  # step → files that change while it works, and may go on changin
     supernet=['supernet.ckpt'], train=['train.ckpt'], prune=['prune.ckpt'], quantize=['qat.ckpt'],
     sparsenas=['search.db', 'search.db-wal', 'search.db-shm', 'search.lock', 'search.png'])
 
+# %% ../nbs/22_pipeline.ipynb #r22a
+def perform(
+    folder: Path,  # run folder
+    leaves: list,  # names of files that are finished with the step, its result first
+    changing: list,  # names of files that it works with and that may go on changing
+    act: object,  # f() → dict, the step itself
+) -> dict:  # what the step found
+    "Run a step and write what it found; where another worker was faster, what that one wrote."
+    claim(folder, *leaves, *changing)
+    file, again, start = Path(folder)/leaves[0], finished(folder, leaves[0]), time.perf_counter()
+    out = act()
+    if finished(folder, file.name) and not again: return json.loads(file.read_text('utf-8'))
+    out['seconds'] = round(out.get('seconds', 0) + time.perf_counter() - start, 2)
+    write_json(file, out)
+    record(folder, *leaves)
+    return out
+
 # %% ../nbs/22_pipeline.ipynb #c030
 def do(
     run: Run,  # an open run
@@ -306,16 +324,10 @@ def do(
     if finished(run.folder, f'{name}.json'):
         run.say(f'{mark}: done before')
         return result(run, name)
-    claim(run.folder, f'{name}.json', *FILES[name], *LEFT.get(name, []))
     run.say(mark)
-    start = time.perf_counter()
     torch.set_num_threads(run.cfg.threads)
-    out = STEPS[name](run, **kw)
-    if finished(run.folder, f'{name}.json'): return result(run, name)  # another worker was faster
-    out['seconds'] = round(out.get('seconds', 0) + time.perf_counter() - start, 2)
-    write_json(run.path(f'{name}.json'), out)
-    record(run.folder, f'{name}.json', *FILES[name])
-    return out
+    act = lambda: STEPS[name](run, **kw)
+    return perform(run.folder, [f'{name}.json', *FILES[name]], LEFT.get(name, []), act)
 
 # %% ../nbs/22_pipeline.ipynb #c033
 def _of_search(folder):
@@ -376,16 +388,29 @@ def save_weights(
     "Write a model's state in one step."
     with atomic_path(path) as tmp: torch.save(model.state_dict(), tmp)
 
+def untouched(
+    folder: Path,  # run folder
+    name: str,  # of a file that a step left there
+    again: str,  # what makes it again, as a person is told
+) -> Path:  # where it is
+    "A file as its step left it, or `CorruptModel`."
+    file = Path(folder)/name
+    if not changed(folder, name): return file
+    raise CorruptModel(f'{file} is not as TinyFormer wrote it: move it away and {again}')
+
+# %% ../nbs/22_pipeline.ipynb #r22h
 def load_weights(
     model: torch.nn.Module,  # changed in place
-    path: Path,  # what `save_weights` wrote
-    again: str = 'run the step that writes it',  # what to do when it does not serve
+    folder: Path,  # run folder
+    name: str,  # what `save_weights` wrote there
+    again: str,  # what makes it again, as a person is told
 ) -> torch.nn.Module:  # the same model, in evaluation mode
-    "Read a model's state; a damaged or foreign file raises `CorruptModel`."
-    try: model.load_state_dict(torch.load(path, weights_only=True, map_location='cpu'))
-    except FileNotFoundError as e: raise RunFolderError(f'{path} is missing: {again}') from e
+    "Read a model's state; a missing, damaged or foreign file is refused."
+    file = untouched(folder, name, again)
+    try: model.load_state_dict(torch.load(file, weights_only=True, map_location='cpu'))
+    except FileNotFoundError as e: raise RunFolderError(f'{file} is missing: {again}') from e
     except Exception as e:
-        raise CorruptModel(f'{path} does not hold this model ({type(e).__name__}): '
+        raise CorruptModel(f'{file} does not hold this model ({type(e).__name__}): '
                            f'move it away and {again}') from e
     return model.eval()
 
@@ -393,42 +418,81 @@ def load_weights(
 WRITTEN_BY = {'supernet.pt': 'supernet', 'float.pt': 'train', 'pruned.pt': 'prune',
               'model.tfm': 'quantize'}  # file → its step
 
-def untouched(
+def maker(
     run: Run,  # an open run
     name: str,  # a key of WRITTEN_BY
-) -> Path:  # where it is
-    "A file as its step left it, or `CorruptModel` with the command that makes it again."
-    if not changed(run.folder, name): return run.path(name)
-    raise CorruptModel(f'{run.path(name)} is not as TinyFormer wrote it: move it away and '
-                       f'run  {command(run, WRITTEN_BY[name], again=True)}')
+) -> str:  # what a person is told
+    "Which command makes a file of the run again."
+    return f'run  {command(run, WRITTEN_BY[name], again=True)}'
 
 def weights_of(
     run: Run,  # an open run
     name: str,  # a key of WRITTEN_BY
     model: torch.nn.Module,  # changed in place
 ) -> torch.nn.Module:  # the same model, in evaluation mode
-    "The weights that a step of the run left; the error says how to make them again."
-    again = command(run, WRITTEN_BY[name], again=True)
-    return load_weights(model, untouched(run, name), f'run  {again}')
+    "The weights that a step of the run left."
+    return load_weights(model, run.folder, name, maker(run, name))
+
+# %% ../nbs/22_pipeline.ipynb #r22d
+@dataclass(frozen=True)
+class Stage:
+    "One training of a road."
+    cfg: TrainConfig  # its numbers
+    rise: tuple = None  # shares of the steps between which sparsity rises; None: it stays
+    every: int = 5  # steps between two choices of the blocks that go
+
+def stages(
+    c: RunConfig,  # of a run
+) -> dict:  # step → Stage
+    "How each step of a run trains."
+    one = TrainConfig(batch_size=c.batch_size, lr=c.lr, weight_decay=.05, seed=c.seed)
+    return dict(supernet=Stage(replace(one, epochs=c.supernet_epochs)),
+                train=Stage(replace(one, epochs=c.float_epochs)),
+                prune=Stage(replace(one, epochs=c.prune_epochs, lr=c.lr * 2/3), rise=(0., .6)),
+                quantize=Stage(replace(one, epochs=c.qat_epochs, lr=c.lr / 12)))
+
+# %% ../nbs/22_pipeline.ipynb #r22g
+def train_stage(
+    model: torch.nn.Module,  # trained in place
+    data: object,  # a `Dataset`; the test split is never read
+    stage: Stage,  # how
+    file: Path,  # checkpoint to write and to continue from
+    arch: Arch = None,  # path whose sparsities are reached, where they rise
+    **kw: object,  # for `fit`: teacher, validate, machine, progress
+) -> list:  # history, one dict per epoch
+    "Train through one stage."
+    c = stage.cfg
+    if stage.rise:
+        steps = c.epochs * math.ceil(len(data.x_train) / c.batch_size)
+        begin, end = (int(share * steps) for share in stage.rise)
+        pruner = Pruner(model, prune_plan(arch), begin=begin, end=end, every=stage.every)
+        kw |= dict(keep=dict(pruner=pruner), on_step=lambda step, total, m: pruner.step(step))
+    return fit(model, data, c, checkpoint=file, desc=file.stem, **kw)
+
+# %% ../nbs/22_pipeline.ipynb #r22i
+def make_supernet(
+    space: SearchSpace,  # its choices
+    data: object,  # a `Dataset`
+    stage: Stage,  # how it trains
+    file: Path,  # its weights; the checkpoint is beside it
+    **kw: object,  # for `train_supernet`
+) -> dict:  # what to keep of it
+    "Train a supernet, one uniformly drawn path per step, and write its weights."
+    net = train_supernet(space, data, stage.cfg, checkpoint=file.with_suffix('.ckpt'), **kw)
+    save_weights(net, file)
+    return dict(parameters=sum(p.numel() for p in net.parameters()))
 
 # %% ../nbs/22_pipeline.ipynb #c046
 def _data(run): return load_data(run.cfg.dataset, seed=0)
 def _space(run): return SearchSpace.from_json(result(run, 'supernas')['space'])
 
-def _train_config(c, epochs, **kw):
-    "How a step trains: the run's settings, and what differs from them."
-    usual = dict(epochs=epochs, batch_size=c.batch_size, lr=c.lr, weight_decay=.05, seed=c.seed)
-    return TrainConfig(**usual | kw)
-
 @step
 def step_supernet(
     run: Run,  # an open run
 ) -> dict:  # what to keep of it
-    "Train the accepted supernet, one uniformly drawn path per step."
-    net = train_supernet(_space(run), _data(run), _train_config(run.cfg, run.cfg.supernet_epochs),
-                         checkpoint=run.path('supernet.ckpt'), progress=run.progress)
-    save_weights(net, run.path('supernet.pt'))
-    return dict(parameters=sum(p.numel() for p in net.parameters()))
+    "Train the accepted supernet."
+    return make_supernet(_space(run), _data(run), stages(run.cfg)['supernet'],
+                         run.path('supernet.pt'), progress=run.progress)
 
 # %% ../nbs/22_pipeline.ipynb #c048
 def _supernet(run): return weights_of(run, 'supernet.pt', PrunedSuperNet(_space(run)))
@@ -460,10 +524,10 @@ def step_sparsenas(
 # %% ../nbs/22_pipeline.ipynb #c051
 def _arch(run): return Arch.from_json(result(run, 'sparsenas')['arch'])
 
-def _fit(run, model, name, cfg, **kw):
-    "Train with a checkpoint in the run folder; give the history."
-    hist = fit(model, _data(run), cfg, checkpoint=run.path(f'{name}.ckpt'), progress=run.progress,
-               desc=name, **kw)
+def _trained(run, model, step, name):
+    "Take the winner through the stage of a step, and draw what happened."
+    hist = train_stage(model, _data(run), stages(run.cfg)[step], run.path(f'{name}.ckpt'),
+                       _arch(run), progress=run.progress)
     save_figure(plot_history(hist).figure, run.path(f'{name}.png'))
     return dict(val_accuracy=hist[-1]['val_accuracy'], history=hist)
 
@@ -473,7 +537,7 @@ def step_train(
 ) -> dict:  # what to keep of it
     "Train the winner in float, from its slice of the supernet."
     net = _supernet(run).extract(_arch(run))
-    out = _fit(run, net, 'train', _train_config(run.cfg, run.cfg.float_epochs))
+    out = _trained(run, net, 'train', 'train')
     save_weights(net, run.path('float.pt'))
     return out
 
@@ -487,14 +551,10 @@ def step_prune(
     run: Run,  # an open run
 ) -> dict:  # what to keep of it
     "Automated gradual pruning in blocks over the first 60 % of the steps, recovery after them."
-    c, net, plan = run.cfg, build(_arch(run)), prune_plan(_arch(run))
-    net.load_state_dict(_float(run).state_dict())
-    steps = c.prune_epochs * -(-len(_data(run).x_train) // c.batch_size)
-    pruner = Pruner(net, plan, begin=0, end=steps * 6 // 10, every=5)
-    out = _fit(run, net, 'prune', _train_config(c, c.prune_epochs, lr=c.lr * 2/3),
-               on_step=lambda step, total, model: pruner.step(step), keep=dict(pruner=pruner))
+    net = _float(run).train()
+    out = _trained(run, net, 'prune', 'prune')
     save_weights(net, run.path('pruned.pt'))
-    return dict(out, sparsity=sparsity_of(net, plan))
+    return dict(out, sparsity=sparsity_of(net, prune_plan(_arch(run))))
 
 # %% ../nbs/22_pipeline.ipynb #c057
 def check_drop(
@@ -513,6 +573,16 @@ def check_drop(
 # %% ../nbs/22_pipeline.ipynb #c059
 def _accuracy(logits, y): return float((logits.argmax(1) == y).mean())
 
+def make_model(
+    qnet: torch.nn.Module,  # `QuantNet`, its ranges set
+    name: str,  # of the model
+    file: Path,  # model file to write
+) -> Graph:  # of integers
+    "Lower a network that rounds to the integers that the device computes with, and write them."
+    graph = lower(qnet, name=name)
+    save_graph(graph, file)
+    return graph
+
 @step
 def step_quantize(
     run: Run,  # an open run
@@ -521,11 +591,10 @@ def step_quantize(
     c, data = run.cfg, _data(run)
     net = weights_of(run, 'pruned.pt', build(_arch(run)))
     qnet = quantize(net, data.x_train[:512])
-    out = _fit(run, qnet, 'qat', _train_config(c, c.qat_epochs, lr=c.lr / 12))
-    graph = lower(qnet, name=c.dataset)
+    out = _trained(run, qnet, 'quantize', 'qat')
+    graph = make_model(qnet, c.dataset, run.path('model.tfm'))
     int8 = _accuracy(run_graph(graph, to_int8(data.x_val)), data.y_val)
     first, second = (result(run, s)['val_accuracy'] for s in ('train', 'prune'))
-    save_graph(graph, run.path('model.tfm'))
     stages = check_drop(dict(float=first, pruned=second, int8=int8), c.max_drop)
     return dict(out, stages=stages, weight_sparsity=graph.weight_sparsity())
 
@@ -534,9 +603,9 @@ def _firmware(run, folder='firmware', port=None, check=False):
     "The C project of a run: the same bytes every time it is asked for."
     result(run, 'quantize')
     example = to_int8(_data(run).x_val[:1])[0]
-    graph = load_graph(untouched(run, 'model.tfm'))
+    file = untouched(run.folder, 'model.tfm', maker(run, 'model.tfm'))
     board = budget(run.cfg)
-    return generate(graph, board, run.path(folder), port=port or require_port(board),
+    return generate(load_graph(file), board, run.path(folder), port=port or require_port(board),
                     example=example, check=check)
 
 def _kernels(fw):
@@ -592,14 +661,15 @@ def plot_profile(
     ax.set(xlabel='thousand instructions per inference')
     return fig
 
-# %% ../nbs/22_pipeline.ipynb #c070
-def _test_accuracies(run, data, reference, device):
-    "Accuracy of the four stages on the test images."
-    x, y = data.x_test, data.y_test
-    pruned = weights_of(run, 'pruned.pt', build(_arch(run)))
-    return dict(accuracy_float=evaluate(_float(run), x, y), accuracy_pruned=evaluate(pruned, x, y),
-                accuracy_int8=_accuracy(reference, y), accuracy_device=_accuracy(device, y))
+# %% ../nbs/22_pipeline.ipynb #r22j
+def unseen_accuracies(
+    data: object,  # a `Dataset`, whose test split is read here
+    **nets: object,  # stage → trained network
+) -> dict:  # accuracy_<stage> → 0 to 1
+    "Accuracy of stages that have no integers yet, on the test images."
+    return {f'accuracy_{k}': evaluate(net, data.x_test, data.y_test) for k, net in nets.items()}
 
+# %% ../nbs/22_pipeline.ipynb #c070
 @step
 def step_simulate(
     run: Run,  # an open run
@@ -611,7 +681,10 @@ def step_simulate(
     sim, reference = simulate(image, fw, x, progress=run.progress), run_graph(fw.graph, x)
     save_figure(plot_profile(sim.per_op), run.path('instructions.png'))
     check_speed(sim.instructions, sim.per_op, run.cfg.max_instructions)
-    out = _test_accuracies(run, data, reference, sim.outputs)
+    pruned = weights_of(run, 'pruned.pt', build(_arch(run)))
+    out = unseen_accuracies(data, float=_float(run), pruned=pruned)
+    out |= dict(accuracy_int8=_accuracy(reference, data.y_test),
+                accuracy_device=_accuracy(sim.outputs, data.y_test))
     out |= dict(device_images=len(x), bytes_compared=int(reference.size),
                 stack_bytes=sim.stack_bytes, bytes_different=int((reference != sim.outputs).sum()),
                 instructions_per_inference=round(sim.instructions),

@@ -459,7 +459,7 @@ def run_host(
         (folder/'inputs').write_bytes(b''.join(net.inputs.tobytes() for net, _ in left))
         words = [program, folder/'inputs', folder/'outputs', str(images), str(total - len(left))]
         env = {**os.environ, 'ASAN_OPTIONS': 'detect_leaks=0'}
-        done = subprocess.run(words, capture_output=True, text=True, env=env)
+        done = subprocess.run(words, capture_output=True, encoding='utf-8', errors='replace', env=env)
         got = list(_records((folder/'outputs').read_bytes(), left, images))
         res |= {net.number: (f'status {s}' if s else '', y) for (net, _), (s, y) in zip(left, got)}
         if bool(done.returncode) == (len(got) == len(left)):

@@ -14,7 +14,6 @@ Every step goes on where it was killed. The test images are read at the very end
 pruned network, and by `tinyformer evaluate`, for the model.tfm that `train` leaves."""
 import argparse, json, platform, sys
 from dataclasses import asdict, dataclass, replace
-from math import ceil
 from pathlib import Path
 from typing import Annotated
 
@@ -27,20 +26,19 @@ from tqdm import tqdm
 from tinyformer.console import add_options, check_options, quietly
 from tinyformer.data import load, to_float
 from tinyformer.errors import BadInput, RunFolderError
-from tinyformer.files import atomic_path, changed, claim, record, write_json
-from tinyformer.graph import save
-from tinyformer.lowering import lower
+from tinyformer.files import atomic_path, write_json
 from tinyformer.hardware import parse_bytes, target
-from tinyformer.pipeline import evenly, load_weights, save_weights
+from tinyformer.pipeline import (Stage, evenly, load_weights, make_model, make_supernet, perform, save_weights,
+                                 train_stage, unseen_accuracies)
 from tinyformer.provenance import commit, versions
-from tinyformer.pruning import Pruner, sparsity_of
+from tinyformer.pruning import sparsity_of
 from tinyformer.quantization import quantize
 from tinyformer.arch import Arch, prune_plan
 from tinyformer.blocks import build
 from tinyformer.cost_model import cost
 from tinyformer.search_space import SIZES, cifar_space
 from tinyformer.sparsenas import PrunedSuperNet, search, train_supernet
-from tinyformer.training import Machine, TrainConfig, evaluate, fastest, fit, read_checkpoint
+from tinyformer.training import Machine, TrainConfig, evaluate, fastest, read_checkpoint
 
 # flash and SRAM that a size is meant for
 LIMITS = dict(small=('256KB', '64KB'), middle=('512KB', '128KB'), large=('1MB', '320KB'))
@@ -109,9 +107,7 @@ class Ensemble(nn.Module):
 
 def _weights(model, out, name, step):
     "A model with the weights that an earlier step left in the run folder."
-    again = f'first run  python -m tinyformer.recipe {step} --out {out}'
-    if changed(out, name): raise RunFolderError(f'{out / name} is not as TinyFormer wrote it: move it away and {again}')
-    return load_weights(model, out / name, again)
+    return load_weights(model, out, name, f'first run  python -m tinyformer.recipe {step} --out {out}')
 
 
 def _seldom(data, epochs):
@@ -123,30 +119,57 @@ def _seldom(data, epochs):
     return validate
 
 
-def _fit(net, data, cfg, checkpoint, name, **kw):
-    "Train with a checkpoint and a validation now and then."
-    return fit(net, data, cfg, validate=_seldom(data, cfg.epochs), checkpoint=checkpoint, desc=name, **kw)
+def _fit(net, data, stage, file, **kw):
+    "`train_stage` with a validation now and then."
+    return train_stage(net, data, stage, file, validate=_seldom(data, stage.cfg.epochs), **kw)
 
+
+# ---- every training, as data
 
 def _stage(name, i):
     "What the files of the stage number `i`, from 0, of its kind are called."
     return f'{name}{i + 1}' if i else name
 
 
-def _teacher(r, out, data, seed):
-    "A teacher that was trained before."
-    net = resnet18(r.teacher_width, len(data.classes), data.shape[2])
-    return _weights(net, out, f'teacher{seed}.pt', f'teacher --seed {seed}')
+def taught(r):
+    "The stages of the winner, in order: name -> Stage. The teachers' answers are nine tenths of what it learns."
+    cfg = TrainConfig(batch_size=r.batch_size, lr=r.lr, weight_decay=.03, warmup=.05, label_smoothing=0.,
+                      strong=r.strong, mixup=r.mixup, clip=1., distill=.9, temperature=r.temperature, seed=r.seed)
+    res = dict(float=Stage(replace(cfg, epochs=r.float_epochs)),
+               pruned=Stage(replace(cfg, epochs=r.prune_epochs), rise=(.02, .5), every=20))
+    for i, epochs in enumerate(r.polish_epochs):
+        slow = replace(cfg, epochs=epochs, lr=r.lr / 2)
+        res[_stage('polished', i)] = Stage(slow, rise=(.1, .4), every=20)
+    for i, epochs in enumerate(r.refine_epochs):
+        hard = replace(cfg, epochs=epochs, strong=True, mixup=.2, plain=round(epochs / 5), seed=r.seed + 1 + i)
+        res[_stage('refined', i)] = Stage(hard, rise=(.1, .4), every=20)
+    return res
+
+
+def stages(r):
+    "The stages of everything else: name -> Stage."
+    half, eighth = max(1, r.batch_size // 2), max(1, r.batch_size // 8)
+    teacher = TrainConfig(epochs=r.teacher_epochs, batch_size=half, lr=.4, momentum=.9, weight_decay=5e-4, warmup=.05,
+                          label_smoothing=0., strong=True, seed=r.seed)
+    supernet = TrainConfig(epochs=r.supernet_epochs, batch_size=half, lr=4e-3, weight_decay=.05, label_smoothing=.1,
+                           clip=1., seed=r.seed)
+    rank = TrainConfig(epochs=r.rank_epochs, batch_size=eighth, lr=1.5e-3, weight_decay=.03, warmup=.05, clip=1.,
+                       seed=r.seed)
+    return dict(teacher=Stage(teacher), supernet=Stage(supernet), rank=Stage(rank, rise=(0., 0.), every=20))
+
+
+# ---- the steps: which data, which stages, which files
+
+def _teacher_net(r, data): return resnet18(r.teacher_width, len(data.classes), data.shape[2])
 
 
 def teacher(r, out, machine, progress=True):
     "Train one teacher; give several seeds to have several."
     data = load(r.dataset, val_fraction=.02)
-    net = resnet18(r.teacher_width, len(data.classes), data.shape[2])
-    cfg = TrainConfig(epochs=r.teacher_epochs, batch_size=max(1, r.batch_size // 2), lr=.4, momentum=.9,
-                      weight_decay=5e-4, warmup=.05, label_smoothing=0., strong=True, seed=r.seed)
-    hist = _fit(net, data, cfg, out / f'teacher{r.seed}.ckpt', 'teacher', machine=machine, progress=progress)
-    save_weights(net, out / f'teacher{r.seed}.pt')
+    torch.manual_seed(r.seed)                       # of the weights that it begins with
+    net, file = _teacher_net(r, data), out / f'teacher{r.seed}.pt'
+    hist = _fit(net, data, stages(r)['teacher'], file.with_suffix('.ckpt'), machine=machine, progress=progress)
+    save_weights(net, file)
     return dict(val_accuracy=hist[-1]['val_accuracy'])
 
 
@@ -156,12 +179,8 @@ def _space(r, data): return cifar_space(r.size, data.shape, len(data.classes))
 def supernet(r, out, machine, progress=True):
     "Train the supernet, one uniformly drawn path per step, pruned as far as the schedule says."
     data = load(r.dataset, val_fraction=.1)
-    cfg = TrainConfig(epochs=r.supernet_epochs, batch_size=max(1, r.batch_size // 2), lr=4e-3, weight_decay=.05,
-                      label_smoothing=.1, clip=1., seed=r.seed)
-    net = train_supernet(_space(r, data), data, cfg, checkpoint=out / f'supernet_{r.size}.ckpt',
+    return make_supernet(_space(r, data), data, stages(r)['supernet'], out / f'supernet_{r.size}.pt',
                          machine=replace(machine, compile=False), progress=progress)
-    save_weights(net, out / f'supernet_{r.size}.pt')
-    return dict(parameters=sum(p.numel() for p in net.parameters()))
 
 
 def _supernet(r, out, data): return _weights(PrunedSuperNet(_space(r, data)), out, f'supernet_{r.size}.pt', 'supernet')
@@ -229,41 +248,26 @@ def ask_once(teachers, data, cfg, file, progress=True):
     return replace(data, y_train=torch.lerp(hard.float(), (soft / cfg.temperature).softmax(1), cfg.distill).numpy())
 
 
-def _prune(model, arch, data, cfg, out, name, begin=.02, end=.5, **kw):
-    "Train while the sparsity rises between two shares of the steps."
-    steps = cfg.epochs * ceil(len(data.x_train) / cfg.batch_size)
-    pruner = Pruner(model, prune_plan(arch), begin=int(begin * steps), end=int(end * steps), every=20)
-    return _fit(model, data, cfg, out / f'{name}.ckpt', name, on_step=lambda step, total, m: pruner.step(step),
-                keep=dict(pruner=pruner), **kw)
-
-
 def train(r, out, machine, progress=True):
     """Take the winner's slice of the supernet through float and pruning, taught by the teachers; then int8,
     calibrated, as `model.tfm`."""
     data, work = load(r.dataset, val_fraction=.02), out / r.size
     row, arch = choose(*feasible(out, r.size), r.thrifty)
-    teachers = Ensemble([_teacher(r, out, data, i) for i in range(r.teachers)]).eval()
-    cfg = TrainConfig(epochs=r.float_epochs, batch_size=r.batch_size, lr=r.lr, weight_decay=.03, warmup=.05,
-                      label_smoothing=0., strong=r.strong, mixup=r.mixup, clip=1., distill=.9,
-                      temperature=r.temperature, seed=r.seed)
-    if r.thrifty: data, teachers = ask_once(teachers, data, cfg, out / f'answers_of_{r.teachers}.pt', progress), None
-    kw = dict(teacher=teachers, machine=machine, progress=progress)
+    nets = [_weights(_teacher_net(r, data), out, f'teacher{i}.pt', f'teacher --seed {i}') for i in range(r.teachers)]
+    teachers, chain, right = Ensemble(nets).eval(), taught(r), {}
+    if r.thrifty:
+        answers = out / f'answers_of_{r.teachers}.pt'
+        data, teachers = ask_once(teachers, data, chain['float'].cfg, answers, progress), None
     model = _supernet(r, out, data).extract(arch)
-    first = _fit(model, data, cfg, work / 'float.ckpt', 'float', **kw)
-    save_weights(model, work / 'float.pt')
-    last = _prune(model, arch, data, replace(cfg, epochs=r.prune_epochs), work, 'pruned', **kw)
-    if r.polish_epochs + r.refine_epochs: arch = relax(arch, room(r))
-    for i, epochs in enumerate(r.polish_epochs):
-        slow = replace(cfg, epochs=epochs, lr=r.lr / 2)
-        last = _prune(model, arch, data, slow, work, _stage('polished', i), begin=.1, end=.4, **kw)
-    for i, epochs in enumerate(r.refine_epochs):
-        hard = replace(cfg, epochs=epochs, strong=True, mixup=.2, plain=round(epochs / 5), seed=r.seed + 1 + i)
-        last = _prune(model, arch, data, hard, work, _stage('refined', i), begin=.1, end=.4, **kw)
-    save_weights(model, work / 'pruned.pt')
+    for name, stage in chain.items():
+        if name not in ('float', 'pruned'): arch = relax(arch, room(r))
+        hist = _fit(model, data, stage, work / f'{name}.ckpt', arch=arch, teacher=teachers, machine=machine,
+                    progress=progress)
+        right['float' if name == 'float' else 'pruned'] = hist[-1]['val_accuracy']
+        save_weights(model, work / ('float.pt' if name == 'float' else 'pruned.pt'))
     int8 = quantize(model.cpu().eval(), data.x_train[:2 * r.calibration])
-    save(lower(int8, name=f'{r.dataset}-{r.size}'), work / 'model.tfm')
-    right = dict(float=first[-1]['val_accuracy'], pruned=last[-1]['val_accuracy'],
-                 int8=evaluate(int8, data.x_val, data.y_val))
+    make_model(int8, f'{r.dataset}-{r.size}', work / 'model.tfm')
+    right['int8'] = evaluate(int8, data.x_val, data.y_val)
     return dict(candidate=row['number'], one_shot=row['accuracy'], sparsity=sparsity_of(model, prune_plan(arch)),
                 val_images=len(data.y_val), val_accuracy=right)
 
@@ -285,12 +289,12 @@ def notes(r, out, machine, progress=True, copy=''):
         raise RunFolderError(f'{trained} is missing: first run  python -m tinyformer.recipe train --out {out}')
     was = json.loads(trained.read_text())
     arch = next(a for row, a in feasible(out, r.size)[0] if row['number'] == was['candidate'])
-    test = lambda stage: evaluate(_weights(build(arch), out, f'{r.size}/{stage}.pt', 'train'), data.x_test, data.y_test)
+    nets = {stage: _weights(build(arch), out, f'{r.size}/{stage}.pt', 'train') for stage in ('float', 'pruned')}
     hours = sum(e['seconds'] for file in work.glob('*.ckpt') for e in read_checkpoint(file)['history']) / 3600
     flash, sram = LIMITS[r.size]
     said = dict(about=f'{r.dataset} hybrid of the {r.size} space, for {flash} of flash and {sram} of '
                       'SRAM', dataset=r.dataset, copy=copy,
-                accuracy_float=test('float'), accuracy_pruned=test('pruned'), commit=commit(),
+                **unseen_accuracies(data, **nets), commit=commit(),
                 seeds=dict(run=was['recipe']['seed']), hours=round(hours, 2),
                 command=f'python -m tinyformer.recipe STEP --out {out.name}, STEP = teacher, supernet, search, '
                         f'train{_typed(was["recipe"])}, each with --size {r.size} --dataset '
@@ -311,10 +315,8 @@ def rank(r, out, machine, progress=True, candidate=0, of=8):
         raise BadInput(f'--candidate is {candidate}; the search has only {len(picked)} different candidates.')
     row, arch = picked[candidate]
     model = _supernet(r, out, data).extract(arch)
-    cfg = TrainConfig(epochs=r.rank_epochs, batch_size=max(1, r.batch_size // 8), lr=1.5e-3, weight_decay=.03,
-                      warmup=.05, clip=1., seed=r.seed)
-    hist = _prune(model, arch, data, cfg, out, f'rank_{r.size}_{candidate}', begin=0., end=0.,
-                  machine=replace(machine, compile=False), progress=progress)
+    hist = _fit(model, data, stages(r)['rank'], out / f'rank_{r.size}_{candidate}.ckpt', arch=arch,
+                machine=replace(machine, compile=False), progress=progress)
     int8 = quantize(model.cpu().eval(), data.x_train[:r.calibration // 2])
     return dict(candidate=row['number'], one_shot=row['accuracy'], pruned=hist[-1]['val_accuracy'],
                 final=evaluate(int8, data.x_val, data.y_val), val_images=len(data.y_val))
@@ -325,18 +327,16 @@ STEPS = dict(teacher=teacher, supernet=supernet, search=find, train=train, notes
 
 def written(step, r, candidate=0):
     "What a step writes into the run folder: its result, weights and model; and files that go on changing."
-    extra = [('polished', len(r.polish_epochs)), ('refined', len(r.refine_epochs))]
-    stages = ['float', 'pruned', *(_stage(name, i) for name, n in extra for i in range(n))]
     name = dict(teacher=f'teacher_{r.seed}', rank=f'rank_{r.size}_{candidate}').get(step, f'{step}_{r.size}')
     done = dict(teacher=[f'teacher{r.seed}.pt'], supernet=[f'supernet_{r.size}.pt'], search=[f'search_{r.size}.json'],
                 train=[f'{r.size}/{f}' for f in ('float.pt', 'pruned.pt', 'model.tfm')], notes=[f'{r.size}/notes.json'])
     more = dict(teacher=[f'teacher{r.seed}.ckpt'], supernet=[f'supernet_{r.size}.ckpt'], rank=[f'{name}.ckpt'],
                 search=[f'search_{r.size}/search.{e}' for e in ('db', 'db-wal', 'db-shm', 'lock')],
-                train=[f'{r.size}/{s}.ckpt' for s in stages] + [f'answers_of_{r.teachers}.pt'])
+                train=[f'{r.size}/{s}.ckpt' for s in taught(r)] + [f'answers_of_{r.teachers}.pt'])
     return [f'{name}.result.json', *done.get(step, [])], more.get(step, [])
 
 
-Stage = Annotated[int, (1, 100_000)]                       # epochs
+Epochs = Annotated[int, (1, 100_000)]
 
 
 def run(
@@ -347,10 +347,10 @@ def run(
     cpu:bool = False, # train: numbers for a processor core
     # train: N more epochs at the end, in which blocks come back where the flash has room, and as many such stages as
     # numbers (default: none); a finished training goes on with them
-    polish:tuple[Stage, ...] = (),
+    polish:tuple[Epochs, ...] = (),
     # train: after those, stages of N epochs at the full rate with strong distortions and mixup, which rest in the
     # last fifth (default: none)
-    refine:tuple[Stage, ...] = (),
+    refine:tuple[Epochs, ...] = (),
     # train: learn from the first N teachers (default: 3; with --cpu or --quick 1)
     teachers:Annotated[int, (1, 100)] = None,
     size:str = 'large', # of the search space: small, middle or large
@@ -369,11 +369,9 @@ def run(
     machine = Machine(channels_last=True) if cpu else Machine() if quick else fastest()
     more = dict(search=dict(storage=storage), notes=dict(copy=copy), rank=dict(candidate=candidate)).get(step, {})
     finished, changing = written(step, r, candidate)
-    claim(out, *finished, *changing)
-    found = STEPS[step](r, out, machine, **more)
-    write_json(out / finished[0], dict(found, recipe=asdict(r), machine=asdict(machine)))
-    record(out, *finished)
-    print(found, flush=True)
+    said = dict(recipe=asdict(r), machine=asdict(machine))
+    found = perform(out, finished, changing, lambda: STEPS[step](r, out, machine, **more) | said)
+    print({k: v for k, v in found.items() if k not in said}, flush=True)
 
 
 def main(argv=None):

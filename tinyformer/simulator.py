@@ -480,8 +480,8 @@ def qemu(
         raise BadInput("QEMU runs images of port='mps2_an500' only")
     cmd = [str(find_qemu()), '-M', 'mps2-an500', '-nographic', '-icount', 'shift=0',
            '-semihosting-config', 'enable=on,target=native', '-kernel', str(image.elf)]
-    try: done = subprocess.run(cmd, capture_output=True, text=True, timeout=timeout,
-                               stdin=subprocess.DEVNULL)
+    try: done = subprocess.run(cmd, capture_output=True, encoding='utf-8', errors='replace',
+                               timeout=timeout, stdin=subprocess.DEVNULL)
     except subprocess.TimeoutExpired:
         raise SimulationFailed(f'QEMU did not finish within {timeout} s') from None
     said = dict(re.findall(r'(result|ticks|output) ([0-9a-f]+)', done.stdout + done.stderr))

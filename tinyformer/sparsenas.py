@@ -23,7 +23,7 @@ from tqdm import tqdm
 from .data import to_float
 from .errors import BadInput, NoFeasibleModel, TinyFormerError
 from .files import atomic_path
-from .hardware import Target
+from .hardware import Target, require_port
 from .pruning import agp_sparsity, block_mask
 from .quantization import quantize
 from .arch import Arch, prune_plan
@@ -446,10 +446,11 @@ def found_in(
     winner = pick(cands, images) if any(c.feasible for c in cands) else None
     return SearchResult(winner, cands, target, images, study)
 
-def _check(trials, sampler):
+def _check(trials, sampler, target):
     if trials < 1: raise BadInput(f'trials is {trials}: ask for at least one.')
     if sampler not in SAMPLERS:
         raise BadInput(f"no sampler {sampler!r}; there are {', '.join(SAMPLERS)}.")
+    require_port(target)   # an image for it could not be linked
 
 # %% ../nbs/21_sparsenas.ipynb #c064a
 @contextlib.contextmanager
@@ -482,7 +483,7 @@ def search(
     live: LivePicture = None,  # redrawn as trials finish
 ) -> SearchResult:
     "Search until `trials` trials are finished, by any worker; then pick (the paper's SparseNAS)."
-    _check(trials, sampler)
+    _check(trials, sampler, target)
     judged = accuracy_of or (lambda arch: judge(net, arch, data))
     about = identity_of(space, net, data, target, seed, sampler)
     with _opened(storage, run, study or space.name, about, Replayable(sampler, seed)) as s:

@@ -37,7 +37,7 @@ def call_graph(
             words = [*cc.command, *core_flags('gcc', core), '-std=gnu11', optimize, *flags, '-fcallgraph-info=su',
                      *(f'-I{d}' for d in include), '-S', str(path),
                      '-o', f'{tmp}/{i}.s']
-            done = subprocess.run(words, capture_output=True, text=True)
+            done = subprocess.run(words, capture_output=True, encoding='utf-8', errors='replace')
             if done.returncode: raise BuildFailed(f'{Path(path).name}: {done.stderr[:500]}')
             text, own = Path(f'{tmp}/{i}.ci').read_text(), pushed(Path(f'{tmp}/{i}.s').read_text())
             for name, label in _NODE.findall(text):

@@ -16,7 +16,7 @@ import numpy as np
 from fastcore.basics import patch
 from tqdm import tqdm
 from .errors import BadInput, SearchSpaceRejected
-from .hardware import Target
+from .hardware import Target, require_port
 from .cost_model import Cost, cost
 from .search_space import Costs, SearchSpace, cifar_space, digits_space, sample_costs
 from .training import rng_at
@@ -328,6 +328,7 @@ def supernas(
 ) -> SuperNasResult:
     "The supernet with the highest capacity of those accepted on the target (the paper's SuperNAS)."
     if not spaces: raise BadInput('supernas got no supernet: give it at least one SearchSpace.')
+    require_port(target)   # an image for it could not be linked
     accs = [acceptance(s, target, lo, hi, n_max, confidence, seed, threshold)
             for s in tqdm(spaces, desc='SuperNAS', unit='supernet', delay=1, disable=not progress)]
     ok = [a for a in accs if a.verdict == 'accepted']
