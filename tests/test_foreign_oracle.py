@@ -118,8 +118,10 @@ def maximum(rng):
 
 def pool_window(rng, counted):
     "(our input, its tensor for torch, torch's arguments) of a pool; an adaptive one has a size only."
-    h, w, c = (int(v) for v in rng.integers(1, (12, 12, 9)))
-    (kh, kw), (sh, sw) = (int(rng.integers(1, h + 1)), int(rng.integers(1, w + 1))), rng.integers(1, 4, 2).tolist()
+    h, w, c = (int(v) for v in rng.integers((2, 1, 1), (12, 12, 9)))
+    kh, kw = int(rng.integers(1, h + 1)), int(rng.integers(1, w + 1))
+    if kh * kw == 1: kh = 2      # QNNPACK pools no single values
+    sh, sw = rng.integers(1, 4, 2).tolist()
     pads, ceil = (int(rng.integers(0, kh//2 + 1)), int(rng.integers(0, kw//2 + 1))), bool(rng.integers(2))
     x, scale, zp = draw(rng, 2, h, w, c), float(rng.uniform(.01, .1)), zero_point(rng)
     how = dict(kernel_size=(kh, kw), stride=(sh, sw), padding=pads, ceil_mode=ceil)
