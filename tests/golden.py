@@ -60,7 +60,8 @@ def edges(op):
     "What makes a case worth keeping: zero points at the ends, a pre-shift, padding, strides, heads, pruned weights."
     a, p = op.attrs, op.params
     found = {f'{k} {a[k]}' for k in ('zp_in', 'zp_out') if a.get(k) in (-128, 127)}
-    found |= {f'{k} over 0' for k in ('shift', 'top', 'bottom', 'left', 'right') if a.get(k, 0) > 0 and op.kind != 'add'}
+    over = ('shift', 'top', 'bottom', 'left', 'right') if op.kind != 'add' else ()
+    found |= {f'{k} over 0' for k in over if a.get(k, 0) > 0}
     found |= {f'{k} {min(a[k], 3)}' for k in ('sh', 'sw', 'dh', 'dw') if k in a}
     if 'heads' in a: found.add(f"heads {a['heads']}")
     if 'weight' in p: found.add('pruned' if (p['weight'] == 0).mean() > .2 else 'dense')

@@ -46,7 +46,9 @@ def draw_shape(rng, kind):
     while True:
         shape = _draw_shape(rng, kind)
         attrs = operators.OPERATORS[kind].attrs
-        work = (shape.get('tokens') or shape['h'] * shape['w']) * shape['cin'] * shape.get('window', {}).get('kh', 1) * shape.get('window', {}).get('kw', 1)
+        window = shape.get('window', {})
+        taps = window.get('kh', 1) * window.get('kw', 1)
+        work = (shape.get('tokens') or shape['h'] * shape['w']) * shape['cin'] * taps
         if 'cout' in attrs: work *= shape['cout']
         if 'heads' in attrs: work = 2 * shape['tokens']**2 * shape['cin']
         if work < 4000 or rng.random() < 1000 / work: return shape
@@ -61,7 +63,10 @@ def _draw_shape(rng, kind):
     shape = dict(cin=c, cout=n, sparsity=float(rng.choice(SPARSITIES)), seed=int(rng.integers(1 << 30)))
     attrs = operators.OPERATORS[kind].attrs
     if 'kh' in attrs:
-        return dict(shape, h=h, w=w, window=draw_window(rng, h, w), cin=min(c, 60))
+        window = draw_window(rng, h, w)
+        if 'adaptive' in attrs and rng.random() < .3:
+            window = dict(adaptive=1, oh=int(rng.integers(1, 9)), ow=int(rng.integers(1, 9)))
+        return dict(shape, h=h, w=w, window=window, cin=min(c, 60))
     if kind == 'maxpool2x2': return dict(shape, h=2*h, w=2*w)
     if 'h' in attrs: return dict(shape, h=h, w=w)
     if 'heads' in attrs:
@@ -72,7 +77,7 @@ def _draw_shape(rng, kind):
 
 def draw_window(rng, h, w):
     "Square windows, asymmetric padding of a 3x3 window, or anything that fits the map."
-    k, pad, stride = int(rng.choice([1, 2, 3, 3, 3, 5])), int(rng.choice([0, 1, 1, 2, 3])), int(rng.choice([1, 1, 2, 3]))
+    k, pad, stride = (int(rng.choice(v)) for v in ((1, 2, 3, 3, 3, 5), (0, 1, 1, 2, 3), (1, 1, 2, 3)))
     if h + 2*pad < k or w + 2*pad < k: pad = k // 2 + 1
     how, kind = dict(kh=k, kw=k, **operators.square_window(stride, pad)), rng.random()
     if kind < .3: return how
@@ -152,8 +157,8 @@ def jobs(rng, kernels, kinds, images):
 
 INT, ARRAY, OPTIONAL, INPUT, OUTPUT, SCRATCH, SCRATCH_BYTES, NOTHING, STRUCT = range(9)
 # what run_cases.c knows of a number: which values it can not have
-_COUNTS = ('pixels', 'cin', 'cout', 'h', 'w', 'c', 'n', 'tokens', 'dim', 'heads', 'rows', 'kh', 'kw', 'sh', 'sw', 'dh', 'dw', 'block',
-           'ring', 'end')
+_COUNTS = ('pixels', 'cin', 'cout', 'h', 'w', 'c', 'n', 'tokens', 'dim', 'heads', 'rows', 'kh', 'kw', 'sh', 'sw', 'dh', 'dw',
+           'oh', 'ow', 'block', 'ring', 'end')
 SIZES = {**dict.fromkeys(_COUNTS, 1), **dict.fromkeys(('shift', 'shift_qk', 'shift_av'), 2),
          **dict.fromkeys(('top', 'bottom', 'left', 'right', 'first'), 3), 'bytes': 4}
 

@@ -15,7 +15,8 @@ CCS = ['host', pytest.param('gcc', marks=pytest.mark.needs('gcc')), 'zig']
 def depthwise(rng, h, w, c, stride=1, shift=None, **window):
     "A 3x3 depthwise operator, its input and the NumPy operator's answer."
     while True:
-        op = bench.make_op('depthwise3x3', h=h, w=w, cin=c, stride=stride, window=window, seed=int(rng.integers(1 << 30)))
+        seed = int(rng.integers(1 << 30))
+        op = bench.make_op('depthwise3x3', h=h, w=w, cin=c, stride=stride, window=window, seed=seed)
         if shift is not None:
             op.attrs['shift'] = shift
             op.params['mult'] = rng.integers(0, 1 << max(8, 31 - shift), c).astype(np.int32)

@@ -75,7 +75,8 @@ def linear(rng):
 
 def convolution(rng, deep, pointwise=False):
     low, high = (1, 1, 1, 1, 1, 1, 0, 0), (6, 6, 5, 5, 4, 4, 4, 4)      # torch pads both sides alike
-    kh, kw, sh, sw, dh, dw, top, left = (1, 1, 1, 1, 1, 1, 0, 0) if pointwise else (int(v) for v in rng.integers(low, high))
+    drawn = low if pointwise else (int(v) for v in rng.integers(low, high))
+    kh, kw, sh, sw, dh, dw, top, left = drawn
     h, w, cin = (int(rng.integers(1, 12)) for _ in range(3))
     h, w = max(h, (kh - 1)*dh + 1 - 2*top), max(w, (kw - 1)*dw + 1 - 2*left)
     cout = cin if deep else int(rng.integers(1, 12))
@@ -86,7 +87,8 @@ def convolution(rng, deep, pointwise=False):
                               [sh, sw], [top, left], [dh, dw], cin if deep else 1)
     theirs = codes(Q.conv2d(tensor(channels_first(x), s_in, zp_in), packed, s_out, zp_out + 128)).transpose(0, 2, 3, 1)
     if pointwise: return ops.linear_s8(x.reshape(2, h*w, cin), m, **p, zp_out=zp_out), theirs.reshape(2, h*w, cout)
-    how = dict(p, zp_in=zp_in, zp_out=zp_out, sh=sh, sw=sw, dh=dh, dw=dw, top=top, bottom=top, left=left, right=left)
+    how = dict(p, zp_in=zp_in, zp_out=zp_out, sh=sh, sw=sw, dh=dh, dw=dw)
+    how |= dict(top=top, bottom=top, left=left, right=left)
     if deep: return ops.depthwise_s8(x, weight[..., 0].transpose(1, 2, 0), **how), theirs
     return ops.conv_s8(x, weight, **how), theirs
 
@@ -112,6 +114,45 @@ def maximum(rng):
     h, w, c = 2 * int(rng.integers(1, 6)), 2 * int(rng.integers(1, 6)), int(rng.integers(1, 9))
     x = draw(rng, 2, h, w, c)
     return ops.maxpool2x2_s8(x), codes(F.max_pool2d(tensor(channels_first(x), .1, 3), 2)).transpose(0, 2, 3, 1)
+
+
+def pool_window(rng, counted):
+    "(our input, its tensor for torch, torch's arguments) of a pool; an adaptive one has a size only."
+    h, w, c = (int(v) for v in rng.integers((2, 1, 1), (12, 12, 9)))
+    kh, kw = int(rng.integers(1, h + 1)), int(rng.integers(1, w + 1))
+    if kh * kw == 1: kh = 2      # QNNPACK pools no single values
+    sh, sw = rng.integers(1, 4, 2).tolist()
+    pads, ceil = (int(rng.integers(0, kh//2 + 1)), int(rng.integers(0, kw//2 + 1))), bool(rng.integers(2))
+    x, scale, zp = draw(rng, 2, h, w, c), float(rng.uniform(.01, .1)), zero_point(rng)
+    how = dict(kernel_size=(kh, kw), stride=(sh, sw), padding=pads, ceil_mode=ceil)
+    # where torch rounds up, it counts only as much padding as was asked for: our form of that is an operator `pad`
+    if counted: how['count_include_pad'] = bool(rng.integers(2)) and not ceil
+    if rng.random() < .3: how = dict(output_size=rng.integers(1, 9, 2).tolist())
+    return x, tensor(channels_first(x), scale, zp), zp, how
+
+
+def of_pool(x, theirs, how):
+    "Our attributes of a pool for torch's arguments; the size of the output is theirs."
+    size = dict(h=x.shape[1], w=x.shape[2], oh=theirs.shape[1], ow=theirs.shape[2])
+    if 'output_size' in how: return size | dict.fromkeys(('kh', 'kw', 'sh', 'sw', 'adaptive'), 1) | dict(top=0, left=0)
+    names = dict(zip(('kh', 'kw', 'sh', 'sw', 'top', 'left'), (*how['kernel_size'], *how['stride'], *how['padding'])))
+    return size | names | dict(adaptive=0)
+
+
+def maximum_of_windows(rng):
+    x, t, _, how = pool_window(rng, False)
+    if 'output_size' in how: theirs = F.adaptive_max_pool2d(t.int_repr().float(), **how).numpy().astype(int) - 128
+    else: theirs = codes(F.max_pool2d(t, **how))
+    a = of_pool(x, theirs := theirs.transpose(0, 2, 3, 1), how)
+    return ops.maxpool_s8(x, **{n: a[n] for n in ops.POOL}), theirs
+
+
+def mean_of_windows(rng):
+    x, t, zp, how = pool_window(rng, True)
+    theirs = codes((F.adaptive_avg_pool2d if 'output_size' in how else F.avg_pool2d)(t, **how)).transpose(0, 2, 3, 1)
+    a = of_pool(x, theirs, how) | dict(count_pad=int(how.get('count_include_pad', 0)))
+    numbers = ops.avgpool2d_params(a, 1., 1.) | {n: a[n] for n in (*ops.POOL, 'count_pad')}
+    return ops.avgpool2d_s8(x, **numbers, zp_in=zp, zp_out=zp), theirs
 
 
 def normalisation(rng):
@@ -170,7 +211,8 @@ def table(rng):
 
 ORACLES = dict(linear=linear, fully_connected=linear, pointwise=lambda rng: convolution(rng, False, True),
                conv3x3=lambda rng: convolution(rng, False), depthwise3x3=lambda rng: convolution(rng, True),
-               add=addition, avgpool=average, maxpool2x2=maximum, layernorm=normalisation, softmax=softmax,
+               add=addition, avgpool=average, maxpool2x2=maximum, maxpool=maximum_of_windows,
+               avgpool2d=mean_of_windows, layernorm=normalisation, softmax=softmax,
                matmul_qk=scores, matmul_av=weighted_sum, lut=table)
 COMPOSED = {'attention'}     # its three steps are asked above
 

@@ -20,11 +20,12 @@ AT_LEAST = {   # feature -> in how many networks of a share, at least
     **dict.fromkeys([f'kernel {how} stride{padding}, in a chain' for how in ('under', 'equal to', 'over')
                      for padding in ('', ' with padding')], 1),
     **dict.fromkeys([f'{kind} {where}' for where in ('first in a chain', 'in a chain') for kind in
-                     ('conv3x3', 'depthwise3x3', 'pointwise', 'linear', 'layernorm', 'maxpool2x2', 'add', 'lut')], 1),
+                     ('conv3x3', 'depthwise3x3', 'pointwise', 'linear', 'layernorm', 'maxpool2x2', 'maxpool',
+                      'avgpool2d', 'add', 'lut')], 1),
     'chain of 4': 1,
     **dict.fromkeys(['one pixel', 'one channel', 'zero point at an end', 'pre-shift'], 10),
     **dict.fromkeys(['kernel not square', 'stride over kernel', 'padding as wide as the kernel'], 10),
-    **dict.fromkeys(['directions unlike', 'dilation', 'padded on one side'], 10),
+    **dict.fromkeys(['directions unlike', 'dilation', 'padded on one side', 'adaptive pool', 'padded pool'], 10),
     'an operator without weights left': 10,
     **dict.fromkeys(['a tensor with two readers', 'one tensor twice'], 10),
     'more than 127 blocks in a row': 5,

@@ -14,8 +14,8 @@ BOARD = replace(target('stm32f746'), flash_bytes=1 << 24, sram_bytes=1 << 22)
 UNLIKE = dict(sh=2, sw=1, dh=2, dw=1, top=0, bottom=2, left=1, right=0)
 WINDOWS = [(kh, kw, ops8.square_window(stride, pad)) for kh, kw in ((1, 1), (2, 1), (2, 2), (3, 2), (3, 3))
            for stride in (1, 2, 3, 5) for pad in (0, 1, 2)]
-WINDOWS += [(3, 3, UNLIKE), (2, 3, UNLIKE | dict(sh=1, top=3)), (3, 1, UNLIKE | dict(sh=5)), (1, 3, UNLIKE | dict(bottom=0)),
-            (3, 3, UNLIKE | dict(dh=1, sw=2, bottom=1))]
+WINDOWS += [(3, 3, UNLIKE), (2, 3, UNLIKE | dict(sh=1, top=3)), (3, 1, UNLIKE | dict(sh=5)),
+            (1, 3, UNLIKE | dict(bottom=0)), (3, 3, UNLIKE | dict(dh=1, sw=2, bottom=1))]
 
 
 class Net:

@@ -411,6 +411,14 @@ _WINDOWS = [dict(h=8, w=8, cin=16, k=5), dict(h=16, w=16, cin=8, k=5, stride=2),
             dict(h=20, w=8, cin=24, stride=3), dict(h=8, w=8, cin=12, window=dict(dh=2, dw=2)),
             dict(h=32, w=1, cin=12, window=dict(kh=9, kw=1, top=4, bottom=4, left=0, right=0)),
             dict(h=1, w=40, cin=16, window=dict(kh=1, top=0, bottom=0))]
+def _pool_shapes():
+    "Windows as networks have them, on maps of several widths, adaptive ones and tails of channels among them."
+    sizes, kinds = ((8, 8, 16), (7, 9, 24), (16, 16, 8), (5, 5, 65), (12, 4, 34), (9, 9, 3)), (
+        dict(kh=3, kw=3, sh=2, sw=2), dict(kh=2, kw=2, sh=2, sw=2, top=0, left=0), dict(kh=5, kw=5),
+        dict(adaptive=1, oh=3, ow=3), dict(kh=4, kw=1, sh=4, top=0, bottom=0, left=0, right=0))
+    return [dict(h=h, w=w, cin=c, window=kind) for i, (h, w, c) in enumerate(sizes) for kind in kinds[i % 2::2]]
+
+
 SHAPES = { # (kind, format) -> layers that a kernel is measured on: sizes as they occur in small networks
     ('linear', 'dense'): _rows(_TOKENS, *_ONE, *_LINEAR),
     ('linear', 'rle'): _sparse(_rows(_TOKENS, *_ONE, *_LINEAR, *_LINEAR), _OF_LINEAR),
@@ -420,6 +428,7 @@ SHAPES = { # (kind, format) -> layers that a kernel is measured on: sizes as the
                                      (8, 8, 64, 1),
                                      (16, 16, 24, 1), (16, 16, 40, 2), (32, 32, 16, 1), (3, 3, 20, 1)) + _WINDOWS,
     ('layernorm', 'dense'): _rows(('tokens', 'cin'), (4, 16), (16, 32), (16, 96), (64, 24), (64, 64)),
+    **dict.fromkeys((('maxpool', 'dense'), ('avgpool2d', 'dense')), _pool_shapes()),
     **{(kind, 'dense'): _rows(('tokens', 'cin', 'heads'), *_ATTENTION) for kind in ('attention', *tg.STEPS)}}
 ANY_SHAPES = _rows(('h', 'w', 'cin'), (2, 2, 8), (4, 4, 32), (4, 4, 96), (8, 8, 16), (8, 8, 64), (16, 16, 24))
 "Layers that the other kernels are measured on."

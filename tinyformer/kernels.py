@@ -511,7 +511,8 @@ def by_rows(
     "The kernel that makes rows `first` to `end - 1` from a ring of input rows."
     if kernel.rows is None or not OPERATORS[op.kind].bands(op.attrs, kernel.isa, kernel.format):
         return None
-    args = (*kernel.args[:-1], ('struct', 'tfm_band'), kernel.args[-1])     # scratch stays last
+    end = len(kernel.args) - bool(kernel.scratch)                           # scratch stays last
+    args = (*kernel.args[:end], ('struct', 'tfm_band'), *kernel.args[end:])
     return replace(kernel, name=kernel.rows, args=args, rows=None)
 
 # %% ../nbs/06_kernels.ipynb #c113

@@ -7,7 +7,7 @@ emulated Cortex-M7.
 Network number k of a seed is drawn from (seed, k) alone, so one that fails can be run again by its number. Every
 network goes through `codegen.generate` with a memory mode, an objective and a choice of kernels of its own. Many are
 compiled as one program (`firmware/tests/run_networks.c`): starting a compiler takes longer than compiling one."""
-import argparse, os, re, shutil, subprocess, sys, tempfile, time
+import argparse, math, os, re, shutil, subprocess, sys, tempfile, time
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -138,6 +138,18 @@ class Draw(tg._DrawEncoder):
         name = self.put('maxpool2x2', [x], (h//2, w//2, c), dict(h=h, w=w, c=c), zp=self.tensors[x].zero_point)
         return self.map(name, (h//2, w//2))
 
+    def pool(self, x):
+        "The largest or the mean of windows: as networks have them, any that fits, adaptive."
+        (h, w), c, zp_in = self.hw[x], self.tensors[x].shape[-1], self.tensors[x].zero_point
+        kh, kw, how = self.kernel()
+        if self.rng.random() < .2: how['adaptive'], how['oh'], how['ow'] = 1, self.pick(1, 2, 3, 5), self.pick(1, 2, 3, 5)
+        shape = operators.Shape(h=h, w=w, cin=c, window=dict(kh=kh, kw=kw, **how), zp_in=zp_in, zp_out=self.zp())
+        kind = self.pick('maxpool', 'avgpool2d')
+        a, p = operators.OPERATORS[kind].draw(self.rng, shape)
+        hw = a['oh'], a['ow']
+        if math.prod(hw) * c * a['kh'] * a['kw'] > self.MOST_MACS: return None
+        return self.map(self.put(kind, [x], (*hw, c), a, p, zp=zp_in), hw)
+
     def layernorm(self, x):
         "Over the channels of every pixel; the result keeps its shape, or becomes a list of tokens."
         hw, name = self.hw[x], self.norm(x)
@@ -201,7 +213,7 @@ class Draw(tg._DrawEncoder):
         return self.map(self.linear('fully_connected', x, 1, n, cout, (cout,)), (1, 1))
 
     # method -> how often it is taken, in a network of any form and in a tall one
-    STEPS = dict(conv=(4, 6), depthwise=(3, 4), pointwise=(3, 3), maxpool=(1, 2), layernorm=(1, 1), activation=(1, 1),
+    STEPS = dict(conv=(4, 6), depthwise=(3, 4), pointwise=(3, 3), maxpool=(1, 2), pool=(2, 3), layernorm=(1, 1), activation=(1, 1),
                  plus=(1, 1), residual=(2, 1), attention=(1, 0), avgpool=(1, 0))
 
     def draw(self):
@@ -337,7 +349,8 @@ def features(
     def note(word, yes): res.update([word] if yes else [])
     shapes = [t.shape for t in g.tensors.values()]
     readers = Counter(n for op in g.ops for n in op.inputs)
-    windows = [op.attrs for op in g.ops if 'kh' in op.attrs]
+    windows = [op.attrs for op in g.ops if 'dh' in op.attrs]
+    pools = [op.attrs for op in g.ops if 'adaptive' in op.attrs]
     weighted = [op for op in g.ops if 'weight' in op.params]
     note('one pixel', any(s[:-1] in ((1, 1), (1,)) for s in shapes))
     note('one channel', any(s[-1] == 1 for s in shapes))
@@ -349,6 +362,8 @@ def features(
     note('kernel not square', any(a['kh'] != a['kw'] for a in windows))
     note('stride over kernel', any(max(a['sh'], a['sw']) > min(a['kh'], a['kw']) for a in windows))
     note('padding as wide as the kernel', any(a['top'] >= a['kh'] or a['left'] >= a['kw'] for a in windows))
+    note('adaptive pool', any(a['adaptive'] for a in pools))
+    note('padded pool', any(a['top'] + a['left'] for a in pools))
     note('directions unlike', any(a['sh'] != a['sw'] for a in windows))
     note('dilation', any(max(a['dh'], a['dw']) > 1 for a in windows))
     note('padded on one side', any(a['top'] != a['bottom'] or a['left'] != a['right'] for a in windows))

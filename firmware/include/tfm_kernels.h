@@ -133,6 +133,25 @@ int tfm_lut_s8_dsp(int8_t *out, const int8_t *in, const int8_t *table, int32_t n
 int tfm_maxpool2x2_s8_ref(int8_t *out, const int8_t *in, int32_t h, int32_t w, int32_t c);
 int tfm_maxpool2x2_s8_dsp(int8_t *out, const int8_t *in, int32_t h, int32_t w, int32_t c);
 
+/* Pools over windows. Output row i is made from the rows i*sh - top to i*sh - top + kh - 1 of the input, as far
+ * as they exist; where adaptive is 1, from i*h/oh, rounded down, to (i+1)*h/oh, rounded up and not included.
+ * Columns alike. top < kh, left < kw, and no window lies outside the map with all of its rows or columns.
+ * in int8[h][w][C], out int8[oh][ow][C]. _rows: see tfm_band, not where adaptive is 1. */
+typedef struct { int32_t h, w, c, oh, ow, kh, kw, sh, sw, top, left, adaptive; } tfm_pool_dims;
+
+/* out[y][x][c] = the largest of the window's values. */
+int tfm_maxpool_s8_ref(int8_t *out, const int8_t *in, const tfm_pool_dims *dims);
+int tfm_maxpool_s8_dsp(int8_t *out, const int8_t *in, const tfm_pool_dims *dims);
+int tfm_maxpool_s8_dsp_rows(int8_t *out, const int8_t *in, const tfm_pool_dims *dims, const tfm_band *band);
+
+/* out[y][x][c] = requant(sum over the window of (in - zp_in), mult[n - least], shift, zp_out). n: how many values
+ * the window holds, kh * kw for every window where count_pad is 1. least: the smallest n there is. */
+typedef struct { const int32_t *mult; int32_t least, count_pad, shift, zp_in, zp_out; } tfm_pool_quant;
+int tfm_avgpool2d_s8_ref(int8_t *out, const int8_t *in, const tfm_pool_dims *dims, const tfm_pool_quant *quant);
+int tfm_avgpool2d_s8_dsp(int8_t *out, const int8_t *in, const tfm_pool_dims *dims, const tfm_pool_quant *quant);
+int tfm_avgpool2d_s8_dsp_rows(int8_t *out, const int8_t *in, const tfm_pool_dims *dims, const tfm_pool_quant *quant,
+                              const tfm_band *band);
+
 /* out[t][c] = requant(norm[t][c] * gamma[c] + beta[c], mult, shift, zp_out) over rows of C channels;
  * norm is (x - mean) / sqrt(var + eps) in units of 2^-10, integers only. C <= 1024, 0 <= eps_q < 2^62.
  * out, in int8[T][C]; gamma int16[C], beta int32[C], neither NULL. out may be in. */

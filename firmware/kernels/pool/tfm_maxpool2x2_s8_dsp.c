@@ -1,19 +1,4 @@
-#include "tfm_dsp.h"
-
-static inline int8_t max8(int8_t a, int8_t b) { return a > b ? a : b; }
-
-/* The larger byte of each of the four pairs: SSUB8 sets a flag per byte, SEL chooses by it. */
-static inline uint32_t max8x4(uint32_t x, uint32_t y) {
-#if TFM_HAS_DSP
-    uint32_t r;
-    __asm("ssub8 %0, %1, %2\n sel %0, %1, %2" : "=&r"(r) : "r"(x), "r"(y) : "cc");
-    return r;
-#else
-    uint32_t r = 0;
-    for (int i = 0; i < 32; i += 8) r |= (uint32_t)(uint8_t)max8((int8_t)(x >> i & 255u), (int8_t)(y >> i & 255u)) << i;
-    return r;
-#endif
-}
+#include "tfm_pool.h"
 
 /* out may be in: output pixel (Y, X) lies at (Y * w / 2 + X) * c, at or before the first input that is
  * still to be read, (2Y * w + 2X) * c and on, and within a pixel the bytes are read before they are
@@ -26,11 +11,11 @@ int tfm_maxpool2x2_s8_dsp(int8_t *out, const int8_t *in, int32_t h, int32_t w, i
             const int8_t *low = in + w * c;
             int32_t left = c;
             for (; left >= 4; left -= 4, in += 4, low += 4, out += 4) {
-                const uint32_t top = max8x4(tfm_load4(in), tfm_load4(in + c));
-                const uint32_t r = max8x4(top, max8x4(tfm_load4(low), tfm_load4(low + c)));
+                const uint32_t top = tfm_max8x4(tfm_load4(in), tfm_load4(in + c));
+                const uint32_t r = tfm_max8x4(top, tfm_max8x4(tfm_load4(low), tfm_load4(low + c)));
                 memcpy(out, &r, 4);
             }
-            for (; left > 0; left--, in++, low++) *out++ = max8(max8(in[0], in[c]), max8(low[0], low[c]));
+            for (; left > 0; left--, in++, low++) *out++ = tfm_max8(tfm_max8(in[0], in[c]), tfm_max8(low[0], low[c]));
         }
     }
     return TFM_OK;
