@@ -1,4 +1,4 @@
-"""Golden vectors: constants, inputs and output bytes of every operator and of three small models, kept as data.
+"""Golden vectors: constants, inputs and output bytes of every operator and of some small models, kept as data.
 
     .venv/bin/python tests/golden.py            compare the stored bytes with the NumPy operators of today
     .venv/bin/python tests/golden.py --write    add cases for operators that have none; the others stay
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import sweep
-from tinyformer import graph as tg, random_networks as rn, schedule as sc
+from tinyformer import graph as tg, operators as ops8, random_networks as rn, schedule as sc
 from tinyformer.errors import BadInput
 from tinyformer.files import write_text
 from tinyformer.graph import Graph, Op, Tensor
@@ -60,7 +60,7 @@ def edges(op):
     "What makes a case worth keeping: zero points at the ends, a pre-shift, padding, strides, heads, pruned weights."
     a, p = op.attrs, op.params
     found = {f'{k} {a[k]}' for k in ('zp_in', 'zp_out') if a.get(k) in (-128, 127)}
-    over = ('shift', 'top', 'bottom', 'left', 'right') if op.kind != 'add' else ()
+    over = ('shift', 'top', 'bottom', 'left', 'right') if 'mult_b' not in a else ()
     found |= {f'{k} over 0' for k in over if a.get(k, 0) > 0}
     found |= {f'{k} {min(a[k], 3)}' for k in ('sh', 'sw', 'dh', 'dw') if k in a}
     if 'heads' in a: found.add(f"heads {a['heads']}")
@@ -107,18 +107,55 @@ class _Tables(tg._DrawEncoder):
         return Graph(self.tensors, self.ops, 'input', self.lut(x), 'tables')
 
 
+class _Branches(tg._DrawEncoder):
+    "A model of two branches: constants, factors for each channel and pixel, a difference, a joint, moved and padded values."
+    def branches(self):
+        (h, w, c), row = self.tensors['input'].shape, dict(outer=32, inner=6)
+        def const(*shape):
+            n = int(np.prod(shape))
+            data = dict(data=self.rng.integers(-128, 128, n).astype(np.int8))
+            return self.put('const', [], shape, dict(n=n), data, zp=self.zp())
+        def times(x, y, form):
+            zps = {k: self.tensors[t].zero_point for k, t in (('zp_a', x), ('zp_b', y))}
+            attrs = dict(**row, b=form, **zps, zp_out=self.zp(), mult=2**26, shift=0)
+            return self.put('mul', [x, y], (h, w, 6), attrs)
+        position, factors = const(6), const(h, w, 1)
+        x = self.linear('pointwise', 'input', 32, c, 6, (h, w, 6))
+        y = times(times(self.depthwise(x, 3, 1), factors, 2), position, 1)
+        sum_ = ops8.add_params(.05, self.tensors[y].zero_point, .02, self.tensors[position].zero_point, .05, 3, -1, 1)
+        y = self.put('add_broadcast', [y, position], (h, w, 6), dict(**row, b=1, **sum_), zp=3)
+        turned = ops8.copy_attrs([4, 8, 6], [6, 24, -1], 5, h*w*6)
+        y = self.put('copy', [y], (h, w, 6), turned)
+        y = self.put('concat', [y, y], (h, w, 12), dict(outer=32, a=6, b=6))
+        norm = ops8.rmsnorm_params(self.rng.normal(1, .3, 12), self.tensors[y].scale, 1e-5, .03, 12)
+        gamma, attrs = norm.pop('gamma'), dict(tokens=32, c=12, zp_in=self.tensors[y].zero_point, zp_out=self.zp())
+        y = self.put('rmsnorm', [y], (h, w, 12), attrs | norm, dict(gamma=gamma))
+        sides = dict(top=1, bottom=0, left=0, right=2, gap_h=0, gap_w=1)
+        y = self.put('pad', [y], (5, 17, 12), dict(h=h, w=w, c=12, **sides, value=7))
+        return self.linear('fully_connected', y, 1, 5*17*12, 6, (6,))
+
+    def graph(self): return Graph(self.tensors, self.ops, 'input', self.branches(), 'branches')
+
+
+ADDED = dict(tables=lambda: _Tables(CONTRACT_VERSION, (16, 6, 2), 0.).graph(),   # models of operators that came later
+             branches=lambda: _Branches(CONTRACT_VERSION, (4, 8, 3), 0.).graph())
+
+
 def draw_models():
-    "Every operator of a lowered network; convolutions in bands; attention in three steps, and a table; many tables."
-    rng = np.random.default_rng(CONTRACT_VERSION)
+    "Every operator of a lowered network; convolutions in bands; attention in three steps, and a table."
     graphs = [tg.random_graph(CONTRACT_VERSION, (4, 8, 3), width=6, heads=2, classes=5)]
     nets = (rn.draw(CONTRACT_VERSION, i) for i in range(10**6))
     small = (n.graph for n in nets if 5 <= len(n.graph.ops) <= 9 and telling(tg.run(n.graph, n.inputs))
              and sum(op.params['weight'].size for op in n.graph.ops if 'weight' in op.params) < 6000)
     def in_steps(g): return {'softmax', 'lut'} <= {op.kind for op in g.ops}
-    for wanted in (in_bands, in_steps): graphs.append(next(filter(wanted, small)))
-    for g in [*graphs, _Tables(CONTRACT_VERSION, (16, 6, 2), 0.).graph()]:
-        x = rng.integers(-128, 128, (IMAGES, *g.tensors[g.input].shape)).astype(np.int8)
-        yield dict(graph=graph_dict(g), inputs=pack(x), output=pack(tg.run(g, x)))
+    return [*graphs, *(next(filter(wanted, small)) for wanted in (in_bands, in_steps))]
+
+
+def model_case(g):
+    "A model with images and what it makes of them."
+    rng = np.random.default_rng([CONTRACT_VERSION, *g.name.encode()])
+    x = rng.integers(-128, 128, (IMAGES, *g.tensors[g.input].shape)).astype(np.int8)
+    return dict(graph=graph_dict(g), inputs=pack(x), output=pack(tg.run(g, x)))
 
 
 # ---- files
@@ -147,9 +184,9 @@ def models(folder=FOLDER):
 
 def differences(folder=FOLDER):
     "Names of the cases to which the NumPy operators of today give other bytes."
-    def same(got, want): return np.array_equal(got.reshape(want.shape), want)
+    def same(got, want): return np.array_equal(np.broadcast_to(got.reshape(len(got), -1), want.shape), want)
     res = [f'{op.kind} {op.attrs}' for op, xs, want in operators(folder) if not same(tg.run_op(op, *xs), want)]
-    return res + [f'model {g.name}' for g, x, want in models(folder) if not same(tg.run(g, x), want)]
+    return res + [f'model {g.name}' for g, x, want in models(folder) if not np.array_equal(tg.run(g, x), want)]
 
 
 def write(folder=FOLDER):
@@ -158,9 +195,10 @@ def write(folder=FOLDER):
     kinds = {c['op']['kind'] for c in stored}
     for kind in tg.KINDS: stored += [] if kind in kinds else draw_cases(kind)
     write_text(path('operators', folder), text_of(stored))
-    stored = load('models', folder) if path('models', folder).is_file() else []
+    stored = load('models', folder) if path('models', folder).is_file() else list(map(model_case, draw_models()))
     names = {c['graph']['name'] for c in stored}
-    if 'tables' not in names: write_text(path('models', folder), text_of(stored + list(draw_models())[len(stored):]))
+    more = [model_case(make()) for name, make in ADDED.items() if name not in names]
+    if more: write_text(path('models', folder), text_of(stored + more))
 
 
 def main(argv=None):

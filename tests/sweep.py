@@ -37,6 +37,7 @@ PIXELS, CHANNELS, OUTS = (1, 2, 7, 8, 9, 15, 16, 17, 23), (1, 2, 3, 4, 5, 6, 7, 
     (1, 2, 3, 5, 10, 11, 19)
 SPARSITIES = (0., 1., .3, .6, .8, .95)
 LONG = (508, 512, 520, 640, 1023)   # rows of more than 127 blocks
+LONG_NORMS = (1024, 1025, 1500, 2049)
 # blocks skipped, around what one header can say
 GAPS = 0, 1, 3, 118, 119, 120, 121, 126, 127, 128, 239, 240, 241, 360
 
@@ -68,7 +69,9 @@ def _draw_shape(rng, kind):
             window = dict(adaptive=1, oh=int(rng.integers(1, 9)), ow=int(rng.integers(1, 9)))
         return dict(shape, h=h, w=w, window=window, cin=min(c, 60))
     if kind == 'maxpool2x2': return dict(shape, h=2*h, w=2*w)
-    if 'h' in attrs: return dict(shape, h=h, w=w)
+    if kind == 'pad': c = min(c, 60)
+    if 'h' in attrs: return dict(shape, h=h, w=w, cin=c)
+    if kind in ('layernorm', 'rmsnorm') and rng.random() < .03: c, p = int(rng.choice(LONG_NORMS)), min(p, 2)
     if 'heads' in attrs:
         heads = int(rng.choice([1, 2, 3]))
         return dict(shape, tokens=p, heads=heads, cin=heads * int(rng.integers(1, 18)))
@@ -124,8 +127,9 @@ def draw(rng, kinds, images):
     while True:
         op = draw_op(rng, str(rng.choice(kinds)), int(rng.choice([1, 2, 4])))
         xs = [np.stack(x) for x in zip(*(bench.random_inputs(op, rng) for _ in range(images)))]
-        try: return op, xs, np.ascontiguousarray(tg.run_op(op, *xs)).reshape(images, -1)
+        try: y = tg.run_op(op, *xs)
         except BadInput: continue
+        return op, xs, np.ascontiguousarray(np.broadcast_to(y.reshape(len(y), -1), (images, tg.op_sizes(op)[1])))
 
 
 def band(rng, op, xs, want):
@@ -157,16 +161,17 @@ def jobs(rng, kernels, kinds, images):
 
 INT, ARRAY, OPTIONAL, INPUT, OUTPUT, SCRATCH, SCRATCH_BYTES, NOTHING, STRUCT = range(9)
 # what run_cases.c knows of a number: which values it can not have
-_COUNTS = ('pixels', 'cin', 'cout', 'h', 'w', 'c', 'n', 'tokens', 'dim', 'heads', 'rows', 'kh', 'kw', 'sh', 'sw', 'dh', 'dw',
-           'oh', 'ow', 'block', 'ring', 'end')
+_COUNTS = (*'pixels cin cout h w c n tokens dim heads rows kh kw sh sw dh dw oh ow block ring end'.split(),
+           *'outer inner a n_in'.split(), *(f'd{i}' for i in range(operators.AXES)))
 SIZES = {**dict.fromkeys(_COUNTS, 1), **dict.fromkeys(('shift', 'shift_qk', 'shift_av'), 2),
-         **dict.fromkeys(('top', 'bottom', 'left', 'right', 'first'), 3), 'bytes': 4}
+         **dict.fromkeys(('top', 'bottom', 'left', 'right', 'gap_h', 'gap_w', 'first', 'b', 'base'), 3),
+         'bytes': 4, ('concat', 'b'): 1, ('add', 'shift'): 0}
 
 
 def _words(kernel, op, block):
     "(tag, value, more, kind) of each argument, a structure's fields behind it; an array stands for its offset."
     def number(name, v):
-        role = 0 if (op.kind == 'add' and name == 'shift') else SIZES.get(name, 0)
+        role = SIZES.get((op.kind, name), SIZES.get(name, 0))
         return INT, *struct.unpack('<ii', struct.pack('<q', int(v))), role
     def array(name, v):
         if name == 'bias' and not v.any(): return NOTHING, 0, 0, 0

@@ -131,12 +131,16 @@ def test_add_shifts(cc):
 
 
 @pytest.mark.parametrize('cc', CCS)
-def test_layernorm_spreads(cc):
-    "Short and long rows from constant to the widest spread: the shift passes through 32."
-    rng, kernel = np.random.default_rng(6), tk.kernel('tfm_layernorm_s8_dsp')
-    for c in (1, 2, 3, 4, 5, 64, 255, 256, 257, 640, 1024):
-        op = bench.make_op('layernorm', tokens=6, cin=c)
+def test_norm_spreads(cc):
+    "Short rows and the longest from constant to the widest spread: the shift passes through 32, the factor 2**31."
+    rng, n = np.random.default_rng(6), 0
+    for c in (1, 2, 3, 4, 5, 64, 255, 256, 257, 640, 1024, 1025, 4096, 16_383, 16_384, 32_767):
         x = rng.integers(-128, 128, (6, c))
         x[1], x[2], x[3], x[4] = 5, np.where(np.arange(c) % 2, 127, -128), np.arange(c) == c // 2, x[4] // 40
         xs = [x.astype(np.int8).ravel()]
-        assert np.array_equal(run(cc, kernel, op, *xs), bench.expected(op, xs)), op.attrs
+        for k in tk.CATALOGUE:
+            if k.kinds[0] not in ('layernorm', 'rmsnorm'): continue
+            op = bench.make_op(k.kinds[0], tokens=6, cin=c)
+            assert np.array_equal(run(cc, k, op, *xs), bench.expected(op, xs)), (k.name, op.attrs)
+            n += 1
+    assert n == 16*3

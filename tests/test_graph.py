@@ -330,6 +330,44 @@ def test_the_kernels_limits_are_those_of_the_check():
         with pytest.raises(CorruptModel, match=f'op op.{name}: must be an integer from 1 to 32767'):
             gr.check(linear(*sizes))
 
+def moving(kind, attrs, sizes, out):
+    "A graph of one operator that moves codes; its tensors agree until a test says otherwise."
+    tensors = {n: gr.Tensor(n, (size,), .5, 3) for n, size in (*zip('xw', sizes), ('y', out))}
+    ops = [gr.Op('const', 'w', [], 'w', dict(n=sizes[1]), dict(data=np.zeros(sizes[1], np.int8)))] if sizes[1:] else []
+    return gr.Graph(tensors, [*ops, gr.Op(kind, 'op', ['x', 'w'][:len(sizes)], 'y', attrs)], 'x', 'y')
+
+MOVES = {'concat': (dict(outer=2, a=3, b=1), (6, 2), 8), 'maxpool2x2': (dict(h=2, w=2, c=3), (12,), 3),
+         'pad': (dict(h=1, w=2, c=3, top=1, bottom=0, left=0, right=0, gap_h=0, gap_w=0, value=0), (6,), 12),
+         'copy': (operators.copy_attrs([2, 3], [3, -1], 2, 6), (6,), 6)}
+
+def test_what_moves_codes_keeps_their_meaning():
+    n = 0
+    assert set(MOVES) == {kind for kind, op in operators.OPERATORS.items() if op.moves}
+    for kind, case in MOVES.items():
+        gr.check(moving(kind, *case))
+        for name in set('xwy') & set(moving(kind, *case).tensors):
+            for field, value in (('scale', .25), ('zero_point', 4)):
+                graph = moving(kind, *case)
+                setattr(graph.tensors[name], field, value)
+                with pytest.raises(CorruptModel, match='op op: moves codes'): gr.check(graph)
+                n += 1
+    done(n)
+
+@pytest.mark.parametrize('sizes,strides,base', [([2, 3], [3, 1], 1), ([7], [1], 0), ([2], [-1], 0), ([2], [6], 0)])
+def test_a_copy_from_outside_its_input_is_refused(sizes, strides, base):
+    attrs = operators.copy_attrs(sizes, strides, base, 6)
+    with pytest.raises(CorruptModel, match='reads places .* of an input of 6 values'):
+        gr.check(moving('copy', attrs, (6,), int(np.prod(sizes))))
+
+def test_a_product_knows_its_zero_points():
+    tensors = {n: gr.Tensor(n, (4,), .5, zp) for n, zp in (('x', 3), ('y', 0))}
+    attrs = dict(outer=2, inner=2, b=0, zp_a=3, zp_b=3, zp_out=0, mult=1, shift=0)
+    graph = gr.Graph(tensors, [gr.Op('mul', 'op', ['x', 'x'], 'y', attrs)], 'x', 'y')
+    gr.check(graph)
+    for name in ('zp_a', 'zp_b', 'zp_out'):
+        wrong = replace(graph, ops=[replace(graph.ops[0], attrs=attrs | {name: 7})])
+        with pytest.raises(CorruptModel, match=f'{name}: is 7, its .* has [03]'): gr.check(wrong)
+
 def test_values_that_no_memory_holds_are_refused():
     "Each size is legal, their product has 31 bits and more."
     for shape in ((32767, 32767, 3), (2**23, 2), (2**12, 2**12)):

@@ -20,8 +20,11 @@ AT_LEAST = {   # feature -> in how many networks of a share, at least
     **dict.fromkeys([f'kernel {how} stride{padding}, in a chain' for how in ('under', 'equal to', 'over')
                      for padding in ('', ' with padding')], 1),
     **dict.fromkeys([f'{kind} {where}' for where in ('first in a chain', 'in a chain') for kind in
-                     ('conv3x3', 'depthwise3x3', 'pointwise', 'linear', 'layernorm', 'maxpool2x2', 'maxpool',
-                      'avgpool2d', 'add', 'lut')], 1),
+                     ('conv3x3', 'depthwise3x3', 'pointwise', 'linear', 'layernorm', 'maxpool2x2', 'add', 'lut', 'mul',
+                      'add_broadcast', 'concat', 'rmsnorm')], 1),
+    'a tensor without rows, read in a chain': 1, 'a difference': 10, 'layernorm of a long row': 1,
+    **dict.fromkeys([f'{kind} of form {b}' for kind in ('mul', 'add_broadcast') for b in (0, 1, 2)
+                     if (kind, b) != ('add_broadcast', 0)], 5),
     'chain of 4': 1,
     **dict.fromkeys(['one pixel', 'one channel', 'zero point at an end', 'pre-shift'], 10),
     **dict.fromkeys(['kernel not square', 'stride over kernel', 'padding as wide as the kernel'], 10),

@@ -271,8 +271,8 @@ def _network_rows(name, arch, sparsity, fw, image, sim, how, x):
 
 
 def _map(graph, op):
-    "Height, width and channels of an operator's first input, where it is a map."
-    shape = graph.tensors[op.inputs[0]].shape
+    "Height, width and channels of an operator's first input, or of its output where it has none."
+    shape = graph.tensors[(*op.inputs, op.output)[0]].shape
     return dict(zip(('h', 'w', 'cin') if len(shape) == 3 else ('tokens', 'cin'), shape))
 
 
@@ -427,11 +427,16 @@ SHAPES = { # (kind, format) -> layers that a kernel is measured on: sizes as the
     ('depthwise3x3', 'dense'): _rows(('h', 'w', 'cin', 'stride'), (4, 4, 32, 1), (8, 8, 16, 1), (8, 8, 48, 2),
                                      (8, 8, 64, 1),
                                      (16, 16, 24, 1), (16, 16, 40, 2), (32, 32, 16, 1), (3, 3, 20, 1)) + _WINDOWS,
-    ('layernorm', 'dense'): _rows(('tokens', 'cin'), (4, 16), (16, 32), (16, 96), (64, 24), (64, 64)),
+    **{(kind, 'dense'): _rows(('tokens', 'cin'), (4, 16), (16, 32), (16, 96), (64, 24), (64, 64), (1, 4096), (2, 1536))
+       for kind in ('layernorm', 'rmsnorm')},
     **dict.fromkeys((('maxpool', 'dense'), ('avgpool2d', 'dense')), _pool_shapes()),
     **{(kind, 'dense'): _rows(('tokens', 'cin', 'heads'), *_ATTENTION) for kind in ('attention', *tg.STEPS)}}
 ANY_SHAPES = _rows(('h', 'w', 'cin'), (2, 2, 8), (4, 4, 32), (4, 4, 96), (8, 8, 16), (8, 8, 64), (16, 16, 24))
 "Layers that the other kernels are measured on."
+# each of these has several forms, drawn at random
+SHAPES |= {(kind, 'dense'): ANY_SHAPES[1:] * 4 for kind in ('mul', 'add_broadcast', 'copy', 'pad')}
+SHAPES['concat', 'dense'] = _rows(_MAP, (1, 1, 64, 64), (1, 16, 32, 32), (4, 4, 32, 96), (8, 8, 16, 16), (8, 8, 5, 7),
+                                  (4, 4, 31, 32), (8, 8, 64, 32), (16, 16, 24, 24), (16, 16, 12, 3))
 
 
 def _measured(kernel):

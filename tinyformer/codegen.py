@@ -197,7 +197,8 @@ def row_address(
         return replace(at, row=size // loop.rows_out(i), ring=0 if whole else loop.rows_kept(i))
     if made: return replace(at, row=size // loop.rows_out(i)) if i == chain.last else at
     strip = i > chain.first and name == graph.ops[i - 1].output
-    if strip or loop.steps[i].finds_rows: return at
+    rowless = name in (op.inputs[p] for p in loop.steps[i].whole)
+    if strip or rowless or loop.steps[i].finds_rows: return at
     return replace(at, row=size // loop.rows_in(i) * loop.steps[i].window[1])
 
 # %% ../nbs/08_codegen.ipynb #c070

@@ -72,8 +72,9 @@ def input_sizes(
 def op_sizes(
     op:Op, # any operator
 )->tuple: # (values of the first input, values of the output)
-    "How many values per image an operator reads from its first input, and writes."
-    return input_sizes(op)[0], OPERATORS[op.kind].sizes(op.attrs)[1]
+    "How many values per image an operator reads from its first input, if any, and writes."
+    sizes, out = OPERATORS[op.kind].sizes(op.attrs)
+    return sum(sizes[:1]), out
 
 # %% ../nbs/05_graph.ipynb #c022
 def op_macs(
@@ -98,12 +99,16 @@ def run_op(
     return OPERATORS[op.kind].reference(op.attrs, op.params, *xs)
 
 # %% ../nbs/05_graph.ipynb #c033
+def _made(op, live, n, shape):
+    "What an operator makes of a batch of n; one that reads nothing makes the same for every image."
+    y = run_op(op, *(live[i] for i in op.inputs))
+    return y.reshape(n, *shape) if op.inputs else np.broadcast_to(y.reshape(1, *shape), (n, *shape))
+
 def _run(graph, x):
     "Every tensor of the model for one batch."
     live = {graph.input: x}
     for op in graph.ops:
-        y = run_op(op, *(live[n] for n in op.inputs))
-        live[op.output] = y.reshape(len(x), *graph.tensors[op.output].shape)
+        live[op.output] = _made(op, live, len(x), graph.tensors[op.output].shape)
     return live
 
 # %% ../nbs/05_graph.ipynb #c036
@@ -236,6 +241,12 @@ def acc_bound(
     return OPERATORS[op.kind].bound(op.attrs, op.params)
 
 # %% ../nbs/05_graph.ipynb #c051
+def _check_scales(w, inputs, out):
+    "Codes that are moved mean the same before and after."
+    for t in inputs:
+        ok = (t.scale, t.zero_point) == (out.scale, out.zero_point)
+        _need(ok, w, f'moves codes, so {t.name} and {out.name} must have one scale and zero point')
+
 def _check_op(op, tensors):
     "An operator agrees with its arrays and tensors, and its accumulator with int32."
     _check_arrays(op)
@@ -248,7 +259,9 @@ def _check_op(op, tensors):
         _need(tensors[name].nbytes == n, f'{w}.inputs',
               f'{name} holds {tensors[name].nbytes} values, not {n}')
     _need(out.nbytes == n_out, f'{w}.output', f'{op.output} holds {out.nbytes} values, not {n_out}')
-    for key, zp, what in (('zp_in', zps[0], 'input'), ('zp_out', out.zero_point, 'output')):
+    if known.moves: _check_scales(w, [tensors[n] for n in op.inputs], out)
+    ends = [('zp_in', zp, 'input') for zp in zps[:1]]
+    for key, zp, what in (*ends, ('zp_out', out.zero_point, 'output')):
         _need(a.get(key, zp) == zp, f'{w}.{key}', f'is {a.get(key)}, its {what} has {zp}')
     top = known.bound(a, op.params)
     _need(top < 2**31, w,
@@ -303,10 +316,12 @@ class _Draw:
 
     def put(self, kind, ins, shape, attrs, params=None, zp=None):
         name = f'{kind}_{len(self.ops)}'
-        self.tensors[name] = Tensor(name, shape, float(self.rng.uniform(0.02, 0.06)),
-                                    attrs.get('zp_out', zp))
+        scale, zp = float(self.rng.uniform(0.02, 0.06)), attrs.get('zp_out', zp)
+        t = self.tensors[ins[0]] if ops8.OPERATORS[kind].moves else None
+        if t: scale, zp = t.scale, t.zero_point
+        self.tensors[name] = Tensor(name, shape, scale, zp)
         self.ops.append(Op(kind, name, list(ins), name, attrs, params or {}))
-        self.live[name] = run_op(self.ops[-1], *(self.live[i] for i in ins)).reshape(8, *shape)
+        self.live[name] = _made(self.ops[-1], self.live, 8, shape)
         return name
 
     def weights(self, rows, taps, cin, product):

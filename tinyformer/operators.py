@@ -5,13 +5,14 @@
 # %% auto #0
 __all__ = ['CONTRACT_VERSION', 'WINDOW', 'AT_ONCE', 'POOL', 'SIZE', 'TOKENS', 'SIZE_OR_0', 'VALUES', 'TAPS', 'CODE', 'SHIFT',
            'PAD', 'MULT', 'INT32', 'OUT', 'IN0', 'IN1', 'IN2', 'WEIGHT', 'SCRATCH', 'STRUCTS', 'OPERATORS', 'STEPS',
-           'plot_number_line', 'qparams', 'plot_rounding', 'requantize', 'requant_params', 'linear_s8', 'square_window',
-           'conv_s8', 'depthwise_s8', 'add_s8', 'add_params', 'avgpool_s8', 'maxpool2x2_s8', 'pool_ranges',
-           'maxpool_s8', 'pool_counts', 'count_range', 'avgpool2d_s8', 'avgpool2d_params', 'softmax_table',
-           'softmax_s8', 'matmul_qk_s8', 'matmul_av_s8', 'attention_s8', 'attention_params', 'isqrt64', 'clz64',
-           'layernorm_s8', 'layernorm_params', 'Array', 'CCall', 'unit_counts', 'dense_counts', 'stream_counts',
-           'head_counts', 'add_counts', 'edge_pixels', 'Shape', 'random_weights', 'Operator', 'out_hw', 'taps_inside',
-           'random_instance', 'random_inputs', 'lut_s8', 'lut_table']
+           'AXES', 'plot_number_line', 'qparams', 'plot_rounding', 'requantize', 'requant_params', 'linear_s8',
+           'square_window', 'conv_s8', 'depthwise_s8', 'add_s8', 'add_params', 'avgpool_s8', 'maxpool2x2_s8',
+           'pool_ranges', 'maxpool_s8', 'pool_counts', 'count_range', 'avgpool2d_s8', 'avgpool2d_params',
+           'softmax_table', 'softmax_s8', 'matmul_qk_s8', 'matmul_av_s8', 'attention_s8', 'attention_params', 'isqrt64',
+           'clz64', 'layernorm_s8', 'layernorm_params', 'Array', 'CCall', 'unit_counts', 'dense_counts',
+           'stream_counts', 'head_counts', 'add_counts', 'edge_pixels', 'Shape', 'random_weights', 'Operator', 'out_hw',
+           'taps_inside', 'random_instance', 'random_inputs', 'lut_s8', 'lut_table', 'over_rows', 'mul_s8', 'concat_s8',
+           'copy_index', 'copy_attrs', 'pad_s8', 'rmsnorm_s8', 'rmsnorm_params']
 
 # %% ../nbs/04_operators.ipynb #c002
 import math
@@ -182,12 +183,12 @@ def depthwise_s8(
 def add_s8(
     a:np.ndarray, # int8
     b:np.ndarray, # int8, same shape
-    mult_a:int, # 0..32767
-    mult_b:int, # 0..32767
+    mult_a:int, # -32767..32767; negative: a is subtracted
+    mult_b:int, # -32767..32767
     bias:int, # int32: zero points and the rounding half
     shift:int, # 1..20
 )->np.ndarray: # int8, same shape
-    "Residual addition: both inputs are brought to the output's scale with one shared shift."
+    "Addition or subtraction: both inputs are brought to the output's scale with one shared shift."
     acc = a.astype(np.int64)*mult_a + b.astype(np.int64)*mult_b + bias
     return np.clip(acc >> shift, -128, 127).astype(np.int8)
 
@@ -199,6 +200,8 @@ def add_params(
     zp_b:int, # zero point of b
     s_out:float, # scale of the sum
     zp_out:int, # zero point of the sum
+    alpha:int=1, # sign of a: 1 or -1
+    beta:int=1, # sign of b: 1 or -1
 )->dict: # mult_a, mult_b, bias, shift of `add_s8`
     "Multipliers for `add_s8`: as many fraction bits, up to 20, as keep both in int16."
     def mults(shift): return [round(s / s_out * 2**shift) for s in (s_a, s_b)]
@@ -206,7 +209,7 @@ def add_params(
     if shift is None:
         raise BadInput(f'cannot add scales {s_a:.3g} and {s_b:.3g} into {s_out:.3g}: more than '
                        '16383 steps for one')
-    ma, mb = mults(shift)
+    ma, mb = (sign*m for sign, m in zip((alpha, beta), mults(shift)))
     bias = -zp_a*ma - zp_b*mb + (zp_out << shift) + (1 << (shift-1))
     return dict(mult_a=ma, mult_b=mb, bias=bias, shift=shift)
 
@@ -411,8 +414,14 @@ def clz64(
     return n
 
 # %% ../nbs/04_operators.ipynb #c089
+def _unit_factor(v, c):
+    "(m, sh): what brings c values whose squares sum to v to a mean square of 1, in units of 2**-10."
+    k = clz64(v) & ~1
+    r = 2**31 // (isqrt64(v << k.astype(np.uint64)) >> np.uint64(16)).astype(np.int64)
+    return r * round(math.sqrt(c) * 2**8), 45 - k // 2
+
 def layernorm_s8(
-    x:np.ndarray, # int8 [n, tokens, c], c <= 1024
+    x:np.ndarray, # int8 [n, tokens, c], c <= 32767
     gamma:np.ndarray, # int16 [c], -2047..2047
     beta:np.ndarray, # int32 [c], |beta| < 2**30
     mult:int, # int32
@@ -424,9 +433,7 @@ def layernorm_s8(
     c = x.shape[-1]
     d = c * x.astype(np.int64) - x.sum(-1, keepdims=True, dtype=np.int64)
     v = np.maximum(1, (d*d).sum(-1, keepdims=True) + eps_q).astype(np.uint64)
-    k = clz64(v) & ~1
-    r = 2**31 // (isqrt64(v << k.astype(np.uint64)) >> np.uint64(16)).astype(np.int64)
-    m, sh = r * round(math.sqrt(c) * 2**8), 45 - k // 2
+    m, sh = _unit_factor(v, c)
     n = (d*m + (1 << (sh - 1))) >> sh
     return requantize(n * gamma.astype(np.int64) + beta, mult, shift, zp_out)
 
@@ -437,10 +444,10 @@ def layernorm_params(
     s_in:float, # scale of the input
     eps:float, # epsilon of the float layer
     s_out:float, # scale of the output
-    c:int, # channels, 1..1024
+    c:int, # channels, 1..32767
 )->dict: # gamma, beta, mult, shift, eps_q of `layernorm_s8`
     "Constants for `layernorm_s8`: gamma in 12 bits, beta in the units of gamma times a Q10 number."
-    if not 1 <= c <= 1024: raise BadInput(f'LayerNorm over {c} channels: 1 to 1024')
+    if not 1 <= c <= 32767: raise BadInput(f'LayerNorm over {c} channels: 1 to 32767')
     gamma, beta = np.asarray(gamma, np.float64), np.asarray(beta, np.float64)
     s_g = (np.abs(gamma).max() or 2047.) / 2047
     beta_q, eps_q = np.round(beta / s_g * 2**10), round(eps * c**3 / s_in**2)
@@ -505,11 +512,17 @@ STRUCTS = dict( # structure of tfm_kernels.h -> (field, 'int32', 'int64' or 'arr
     tfm_quant=(('bias', 'array'), ('mult', 'array'), *_ints('shift', 'zp_in', 'zp_out')),
     tfm_rle=(('stream', 'array'), *_ints('bytes', 'block')),
     tfm_add=_ints('n', 'mult_a', 'mult_b', 'bias', 'shift'),
+    tfm_add_broadcast=_ints('outer', 'inner', 'b', 'mult_a', 'mult_b', 'bias', 'shift'),
+    tfm_mul=_ints('outer', 'inner', 'b', 'zp_a', 'zp_b', 'zp_out', 'mult', 'shift'),
+    tfm_pad=_ints('h', 'w', 'c', 'top', 'bottom', 'left', 'right', 'gap_h', 'gap_w', 'value'),
+    tfm_copy=_ints(*(f'd{i}' for i in range(6)), *(f's{i}' for i in range(6)), 'base', 'n_in'),
     tfm_pool=_ints('h', 'w', 'c', 'bias', 'mult', 'shift', 'zp_out'),
     tfm_pool_dims=_ints('h', 'w', 'c', *POOL),
     tfm_pool_quant=(('mult', 'array'), *_ints('least', 'count_pad', 'shift', 'zp_in', 'zp_out')),
     tfm_layernorm=(*_ints('tokens', 'c'), ('gamma', 'array'), ('beta', 'array'),
                    *_ints('mult', 'shift', 'zp_out'), ('eps_q', 'int64')),
+    tfm_rmsnorm=(*_ints('tokens', 'c'), ('gamma', 'array'),
+                 *_ints('zp_in', 'mult', 'shift', 'zp_out'), ('eps_q', 'int64')),
     tfm_attention=(*_ints('tokens', 'dim', 'heads', 'mult_qk', 'shift_qk'), ('table', 'array'),
                    *_ints('mult_av', 'shift_av', 'zp_out')),
     tfm_softmax=(*_ints('rows', 'n'), ('table', 'array')),
@@ -659,6 +672,8 @@ class Operator:
     bands:Callable=lambda a, isa, format: True # whether that kernel can make some rows only
     rows:str=None                         # attribute in proportion to the rows, see below
     in_place:Callable=lambda a, isa: ()   # inputs that the output may be written over
+    whole:Callable=lambda a: ()           # inputs that every row of the output may read all of
+    moves:bool=False                      # codes stay what they are: one scale for all its tensors
     prunable:Callable=lambda a: False     # whether pruning may touch the weights
     c_values:Callable=lambda a, p: a | p  # what C's structures and arguments hold
 
@@ -862,8 +877,10 @@ OPERATORS['depthwise3x3'] = Operator(
 # %% ../nbs/04_operators.ipynb #r043
 def _draw_add(rng, s):
     s_a, s_b, s_out = rng.uniform(0.01, 0.1, 3)
-    p = add_params(s_a, s.zp_in, s_b, _zero_point(rng), s_out, s.zp_out)
-    return dict(n=s.tokens*s.cin, **p), {}
+    scales = s_a, s.zp_in, s_b, _zero_point(rng), s_out, s.zp_out
+    return dict(n=s.tokens*s.cin, **add_params(*scales, *_signs(rng))), {}
+
+def _signs(rng): return (1, 1) if rng.random() < .5 else rng.choice([-1, 1], 2).tolist()
 
 def _run_add(a, p, x, y):
     x, y = (z.reshape(len(z), -1) for z in (x, y))
@@ -872,14 +889,16 @@ def _run_add(a, p, x, y):
 def _add_counts(a, kept=0, live=None):
     return unit_counts(a['n'], 1, 1, 0, 2*a['n']) | add_counts(a['n'], a.get('shift', 16))
 
+_ADDS = dict(params={}, inputs=2,
+             bound=lambda a, p: 128 * (abs(a['mult_a']) + abs(a['mult_b'])) + abs(a['bias']))
+_ADD_ATTRS = dict(mult_a=(-32767, 32767), mult_b=(-32767, 32767), bias=INT32, shift=(1, 20))
 OPERATORS['add'] = Operator(
-    'add', params={}, inputs=2, draw=_draw_add, reference=_run_add, features=_add_counts,
-    attrs=dict(n=VALUES, mult_a=(0, 32767), mult_b=(0, 32767), bias=INT32, shift=(1, 20)),
-    call=CCall('add', 'add', (OUT, IN0, IN1, ('struct', 'tfm_add')),
-               {('c', 'dense'): ('call', 'elements'),
-                ('dsp', 'dense'): ('call', 'usual_adds', 'other_adds')}),
+    'add', **_ADDS, draw=_draw_add, reference=_run_add, features=_add_counts,
+    attrs=dict(n=VALUES, **_ADD_ATTRS), call=CCall(
+        'add', 'add', (OUT, IN0, IN1, ('struct', 'tfm_add')), {
+            ('c', 'dense'): ('call', 'elements'),
+            ('dsp', 'dense'): ('call', 'usual_adds', 'other_adds')}),
     sizes=lambda a: ((a['n'], a['n']), a['n']), macs=lambda a: 0*a['n'],
-    bound=lambda a, p: 128 * (a['mult_a'] + a['mult_b']) + abs(a['bias']),
     window=lambda a: (1, 1, 0, 0), rows='n', in_place=lambda a, isa: (0, 1))
 
 # %% ../nbs/04_operators.ipynb #r044
@@ -902,7 +921,7 @@ OPERATORS['avgpool'] = Operator(
 
 # %% ../nbs/04_operators.ipynb #r045
 def _halves(a, p, zps, zp):
-    if a['h'] % 2 or a['w'] % 2 or zps[0] != zp: yield '', 'needs even sizes and one zero point'
+    if a['h'] % 2 or a['w'] % 2: yield '', 'needs even sizes'
 
 def _maxpool_counts(a, kept=0, live=None):
     return unit_counts(a['h']*a['w'] // 4, 4*a['c'], a['c'], 0, _values(a))
@@ -914,7 +933,8 @@ OPERATORS['maxpool2x2'] = Operator(
                {('c', 'dense'): ('call', 'elements'),
                 ('dsp', 'dense'): ('call', 'pixels', 'elements')}),
     sizes=lambda a: ((_values(a),), _values(a) // 4), macs=lambda a: 0*a['c'],
-    reference=lambda a, p, x: maxpool2x2_s8(_map(a, x)), window=lambda a: (2, 2, 0, 0), rows='h')
+    reference=lambda a, p, x: maxpool2x2_s8(_map(a, x)), window=lambda a: (2, 2, 0, 0), rows='h',
+    moves=True)
 
 # %% ../nbs/04_operators.ipynb #r045b
 _POOL_ATTRS = dict(h=SIZE, w=SIZE, c=SIZE, **dict.fromkeys(POOL[:6], SIZE), top=SIZE_OR_0,
@@ -1024,16 +1044,20 @@ def _run_layernorm(a, p, x):
 
 def _layernorm_bound(a, p):
     gamma, beta = (np.abs(p[n].astype(np.int64)) for n in ('gamma', 'beta'))
-    return int((32800*gamma + beta).max()) << a['shift']
+    return int((_unit_bound(a['c'])*gamma + beta).max()) << a['shift']
+
+def _unit_bound(c): return 1025*(math.isqrt(c - 1) + 1) # of a normalised value, sqrt(c) * 2**10
 
 def _layernorm_counts(a, kept=0, live=None):
-    return unit_counts(a['tokens'], a['c'], a['c'], 0, a['tokens']*a['c'])
+    n = a['tokens']*a['c']
+    return unit_counts(a['tokens'], a['c'], a['c'], 0, n) | dict(long_values=n*(a['c'] > 1024))
 
 # %% ../nbs/04_operators.ipynb #r048
-_NORM_COSTS = dict.fromkeys((('c', 'dense'), ('dsp', 'dense')), ('call', 'pixels', 'elements'))
+_NORM_COSTS = {('c', 'dense'): ('call', 'pixels', 'elements'),
+               ('dsp', 'dense'): ('call', 'pixels', 'elements', 'long_values')}
 OPERATORS['layernorm'] = Operator(
     'layernorm', inputs=1, draw=_draw_layernorm, bound=_layernorm_bound,
-    attrs=dict(tokens=SIZE, c=TOKENS, mult=MULT, shift=SHIFT, zp_out=CODE, eps_q=(0, 2**62 - 1)),
+    attrs=dict(tokens=SIZE, c=SIZE, mult=MULT, shift=SHIFT, zp_out=CODE, eps_q=(0, 2**62 - 1)),
     params=dict(gamma=Array('int16', ('c',)), beta=Array('int32', ('c',))),
     call=CCall('layernorm', 'layernorm', (OUT, IN0, ('struct', 'tfm_layernorm')), _NORM_COSTS),
     sizes=lambda a: ((a['tokens']*a['c'],), a['tokens']*a['c']), macs=lambda a: 0*a['c'],
@@ -1223,3 +1247,306 @@ OPERATORS['lut'] = Operator(
     features=lambda a, kept=0, live=None: unit_counts(a['n'], 1, 1, 0, a['n']),
     window=lambda a: (1, 1, 0, 0), rows='n', in_place=lambda a, isa: (0,),
     c_values=lambda a, p: a | dict(table=np.roll(p['table'], 128)))
+
+# %% ../nbs/04_operators.ipynb #e002
+def over_rows(
+    y:np.ndarray, # int8 [n, ...], the second input of a batch
+    outer:int, # rows of the first input
+    inner:int, # values of a row
+    b:int, # 0: all its own, 1: one row for all, 2: one value for each row
+)->np.ndarray: # int8 [n, outer or 1, inner or 1]
+    "The second input in the shape that NumPy spreads over the first."
+    shape = {0: (outer, inner), 1: (1, inner), 2: (outer, 1)}[b]
+    return y.reshape(len(y), *shape)
+
+def mul_s8(
+    a:np.ndarray, # int8
+    b:np.ndarray, # int8, a shape that spreads over a's
+    zp_a:int, # zero point of a
+    zp_b:int, # zero point of b
+    zp_out:int, # zero point of the product
+    mult:int, # int32, for s_a * s_b / s_out
+    shift:int, # pre-shift
+)->np.ndarray: # int8, shape of a
+    "A product of two tensors, value by value."
+    return requantize((a.astype(np.int64) - zp_a) * (b.astype(np.int64) - zp_b), mult, shift, zp_out)
+
+# %% ../nbs/04_operators.ipynb #e006
+_PAIR = dict(outer=VALUES, inner=VALUES)
+_ROWS = dict(window=lambda a: (1, 1, 0, 0), rows='outer', whole=lambda a: (1,) if a['b'] == 1 else ())
+
+def _pair(a): return a['outer']*a['inner'] # values of the first input
+
+def _second(a): return {0: _pair(a), 1: a['inner'], 2: a['outer']}[a['b']] # values of the other
+
+def _pair_sizes(a): return (_pair(a), _second(a)), _pair(a)
+
+def _pair_inputs(a, x, y):
+    outer, inner = a['outer'], a['inner']
+    return x.reshape(len(x), outer, inner), over_rows(y, outer, inner, a['b'])
+
+def _pair_counts(a, kept=0, live=None):
+    one, n, outer = a['b'] == 2, _pair(a), a['outer'] # one value of the second input for each row
+    kinds = dict(own_values=n*(1 - one), own_rows=outer*(a['b'] == 1), one_values=n*one,
+                 one_rows=outer*one)
+    return unit_counts(a['outer'], a['inner'], a['inner'], 0, n + _second(a)) | kinds
+
+_PAIR_COSTS = {('c', 'dense'): ('call', 'pixels', 'elements'),
+               ('dsp', 'dense'): ('call', 'own_values', 'own_rows', 'one_values', 'one_rows')}
+
+# %% ../nbs/04_operators.ipynb #e008
+def _draw_mul(rng, s):
+    top = 4 if rng.random() < .1 else .02 # a large ratio needs a pre-shift
+    mult, shift = requant_params(rng.uniform(.1, 1)*top)
+    return dict(outer=s.tokens, inner=s.cin, b=int(rng.integers(3)), zp_a=s.zp_in,
+                zp_b=_zero_point(rng), zp_out=s.zp_out, mult=int(mult), shift=shift), {}
+
+_FACTORS = 'zp_a', 'zp_b', 'zp_out', 'mult', 'shift'
+
+def _run_mul(a, p, x, y): return mul_s8(*_pair_inputs(a, x, y), *(a[n] for n in _FACTORS))
+
+def _own_zero_points(a, p, zps, zp):
+    for name, want in zip(('zp_a', 'zp_b'), zps):
+        if a[name] != want: yield name, f'is {a[name]}, its input has {want}'
+
+OPERATORS['mul'] = Operator(
+    'mul', params={}, inputs=2, draw=_draw_mul, reference=_run_mul, features=_pair_counts, **_ROWS,
+    attrs=dict(**_PAIR, b=(0, 2), zp_a=CODE, zp_b=CODE, zp_out=CODE, mult=MULT, shift=SHIFT),
+    call=CCall('mul', 'mul', (OUT, IN0, IN1, ('struct', 'tfm_mul')), _PAIR_COSTS),
+    sizes=_pair_sizes, macs=lambda a: 0*a['inner'], check=_own_zero_points,
+    bound=lambda a, p: 255*255 << a['shift'], in_place=lambda a, isa: (0,) if a['b'] else (0, 1))
+
+# %% ../nbs/04_operators.ipynb #e011
+def _draw_add_broadcast(rng, s):
+    a, _ = _draw_add(rng, s)
+    del a['n']
+    return dict(outer=s.tokens, inner=s.cin, b=int(rng.integers(1, 3)), **a), {}
+
+def _run_add_broadcast(a, p, x, y):
+    return add_s8(*_pair_inputs(a, x, y), a['mult_a'], a['mult_b'], a['bias'], a['shift'])
+
+def _add_broadcast_counts(a, kept=0, live=None):
+    counts = _pair_counts(a)
+    return counts | add_counts(counts['own_values'], a.get('shift', 16))
+
+OPERATORS['add_broadcast'] = Operator(
+    'add_broadcast', **_ADDS, **_ROWS, draw=_draw_add_broadcast, reference=_run_add_broadcast,
+    features=_add_broadcast_counts, attrs=dict(**_PAIR, b=(1, 2), **_ADD_ATTRS), call=CCall(
+        'add_broadcast', 'add', (OUT, IN0, IN1, ('struct', 'tfm_add_broadcast')), {
+            ('c', 'dense'): ('call', 'pixels', 'elements'),
+            ('dsp', 'dense'): ('call', 'usual_adds', 'other_adds', 'own_rows', 'one_values', 'one_rows')},
+        files={('dsp', 'dense'): ('add/tfm_add_s8_dsp.c',)}),
+    sizes=_pair_sizes, macs=lambda a: 0*a['inner'], in_place=lambda a, isa: (0,))
+
+# %% ../nbs/04_operators.ipynb #e014
+def _draw_const(rng, s):
+    n = s.tokens*s.cin
+    return dict(n=n), dict(data=rng.integers(-128, 128, n).astype(np.int8))
+
+def _byte_counts(words, others): return dict(word_bytes=words, other_bytes=others)
+
+def _const_counts(a, kept=0, live=None):
+    return unit_counts(1, a['n'], a['n'], 0, a['n']) | _byte_counts(a['n'], 0*a['n'])
+
+OPERATORS['const'] = Operator(
+    'const', attrs=dict(n=VALUES), params=dict(data=Array('int8', ('n',))), inputs=0,
+    draw=_draw_const, features=_const_counts, reference=lambda a, p: p['data'][None],
+    call=CCall('const', 'copy', (OUT, ('array', 'data'), ('int', 'n')),
+               {('c', 'dense'): ('call', 'word_bytes')}),
+    sizes=lambda a: ((), a['n']), macs=lambda a: 0*a['n'])
+
+# %% ../nbs/04_operators.ipynb #e017
+def concat_s8(
+    x:np.ndarray, # int8 [n, outer, a]
+    y:np.ndarray, # int8 [n, outer, b], same scale and zero point
+)->np.ndarray: # int8 [n, outer, a + b]
+    "Each row of one tensor, followed by that of another."
+    return np.concatenate([x, y], -1)
+
+def _draw_concat(rng, s): return dict(outer=s.tokens, a=s.cin, b=s.cout), {}
+
+def _run_concat(a, p, x, y):
+    return concat_s8(*(v.reshape(len(v), a['outer'], -1) for v in (x, y)))
+
+def _joined(a): return a['a'] + a['b'] # values of a row
+
+def _concat_counts(a, kept=0, live=None):
+    n, odd = a['outer']*_joined(a), (a['a'] % 4 > 0) | (a['b'] % 4 > 0)
+    return unit_counts(a['outer'], _joined(a), _joined(a), 0, n) | _byte_counts(n*(1 - odd), n*odd)
+
+OPERATORS['concat'] = Operator(
+    'concat', attrs=dict(outer=VALUES, a=VALUES, b=VALUES), params={}, inputs=2, draw=_draw_concat,
+    reference=_run_concat, features=_concat_counts, moves=True, macs=lambda a: 0*a['a'], call=CCall(
+        'concat', 'copy', (OUT, IN0, IN1, ('int', 'outer'), ('int', 'a'), ('int', 'b')), {
+            ('c', 'dense'): ('call', 'pixels', 'word_bytes', 'other_bytes')}),
+    sizes=lambda a: ((a['outer']*a['a'], a['outer']*a['b']), a['outer']*_joined(a)),
+    window=lambda a: (1, 1, 0, 0), rows='outer')
+
+# %% ../nbs/04_operators.ipynb #e020
+AXES = 6 # of a copy
+
+def copy_index(
+    sizes:list, # values along each axis of the output
+    strides:list, # how far each step along an axis goes in the input, any sign
+    base:int, # place of the first value
+)->np.ndarray: # int64, of shape `sizes`: the place of each value in the input
+    "Where each value of the output comes from."
+    at = np.int64(base)
+    for n, s in zip(sizes, strides): at = np.add.outer(at, s*np.arange(n))
+    return at
+
+def copy_attrs(
+    sizes:list, # values along each axis of the output, at most `AXES`
+    strides:list, # as for `copy_index`
+    base:int, # place of the first value
+    n_in:int, # values of the input
+)->dict: # attributes of a copy
+    "A copy with its axes filled up to `AXES` by axes of one value in front."
+    if len(sizes) > AXES: raise BadInput(f'a copy over {len(sizes)} axes: at most {AXES}')
+    front = AXES - len(sizes)
+    d, s = (1,)*front + tuple(sizes), (0,)*front + tuple(strides)
+    return dict(**{f'd{i}': int(v) for i, v in enumerate(d)},
+                **{f's{i}': int(v) for i, v in enumerate(s)}, base=int(base), n_in=int(n_in))
+
+# %% ../nbs/04_operators.ipynb #e024
+_D, _S = tuple(f'd{i}' for i in range(AXES)), tuple(f's{i}' for i in range(AXES))
+
+def _copied(a): return math.prod(a[n] for n in _D) # values of the output
+
+def _inside(a, p, zps, zp):
+    ends = [(a[d] - 1)*a[s] for d, s in zip(_D, _S)]
+    low, high = (a['base'] + sum(f(0, e) for e in ends) for f in (min, max))
+    if low < 0 or high >= a['n_in']:
+        yield '', f"reads places {low} to {high} of an input of {a['n_in']} values"
+
+def _copy_counts(a, kept=0, live=None):
+    n, run, last, joined = _copied(a), 1, 1, 1
+    for d, s in zip(reversed(_D), reversed(_S)):
+        joined = joined * ((a[d] == 1) | (a[s] == run))
+        run = run * (1 + (a[d] - 1)*joined)
+        last = last + (a[d] - 1)*(last == 1) # the innermost axis of more than one value
+    single, odd = run == 1, run % 4 > 0
+    gathers = dict(runs=n // run*(1 - single), gathers=n // last*single, gathered=n*single)
+    return unit_counts(n, 1, 1, 0, n) | gathers | _byte_counts(n*(1 - odd), n*odd*(1 - single))
+
+# %% ../nbs/04_operators.ipynb #e026
+def _draw_copy(rng, s):
+    parts = int(rng.choice([k for k in range(1, s.cin + 1) if s.cin % k == 0]))
+    x = np.arange(s.tokens*s.cin).reshape(s.tokens, parts, -1)
+    if rng.random() < .7: x = x.transpose(rng.permutation(3))
+    x = x[tuple(slice(None, None, step) for step in rng.choice([1, 1, 1, -1, 2], 3).tolist())]
+    if rng.random() < .3: x = np.broadcast_to(x[:, None], (len(x), 2, *x.shape[1:]))
+    strides = [k // x.itemsize for k in x.strides]
+    return copy_attrs(x.shape, strides, x.flat[0], s.tokens*s.cin), {}
+
+def _run_copy(a, p, x):
+    return x.reshape(len(x), -1)[:, copy_index([a[n] for n in _D], [a[n] for n in _S], a['base'])]
+
+OPERATORS['copy'] = Operator(
+    'copy', params={}, inputs=1, draw=_draw_copy, reference=_run_copy, features=_copy_counts,
+    attrs=dict(**dict.fromkeys(_D, VALUES), **dict.fromkeys(_S, (-2**30, 2**30)), base=(0, 2**30),
+               n_in=VALUES),
+    call=CCall('copy', 'copy', (OUT, IN0, ('struct', 'tfm_copy')), {
+        ('c', 'dense'): ('call', 'runs', 'gathers', 'gathered', 'word_bytes', 'other_bytes')}),
+    sizes=lambda a: ((a['n_in'],), _copied(a)), macs=lambda a: 0*a['n_in'], check=_inside,
+    moves=True)
+
+# %% ../nbs/04_operators.ipynb #e031
+def pad_s8(
+    x:np.ndarray, # int8 [n, h, w, c]
+    top:int, # rows above
+    bottom:int, # rows below
+    left:int, # pixels before each row
+    right:int, # pixels behind each row
+    gap_h:int, # rows between two rows
+    gap_w:int, # pixels between two pixels
+    value:int, # code that fills all of them
+)->np.ndarray: # int8 [n, top + h + (h-1)*gap_h + bottom, ..., c]
+    "A map with a border around it and gaps between its pixels."
+    n, h, w, c = x.shape
+    rows, row = top + (h - 1)*(gap_h + 1) + 1 + bottom, left + (w - 1)*(gap_w + 1) + 1 + right
+    y = np.full((n, rows, row, c), value, np.int8)
+    y[:, top:rows - bottom:gap_h + 1, left:row - right:gap_w + 1] = x
+    return y
+
+# %% ../nbs/04_operators.ipynb #e033
+_SIDES = 'top', 'bottom', 'left', 'right', 'gap_h', 'gap_w'
+
+def _draw_pad(rng, s):
+    gaps = rng.integers(0, 3, 2) * (rng.random() < .4)
+    sides = zip(_SIDES, (*rng.integers(0, 4, 4).tolist(), *gaps.tolist()))
+    return dict(h=s.h, w=s.w, c=s.cin, **dict(sides), value=s.zp_in), {}
+
+def _padded(a): # values of the output
+    rows = a['top'] + a['h'] + (a['h'] - 1)*a['gap_h'] + a['bottom']
+    return rows * (a['left'] + a['w'] + (a['w'] - 1)*a['gap_w'] + a['right']) * a['c']
+
+def _pad_counts(a, kept=0, live=None):
+    apart, n = a['gap_w'] > 0, a['h']*a['w']*a['c']
+    runs = a['h'] * (1 + (a['w'] - 1)*apart)
+    odd = (a['c']*(1 + (a['w'] - 1)*(1 - apart)) % 4 > 0)
+    filled = dict(runs=runs, filled=_padded(a) - n)
+    return unit_counts(a['h'], a['w'], a['c'], 0, n) | filled | _byte_counts(n*(1 - odd), n*odd)
+
+OPERATORS['pad'] = Operator(
+    'pad', params={}, inputs=1, draw=_draw_pad, features=_pad_counts, moves=True,
+    attrs=dict(h=SIZE, w=SIZE, c=SIZE, **dict.fromkeys(_SIDES, (0, 32767)), value=CODE),
+    call=CCall('pad', 'copy', (OUT, IN0, ('struct', 'tfm_pad')), {
+        ('c', 'dense'): ('call', 'runs', 'filled', 'word_bytes', 'other_bytes')}),
+    sizes=lambda a: ((_values(a),), _padded(a)), macs=lambda a: 0*a['c'],
+    reference=lambda a, p, x: pad_s8(_map(a, x), *(a[n] for n in _SIDES), a['value']))
+
+# %% ../nbs/04_operators.ipynb #e036
+def rmsnorm_s8(
+    x:np.ndarray, # int8 [n, tokens, c], c <= 32767
+    gamma:np.ndarray, # int16 [c], -2047..2047
+    zp_in:int, # zero point of the input
+    mult:int, # int32
+    shift:int, # pre-shift
+    zp_out:int, # zero point of the output
+    eps_q:int, # epsilon in units of the sum of squares, < 2**62
+)->np.ndarray: # int8 [n, tokens, c]
+    "RMSNorm in integers, over the last axis."
+    d = x.astype(np.int64) - zp_in
+    v = np.maximum(1, (d*d).sum(-1, keepdims=True) + eps_q).astype(np.uint64)
+    m, sh = _unit_factor(v, x.shape[-1])
+    n = (d*m + (1 << (sh - 1))) >> sh
+    return requantize(n * gamma.astype(np.int64), mult, shift, zp_out)
+
+def rmsnorm_params(
+    gamma:np.ndarray, # float [c], gain
+    s_in:float, # scale of the input
+    eps:float, # epsilon of the float layer
+    s_out:float, # scale of the output
+    c:int, # channels, 1..32767
+)->dict: # gamma, mult, shift, eps_q of `rmsnorm_s8`
+    "Constants for `rmsnorm_s8`: those of a LayerNorm without offset, epsilon in other units."
+    p = layernorm_params(gamma, np.zeros(c), s_in, 0., s_out, c)
+    del p['beta']
+    eps_q = round(eps * c / s_in**2)
+    if not 0 <= eps_q < 2**62:
+        raise BadInput(f'RMSNorm epsilon {eps:.3g} is too large for an input scale of {s_in:.3g}')
+    return p | dict(eps_q=eps_q)
+
+# %% ../nbs/04_operators.ipynb #e038
+def _draw_rmsnorm(rng, s):
+    p = rmsnorm_params(rng.normal(1, .5, s.cin), 0.03, 1e-5, rng.uniform(0.01, 0.04), s.cin)
+    arrays = dict(gamma=p.pop('gamma'))
+    return dict(tokens=s.tokens, c=s.cin, zp_in=s.zp_in, zp_out=s.zp_out, **p), arrays
+
+def _run_rmsnorm(a, p, x):
+    numbers = (a[n] for n in ('zp_in', 'mult', 'shift', 'zp_out', 'eps_q'))
+    return rmsnorm_s8(x.reshape(-1, a['tokens'], a['c']), p['gamma'], *numbers)
+
+def _rmsnorm_bound(a, p):
+    return int(_unit_bound(a['c'])*np.abs(p['gamma'].astype(np.int64)).max()) << a['shift']
+
+OPERATORS['rmsnorm'] = Operator(
+    'rmsnorm', inputs=1, draw=_draw_rmsnorm, bound=_rmsnorm_bound, attrs=dict(
+        tokens=SIZE, c=SIZE, zp_in=CODE, mult=MULT, shift=SHIFT, zp_out=CODE, eps_q=(0, 2**62 - 1)),
+    params=dict(gamma=Array('int16', ('c',))), call=CCall(
+        'rmsnorm', 'layernorm', (OUT, IN0, ('struct', 'tfm_rmsnorm')), {
+            ('c', 'dense'): _NORM_COSTS['c', 'dense']}),
+    sizes=lambda a: ((a['tokens']*a['c'],), a['tokens']*a['c']), macs=lambda a: 0*a['c'],
+    reference=_run_rmsnorm, features=_layernorm_counts,
+    window=lambda a: (1, 1, 0, 0), rows='tokens', in_place=lambda a, isa: (0,))

@@ -19,7 +19,8 @@ from . import codegen as cg, graph as tg, kernels as tk, operators, schedule as 
 from .errors import BadInput, BuildFailed, CorruptModel, SimulationFailed, TinyFormerError
 from .graph import Graph
 from .hardware import target
-from .operators import attention_params, out_hw, requant_params, softmax_table, square_window
+from .operators import (add_params, attention_params, copy_attrs, layernorm_params, out_hw, requant_params,
+                        rmsnorm_params, softmax_table, square_window)
 from .simulator import Emulator
 from .toolchain import WARNINGS, compile_host, compile_image, firmware_dir
 
@@ -156,6 +157,32 @@ class Draw(tg._DrawEncoder):
         if self.rng.random() < .5: self.tensors[name].shape = (*hw, self.tensors[x].shape[-1])
         return self.map(name, hw)
 
+    def long_norm(self, x):
+        "LayerNorm over the whole map as one row, or RMSNorm over channels or the whole map."
+        t, zp, one_row = self.tensors[x], self.zp(), self.rng.random() < .5
+        tokens, c = (1, t.nbytes) if one_row else (t.nbytes // t.shape[-1], t.shape[-1])
+        gamma = self.rng.normal(1, .3, c)
+        if self.rng.random() < .5:
+            p = rmsnorm_params(gamma, t.scale, 1e-5, .025, c)
+            arrays, attrs, kind = {}, dict(zp_in=t.zero_point), 'rmsnorm'
+        else:
+            p = layernorm_params(gamma, self.rng.normal(0, .3, c), t.scale, 1e-5, .025, c)
+            arrays, attrs, kind = dict(beta=p.pop('beta')), {}, 'layernorm'
+        arrays['gamma'] = p.pop('gamma')
+        return self.map(self.put(kind, [x], t.shape, dict(tokens=tokens, c=c, zp_out=zp, **attrs, **p), arrays),
+                        self.hw[x])
+
+    def border(self, x):
+        "A border of any code, gaps between the pixels."
+        (h, w), c = self.hw[x], self.tensors[x].shape[-1]
+        gaps = [self.pick(0, 0, 0, 1, 2) for _ in 'hw']
+        top, bottom, left, right = (self.pick(0, 0, 1, 2, 3) for _ in range(4))
+        hw = top + (h - 1)*(gaps[0] + 1) + 1 + bottom, left + (w - 1)*(gaps[1] + 1) + 1 + right
+        if math.prod(hw)*c > 20_000: return None
+        sides = dict(top=top, bottom=bottom, left=left, right=right, gap_h=gaps[0], gap_w=gaps[1])
+        attrs = dict(h=h, w=w, c=c, **sides, value=self.pick(self.tensors[x].zero_point, self.zp()))
+        return self.map(self.put('pad', [x], (*hw, c), attrs), hw)
+
     def activation(self, x):
         "A table of any 256 bytes, or one that rises."
         table = self.rng.integers(-128, 128, 256).astype(np.int8)
@@ -163,12 +190,89 @@ class Draw(tg._DrawEncoder):
         t = self.tensors[x]
         return self.map(self.put('lut', [x], t.shape, dict(n=t.nbytes), dict(table=table), zp=self.zp()), self.hw[x])
 
+    def earlier(self, x, **wanted):
+        "Any earlier tensor that has the map of x and as many channels: x itself, a neighbour, a long way back."
+        like = dict(h=self.hw[x][0], w=self.hw[x][1], c=self.tensors[x].shape[-1]) | wanted
+        def fits(n):
+            has = dict(h=self.hw[n][0], w=self.hw[n][1], c=self.tensors[n].shape[-1])
+            return all(v in (None, has[k]) for k, v in like.items())
+        return self.pick(*filter(fits, self.hw))
+
     def plus(self, x):
-        "Add any earlier tensor of the same map: itself, a neighbour, a long way back."
-        hw, c = self.hw[x], self.tensors[x].shape[-1]
-        same = [n for n in self.tensors if self.hw.get(n) == hw and self.tensors[n].shape[-1] == c]
-        other = self.pick(*same)
-        return self.map(self.add(*self.pick((x, other), (other, x))), hw)
+        "Add or subtract an earlier tensor, a constant, one value for each channel or for each pixel."
+        (y, form), hw = self.second(x), self.hw[x]
+        if not form: x, y = self.pick((x, y), (y, x))
+        ta, tb, signs = self.tensors[x], self.tensors[y], self.pick((1, 1), (1, -1), (-1, 1), (-1, -1))
+        s_out, means = max(ta.scale, tb.scale)*1.2, 0.
+        for t, sign in zip((ta, tb), signs): means += sign*t.scale*(self.live[t.name].mean() - t.zero_point)
+        zp = int(np.clip(self.rng.uniform(-60, 60) - means/s_out, -128, 127))
+        p = add_params(ta.scale, ta.zero_point, tb.scale, tb.zero_point, s_out, zp, *signs)
+        if not form: return self.map(self.put('add', [x, y], ta.shape, dict(n=ta.nbytes, **p), zp=zp), hw)
+        size = dict(outer=math.prod(hw), inner=ta.shape[-1], b=form)
+        return self.map(self.put('add_broadcast', [x, y], ta.shape, size | p, zp=zp), hw)
+
+    def constant(self, *shape):
+        "A constant, where it is read or before everything else; the walk never goes on from it."
+        n = math.prod(shape)
+        data = dict(data=self.rng.integers(-128, 128, n).astype(np.int8))
+        name = self.put('const', [], shape, dict(n=n), data, zp=self.zp())
+        if self.rng.random() < .5: self.ops.insert(0, self.ops.pop())
+        return name
+
+    def second(self, x):
+        "(a tensor that can be added to x or multiplied with it, its form: see `operators.over_rows`)."
+        (h, w), c, form = self.hw[x], self.tensors[x].shape[-1], self.pick(0, 0, 1, 2)
+        shapes = (h, w, c), self.pick((c,), (1, 1, c)), (h, w, 1)
+        if self.rng.random() < (.5 if self.tall else .3): return self.constant(*shapes[form]), form
+        if form == 0: return self.earlier(x), 0
+        if form == 2: return self.pointwise(self.earlier(x, c=None), 1) or self.constant(h, w, 1), 2
+        wide = [n for n in self.hw if self.tensors[n].nbytes == c]      # any tensor of so many values is a row
+        return self.pick(*wide) if wide and self.rng.random() < .5 else self.avgpool(x), 1
+
+    def times(self, x):
+        "Multiply with a tensor, a constant, a factor for each channel or for each pixel."
+        (y, form), hw = self.second(x), self.hw[x]
+        if not form: x, y = self.pick((x, y), (y, x))
+        ta, tb, zp = self.tensors[x], self.tensors[y], self.zp()
+        mult, shift = requant_params(self.pick(.002, .01, .03, .7))
+        attrs = dict(outer=math.prod(hw), inner=ta.shape[-1], b=form, zp_a=ta.zero_point, zp_b=tb.zero_point,
+                     zp_out=zp, mult=int(mult), shift=shift)
+        return self.map(self.put('mul', [x, y], ta.shape, attrs), hw)
+
+    def as_scaled(self, y, x):
+        "A tensor with the codes of y in the scale and zero point of x: y itself, or what a table makes of it."
+        ty, tx = self.tensors[y], self.tensors[x]
+        if (ty.scale, ty.zero_point) == (tx.scale, tx.zero_point): return y
+        table = self.rng.integers(-128, 128, 256).astype(np.int8)
+        name = self.put('lut', [y], ty.shape, dict(n=ty.nbytes), dict(table=table), zp=tx.zero_point)
+        self.tensors[name].scale = tx.scale
+        return self.map(name, self.hw[y]) if y in self.hw else name
+
+    def join(self, x):
+        "Another tensor beside x: along the channels, along a row, or below it; an earlier one or a constant."
+        axis, (h, w), c = self.pick('c', 'c', 'w', 'h'), self.hw[x], self.tensors[x].shape[-1]
+        other = self.earlier(x, **{axis: None})
+        (oh, ow), oc = self.hw[other], self.tensors[other].shape[-1]
+        if self.rng.random() < .3: other = self.constant(oh, ow, oc)
+        x, other = self.pick((x, self.as_scaled(other, x)), (self.as_scaled(other, x), x))
+        outer = dict(c=h*w, w=h, h=1)[axis]
+        hw = (h + oh if axis == 'h' else h, w + ow if axis == 'w' else w)
+        shape, sizes = (*hw, c + oc if axis == 'c' else c), (self.tensors[n].nbytes // outer for n in (x, other))
+        if math.prod(shape) > 20_000: return None
+        return self.map(self.put('concat', [x, other], shape, dict(zip(('outer', 'a', 'b'), (outer, *sizes)))), hw)
+
+    def move(self, x):
+        "A copy: axes in another order, backwards, every second value, each repeated."
+        (h, w), c = self.hw[x], self.tensors[x].shape[-1]
+        view = np.arange(h*w*c).reshape(h, w, c)
+        if self.rng.random() < .6: view = view.transpose(self.rng.permutation(3))
+        view = view[tuple(slice(None, None, self.pick(1, 1, 1, -1, 2)) for _ in 'hwc')]
+        shape = view.shape
+        if self.rng.random() < .2 and view.size < 1000:
+            view = np.broadcast_to(view[:, None, :, None], (shape[0], 2, shape[1], 2, shape[2]))
+            shape = 2*shape[0], 2*shape[1], shape[2]
+        attrs = copy_attrs(view.shape, [s // view.itemsize for s in view.strides], view.flat[0], h*w*c)
+        return self.map(self.put('copy', [x], shape, attrs), shape[:2])
 
     def residual(self, x):
         "Some operators that keep the map, and their input added."
@@ -213,8 +317,9 @@ class Draw(tg._DrawEncoder):
         return self.map(self.linear('fully_connected', x, 1, n, cout, (cout,)), (1, 1))
 
     # method -> how often it is taken, in a network of any form and in a tall one
-    STEPS = dict(conv=(4, 6), depthwise=(3, 4), pointwise=(3, 3), maxpool=(1, 2), pool=(2, 3), layernorm=(1, 1), activation=(1, 1),
-                 plus=(1, 1), residual=(2, 1), attention=(1, 0), avgpool=(1, 0))
+    STEPS = dict(conv=(4, 7), depthwise=(3, 5), pointwise=(3, 3), maxpool=(1, 5), pool=(2, 3), layernorm=(1, 1),
+                 activation=(1, 1), plus=(1, 2), residual=(2, 1), attention=(2, 0), avgpool=(1, 0), times=(1, 2),
+                 join=(1, 1), move=(1, 0), border=(1, 1), long_norm=(1, 1))
 
     def draw(self):
         "The network: a walk that now and then goes on from an earlier tensor, and ends as a classifier or anywhere."
@@ -357,7 +462,7 @@ def features(
     rows = [op.params['weight'][0].size for op in weighted if 'cout' in op.attrs]
     note('more than 127 blocks in a row', max(rows, default=0) > 4*127)
     note('zero point at an end', any(t.zero_point in (-128, 127) for t in g.tensors.values()))
-    note('pre-shift', any(op.attrs.get('shift', 0) > 0 and op.kind != 'add' for op in g.ops))
+    note('pre-shift', any(op.attrs.get('shift', 0) > 0 and 'mult_b' not in op.attrs for op in g.ops))
     note('an operator without weights left', any(not op.params['weight'].any() for op in weighted))
     note('kernel not square', any(a['kh'] != a['kw'] for a in windows))
     note('stride over kernel', any(max(a['sh'], a['sw']) > min(a['kh'], a['kw']) for a in windows))
@@ -369,6 +474,9 @@ def features(
     note('padded on one side', any(a['top'] != a['bottom'] or a['left'] != a['right'] for a in windows))
     note('a tensor with two readers', max(readers.values()) > 1)
     note('one tensor twice', any(len(set(op.inputs)) < len(op.inputs) for op in g.ops))
+    note('layernorm of a long row', any(op.kind == 'layernorm' and op.attrs['c'] > 1024 for op in g.ops))
+    note('a difference', any(min(op.attrs.get('mult_a', 0), op.attrs.get('mult_b', 0)) < 0 for op in g.ops))
+    for op in g.ops: note(f"{op.kind} of form {op.attrs.get('b')}", op.kind in ('mul', 'add_broadcast'))
     note('a tensor nobody reads', any(op.output not in readers and op.output != g.output for op in g.ops))
     note('the output is read again', g.output in readers)
     note('no arena', fw.plan.peak == 0)
@@ -392,6 +500,7 @@ def _chain_features(fw, chain):
         if loop.steps[i].finds_rows:
             how = 'under' if k < s else 'equal to' if k == s else 'over'
             res.add(f"kernel {how} stride{' with padding' if any(padding) else ''}, {first}")
+        if loop.steps[i].whole: res.add('a tensor without rows, read in a chain')
         if op.kind == 'add' and set(op.inputs) - inner - {g.input}: res.add('addition of a tensor from outside a chain')
     for i in range(chain.first, chain.last):
         whole = loop.rows_kept(i) == loop.rows_out(i)

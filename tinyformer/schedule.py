@@ -50,6 +50,12 @@ class Step:
     finds_rows:bool = False # its kernel is told which rows to make and looks them up in a ring
     in_place:tuple = ()     # which of `reads`, counted from 0, the output may be written over
     at_once:int = 1         # rows that its kernel likes to make at a time
+    whole:tuple = ()        # which of `reads` every row of the output may read all of
+
+    @property
+    def read_whole(self)->set: # tensors
+        "Tensors without rows of their own."
+        return {self.reads[p] for p in self.whole}
 
 # %% ../nbs/07_schedule.ipynb #s004
 AT_ONCE = {'depthwise3x3': 8}   # its kernel unpacks so many rows at a time
@@ -67,7 +73,7 @@ def step(
     if finds_rows and tk.by_rows(kernel, op) is None: window = None
     count = positions if record.rows in (None, 'n') else op.attrs[record.rows]
     return Step(tuple(reads), makes, window, record.rows == 'h', count, positions, finds_rows,
-                tk.may_overwrite(kernel, op), AT_ONCE.get(op.kind, 1))
+                tk.may_overwrite(kernel, op), AT_ONCE.get(op.kind, 1), record.whole(op.attrs))
 
 # %% ../nbs/07_schedule.ipynb #s008
 def steps_of(
@@ -255,7 +261,9 @@ def pieces(
 )->list:       # of (first, last) step: all steps, in order
     "The longest runs of steps in which a chain may lie; many are single steps."
     def joined(t):
-        return flow.private[t] and None not in (flow.steps[t].window, flow.steps[t + 1].window)
+        step, after = flow.steps[t:t + 2]
+        rows = None not in (step.window, after.window) and step.makes not in after.read_whole
+        return flow.private[t] and rows
     ends = [t for t in range(len(flow.steps)) if t == len(flow.steps) - 1 or not joined(t)]
     return list(zip([0, *(t + 1 for t in ends)], ends))
 
@@ -294,7 +302,8 @@ def inside(
     h, over = tuple(heights(steps)[1:]), flow.over[chain.last]
     def never_back(s, height):
         k, _, *padding = s.window
-        return k == 1 and not any(padding) and height == h[-1]
+        at_its_row = k == 1 and not any(padding) and over not in s.read_whole
+        return at_its_row and height == h[-1]
     safe = all(never_back(s, height) for s, height in zip(steps, h) if over in s.reads)
     if over in [s.makes for s in steps] or not safe: over = None
     return Inside(rows_kept(steps, chain.rows), h, over)

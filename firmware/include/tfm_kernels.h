@@ -128,6 +128,36 @@ int tfm_avgpool_s8_dsp(int8_t *out, const int8_t *in, const tfm_pool *pool);
 int tfm_lut_s8_ref(int8_t *out, const int8_t *in, const int8_t *table, int32_t n);
 int tfm_lut_s8_dsp(int8_t *out, const int8_t *in, const int8_t *table, int32_t n);
 
+/* The second input b of mul and add_broadcast, for outputs int8[outer][inner]: b = 0 (mul alone): int8[outer][inner];
+ * b = 1: int8[inner], the same for every row; b = 2: int8[outer], one value for a whole row. out may be a, and
+ * for b = 0 the second input. outer, inner and their product are 1 to TFM_MAX_VALUES.
+ * mul: out[o][i] = requant((a[o][i] - zp_a) * (b - zp_b), mult, shift, zp_out). */
+typedef struct { int32_t outer, inner, b, zp_a, zp_b, zp_out, mult, shift; } tfm_mul;
+int tfm_mul_s8_ref(int8_t *out, const int8_t *a, const int8_t *b, const tfm_mul *mul);
+int tfm_mul_s8_dsp(int8_t *out, const int8_t *a, const int8_t *b, const tfm_mul *mul);
+
+/* out[o][i] = sat8((a[o][i] * mult_a + b * mult_b + bias) >> shift), ranges as for tfm_add. */
+typedef struct { int32_t outer, inner, b, mult_a, mult_b, bias, shift; } tfm_add_broadcast;
+int tfm_add_broadcast_s8_ref(int8_t *out, const int8_t *a, const int8_t *b, const tfm_add_broadcast *add);
+int tfm_add_broadcast_s8_dsp(int8_t *out, const int8_t *a, const int8_t *b, const tfm_add_broadcast *add);
+
+/* out[i] = data[i], i < n: a constant as a tensor. n is 1 to TFM_MAX_VALUES. */
+int tfm_const_s8_ref(int8_t *out, const int8_t *data, int32_t n);
+
+/* Rows of a values of the first input, each followed by b values of the second. in_a int8[outer][a],
+ * in_b int8[outer][b], out int8[outer][a + b]; out has at most TFM_MAX_VALUES values. */
+int tfm_concat_s8_ref(int8_t *out, const int8_t *in_a, const int8_t *in_b, int32_t outer, int32_t a, int32_t b);
+
+/* out[i0]..[i5] = in[base + i0 * s0 + .. + i5 * s5], out int8[d0]..[d5], in int8[n_in]. A stride may be 0 or
+ * negative; TFM_ERR_DIMS when a value outside the input would be read. out has at most TFM_MAX_VALUES values. */
+typedef struct { int32_t d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, base, n_in; } tfm_copy;
+int tfm_copy_s8_ref(int8_t *out, const int8_t *in, const tfm_copy *copy);
+
+/* A map with `value` around it, gap_h rows between its rows and gap_w pixels between its pixels. in int8[h][w][C],
+ * out int8[top + h + (h-1)*gap_h + bottom][left + w + (w-1)*gap_w + right][C], at most TFM_MAX_VALUES values. */
+typedef struct { int32_t h, w, c, top, bottom, left, right, gap_h, gap_w, value; } tfm_pad;
+int tfm_pad_s8_ref(int8_t *out, const int8_t *in, const tfm_pad *pad);
+
 /* out[y][x][c] = the largest of the four in[2y..2y+1][2x..2x+1][c]. h and w are even. out int8[h/2][w/2][C].
  * out may be in. */
 int tfm_maxpool2x2_s8_ref(int8_t *out, const int8_t *in, int32_t h, int32_t w, int32_t c);
@@ -153,7 +183,7 @@ int tfm_avgpool2d_s8_dsp_rows(int8_t *out, const int8_t *in, const tfm_pool_dims
                               const tfm_band *band);
 
 /* out[t][c] = requant(norm[t][c] * gamma[c] + beta[c], mult, shift, zp_out) over rows of C channels;
- * norm is (x - mean) / sqrt(var + eps) in units of 2^-10, integers only. C <= 1024, 0 <= eps_q < 2^62.
+ * norm is (x - mean) / sqrt(var + eps) in units of 2^-10, integers only. 0 <= eps_q < 2^62.
  * out, in int8[T][C]; gamma int16[C], beta int32[C], neither NULL. out may be in. */
 typedef struct {
     int32_t tokens, c;
@@ -164,6 +194,17 @@ typedef struct {
 } tfm_layernorm;
 int tfm_layernorm_s8_ref(int8_t *out, const int8_t *in, const tfm_layernorm *norm);
 int tfm_layernorm_s8_dsp(int8_t *out, const int8_t *in, const tfm_layernorm *norm);
+
+/* out[t][c] = requant(norm[t][c] * gamma[c], mult, shift, zp_out) over rows of C channels; norm is
+ * (x - zp_in) / sqrt(mean((x - zp_in)^2) + eps) in units of 2^-10, integers only. 0 <= eps_q < 2^62.
+ * out, in int8[T][C]; gamma int16[C]. out may be in. */
+typedef struct {
+    int32_t tokens, c;
+    const int16_t *gamma;
+    int32_t zp_in, mult, shift, zp_out;
+    int64_t eps_q;
+} tfm_rmsnorm;
+int tfm_rmsnorm_s8_ref(int8_t *out, const int8_t *in, const tfm_rmsnorm *norm);
 
 /* Row-wise softmax: out = min(255, round(256 * e / sum e)) - 128 with e = table[255 - (max - in)] + 32768.
  * out, in int8[rows][n], n <= TFM_MAX_TOKENS; table int16[256] rises to 32767, the e of the maximum.

@@ -37,6 +37,11 @@ static inline int tfm_dim_ok(int32_t x) {
     return x >= 1 && x <= TFM_MAX_DIM;
 }
 
+/* Rows of an element-wise kernel. */
+static inline int tfm_rows_ok(int32_t outer, int32_t inner) {
+    return outer >= 1 && inner >= 1 && (int64_t)outer * inner <= TFM_MAX_VALUES;
+}
+
 static inline int tfm_linear_dims_ok(const tfm_linear_dims *d) {
     return tfm_dim_ok(d->pixels) && tfm_dim_ok(d->cin) && tfm_dim_ok(d->cout);
 }

@@ -15,6 +15,8 @@ static tfm_norm_row statistics(const int8_t *in, const tfm_layernorm *norm, uint
     return tfm_norm_scale(sum, squares, c, norm->eps_q, rc);
 }
 
+#define SMALL 1024 /* channels up to which 32 bits hold what follows */
+
 /* (d * m + half) >> sh for sh below 32: the result fits 32 bits, so two 32-bit shifts give it. */
 static inline int32_t scale(int32_t d, int32_t m, int64_t half, int32_t sh) {
     const int64_t wide = (int64_t)d * m + half;
@@ -86,23 +88,24 @@ static void row(int8_t *out, const int8_t *in, const tfm_layernorm *norm, uint32
     const int32_t *beta = norm->beta;
     const tfm_norm_row r = statistics(in, norm, rc);
     const int64_t half = (int64_t)1 << (r.sh - 1);
+    const int small = c <= SMALL;
     int32_t i = 0;
 #if TFM_HAS_DSP
-    if (r.sh <= 32 && shift == 0 && c >= 4) {
+    if (small && r.sh <= 32 && shift == 0 && c >= 4) {
         const int32_t up = 32 - r.sh;
-        const four_values v = {gamma, beta, (uint32_t)c << up, (uint32_t)-r.sum << up, r.m, mult, zp};
+        const four_values v = {gamma, beta, (uint32_t)c << up, (uint32_t)-r.sum << up, (int32_t)r.m, mult, zp};
         i = c & ~3;
         fours(out, in, in + i, &v);
     }
 #endif
-    if (r.sh < 32) {
+    if (small && r.sh < 32) {
         for (; i < c; i++) {
-            const int32_t n = scale(c * in[i] - r.sum, r.m, half, r.sh);
+            const int32_t n = scale(c * in[i] - r.sum, (int32_t)r.m, half, r.sh);
             out[i] = (int8_t)tfm_requant0(tfm_shl(n * gamma[i] + beta[i], shift), mult, zp);
         }
-    } else { /* rows of many channels and a wide spread */
+    } else { /* rows of many channels, or a wide spread */
         for (; i < c; i++) {
-            const int32_t n = (int32_t)(((int64_t)(c * in[i] - r.sum) * r.m + half) >> r.sh);
+            const int32_t n = tfm_norm_value(c * in[i] - r.sum, &r);
             out[i] = (int8_t)tfm_requant0(tfm_shl(n * gamma[i] + beta[i], shift), mult, zp);
         }
     }

@@ -5,10 +5,8 @@ static void row(int8_t *out, const int8_t *in, const tfm_layernorm *norm, uint32
     int32_t sum = 0, squares = 0;
     for (int32_t i = 0; i < c; i++) sum += in[i], squares += in[i] * in[i];
     const tfm_norm_row r = tfm_norm_scale(sum, squares, c, norm->eps_q, rc);
-    const int64_t half = (int64_t)1 << (r.sh - 1);
     for (int32_t i = 0; i < c; i++) {
-        const int32_t d = c * in[i] - sum;
-        const int32_t n = (int32_t)(((int64_t)d * r.m + half) >> r.sh);
+        const int32_t n = tfm_norm_value(c * in[i] - sum, &r);
         out[i] = tfm_requant(n * norm->gamma[i] + norm->beta[i], norm->mult, norm->shift, norm->zp_out);
     }
 }
