@@ -46,9 +46,10 @@ def draw_shape(rng, kind):
     while True:
         shape = _draw_shape(rng, kind)
         attrs = operators.OPERATORS[kind].attrs
-        work = (shape.get('tokens') or shape['h'] * shape['w']) * shape['cin'] * shape.get('window', {}).get('kh', 1) * shape.get('window', {}).get('kw', 1)
+        window = shape.get('window', {})
+        work = (shape.get('tokens') or shape['h'] * shape['w']) * shape['cin'] * window.get('kh', 1) * window.get('kw', 1)
         if 'cout' in attrs: work *= shape['cout']
-        if 'heads' in attrs: work = 2 * shape['tokens']**2 * shape['cin']
+        if 'heads' in attrs: work = shape['tokens'] * shape['keys'] * (shape['cin'] + shape['vdim'])
         if work < 4000 or rng.random() < 1000 / work: return shape
 
 
@@ -65,8 +66,10 @@ def _draw_shape(rng, kind):
     if kind == 'maxpool2x2': return dict(shape, h=2*h, w=2*w)
     if 'h' in attrs: return dict(shape, h=h, w=w)
     if 'heads' in attrs:
-        heads = int(rng.choice([1, 2, 3]))
-        return dict(shape, tokens=p, heads=heads, cin=heads * int(rng.integers(1, 18)))
+        heads, keys = int(rng.choice([1, 2, 3])), p if rng.random() < .3 else int(rng.integers(1, 24))
+        shape |= dict(tokens=p, keys=keys, heads=heads, causal=int(keys >= p and rng.random() < .5))
+        cin, vdim = heads * rng.integers(1, 18, 2)
+        return dict(shape, cin=int(cin), vdim=int(cin if rng.random() < .3 else vdim))
     return dict(shape, tokens=p)
 
 
@@ -152,10 +155,10 @@ def jobs(rng, kernels, kinds, images):
 
 INT, ARRAY, OPTIONAL, INPUT, OUTPUT, SCRATCH, SCRATCH_BYTES, NOTHING, STRUCT = range(9)
 # what run_cases.c knows of a number: which values it can not have
-_COUNTS = ('pixels', 'cin', 'cout', 'h', 'w', 'c', 'n', 'tokens', 'dim', 'heads', 'rows', 'kh', 'kw', 'sh', 'sw', 'dh', 'dw', 'block',
-           'ring', 'end')
+_COUNTS = ('pixels', 'cin', 'cout', 'h', 'w', 'c', 'n', 'tokens', 'keys', 'dim', 'vdim', 'heads', 'rows', 'kh', 'kw',
+           'sh', 'sw', 'dh', 'dw', 'block', 'ring', 'end')
 SIZES = {**dict.fromkeys(_COUNTS, 1), **dict.fromkeys(('shift', 'shift_qk', 'shift_av'), 2),
-         **dict.fromkeys(('top', 'bottom', 'left', 'right', 'first'), 3), 'bytes': 4}
+         **dict.fromkeys(('top', 'bottom', 'left', 'right', 'first'), 3), 'bytes': 4, 'causal': 5}
 
 
 def _words(kernel, op, block):
