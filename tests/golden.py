@@ -16,7 +16,7 @@ from tinyformer import graph as tg, operators as ops8, random_networks as rn, sc
 from tinyformer.errors import BadInput
 from tinyformer.files import write_text
 from tinyformer.graph import Graph, Op, Tensor
-from tinyformer.operators import CONTRACT_VERSION
+from tinyformer.operators import CONTRACT_VERSION, OPERATORS
 
 FOLDER = Path(__file__).resolve().parent/'golden'
 CASES, IMAGES = 8, 2     # of each kind of operator; inputs of each
@@ -37,6 +37,11 @@ def unpack(packed):
 def op_dict(op):
     params = {k: pack(v) for k, v in op.params.items()}
     return dict(kind=op.kind, name=op.name, inputs=op.inputs, output=op.output, attrs=op.attrs, params=params)
+
+
+def of_today(op):
+    "Whether a stored operator has the attributes that its kind has now."
+    return set(op['attrs']) == set(OPERATORS[op['kind']].attrs)
 
 
 def op_of(d):
@@ -63,7 +68,9 @@ def edges(op):
     over = ('shift', 'top', 'bottom', 'left', 'right') if 'mult_b' not in a else ()
     found |= {f'{k} over 0' for k in over if a.get(k, 0) > 0}
     found |= {f'{k} {min(a[k], 3)}' for k in ('sh', 'sw', 'dh', 'dw') if k in a}
-    if 'heads' in a: found.add(f"heads {a['heads']}")
+    if 'heads' in a:
+        found |= {f"heads {a['heads']}", f"causal {a.get('causal')}"}
+        found.add(f"keys {np.sign(a['keys'] - a['tokens'])} width {np.sign(a.get('vdim', a['dim']) - a['dim'])}")
     if 'weight' in p: found.add('pruned' if (p['weight'] == 0).mean() > .2 else 'dense')
     return found
 
@@ -190,9 +197,9 @@ def differences(folder=FOLDER):
 
 
 def write(folder=FOLDER):
-    "Draw what is not there. A stored case never changes."
+    "Draw what is not there: a kind without cases, or with cases of fewer attributes only. A stored case never changes."
     stored = load('operators', folder) if path('operators', folder).is_file() else []
-    kinds = {c['op']['kind'] for c in stored}
+    kinds = {c['op']['kind'] for c in stored if of_today(c['op'])}
     for kind in tg.KINDS: stored += [] if kind in kinds else draw_cases(kind)
     write_text(path('operators', folder), text_of(stored))
     stored = load('models', folder) if path('models', folder).is_file() else list(map(model_case, draw_models()))

@@ -51,7 +51,7 @@ def draw_shape(rng, kind):
         taps = window.get('kh', 1) * window.get('kw', 1)
         work = (shape.get('tokens') or shape['h'] * shape['w']) * shape['cin'] * taps
         if 'cout' in attrs: work *= shape['cout']
-        if 'heads' in attrs: work = 2 * shape['tokens']**2 * shape['cin']
+        if 'heads' in attrs: work = shape['tokens'] * shape['keys'] * (shape['cin'] + shape['vdim'])
         if work < 4000 or rng.random() < 1000 / work: return shape
 
 
@@ -73,8 +73,10 @@ def _draw_shape(rng, kind):
     if 'h' in attrs: return dict(shape, h=h, w=w, cin=c)
     if kind in ('layernorm', 'rmsnorm') and rng.random() < .03: c, p = int(rng.choice(LONG_NORMS)), min(p, 2)
     if 'heads' in attrs:
-        heads = int(rng.choice([1, 2, 3]))
-        return dict(shape, tokens=p, heads=heads, cin=heads * int(rng.integers(1, 18)))
+        heads, keys = int(rng.choice([1, 2, 3])), p if rng.random() < .3 else int(rng.integers(1, 24))
+        shape |= dict(tokens=p, keys=keys, heads=heads, causal=int(keys >= p and rng.random() < .5))
+        cin, vdim = heads * rng.integers(1, 18, 2)
+        return dict(shape, cin=int(cin), vdim=int(cin if rng.random() < .3 else vdim))
     return dict(shape, tokens=p)
 
 
@@ -161,11 +163,11 @@ def jobs(rng, kernels, kinds, images):
 
 INT, ARRAY, OPTIONAL, INPUT, OUTPUT, SCRATCH, SCRATCH_BYTES, NOTHING, STRUCT = range(9)
 # what run_cases.c knows of a number: which values it can not have
-_COUNTS = (*'pixels cin cout h w c n tokens dim heads rows kh kw sh sw dh dw oh ow block ring end'.split(),
+_COUNTS = (*'pixels cin cout h w c n tokens keys dim vdim heads rows kh kw sh sw dh dw oh ow block ring end'.split(),
            *'outer inner a n_in'.split(), *(f'd{i}' for i in range(operators.AXES)))
 SIZES = {**dict.fromkeys(_COUNTS, 1), **dict.fromkeys(('shift', 'shift_qk', 'shift_av'), 2),
          **dict.fromkeys(('top', 'bottom', 'left', 'right', 'gap_h', 'gap_w', 'first', 'b', 'base'), 3),
-         'bytes': 4, ('concat', 'b'): 1, ('add', 'shift'): 0}
+         'bytes': 4, 'causal': 5, ('concat', 'b'): 1, ('add', 'shift'): 0}
 
 
 def _words(kernel, op, block):

@@ -110,16 +110,16 @@ def test_a_pruned_weight_takes_bits_and_what_is_kept(tmp_path):
     done(cases)
 
 def test_files_of_version_1_are_read(saved, tmp_path):
-    "As they were written before: every array stored as it is, not compressed; windows with one stride and padding."
+    "As they were written before: every array stored as it is, not compressed; attributes added since are not there."
     graph, path, _ = saved
-    head, windows = dict(json.loads(gr._read_arrays(path)['graph.json'].tobytes()), version=1), 0
+    head, kinds = dict(json.loads(gr._read_arrays(path)['graph.json'].tobytes()), version=1), set()
     for op in head['ops']:
-        a = op['attrs']
-        if 'sh' not in a: continue
-        a |= dict(stride=a['sh'], pad=a['top'])
-        for name in WINDOW: del a[name]
-        windows += 1
-    assert windows >= 4
+        a, new = op['attrs'], gr.BEFORE_3.get(op['kind'], {})
+        older = {old: a[n] for n, old in new.items() if isinstance(old, str)}
+        for n in new: del a[n]
+        a |= older
+        if new: kinds.add(op['kind'])
+    assert kinds == {'conv3x3', 'depthwise3x3', 'attention'}
     with open(tmp_path/'old.tfm', 'wb') as f:
         np.savez(f, **{'graph.json': np.frombuffer(json.dumps(head).encode(), np.uint8)},
                  **{f'{o.name}/{k}': v for o in graph.ops for k, v in o.params.items()})
@@ -226,6 +226,7 @@ WRONG = {
     'accumulator can reach': lambda g: g.ops[0].params['bias'].__setitem__(0, 2**31 - 1),
     'table: must fall': lambda g: op_of(g, 'attention').params['table'].__setitem__(0, 0),
     'heads divide': lambda g: op_of(g, 'attention').attrs.update(heads=3),
+    'causal: must be an integer from 0 to 1': lambda g: op_of(g, 'attention').attrs.update(causal=2),
     'mult_a: must be': lambda g: op_of(g, 'add').attrs.update(mult_a=40000),
     'shift: must be an integer from 1 to 20': lambda g: op_of(g, 'add').attrs.update(shift=0),
     'eps_q: must be': lambda g: op_of(g, 'layernorm').attrs.update(eps_q=-1),
@@ -246,8 +247,8 @@ def test_a_wrong_head_is_named(saved, tmp_path):
     arrays = gr._read_arrays(path)
     head = json.loads(arrays['graph.json'].tobytes())
     p, n = tmp_path / 'head.tfm', 0
-    for change, words in ((dict(format='other'), 'format'), (dict(version=4), 'version'), (dict(ops=3), 'ops'),
-                          (dict(extra=1), 'fields'),
+    for change, words in ((dict(format='other'), 'format'), (dict(version=gr.VERSION + 1), 'version'),
+                          (dict(ops=3), 'ops'), (dict(extra=1), 'fields'),
                           (dict(tensors=head['tensors'][:1]*2), 'used twice'), (dict(name=3), 'name'),
                           (dict(input=['a']), 'not a sound model')):
         body = dict(arrays, **{'graph.json': np.frombuffer(json.dumps(head | change).encode(), np.uint8)})

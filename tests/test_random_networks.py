@@ -31,6 +31,7 @@ AT_LEAST = {   # feature -> in how many networks of a share, at least
     **dict.fromkeys(['directions unlike', 'dilation', 'padded on one side', 'adaptive pool', 'padded pool'], 10),
     'an operator without weights left': 10,
     **dict.fromkeys(['a tensor with two readers', 'one tensor twice'], 10),
+    'keys unlike tokens': 10, 'values of another width': 3, 'causal attention': 2,
     'more than 127 blocks in a row': 5,
     'a tensor nobody reads': 2, 'the output is read again': 2,
     **dict.fromkeys(tg.KINDS, 5),

@@ -235,7 +235,9 @@ def test_the_check_of_the_cost_model():
     assert got['arena'] == got['arena_real'] and abs(got['weights_real']/got['weights']
                                                      - 1) < .02 and got['other_format'] == 0
     # the same weights
-    assert {k: v for k, v in rows[0].items() if k not in ('instructions_real', 'rest_real')} == got
+    was = {k: v for k, v in rows[0].items() if k not in ('instructions_real', 'rest_real')}
+    assert abs(got.pop('instructions')/was.pop('instructions') - 1) < .01      # the cost table is fitted again at times
+    assert was == got
     assert {'command', 'commit', 'versions', 'machine'} <= set(stored['meta']) and len(rows) >= 200
     assert all(r['arena'] == r['arena_real'] and abs(r['weights_real']/r['weights'] - 1) < .02 for r in rows)
     counted = [r for r in rows if 'instructions_real' in r]
@@ -293,7 +295,8 @@ def test_storage_expectation_meets_real_streams():
 def test_published_networks():
     assert sum(l.macs for l in layers(reference_arch())) == 14_876_160
     att = [l.attrs for l in layers(published_arch()) if l.kind == 'attention']
-    assert att == [dict(tokens=256, dim=44, heads=4), dict(tokens=64, dim=192, heads=4)]
+    square = [dict(tokens=n, keys=n, dim=d, vdim=d, heads=4, causal=0) for n, d in ((256, 44), (64, 192))]
+    assert att == square
     c = cost(published_arch(), BOARD)
     assert c.peak_bytes < 4*256*256        # below the score matrix that is never stored
     assert sum(p.numel() for p in build(published_arch()).parameters()) == c.params

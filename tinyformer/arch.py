@@ -364,7 +364,8 @@ def _weighted(name, kind, x, cout, b=None, stride=1):
 def _plain(name, kind, *xs, heads=0):
     "A layer without a weight matrix: attention, layernorm, add, avgpool, maxpool2x2."
     _, h, w, c = xs[0]
-    attrs = dict(attention=dict(tokens=h*w, dim=c, heads=heads), layernorm=dict(tokens=h*w, c=c),
+    attention = dict(tokens=h*w, keys=h*w, dim=c, vdim=c, heads=heads, causal=0)
+    attrs = dict(attention=attention, layernorm=dict(tokens=h*w, c=c),
                  add=dict(n=h*w*c)).get(kind, dict(h=h, w=w, c=c))
     shape = dict(avgpool=(1, 1, c), maxpool2x2=(h//2, w//2, c)).get(kind, (h, w, c))
     return LayerSpec(name, kind, tuple(x[0] for x in xs), attrs, shape)

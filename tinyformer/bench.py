@@ -400,6 +400,10 @@ _CONV = ((16, 1, 8), (24, 3, 16), (4, 16, 24), (8, 16, 12), (8, 24, 32), (6, 32,
 _OF_LINEAR = .9, .5, .7, .8, .9, .6, .75, .95, .8, .85, 0., .9, .7, .8, .95, .5, .9, .8, .7
 _OF_CONV = .5, .7, .8, .9, .8, .9, .9, .8, .95, .6, .7, .5, .95, .7, .5, .95
 _ATTENTION = (4, 16, 2), (16, 16, 4), (16, 24, 4), (16, 32, 4), (16, 48, 2), (64, 32, 4), (64, 64, 2), (32, 24, 3)
+_CROSS = ((1, 64, 32, 32, 4, 0), (16, 64, 24, 24, 3, 0), (64, 16, 32, 32, 2, 0), (32, 32, 32, 16, 4, 0),
+          (16, 16, 32, 32, 2, 1), (64, 64, 32, 32, 4, 1), (32, 48, 16, 24, 2, 1), (17, 17, 12, 12, 2, 0),
+          (9, 30, 20, 20, 4, 0), (25, 25, 30, 24, 3, 0), (50, 50, 32, 32, 2, 0), (1, 65, 64, 64, 1, 0),
+          (13, 13, 20, 20, 2, 1))
 
 def _rows(words, *sizes): return [dict(zip(words, size)) for size in sizes]
 
@@ -430,7 +434,9 @@ SHAPES = { # (kind, format) -> layers that a kernel is measured on: sizes as the
     **{(kind, 'dense'): _rows(('tokens', 'cin'), (4, 16), (16, 32), (16, 96), (64, 24), (64, 64), (1, 4096), (2, 1536))
        for kind in ('layernorm', 'rmsnorm')},
     **dict.fromkeys((('maxpool', 'dense'), ('avgpool2d', 'dense')), _pool_shapes()),
-    **{(kind, 'dense'): _rows(('tokens', 'cin', 'heads'), *_ATTENTION) for kind in ('attention', *tg.STEPS)}}
+    **{(kind, 'dense'): [*_rows(('tokens', 'cin', 'heads'), *_ATTENTION),
+                         *_rows(('tokens', 'keys', 'cin', 'vdim', 'heads', 'causal'), *_CROSS)]
+       for kind in ('attention', *tg.STEPS)}}
 ANY_SHAPES = _rows(('h', 'w', 'cin'), (2, 2, 8), (4, 4, 32), (4, 4, 96), (8, 8, 16), (8, 8, 64), (16, 16, 24))
 "Layers that the other kernels are measured on."
 # each of these has several forms, drawn at random

@@ -117,7 +117,7 @@ def block_costs(
     return out
 
 # %% ../nbs/18_cost_model.ipynb #c130a
-_WIDTHS = 'cin', 'cout', 'c', 'dim', 'n', 'heads'  # sizes that a plan needs as bytes only
+_WIDTHS = 'cin', 'cout', 'c', 'dim', 'vdim', 'n', 'heads'  # sizes that a plan needs as bytes only
 _STRUCTURES, _PIECES, _CROSSES = {}, {}, {}        # what is known already
 
 @lru_cache(maxsize=None)

@@ -68,10 +68,11 @@ def _lower_layernorm(node, layer, shapes, q_in, q_out):
     return dict(tokens=math.prod(t), c=c, zp_out=q_out[1], **p), arrays
 
 def _lower_attention(node, layer, shapes, q, k, v, q_out):
-    tokens, dim = node.shape
+    (tokens, dim), (keys, vdim) = (shapes[n] for n in node.inputs[::2])    # of q, and of k and v
     p = ops8.attention_params(q[0], k[0], v[0], layer.score.qparams()[0], *q_out, dim, layer.heads)
     arrays = dict(table=p.pop('table'))
-    return dict(tokens=tokens, dim=dim, heads=layer.heads, **p), arrays
+    size = dict(tokens=tokens, keys=keys, dim=dim, vdim=vdim, heads=layer.heads, causal=0)
+    return size | p, arrays
 
 LOWER = dict( # kind -> how it is lowered
     pointwise=_lower_weighted, linear=_lower_weighted, fully_connected=_lower_weighted,

@@ -8,11 +8,11 @@ __all__ = ['CONTRACT_VERSION', 'WINDOW', 'AT_ONCE', 'POOL', 'SIZE', 'TOKENS', 'S
            'AXES', 'plot_number_line', 'qparams', 'plot_rounding', 'requantize', 'requant_params', 'linear_s8',
            'square_window', 'conv_s8', 'depthwise_s8', 'add_s8', 'add_params', 'avgpool_s8', 'maxpool2x2_s8',
            'pool_ranges', 'maxpool_s8', 'pool_counts', 'count_range', 'avgpool2d_s8', 'avgpool2d_params',
-           'softmax_table', 'softmax_s8', 'matmul_qk_s8', 'matmul_av_s8', 'attention_s8', 'attention_params', 'isqrt64',
-           'clz64', 'layernorm_s8', 'layernorm_params', 'Array', 'CCall', 'unit_counts', 'dense_counts',
-           'stream_counts', 'head_counts', 'add_counts', 'edge_pixels', 'Shape', 'random_weights', 'Operator', 'out_hw',
-           'taps_inside', 'random_instance', 'random_inputs', 'lut_s8', 'lut_table', 'over_rows', 'mul_s8', 'concat_s8',
-           'copy_index', 'copy_attrs', 'pad_s8', 'rmsnorm_s8', 'rmsnorm_params']
+           'softmax_table', 'softmax_s8', 'matmul_qk_s8', 'matmul_av_s8', 'causal_mask', 'attention_s8',
+           'attention_params', 'isqrt64', 'clz64', 'layernorm_s8', 'layernorm_params', 'Array', 'CCall', 'unit_counts',
+           'dense_counts', 'stream_counts', 'head_counts', 'add_counts', 'edge_pixels', 'Shape', 'random_weights',
+           'Operator', 'out_hw', 'taps_inside', 'random_instance', 'random_inputs', 'lut_s8', 'lut_table', 'over_rows',
+           'mul_s8', 'concat_s8', 'copy_index', 'copy_attrs', 'pad_s8', 'rmsnorm_s8', 'rmsnorm_params']
 
 # %% ../nbs/04_operators.ipynb #c002
 import math
@@ -314,11 +314,14 @@ def softmax_table(
 def softmax_s8(
     x:np.ndarray, # int8 scores [..., n], n <= 1024
     table:np.ndarray, # uint16 [256] from `softmax_table`
+    seen:np.ndarray=None, # bool, broadcast to x: scores that count, one in each row; None = all
 )->np.ndarray: # int8 [..., n]: scale 1/256, zero point -128
     "Integer softmax: table look-up, one integer reciprocal per row, one product per element."
     if x.shape[-1] > 1024: raise BadInput(f'softmax over {x.shape[-1]} values: at most 1024')
+    if seen is not None: x = np.where(seen, x, np.int8(-128))
     m = x.max(-1, keepdims=True).astype(np.int64)
     e = table.astype(np.int64)[m - x]
+    if seen is not None: e = e*seen
     r = (2**32 - 1) // e.sum(-1, keepdims=True)
     p = ((e * r >> 23) + 1) >> 1
     return (np.minimum(p, 255) - 128).astype(np.int8)
@@ -329,49 +332,60 @@ def _split(x, heads):
 
 def matmul_qk_s8(
     q:np.ndarray, # int8 [n, tokens, dim], zero point 0
-    k:np.ndarray, # int8 [n, tokens, dim], zero point 0
+    k:np.ndarray, # int8 [n, keys, dim], zero point 0
     heads:int, # divides dim
     mult:int, # int32, for s_q * s_k / (sqrt(dim/heads) * s_score)
     shift:int, # pre-shift of the scores
     zp_out:int=0, # zero point of the scores
-)->np.ndarray: # int8 [n, heads, tokens, tokens]
+)->np.ndarray: # int8 [n, heads, tokens, keys]
     "Scores: every query with every key, head by head."
     acc = _split(q, heads) @ _split(k, heads).swapaxes(2, 3)
     return requantize(acc.astype(np.int64), mult, shift, zp_out)
 
 # %% ../nbs/04_operators.ipynb #c070
 def matmul_av_s8(
-    p:np.ndarray, # int8 [n, heads, tokens, tokens], probabilities from `softmax_s8`
-    v:np.ndarray, # int8 [n, tokens, dim], zero point 0
+    p:np.ndarray, # int8 [n, heads, tokens, keys], probabilities from `softmax_s8`
+    v:np.ndarray, # int8 [n, keys, dim], zero point 0
     mult:int, # int32, for s_v / (256 * s_out)
     shift:int, # pre-shift of the output
     zp_out:int, # zero point of the output
 )->np.ndarray: # int8 [n, tokens, dim]
     "The weighted sum of the values, heads side by side again."
-    acc = (p.astype(np.float64) + 128) @ _split(v, p.shape[1])
-    return requantize(acc.astype(np.int64).transpose(0, 2, 1, 3).reshape(v.shape), mult, shift,
-                      zp_out)
+    n, heads, tokens, _ = p.shape
+    acc = (p.astype(np.float64) + 128) @ _split(v, heads)
+    acc = acc.astype(np.int64).transpose(0, 2, 1, 3).reshape(n, tokens, v.shape[-1])
+    return requantize(acc, mult, shift, zp_out)
+
+# %% ../nbs/04_operators.ipynb #a072
+def causal_mask(
+    tokens:int, # queries
+    keys:int, # at least as many
+)->np.ndarray: # bool [tokens, keys]
+    "Which keys each query sees: query i those from 0 to i + keys - tokens."
+    return np.tri(tokens, keys, keys - tokens, dtype=bool)
 
 # %% ../nbs/04_operators.ipynb #c072
 def attention_s8(
     q:np.ndarray, # int8 [n, tokens, dim], zero point 0
-    k:np.ndarray, # int8 [n, tokens, dim], zero point 0
-    v:np.ndarray, # int8 [n, tokens, dim], zero point 0
-    heads:int, # divides dim
+    k:np.ndarray, # int8 [n, keys, dim], zero point 0
+    v:np.ndarray, # int8 [n, keys, vdim], zero point 0
+    heads:int, # divides dim and vdim
     mult_qk:int, # int32, for s_q * s_k / (sqrt(dim/heads) * s_score)
     shift_qk:int, # pre-shift of the scores
     table:np.ndarray, # uint16 [256], for s_score
     mult_av:int, # int32, for s_v / (256 * s_out)
     shift_av:int, # pre-shift of the output
     zp_out:int, # zero point of the output
-)->np.ndarray: # int8 [n, tokens, dim]
+    causal:int=0, # 1: a query sees the keys of `causal_mask` only
+)->np.ndarray: # int8 [n, tokens, vdim]
     "Multi-head attention: int8 scores, softmax to 0..255, and a weighted sum of the values."
-    (n, tokens, dim), parts = q.shape, []
-    some = max(1, AT_ONCE // max(1, n*tokens**2))        # heads at a time
+    (n, tokens, _), keys, parts = q.shape, k.shape[1], []
+    seen = causal_mask(tokens, keys) if causal else None
+    some = max(1, AT_ONCE // max(1, n*tokens*keys))        # heads at a time
     for h in range(0, heads, some):
-        part = slice(h*dim // heads, min(heads, h + some)*dim // heads)
-        x, y, z = (t[..., part] for t in (q, k, v))
-        p = softmax_s8(matmul_qk_s8(x, y, min(some, heads - h), mult_qk, shift_qk), table)
+        own = np.array([h, min(heads, h + some)])
+        x, y, z = (t[..., slice(*own*t.shape[-1] // heads)] for t in (q, k, v))
+        p = softmax_s8(matmul_qk_s8(x, y, own[1] - h, mult_qk, shift_qk), table, seen)
         parts.append(matmul_av_s8(p, z, mult_av, shift_av, zp_out))
     return np.concatenate(parts, -1)
 
@@ -383,7 +397,7 @@ def attention_params(
     s_score:float, # scale of the scores
     s_out:float, # scale of the output
     zp_out:int, # zero point of the output
-    dim:int, # channels of q, k and v
+    dim:int, # channels of q and k
     heads:int, # divides dim
 )->dict: # mult_qk, shift_qk, table, mult_av, shift_av, zp_out of `attention_s8`
     "Constants for `attention_s8`; the square root of the head size is part of the score's ratio."
@@ -523,10 +537,10 @@ STRUCTS = dict( # structure of tfm_kernels.h -> (field, 'int32', 'int64' or 'arr
                    *_ints('mult', 'shift', 'zp_out'), ('eps_q', 'int64')),
     tfm_rmsnorm=(*_ints('tokens', 'c'), ('gamma', 'array'),
                  *_ints('zp_in', 'mult', 'shift', 'zp_out'), ('eps_q', 'int64')),
-    tfm_attention=(*_ints('tokens', 'dim', 'heads', 'mult_qk', 'shift_qk'), ('table', 'array'),
-                   *_ints('mult_av', 'shift_av', 'zp_out')),
+    tfm_attention=(*_ints('tokens', 'keys', 'dim', 'vdim', 'heads', 'causal', 'mult_qk', 'shift_qk'),
+                   ('table', 'array'), *_ints('mult_av', 'shift_av', 'zp_out')),
     tfm_softmax=(*_ints('rows', 'n'), ('table', 'array')),
-    tfm_matmul=_ints('tokens', 'dim', 'heads', 'mult', 'shift', 'zp_out'))
+    tfm_matmul=_ints('tokens', 'keys', 'dim', 'heads', 'mult', 'shift', 'zp_out'))
 
 # %% ../nbs/04_operators.ipynb #r011
 def unit_counts(
@@ -574,15 +588,26 @@ def stream_counts(
 
 # %% ../nbs/04_operators.ipynb #f120
 def head_counts(
-    tokens:int, # rows of q, k and v
-    dim:int,    # their width
-    heads:int,  # divides dim
+    tokens:int, # rows of q
+    keys:int,   # rows of k and v
+    heads:int,  # divides both widths
+    dim:int,    # width of q and k; 0: no scores are made
+    vdim:int,   # width of v; 0: no values are mixed
+    causal:int=0, # 1: a query does not see what comes after it
 )->dict: # feature -> count
     "How often the loops of attention run."
-    rows, width = heads*tokens, 4 * -(-dim // (4*heads))
-    return dict(head_rows=rows, row_tokens2=rows*tokens, head_macs=rows*tokens*width,
-                head_outputs=rows*width)
+    two, fours = tokens + tokens % 2, 4 * -(-keys // 4)
+    pairs = two*keys - causal*(tokens*(tokens - 1) // 2)
+    qk, av = (4 * -(-n // (4*heads)) for n in (dim, vdim))
+    hidden, plain = two*keys - pairs, 1 - causal         # a causal row may end anywhere
+    rest = (plain*(keys % 4 > 0) + .75*causal)*(dim > 0) + (vdim // heads % 4 > 0)
+    tail = plain*((keys % 8 + 3) // 4) + 1.25*causal
+    counts = dict(rows=two, pairs=pairs, macs=(pairs + two*(fours - keys))*qk + two*fours*av,
+                  keys=keys, words=keys*(qk + av), outputs=two*(qk + av), rests=two*rest,
+                  tails=two*tail, hidden=hidden)
+    return {f'head_{name}': heads*n for name, n in counts.items()}
 
+# %% ../nbs/04_operators.ipynb #f120t
 def add_counts(
     n:int,        # elements
     shift:int=16, # of the addition; what training gives lies between 14 and 17
@@ -610,17 +635,20 @@ class Shape:
     cout:int=None     # output channels; None = cin
     tokens:int=None   # rows of kinds without a map; None = h * w
     heads:int=4       # of attention
+    keys:int=None     # rows of k and v; None = tokens
+    vdim:int=None     # width of v; None = cin
+    causal:int=0      # 1: attention that sees no later token
     stride:int=1      # of a window
     sparsity:float=0. # share of blocks cleared
     block:int=4       # weights in a block
     k:int=3           # window height and width
     pad:int=None      # of a window; None = k // 2
     window:dict=None  # of `WINDOW`, kh and kw: what differs from direction to direction
-    zp_in:int=0       # zero point of the input
-    zp_out:int=0      # zero point of the output
+    zp_in:int=0; zp_out:int=0 # zero points of the input and of the output
 
     def __post_init__(self):
         self.cout, self.tokens = self.cout or self.cin, self.tokens or self.h*self.w
+        self.keys, self.vdim = self.keys or self.tokens, self.vdim or self.cin
         self.pad = self.k//2 if self.pad is None else self.pad
         square = dict(kh=self.k, kw=self.k, **square_window(self.stride, self.pad))
         self.window = square | (self.window or {})
@@ -1070,92 +1098,108 @@ def _table_falls(a, p, zps, zp):
     if t[0] != 65535 or (t[1:] > t[:-1]).any(): yield 'table', 'must fall from 65535'
 
 def _heads_fit(a, p, zps, zp):
-    if any(zps) or a['dim'] % a['heads']:
-        yield '', 'q, k, v must have zero point 0, and heads divide dim'
+    if any(zps) or any(a.get(n, 0) % a['heads'] for n in ('dim', 'vdim')):
+        yield '', 'q, k, v must have zero point 0, and heads divide dim and vdim'
+    if a.get('causal') and a['keys'] < a['tokens']:
+        yield 'causal', f"needs as many keys as tokens, {a['tokens']}, or more"
     if 'table' in p: yield from _table_falls(a, p, zps, zp)
 
 def _c_table(a, p): return a | dict(table=(p['table'][::-1] - 32768.).astype(np.int16))
 
-def _attention_counts(a, products, read):
-    tokens, dim = a['tokens'], a['dim']
-    macs = products*tokens**2*dim
-    return unit_counts(tokens, dim, dim, macs, read) | head_counts(tokens, dim, a['heads'])
+def _pairs(a): # of a query and a key that it sees
+    return a['tokens']*a['keys'] - a.get('causal', 0)*(a['tokens']*(a['tokens'] - 1) // 2)
+
+def _attention_counts(a, dim, vdim, read, written):
+    pairs, size = _pairs(a), (a['tokens'], a['keys'], a['heads'])
+    whole = unit_counts(a['tokens'], dim, written // a['tokens'], pairs*(dim + vdim), read)
+    return (whole | dict(pairs=a['heads']*pairs)
+            | head_counts(*size, dim, vdim, a.get('causal', 0)))
 
 def _random_attention(rng, s):
     s_score, s_out = rng.uniform(0.02, 0.2), rng.uniform(0.3, 1.2)
     return attention_params(1/74, 1/74, 1., s_score, s_out, s.zp_out, s.cin, s.heads)
 
 # %% ../nbs/04_operators.ipynb #r050
-_HEADS = dict(tokens=TOKENS, dim=SIZE, heads=SIZE)
+_HEADS = dict(tokens=TOKENS, keys=TOKENS, dim=SIZE, heads=SIZE)
 _TABLE = dict(table=Array('uint16', (256,)))
-_HEAD_COSTS = ('call', 'head_rows', 'row_tokens2', 'head_macs', 'head_outputs')
+_HEAD_COSTS = ('call', 'head_rows', 'head_pairs', 'head_macs', 'head_keys', 'head_words',
+               'head_outputs', 'head_rests')
 
-def _tokens(a, x): return x.reshape(-1, a['tokens'], a['dim'])
+def _attention_sizes(a):
+    t, s, d, e = (a[n] for n in ('tokens', 'keys', 'dim', 'vdim'))
+    return (t*d, s*d, s*e), t*e
 
-def _width(a): return a['tokens']*a['dim'] # values of q, k or v
+def _whole_counts(a, kept=0, live=None):
+    read, written = _attention_sizes(a)
+    return _attention_counts(a, a['dim'], a['vdim'], sum(read), written)
 
 def _draw_attention(rng, s):
     p = _random_attention(rng, s)
     arrays = dict(table=p.pop('table'))
-    return dict(tokens=s.tokens, dim=s.cin, heads=s.heads, **p), arrays
+    size = dict(tokens=s.tokens, keys=s.keys, dim=s.cin, vdim=s.vdim, heads=s.heads)
+    return dict(**size, causal=s.causal, **p), arrays
 
 def _run_attention(a, p, *qkv):
-    q, k, v = (_tokens(a, x) for x in qkv)
+    q, k, v = (x.reshape(len(x), a[n], -1) for x, n in zip(qkv, ('tokens', 'keys', 'keys')))
     return attention_s8(q, k, v, a['heads'], a['mult_qk'], a['shift_qk'], p['table'], a['mult_av'],
-                        a['shift_av'], a['zp_out'])
+                        a['shift_av'], a['zp_out'], a['causal'])
 
 def _attention_bound(a, p):
     scores = 128*128 * (a['dim'] // a['heads']) << a['shift_qk']
-    return max(scores, 128 * (256 + a['tokens']) << a['shift_av'])
+    return max(scores, 128 * (256 + a['keys']) << a['shift_av'])
 
 # %% ../nbs/04_operators.ipynb #r051
 OPERATORS['attention'] = Operator(
     'attention', inputs=3, draw=_draw_attention, check=_heads_fit, params=_TABLE,
-    attrs=_HEADS | dict(mult_qk=MULT, shift_qk=SHIFT, mult_av=MULT, shift_av=SHIFT, zp_out=CODE),
+    attrs=_HEADS | dict(vdim=SIZE, causal=(0, 1), mult_qk=MULT, shift_qk=SHIFT, mult_av=MULT,
+                        shift_av=SHIFT, zp_out=CODE),
     call=CCall('attention', 'attention',
                (OUT, IN0, IN1, IN2, ('struct', 'tfm_attention'), SCRATCH),
-               {('c', 'dense'): ('call', 'row_tokens2', 'macs', 'outputs'),
-                ('dsp', 'dense'): _HEAD_COSTS}, 'tfm_attention'),
-    sizes=lambda a: ((_width(a),)*3, _width(a)), macs=lambda a: 2*a['tokens']**2*a['dim'],
-    reference=_run_attention, bound=_attention_bound,
-    features=lambda a, kept=0, live=None: _attention_counts(a, 2, 3*_width(a)),
-    in_place=lambda a, isa: (0,), c_values=_c_table)
+               {('c', 'dense'): ('call', 'pairs', 'macs', 'outputs'),
+                ('dsp', 'dense'): (*_HEAD_COSTS, 'head_tails', 'head_hidden')}, 'tfm_attention'),
+    sizes=_attention_sizes, macs=lambda a: _pairs(a)*(a['dim'] + a['vdim']),
+    reference=_run_attention, bound=_attention_bound, features=_whole_counts,
+    in_place=lambda a, isa: (0,) if a['dim'] == a['vdim'] else (), c_values=_c_table)
 
 # %% ../nbs/04_operators.ipynb #r054
 def _draw_matmul(part):
     def draw(rng, s):
         p = _random_attention(rng, s)
-        return dict(tokens=s.tokens, dim=s.cin, heads=s.heads, mult=p[f'mult_{part}'],
+        return dict(tokens=s.tokens, keys=s.keys, dim=s.cin, heads=s.heads, mult=p[f'mult_{part}'],
                     shift=p[f'shift_{part}'], zp_out=s.zp_out), {}
     return draw
 
-def _scores(a): return a['heads']*a['tokens']**2
+def _scores(a): return a['heads']*a['tokens']*a['keys']
 
-def _matmul_call(name, plain_costs):
+def _rows(a, n, x): return x.reshape(-1, a[n], a['dim'])
+
+def _matmul_call(name, plain_costs, costs):
     return CCall(name, 'attention', (OUT, IN0, IN1, ('struct', 'tfm_matmul'), SCRATCH),
-                 {('c', 'dense'): plain_costs, ('dsp', 'dense'): _HEAD_COSTS}, 'tfm_matmul')
+                 {('c', 'dense'): plain_costs, ('dsp', 'dense'): costs}, 'tfm_matmul')
 
 def _run_qk(a, p, q, k):
-    q, k = _tokens(a, q), _tokens(a, k)
+    q, k = _rows(a, 'tokens', q), _rows(a, 'keys', k)
     return matmul_qk_s8(q, k, a['heads'], a['mult'], a['shift'], a['zp_out'])
 
 _MATMUL = dict(attrs=_HEADS | dict(mult=MULT, shift=SHIFT, zp_out=CODE), params={}, inputs=2,
-               macs=lambda a: a['tokens']**2*a['dim'])
+               macs=lambda a: a['tokens']*a['keys']*a['dim'])
 
 # %% ../nbs/04_operators.ipynb #r055
+def _qk_sizes(a): return (a['tokens']*a['dim'], a['keys']*a['dim']), _scores(a)
+
 def _qk_counts(a, kept=0, live=None):
-    written = dict(outputs=_scores(a), elements=_scores(a))
-    return _attention_counts(a, 1, 2*_width(a)) | written
+    read, written = _qk_sizes(a)
+    return _attention_counts(a, a['dim'], 0, sum(read), written)
 
 OPERATORS['matmul_qk'] = Operator(
     'matmul_qk', **_MATMUL, draw=_draw_matmul('qk'), check=_heads_fit, reference=_run_qk,
-    call=_matmul_call('matmul_qk', ('call', 'row_tokens2', 'macs')), features=_qk_counts,
-    sizes=lambda a: ((_width(a),)*2, _scores(a)),
+    call=_matmul_call('matmul_qk', ('call', 'pairs', 'macs'), _HEAD_COSTS),
+    sizes=_qk_sizes, features=_qk_counts,
     bound=lambda a, p: 128*128 * (a['dim'] // a['heads']) << a['shift'])
 
 # %% ../nbs/04_operators.ipynb #r057
 def _draw_softmax(rng, s):
-    return dict(rows=s.heads*s.tokens, n=s.tokens), dict(table=_random_attention(rng, s)['table'])
+    return dict(rows=s.heads*s.tokens, n=s.keys), dict(table=_random_attention(rng, s)['table'])
 
 def _probabilities(a, p, zps, zp):
     yield from _table_falls(a, p, zps, zp)
@@ -1163,9 +1207,11 @@ def _probabilities(a, p, zps, zp):
 
 def _softmax_counts(a, kept=0, live=None):
     n = a['rows']*a['n']
-    return unit_counts(n, 1, 1, 0, n) | dict(head_rows=a['rows'])
+    tails = a['rows']*((a['n'] % 8 + 3) // 4)      # groups of four that are left over from eights
+    return unit_counts(n, 1, 1, 0, n) | dict(head_rows=a['rows'], head_tails=tails)
 
-_ROW_COSTS = dict.fromkeys((('c', 'dense'), ('dsp', 'dense')), ('call', 'head_rows', 'elements'))
+_ROW_COSTS = {('c', 'dense'): ('call', 'head_rows', 'elements'),
+              ('dsp', 'dense'): ('call', 'head_rows', 'elements', 'head_tails')}
 OPERATORS['softmax'] = Operator(
     'softmax', inputs=1, draw=_draw_softmax, check=_probabilities, features=_softmax_counts,
     attrs=dict(rows=SIZE, n=TOKENS), params=_TABLE,
@@ -1181,15 +1227,20 @@ def _mixes(a, p, zps, zp):
     yield from _heads_fit(a, p, zps[1:], zp)
 
 def _mix(a, p, prob, v):
-    prob = prob.reshape(-1, a['heads'], a['tokens'], a['tokens'])
-    return matmul_av_s8(prob, _tokens(a, v), a['mult'], a['shift'], a['zp_out'])
+    prob = prob.reshape(-1, a['heads'], a['tokens'], a['keys'])
+    return matmul_av_s8(prob, _rows(a, 'keys', v), a['mult'], a['shift'], a['zp_out'])
+
+def _av_sizes(a): return (_scores(a), a['keys']*a['dim']), a['tokens']*a['dim']
+
+def _av_counts(a, kept=0, live=None):
+    read, written = _av_sizes(a)
+    return _attention_counts(a, 0, a['dim'], sum(read), written)
 
 OPERATORS['matmul_av'] = Operator(
     'matmul_av', **_MATMUL, draw=_draw_matmul('av'), check=_mixes, reference=_mix,
-    call=_matmul_call('matmul_av', ('call', 'macs', 'outputs')),
-    sizes=lambda a: ((_scores(a), _width(a)), _width(a)),
-    features=lambda a, kept=0, live=None: _attention_counts(a, 1, _scores(a) + _width(a)),
-    bound=lambda a, p: 128*255 * a['tokens'] << a['shift'])
+    call=_matmul_call('matmul_av', ('call', 'macs', 'outputs'), _HEAD_COSTS),
+    sizes=_av_sizes, bound=lambda a, p: 128*255 * a['keys'] << a['shift'],
+    features=_av_counts)
 STEPS = 'matmul_qk', 'softmax', 'matmul_av' # attention with its scores in memory: for comparison
 
 # %% ../nbs/04_operators.ipynb #r061

@@ -285,23 +285,49 @@ class Draw(tg._DrawEncoder):
         if self.tensors[y].shape[-1] != c: y = self.pointwise(y, c)
         return y and self.map(self.add(*self.pick((x, y), (y, x))), hw)
 
+    def projection(self, x, dim):
+        "A linear layer over the pixels of a map, as attention wants it; None where it would be too large."
+        rows, c = math.prod(self.hw[x]), self.tensors[x].shape[-1]
+        return self.linear('linear', x, rows, c, dim, (rows, dim), 0) if rows * c * dim <= self.MOST_MACS else None
+
     def attention(self, x):
-        "Attention over the pixels, as one operator or in its three steps, with projections of its own."
-        hw, c = self.hw[x], self.tensors[x].shape[-1]
-        tokens, heads, d = hw[0]*hw[1], self.pick(1, 2, 3), self.pick(1, 2, 3, 4, 5, 8)
-        dim = heads * d
-        if tokens**2 * dim > self.MOST_MACS or tokens * c * dim > self.MOST_MACS: return None
-        q, k, v = (self.linear('linear', x, tokens, c, dim, (tokens, dim), 0) for _ in 'qkv')
+        "Attention of the pixels, to each other or to those of another map, as one operator or in its three steps."
+        other = self.pick(x, x, self.pick(*self.hw))
+        tokens, keys = math.prod(self.hw[x]), math.prod(self.hw[other])
+        heads, d = self.pick(1, 2, 3), self.pick(1, 2, 3, 4, 5, 8)
+        dim, vdim = heads * d, heads * self.pick(d, d, 1, 3, 4, 7)
+        if max(tokens, keys) > 1024 or tokens * keys * max(dim, vdim) > self.MOST_MACS: return None
+        q, k, v = self.projection(x, dim), self.projection(other, dim), self.projection(other, vdim)
+        if None in (q, k, v): return None
         p = attention_params(40/2500, 1., 1., 1., self.pick(1/8, 1/4, 1/2), self.zp(), dim, heads)
-        size, table = dict(tokens=tokens, dim=dim, heads=heads), dict(table=softmax_table(self.pick(.01, .05, .3)))
+        size, p['table'] = dict(tokens=tokens, keys=keys, heads=heads), softmax_table(self.pick(.01, .05, .3))
         if self.rng.random() < .6:
-            attrs = size | {n: p[n] for n in ('mult_qk', 'shift_qk', 'mult_av', 'shift_av', 'zp_out')}
-            return self.map(self.put('attention', [q, k, v], (tokens, dim), attrs, table), hw)
-        square, qk = (heads, tokens, tokens), dict(mult=p['mult_qk'], shift=p['shift_qk'], zp_out=0)
-        av = dict(mult=p['mult_av'], shift=p['shift_av'], zp_out=p['zp_out'])
-        scores = self.put('matmul_qk', [q, k], square, size | qk)
-        prob = self.put('softmax', [scores], square, dict(rows=heads*tokens, n=tokens), table, zp=-128)
-        return self.map(self.put('matmul_av', [prob, v], (tokens, dim), size | av), hw)
+            size |= dict(dim=dim, vdim=vdim, causal=int(keys >= tokens and self.rng.random() < .4))
+            table = dict(table=p.pop('table'))
+            return self.map(self.put('attention', [q, k, v], (tokens, vdim), size | p, table), self.hw[x])
+        return self.map(self.in_steps(q, k, v, size, dim, vdim, p), self.hw[x])
+
+    def in_steps(self, q, k, v, size, dim, vdim, p):
+        "Attention with its scores in memory."
+        heads, tokens, keys = (size[n] for n in ('heads', 'tokens', 'keys'))
+        qk, av = ({n: p[f'{n}_{part}'] for n in ('mult', 'shift')} for part in ('qk', 'av'))
+        scores = self.put('matmul_qk', [q, k], (heads, tokens, keys), size | qk | dict(dim=dim, zp_out=0))
+        prob = self.softmax(scores, heads*tokens, keys, p['table'])
+        return self.put('matmul_av', [prob, v], (tokens, vdim), size | av | dict(dim=vdim, zp_out=p['zp_out']))
+
+    def softmax(self, x, rows, n, table):
+        return self.put('softmax', [x], self.tensors[x].shape, dict(rows=rows, n=n), dict(table=table), zp=-128)
+
+    def sequence_pool(self, x):
+        "A mean of the pixels, weighted by the softmax of a linear layer of each."
+        tokens, dim = math.prod(self.hw[x]), self.pick(1, 3, 4, 8, 13)
+        if tokens > 1024: return None
+        weights, v = self.projection(x, 1), self.projection(x, dim)
+        if None in (weights, v): return None
+        prob = self.softmax(weights, 1, tokens, softmax_table(self.pick(.01, .05, .3)))
+        mult, shift = requant_params(self.pick(1/128, 1/256))
+        attrs = dict(tokens=1, keys=tokens, dim=dim, heads=1, mult=int(mult), shift=shift, zp_out=self.zp())
+        return self.map(self.put('matmul_av', [prob, v], (dim,), attrs), (1, 1))
 
     def avgpool(self, x):
         (h, w), c = self.hw[x], self.tensors[x].shape[-1]
@@ -318,8 +344,8 @@ class Draw(tg._DrawEncoder):
 
     # method -> how often it is taken, in a network of any form and in a tall one
     STEPS = dict(conv=(4, 7), depthwise=(3, 5), pointwise=(3, 3), maxpool=(1, 5), pool=(2, 3), layernorm=(1, 1),
-                 activation=(1, 1), plus=(1, 2), residual=(2, 1), attention=(2, 0), avgpool=(1, 0), times=(1, 2),
-                 join=(1, 1), move=(1, 0), border=(1, 1), long_norm=(1, 1))
+                 activation=(1, 1), plus=(1, 2), residual=(2, 1), attention=(2, 0), sequence_pool=(1, 0), avgpool=(1, 0),
+                 times=(1, 2), join=(1, 1), move=(1, 0), border=(1, 1), long_norm=(1, 1))
 
     def draw(self):
         "The network: a walk that now and then goes on from an earlier tensor, and ends as a classifier or anywhere."
@@ -472,6 +498,10 @@ def features(
     note('directions unlike', any(a['sh'] != a['sw'] for a in windows))
     note('dilation', any(max(a['dh'], a['dw']) > 1 for a in windows))
     note('padded on one side', any(a['top'] != a['bottom'] or a['left'] != a['right'] for a in windows))
+    heads = [op.attrs for op in g.ops if 'heads' in op.attrs]
+    note('keys unlike tokens', any(a['keys'] != a['tokens'] for a in heads))
+    note('values of another width', any(a.get('vdim', a['dim']) != a['dim'] for a in heads))
+    note('causal attention', any(a.get('causal') for a in heads))
     note('a tensor with two readers', max(readers.values()) > 1)
     note('one tensor twice', any(len(set(op.inputs)) < len(op.inputs) for op in g.ops))
     note('layernorm of a long row', any(op.kind == 'layernorm' and op.attrs['c'] > 1024 for op in g.ops))

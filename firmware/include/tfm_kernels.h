@@ -215,12 +215,12 @@ int tfm_softmax_s8_dsp(int8_t *out, const int8_t *in, const tfm_softmax *softmax
 int32_t tfm_softmax_s8_ref_scratch_bytes(const tfm_softmax *softmax);
 int32_t tfm_softmax_s8_dsp_scratch_bytes(const tfm_softmax *softmax);
 
-/* The two products of attention with the scores in memory, head width d = D / heads, zero points of
- * q, k and v are 0. Scores and probabilities are int8[heads][T][T]; probabilities as softmax gives them.
+/* The two products of attention of T queries and S keys with the scores in memory, head width d = D / heads,
+ * zero points of q, k and v are 0. Scores and probabilities are int8[heads][T][S]; probabilities as softmax gives them.
  * qk: out[h][i][j] = requant(sum_c q[i][h*d + c] * k[j][h*d + c]);
  * av: out[i][h*d + c] = requant(sum_j (prob[h][i][j] + 128) * v[j][h*d + c]).
- * q, k, v and the output of av int8[T][D]. T <= TFM_MAX_TOKENS, heads divides D. */
-typedef struct { int32_t tokens, dim, heads, mult, shift, zp_out; } tfm_matmul;
+ * q and the output of av int8[T][D], k and v int8[S][D]. T, S <= TFM_MAX_TOKENS, heads divides D. */
+typedef struct { int32_t tokens, keys, dim, heads, mult, shift, zp_out; } tfm_matmul;
 int tfm_matmul_qk_s8_ref(int8_t *out, const int8_t *q, const int8_t *k, const tfm_matmul *matmul,
                          void *scratch, int32_t scratch_bytes);
 int tfm_matmul_qk_s8_dsp(int8_t *out, const int8_t *q, const int8_t *k, const tfm_matmul *matmul,
@@ -234,13 +234,15 @@ int32_t tfm_matmul_qk_s8_dsp_scratch_bytes(const tfm_matmul *matmul);
 int32_t tfm_matmul_av_s8_ref_scratch_bytes(const tfm_matmul *matmul);
 int32_t tfm_matmul_av_s8_dsp_scratch_bytes(const tfm_matmul *matmul);
 
-/* Multi-head attention, head width d = D / heads, zero points of q, k and v are 0:
+/* Multi-head attention of T queries and S keys, D wide; v is E wide. Per head of D / heads and E / heads channels,
+ * zero points of q, k and v are 0:
  * score[i][j] = requant(sum_c q[i][c] * k[j][c], mult_qk, shift_qk, 0); prob = softmax(score[i]) + 128;
- * out[i][c] = requant(sum_j prob[i][j] * v[j][c], mult_av, shift_av, zp_out), per head.
- * out, q, k, v int8[T][D]; _ref takes one query row at a time, _dsp two: the score matrix never exists.
- * table as for softmax. T <= TFM_MAX_TOKENS, heads divides D. out may be q. */
+ * out[i][c] = requant(sum_j prob[i][j] * v[j][c], mult_av, shift_av, zp_out).
+ * j runs over all keys, or with causal = 1 over keys 0 to i + S - T, in the softmax too (S >= T).
+ * q int8[T][D], k int8[S][D], v int8[S][E], out int8[T][E]; _ref takes one query row at a time, _dsp two: the score
+ * matrix never exists. table as for softmax. T, S <= TFM_MAX_TOKENS, heads divides D and E. out may be q if D = E. */
 typedef struct {
-    int32_t tokens, dim, heads, mult_qk, shift_qk;
+    int32_t tokens, keys, dim, vdim, heads, causal, mult_qk, shift_qk;
     const int16_t *table;
     int32_t mult_av, shift_av, zp_out;
 } tfm_attention;

@@ -13,7 +13,7 @@
 
 /* What stands in a record for one argument of a kernel. */
 enum { INT, ARRAY, OPTIONAL, INPUT, OUTPUT, SCRATCH, SCRATCH_BYTES, NOTHING, STRUCT }; /* OPTIONAL: an array, or NULL */
-enum { ANY, SIZE, SHIFT, PAD, LENGTH }; /* of an INT: which values it can not have */
+enum { ANY, SIZE, SHIFT, PAD, LENGTH, FLAG }; /* of an INT: which values it can not have */
 
 /* value: an INT's low word, an array's offset in its chunk, the number of an INPUT; more: high word, or bytes;
  * kind: of an INT what it counts, of an array its alignment. */
@@ -231,7 +231,7 @@ static void statuses(call *k) {
         }
         if (w.tag == INT && w.kind != ANY) {
             static const int32_t bad[][4] = {{0}, {0, -1, INT32_MIN, INT32_MAX}, {-1, 32, INT32_MIN, INT32_MAX},
-                                             {-1, 40000, INT32_MIN, INT32_MAX}, {0, -1, INT32_MIN, 0}};
+                                             {-1, 40000, INT32_MIN, INT32_MAX}, {0, -1, INT32_MIN, 0}, {-1, 2, INT32_MIN, INT32_MAX}};
             for (int i = 0; i < 4; i++) k->a[j].i = bad[w.kind][i], refused(k, "a number out of range", j, TFM_ERR_DIMS);
         }
         k->a[j] = good;

@@ -151,7 +151,7 @@ static void others(void) {
     int32_t (*const mul_needs[])(const tfm_matmul *) = {tfm_matmul_qk_s8_ref_scratch_bytes, tfm_matmul_qk_s8_dsp_scratch_bytes,
                                                         tfm_matmul_av_s8_ref_scratch_bytes, tfm_matmul_av_s8_dsp_scratch_bytes};
     for (int i = 0; i < 4; i++) {
-        tfm_matmul m = {3, 4, 2, 1, 0, 0};
+        tfm_matmul m = {3, 5, 4, 2, 1, 0, 0};
         const int32_t n = mul_needs[i](&m);
         EXPECT(matmuls[i](out, in, in, &m, scratch, n), TFM_OK);
         EXPECT(matmuls[i](NULL, in, in, &m, scratch, n), TFM_ERR_NULL);
@@ -169,14 +169,19 @@ static void others(void) {
         EXPECT(mul_needs[i](&m), -1);
         m.heads = 2, m.tokens = 1025;
         EXPECT(matmuls[i](out, in, in, &m, scratch, n), TFM_ERR_DIMS);
-        m.tokens = 3, m.shift = 32;
+        m.tokens = 3, m.keys = 1025;
+        EXPECT(matmuls[i](out, in, in, &m, scratch, n), TFM_ERR_DIMS);
+        EXPECT(mul_needs[i](&m), -1);
+        m.keys = 0;
+        EXPECT(matmuls[i](out, in, in, &m, scratch, n), TFM_ERR_DIMS);
+        m.keys = 5, m.shift = 32;
         EXPECT(matmuls[i](out, in, in, &m, scratch, n), TFM_ERR_DIMS);
     }
     int (*const attentions[])(int8_t *, const int8_t *, const int8_t *, const int8_t *, const tfm_attention *, void *, int32_t)
         = {tfm_attention_s8_ref, tfm_attention_s8_dsp};
     int32_t (*const needs[])(const tfm_attention *) = {tfm_attention_s8_ref_scratch_bytes, tfm_attention_s8_dsp_scratch_bytes};
     for (int i = 0; i < 2; i++) {
-        tfm_attention a = {3, 4, 2, 1, 0, table, 1, 0, 0};
+        tfm_attention a = {3, 5, 4, 2, 2, 1, 1, 0, table, 1, 0, 0};
         const int32_t n = needs[i](&a);
         EXPECT(attentions[i](out, in, in, in, &a, scratch, n), TFM_OK);
         EXPECT(attentions[i](NULL, in, in, in, &a, scratch, n), TFM_ERR_NULL);
@@ -192,7 +197,20 @@ static void others(void) {
         EXPECT(needs[i](&a), -1);
         a.heads = 2, a.tokens = 1025;
         EXPECT(attentions[i](out, in, in, in, &a, scratch, n), TFM_ERR_DIMS);
-        a.tokens = 3, a.table = NULL;
+        a.tokens = 3, a.keys = 1025;
+        EXPECT(attentions[i](out, in, in, in, &a, scratch, n), TFM_ERR_DIMS);
+        EXPECT(needs[i](&a), -1);
+        a.keys = 2; /* fewer than queries, and causal */
+        EXPECT(attentions[i](out, in, in, in, &a, scratch, n), TFM_ERR_DIMS);
+        EXPECT(needs[i](&a), -1);
+        a.causal = 0;
+        EXPECT(attentions[i](out, in, in, in, &a, scratch, n), TFM_OK);
+        a.keys = 5, a.causal = 2;
+        EXPECT(attentions[i](out, in, in, in, &a, scratch, n), TFM_ERR_DIMS);
+        a.causal = 1, a.vdim = 3;
+        EXPECT(attentions[i](out, in, in, in, &a, scratch, n), TFM_ERR_DIMS);
+        EXPECT(needs[i](&a), -1);
+        a.vdim = 2, a.table = NULL;
         EXPECT(attentions[i](out, in, in, in, &a, scratch, n), TFM_ERR_NULL);
     }
 }

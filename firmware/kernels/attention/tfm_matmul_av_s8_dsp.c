@@ -1,14 +1,10 @@
+#include "tfm_attention.h"
 #include "tfm_attention_rows.h"
-
-static int dims_ok(const tfm_matmul *m) {
-    return m->tokens >= 1 && m->tokens <= TFM_MAX_TOKENS && tfm_dim_ok(m->dim) && m->heads >= 1
-        && m->heads <= m->dim && m->dim % m->heads == 0 && tfm_shift_ok(m->shift);
-}
 
 /* one head of v as words, then two rows of probabilities and their end */
 int32_t tfm_matmul_av_s8_dsp_scratch_bytes(const tfm_matmul *matmul) {
-    if (!matmul || !dims_ok(matmul)) return -1;
-    return 2 * (tfm_round4(matmul->dim / matmul->heads) + 2) * tfm_round4(matmul->tokens) + 4 * (1 + TFM_ROWS_MORE);
+    if (!matmul || !tfm_matmul_ok(matmul)) return -1;
+    return 2 * (tfm_round4(matmul->dim / matmul->heads) + 2) * tfm_round4(matmul->keys) + 4 * (1 + TFM_ROWS_MORE);
 }
 
 static void four_words(uint32_t *word, uint32_t x, uint32_t y) {
@@ -32,18 +28,18 @@ int tfm_matmul_av_s8_dsp(int8_t *out, const int8_t *prob, const int8_t *v, const
                          void *scratch, int32_t scratch_bytes) {
     const tfm_matmul *m = matmul;
     if (!out || !prob || !v || !m) return TFM_ERR_NULL;
-    if (!dims_ok(m)) return TFM_ERR_DIMS;
+    if (!tfm_matmul_ok(m)) return TFM_ERR_DIMS;
     const int status = tfm_scratch_status(scratch, scratch_bytes, tfm_matmul_av_s8_dsp_scratch_bytes(m));
     if (status) return status;
-    const int32_t tokens = m->tokens, dim = m->dim, width = dim / m->heads;
+    const int32_t tokens = m->tokens, n = m->keys, dim = m->dim, width = dim / m->heads;
     uint32_t *const values = (uint32_t *)scratch;
-    for (int32_t h = 0; h < dim; h += width, prob += tokens * tokens) {
-        uint32_t *const rows = tfm_v_words(values, v + h, dim, width, tokens);
+    for (int32_t h = 0; h < dim; h += width, prob += tokens * n) {
+        uint32_t *const rows = tfm_v_words(values, v + h, dim, width, n);
         for (int32_t i = 0; i < tokens; i += 2) {
             const int32_t next = i + 1 < tokens ? i + 1 : i;
-            prob_words(rows, prob + i * tokens, prob + next * tokens, tokens);
+            prob_words(rows, prob + i * n, prob + next * n, n);
             const tfm_rows_out to = {m->mult, m->zp_out, {out + i * dim + h, out + next * dim + h}, m->shift};
-            tfm_rows_product(to, rows, values, width, tfm_round4(tokens) / 2);
+            tfm_rows_product(to, rows, values, width, tfm_round4(n) / 2);
         }
     }
     return TFM_OK;

@@ -1,12 +1,7 @@
-#include "tfm_math.h"
-
-static int dims_ok(const tfm_matmul *m) {
-    return m->tokens >= 1 && m->tokens <= TFM_MAX_TOKENS && tfm_dim_ok(m->dim) && m->heads >= 1
-        && m->heads <= m->dim && m->dim % m->heads == 0 && tfm_shift_ok(m->shift);
-}
+#include "tfm_attention.h"
 
 int32_t tfm_matmul_qk_s8_ref_scratch_bytes(const tfm_matmul *matmul) {
-    return matmul && dims_ok(matmul) ? 0 : -1;
+    return matmul && tfm_matmul_ok(matmul) ? 0 : -1;
 }
 
 int tfm_matmul_qk_s8_ref(int8_t *out, const int8_t *q, const int8_t *k, const tfm_matmul *matmul,
@@ -14,11 +9,11 @@ int tfm_matmul_qk_s8_ref(int8_t *out, const int8_t *q, const int8_t *k, const tf
     const tfm_matmul *m = matmul;
     (void)scratch, (void)scratch_bytes;
     if (!out || !q || !k || !m) return TFM_ERR_NULL;
-    if (!dims_ok(m)) return TFM_ERR_DIMS;
+    if (!tfm_matmul_ok(m)) return TFM_ERR_DIMS;
     const int32_t width = m->dim / m->heads;
     for (int32_t h = 0; h < m->dim; h += width) {
         for (int32_t i = 0; i < m->tokens; i++) {
-            for (int32_t j = 0; j < m->tokens; j++) {
+            for (int32_t j = 0; j < m->keys; j++) {
                 int32_t acc = 0;
                 for (int32_t c = h; c < h + width; c++) acc += q[i * m->dim + c] * k[j * m->dim + c];
                 *out++ = tfm_requant(acc, m->mult, m->shift, m->zp_out);
