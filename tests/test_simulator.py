@@ -6,7 +6,7 @@ from tinyformer import simulator as sim
 from tinyformer.codegen import generate
 from tinyformer.errors import BadInput, DoesNotFit, SimulationFailed
 from tinyformer.graph import Graph, Op, Tensor, random_graph, run
-from tinyformer.hardware import target
+from tinyformer.hardware import CORES, Core, target
 from tinyformer.toolchain import compile_image, firmware_dir, sections
 
 BOARD = target('stm32f746')
@@ -253,6 +253,39 @@ def test_wrong_images(firmware, graph):
 def test_no_port_no_image(tmp_path, graph):
     with pytest.raises(BadInput, match='no start-up code'):
         sim.build(generate(graph, BOARD, tmp_path/'fw', port='host'))
+
+
+# ---- other cores
+
+@pytest.mark.needs('gcc')
+@pytest.mark.parametrize('name, emulated', [('rp2040', 'Cortex-M0'), ('nrf52840', 'Cortex-M4'), ('stm32u575', 'Cortex-M33'),
+                                            ('stm32n657', 'Cortex-M33'), ('stm32h743', 'Cortex-M7')])
+def test_every_core_returns_the_reference_bytes(tmp_path, graph, name, emulated):
+    "One board of each core, from reset to the last byte; cycles are not those of another core."
+    board = target(name)
+    fw = generate(graph, board, tmp_path/'fw')
+    image, x = sim.build(fw, 'gcc'), images(graph, 3)
+    s = sim.simulate(image, fw, x, progress=False)
+    print(f'{s.outputs.size} bytes compared on a {board.cpu.emulated}, {s.instructions:,} instructions')
+    assert (s.outputs == run(graph, x)).all() and s.stack_bytes > 0 and s.arena_high_water <= fw.arena_bytes
+    assert board.cpu.emulated == emulated and (s.cycles is None) == (board.core != 'cortex-m7')
+    symbols = sim.sections(image.elf)['symbols']
+    assert (symbols['_flash_start'][0], symbols['_ram_start'][0]) == (board.flash_start, board.sram_start)
+    assert all(c.cycles is None for c in fw.choices.values()) == (board.core != 'cortex-m7')
+
+
+def test_code_of_another_core_is_refused_by_the_emulator(tmp_path, graph):
+    "The model of the core is really used: a Cortex-M0 does not know the instructions of a Cortex-M4."
+    fw = generate(graph, target('nrf52840'), tmp_path/'fw')
+    elf = sim.build(fw, 'zig').elf
+    assert sim.Emulator(elf, 'cortex-m4').prefix == fw.prefix
+    with pytest.raises(SimulationFailed): sim.Emulator(elf, 'cortex-m0plus').invoke(images(graph, 1)[0], 7)
+
+
+def test_a_core_without_a_model_is_refused(monkeypatch):
+    monkeypatch.setitem(CORES, 'abacus', Core('abacus'))
+    with pytest.raises(BadInput, match='no model of a abacus; it has models for cortex-m7'):
+        sim.new_core('abacus')
 
 
 # ---- QEMU, the second opinion

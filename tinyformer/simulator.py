@@ -18,8 +18,8 @@ import numpy as np
 from elftools.elf.elffile import ELFFile
 from fastcore.basics import patch
 from tqdm.auto import tqdm
-from unicorn import (UC_ARCH_ARM, UC_HOOK_BLOCK, UC_HOOK_MEM_INVALID, UC_MODE_MCLASS,
-                     UC_MODE_THUMB, UC_PROT_EXEC, UC_PROT_READ, UC_PROT_WRITE, Uc, UcError)
+from unicorn import (UC_ARCH_ARM, UC_HOOK_BLOCK, UC_HOOK_MEM_INVALID, UC_MODE_THUMB,
+                     UC_PROT_EXEC, UC_PROT_READ, UC_PROT_WRITE, Uc, UcError)
 from unicorn import arm_const
 from unicorn.arm_const import (UC_ARM_REG_LR, UC_ARM_REG_PC, UC_ARM_REG_R0, UC_ARM_REG_R1,
                                UC_ARM_REG_R2, UC_ARM_REG_R3, UC_ARM_REG_SP)
@@ -39,8 +39,8 @@ def new_core(
     record = find_core(core)
     if not record.emulator:
         able = ', '.join(c.name for c in CORES.values() if c.emulator)
-        raise BadInput(f'no emulator has a model of a {core}. It has models for {able}')
-    uc = Uc(UC_ARCH_ARM, UC_MODE_THUMB | UC_MODE_MCLASS)
+        raise BadInput(f'the emulator has no model of a {core}; it has models for {able}')
+    uc = Uc(UC_ARCH_ARM, UC_MODE_THUMB)     # with UC_MODE_MCLASS every model is a Cortex-M33
     uc.ctl_set_cpu_model(getattr(arm_const, record.emulator))
     return uc
 

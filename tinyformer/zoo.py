@@ -251,7 +251,7 @@ def evaluation_text(
                      f'reference, over {some} images')
     if r['instructions_per_inference']:
         known = r['est_cycles'] is not None
-        est = 'cycles unknown without llvm-mca'
+        est = 'cycles unknown, they need a Cortex-M7 and llvm-mca'
         if known: est = f"{r['est_cycles']:,} estimated cycles"
         lines.append(f"{r['instructions_per_inference']:,} instructions per inference, {est}; "
                      f"{r['compiler']}")
@@ -422,7 +422,7 @@ def _trained_by(t):
 
 def _estimate(card):
     "Estimated cycles and time in words."
-    if card['cycles'] is None: return 'unknown without llvm-mca'
+    if card['cycles'] is None: return 'unknown, they need a Cortex-M7 and llvm-mca'
     clock = board_named(card['setting']['target']).clock_hz
     return f"{card['cycles']:,}, {milliseconds(card):.1f} ms at {clock / 1e6:.0f} MHz"
 

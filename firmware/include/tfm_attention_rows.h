@@ -80,12 +80,14 @@ TFM_OUTLINE static void tfm_rows_four(const tfm_rows_out *to, const uint32_t *ro
 #if TFM_HAS_DSP
 /* All columns, without shift. Fourteen registers are just enough for the loop, so what else it needs
  * stands in the words after the rows' end: mult, zp, both rows of results, the rows, the columns' end.
- * There are at least two steps, and an even number of them. */
+ * There are at least two steps, and an even number of them.
+ * r0: rows, r1: columns; r2, r3: this step's words of both rows; r4, r5: columns in turn;
+ * r6 to r9: sums of the first row, r10 to lr: of the second. */
 TFM_NAKED static void tfm_rows_fours(TFM_UNUSED const uint32_t *rows, TFM_UNUSED const uint32_t *columns) {
     __asm volatile(
         "push {r4-r11, lr}\n"
-        "0: ldr r4, [r1]\n"        /* k and l: columns in turn, each loaded one column early */
-        "ldr r2, [r0]\n"        /* q and r: this step's words of both rows */
+        "0: ldr r4, [r1]\n"        /* each column is loaded one column early */
+        "ldr r2, [r0]\n"
         "ldr r3, [r0, #4]\n"
         "smuad r6, r2, r4\n" /* the first step starts the sums */
         "ldr r5, [r1, #4]\n"

@@ -51,7 +51,8 @@ static inline int32_t tfm_softmax_max(const int8_t *x, int32_t n) {
 }
 
 #if TFM_HAS_DSP
-/* Eight scores at a time, up to `end`, with the table where score 0 is; gives the sum of e - 32768. */
+/* Eight scores at a time, up to `end`, with the table where score 0 is; gives the sum of e - 32768.
+ * r4 to r11: eight scores, then their e; r12: the sum; lr: two ones. */
 TFM_NAKED static uint32_t tfm_softmax_eights(
     TFM_UNUSED uint32_t *word, TFM_UNUSED const int8_t *x, TFM_UNUSED const int8_t *end, TFM_UNUSED uintptr_t table) {
     __asm volatile(

@@ -4,7 +4,8 @@
 /* Elements 0 to end - a, a multiple of eight: a word of each input makes two pairs of halves, each
  * half is multiplied where it stands, and the shift is part of the saturation. 49 instructions and
  * 27 cycles for eight elements, in the order that issues best. A word is read before its bytes are
- * written, so out may be an input. */
+ * written, so out may be an input.
+ * r4, r5, r8: words and pairs of a; r6, r7, r9: of b; r10: a sum; r11: both factors; r12: bias. */
 #define EIGHTS(NAME, SHIFT) \
 TFM_NAKED static void NAME( \
     TFM_UNUSED int8_t *o, TFM_UNUSED const int8_t *a, TFM_UNUSED const int8_t *b, TFM_UNUSED const int8_t *end, \

@@ -26,7 +26,8 @@ typedef struct {
 
 /* Two rows of outputs, two columns at a time: a b above e f. 28 multiplies in 32 cycles; the order is
  * the one that issues best. The lower pair is stored one round late, while the next one starts: what
- * the first round stores falls into the stage's unused first slot. */
+ * the first round stores falls into the stage's unused first slot.
+ * r0: p, r1: o, r2: l, r3: zp; r4 to r7: pixels, r8, r9: weights, r10 to lr: a, b, e, f. */
 TFM_NAKED static void two_rows(TFM_UNUSED const uint32_t *p, TFM_UNUSED int8_t *o, TFM_UNUSED const lane *l) {
     __asm volatile(
         "push {r4-r11, lr}\n"
@@ -99,7 +100,8 @@ TFM_NAKED static void two_rows(TFM_UNUSED const uint32_t *p, TFM_UNUSED int8_t *
         "pop {r4-r11, pc}\n");
 }
 
-/* Two rows of outputs at stride 2, one column at a time: rows 0 to 2 give a, rows 2 to 4 give b. */
+/* Two rows of outputs at stride 2, one column at a time: rows 0 to 2 give a, rows 2 to 4 give b.
+ * r0: p, r1: o, r2: l, r3: zp; r4 to r7 and r12: pixels, r8, r9: weights, r10, r11: a, b. */
 TFM_NAKED static void two_rows_stride2(TFM_UNUSED const uint32_t *p, TFM_UNUSED int8_t *o, TFM_UNUSED const lane *l) {
     __asm volatile(
         "push {r4-r11, lr}\n"

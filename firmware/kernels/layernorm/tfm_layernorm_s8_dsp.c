@@ -24,12 +24,13 @@ static inline int32_t scale(int32_t d, int32_t m, int64_t half, int32_t sh) {
 }
 
 #if TFM_HAS_DSP
+/* What the loop keeps in r4 to r10. */
+typedef struct { const int16_t *gamma; const int32_t *beta; uint32_t c, start; int32_t m, mult, zp; } four_values;
+
 /* Elements 0 to end - in, a multiple of four. With d scaled up so that the shift by sh is one by 32,
  * SMMULR multiplies, rounds and shifts at once. It fits: |norm| <= sqrt(C) * 2^10 and m is about
  * sqrt(C) * 2^23 or more, so the scaled d is about 2^19 at most.
  * 42 instructions and 28 cycles for four elements, in the order that issues best. */
-typedef struct { const int16_t *gamma; const int32_t *beta; uint32_t c, start; int32_t m, mult, zp; } four_values;
-
 TFM_NAKED static void fours(
     TFM_UNUSED int8_t *out, TFM_UNUSED const int8_t *in, TFM_UNUSED const int8_t *end, TFM_UNUSED const four_values *v) {
     __asm volatile(
