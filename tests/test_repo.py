@@ -213,6 +213,16 @@ def test_failing_notebook_is_named_with_its_cell(tmp_path, code, error):
     assert error in result.error.splitlines()[-1] and 'execnb' not in result.error
 
 
+def test_a_cell_that_shows_nothing_keeps_no_old_output(tmp_path):
+    nb_file(tmp_path/'o.ipynb', 'print("new")', 'x = 1')
+    nb = json.loads((tmp_path/'o.ipynb').read_text())
+    for c in nb['cells']: c['outputs'] = [dict(output_type='stream', name='stdout', text=['old'])]
+    (tmp_path/'o.ipynb').write_text(json.dumps(nb))
+    assert run_notebooks.run_one('o.ipynb', tmp_path, store=True).error == ''
+    shown = [''.join(o['text']) for c in json.loads((tmp_path/'o.ipynb').read_text())['cells'] for o in c['outputs']]
+    assert shown == ['new\n']
+
+
 def test_cells_are_shown_by_their_first_lines():
     assert run_notebooks.head('#| hide\na = 1\n\nb = 2') == '    a = 1\n    b = 2'
     assert run_notebooks.head('\n'.join('abcdef')).splitlines()[-2:] == ['    d', '    ...']
