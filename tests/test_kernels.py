@@ -316,16 +316,6 @@ def test_pixels_at_an_edge():
     assert (operators.edge_pixels(3, 5, 9), operators.edge_pixels(28, 20, 1)) == (15, 0)
 
 
-def test_depthwise_runs_by_rows_where_its_form_serves():
-    "3x3, stride 1 or 2, with and without padding: `tfm_depthwise3x3_ok`."
-    dsp, rng = tk.kernel('tfm_depthwise_s8_dsp'), np.random.default_rng(0)
-    def served(**shape):
-        attrs, params = random_instance('depthwise3x3', rng, h=9, w=9, cin=4, **shape)
-        return tk.by_rows(dsp, tg.Op('depthwise3x3', 'd', ['x'], 'y', attrs, params)) is not None
-    assert all(served(stride=s, pad=p) for s in (1, 2) for p in (0, 1))
-    assert not any(served(**o) for o in (dict(stride=3), dict(pad=2), dict(k=5)))
-
-
 # ---- choices
 
 def test_choices():
