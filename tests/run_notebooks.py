@@ -109,6 +109,7 @@ def run_cells(path, store=False, shift=0, threads=0, tell=lambda cell: None):
         for cell in nb.cells:
             if left_out(cell): continue
             tell(cell)
+            if cell.cell_type == 'code': cell['outputs'] = []     # the shell leaves the old ones where none is new
             shell.cell(cell)
             if shell.exc: return page_lines(shell.exc)
         if store: save(path, nb)

@@ -1,8 +1,9 @@
 """Run the notebooks, and with `--tests` the tests, under other instruction sets, threads and seeds, and print a table.
 
 A library that computes a sum in another order gives another last bit, and a training ends in another network. What the
-notebooks and tests assert must hold for all of them."""
-import argparse, os, subprocess, sys, tempfile, time
+notebooks and tests assert must hold for all of them. With `--out FILE` every finished row is kept there, and a run that
+was stopped goes on with the next one."""
+import argparse, json, os, subprocess, sys, tempfile, time
 from collections import namedtuple
 from contextlib import contextmanager
 from hashlib import sha256
@@ -12,6 +13,8 @@ from xml.etree import ElementTree
 
 import run_notebooks
 from run_notebooks import ROOT
+from tinyformer.files import write_json
+from tinyformer.provenance import commit
 
 # environment: variables for the libraries; options: of `run_notebooks.run_many`
 Setting = namedtuple('Setting', 'name environment options', defaults=({}, {}))
@@ -86,6 +89,14 @@ def run(setting, names, workers, tests, plain_bits):
     return (setting.name, '' if setting.options else other, count, of_tests), bad + failed
 
 
+def finished_rows(file, about):
+    "setting -> [row, what failed] of an earlier run of the same code with the same options."
+    if file is None or not file.exists(): return {}
+    said = json.loads(file.read_text(encoding='utf-8'))
+    if said['about'] != about: sys.exit(f'{file} holds rows of other code or options: move it away.')
+    return said['rows']
+
+
 def main(argv=None):
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument('--all', action='store_true', help='every setting and seeds + 1 to 4, not three alone')
@@ -93,16 +104,20 @@ def main(argv=None):
     p.add_argument('--only', default='', help='only settings whose name contains this')
     p.add_argument('-k', default='', help='only notebooks whose name contains this')
     p.add_argument('--workers', type=int, default=2, help='processes at a time (default: 2)')
+    p.add_argument('--out', type=Path, help='JSON file of finished rows, to go on with after a stop')
     a = p.parse_args(argv)
     settings = [o for o in ([PLAIN, *FORCED, *SEEDS] if a.all else THREE) if a.only in o.name]
     names = [o for o in notebooks() if a.k in o]
     if not settings or not names: sys.exit('no setting or no notebook to run: that is a failure')
 
-    plain_bits = in_new_process(last_bits)
-    rows, failures = [], []
+    plain_bits, rows, failures = in_new_process(last_bits), [], []
+    about = dict(commit=commit(), bits=plain_bits, tests=a.tests, notebooks=names)
+    done = finished_rows(a.out, about)
     for o in settings:
-        row, bad = run(o, names, a.workers, a.tests, plain_bits)
-        rows.append(row)
+        if o.name not in done: done[o.name] = run(o, names, a.workers, a.tests, plain_bits)
+        if a.out: write_json(a.out, dict(about=about, rows=done))
+        row, bad = done[o.name]
+        rows.append(tuple(row))
         failures += [f'{o.name}: {b}' for b in bad]
     print('\n| setting | other last bits | notebooks | tests |\n|---|---|---|---|')
     for row in rows: print(f"| {' | '.join(row)} |")

@@ -49,6 +49,18 @@ def test_depthwise_in_place():
     print(n, 'cases')
 
 
+@pytest.mark.parametrize('cut', (('kh', np.s_[:3]), ('kw', np.s_[:, :3])))
+def test_depthwise_with_a_kernel_that_is_no_square(cut):
+    "3x5 and 5x3: the form for 3x3 must not take them."
+    name, part = cut
+    op = bench.make_op('depthwise3x3', h=7, w=6, cin=5, k=5, pad=1, seed=1)
+    op.attrs[name], op.params['weight'] = 3, op.params['weight'][part].copy()
+    x = bench.random_inputs(op, np.random.default_rng(2))[0]
+    want, kernel = bench.expected(op, [x]), tk.kernel('tfm_depthwise_s8_dsp')
+    out = np.zeros(want.size, np.int8)
+    assert host_call(kernel, op, x, out) == 0 and np.array_equal(out, want.reshape(-1))
+
+
 def test_depthwise_in_bands_over_a_ring():
     "Rows in bands of any height, the input in a ring that holds only the rows of one band."
     rng, n = np.random.default_rng(1), 0

@@ -8,11 +8,11 @@ import pytest
 import sweep
 from unicorn import arm_const
 
-from tinyformer import bench, cost_check, cost_model as sp, graph as tg, kernels as tk, lowering
+from tinyformer import bench, cost_check, cost_model as sp, graph as tg, kernels as tk, lowering, operators
 from tinyformer.errors import BadInput, CorruptModel, SimulationFailed
 from tinyformer.hardware import target
 from tinyformer.search_space import digits_space
-from tinyformer.operators import softmax_s8, softmax_table
+from tinyformer.operators import OPERATORS, random_instance, softmax_s8, softmax_table
 from tinyformer.rle_encoding import decode, encode
 from tinyformer.toolchain import WARNINGS, compile_host, sections
 
@@ -259,6 +259,61 @@ def test_files_follow_the_naming_rule():
     assert declared == {k.name for k in sweep.TABLE} | {'tfm_rle_check'}
     text = ''.join(p.read_text() for p in [*tk.sources(), *(tk.FIRMWARE/'include').glob('*.h')])
     assert not re.search(r'\b(float|double|malloc|calloc|free|printf)\b', re.sub(r'/\*.*?\*/', '', text, flags=re.S))
+
+
+# ---- what a record says of its operator
+
+MAPS = [k for k, o in OPERATORS.items() if o.rows == 'h']
+
+
+@pytest.mark.parametrize('kind', MAPS)
+def test_a_window_is_what_the_reference_reads(kind):
+    "Change one row of the input: the rows of the output that change are those whose window holds it."
+    rng, seen = np.random.default_rng(0), 0
+    for k, stride, pad in ((3, 1, 1), (3, 2, 0), (2, 2, 0), (2, 1, 0)):
+        attrs, params = random_instance(kind, rng, h=8, w=6, cin=4, k=k, stride=stride, pad=pad)
+        op, window = tg.Op(kind, kind, ['x'], 'y', attrs, params), OPERATORS[kind].window(attrs)
+        x = rng.integers(-128, 128, (64, 8, 6, attrs.get('c', attrs.get('cin'))), dtype=np.int8)
+        before = tg.run_op(op, x)
+        rows = tg.out_hw(attrs)[0] if 'kh' in attrs else 8 // window[1]
+        for r in range(8):
+            other = x.copy()
+            other[:, r] = rng.permutation(x[:, r])
+            changed = (tg.run_op(op, other) != before).reshape(64, rows, -1).any((0, 2))
+            starts = np.arange(rows) * window[1] - window[2]
+            assert (changed == ((starts <= r) & (r < starts + window[0]))).all(), (attrs, r)
+            seen += changed.sum()
+    assert seen >= 32 and len(MAPS) > 2
+
+
+SHIFTED = [k for k, o in OPERATORS.items() if o.bound and 'shift' in o.attrs and k != 'add']    # its inputs are shifted
+
+
+@pytest.mark.parametrize('kind', SHIFTED)
+def test_a_bound_is_shifted_with_the_sum(kind):
+    attrs, params = random_instance(kind, np.random.default_rng(0), h=4, w=4, cin=8)
+    low, high = (OPERATORS[kind].bound(attrs | dict(shift=s), params) for s in (0, 5))
+    assert 0 < low == high >> 5 and high == low << 5
+
+
+def test_a_bound_grows_with_the_terms_of_a_sum():
+    "Mixing adds a product of a byte and an unsigned byte for every token."
+    rng = np.random.default_rng(0)
+    some = [random_instance('matmul_av', rng, tokens=n, cin=8)[0] | dict(shift=0) for n in (5, 10)]
+    assert [OPERATORS['matmul_av'].bound(a, {}) for a in some] == [5 * 128 * 255, 10 * 128 * 255]
+
+
+def test_limits_are_those_of_the_header():
+    text = (tk.FIRMWARE/'include'/'tfm_kernels.h').read_text()
+    def most(name): return int(re.search(rf'#define TFM_MAX_{name} (\d+)', text)[1])
+    assert (operators.SIZE, operators.TOKENS, operators.TAPS) == ((1, most('DIM')), (1, most('TOKENS')), most('TAPS'))
+    assert '#define TFM_MAX_VALUES (1 << 30)' in text and operators.VALUES == (1, 1 << 30)
+
+
+def test_pixels_at_an_edge():
+    "Both outer rows, and four pixels at each end of every row; never more than there are, none for one tap."
+    assert operators.edge_pixels(28, 20, 9) == 2*20 + 2*4*28
+    assert (operators.edge_pixels(3, 5, 9), operators.edge_pixels(28, 20, 1)) == (15, 0)
 
 
 # ---- choices

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-import run_notebooks, style
+import run_notebooks, settings_table, style
 from conftest import ROOT
 
 sys.path[:0] = [str(ROOT/'docs'), str(ROOT/'.ci')]
@@ -211,6 +211,34 @@ def test_failing_notebook_is_named_with_its_cell(tmp_path, code, error):
     result = run_notebooks.run_one('bad.ipynb', tmp_path)
     assert result.name == 'bad.ipynb' and result.cell.startswith('cell c1:\n    ' + code.splitlines()[0])
     assert error in result.error.splitlines()[-1] and 'execnb' not in result.error
+
+
+def test_a_cell_that_shows_nothing_keeps_no_old_output(tmp_path):
+    nb_file(tmp_path/'o.ipynb', 'print("new")', 'x = 1')
+    nb = json.loads((tmp_path/'o.ipynb').read_text())
+    for c in nb['cells']: c['outputs'] = [dict(output_type='stream', name='stdout', text=['old'])]
+    (tmp_path/'o.ipynb').write_text(json.dumps(nb))
+    assert run_notebooks.run_one('o.ipynb', tmp_path, store=True).error == ''
+    shown = [''.join(o['text']) for c in json.loads((tmp_path/'o.ipynb').read_text())['cells'] for o in c['outputs']]
+    assert shown == ['new\n']
+
+
+def test_a_table_of_settings_goes_on_where_it_was_stopped(tmp_path, monkeypatch, capsys):
+    "Finished rows are kept with what failed in them; rows of other options are not mixed in."
+    asked, out = [], tmp_path/'rows.json'
+    def run(setting, *rest):
+        asked.append(setting.name)
+        if len(asked) == 2: raise KeyboardInterrupt
+        return (setting.name, 'yes', '1 passed', ''), ['a failure'] * (len(asked) == 1)
+    monkeypatch.setattr(settings_table, 'run', run)
+    monkeypatch.setattr(settings_table, 'in_new_process', lambda f: 'bits')
+    with pytest.raises(KeyboardInterrupt): settings_table.main(['--out', str(out)])
+    with pytest.raises(SystemExit) as end: settings_table.main(['--out', str(out)])
+    names = [o.name for o in settings_table.THREE]
+    assert end.value.code == 1 and asked == [names[0], names[1], *names[1:]]
+    said = capsys.readouterr().out
+    assert f'{names[0]}: a failure' in said and all(f'| {n} | yes | 1 passed |' in said for n in names)
+    with pytest.raises(SystemExit, match='other code or options'): settings_table.main(['--out', str(out), '--tests'])
 
 
 def test_cells_are_shown_by_their_first_lines():

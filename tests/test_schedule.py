@@ -110,6 +110,27 @@ def test_every_window_in_a_chain(tmp_path, first):
     compare(forced(graph, tuple(chains), tmp_path/'fw'), graph)
 
 
+def test_a_pool_behind_a_ring_in_a_chain(tmp_path):
+    "The ring must hold two rows for each row of a stretch that ends in a pool."
+    net = Net((16, 8, 4))
+    y = net.conv(net.linear('input', (16, 8, 5)), (3, 3, ops8.square_window(1, 1)), 4)
+    y = net.put('maxpool2x2', [y], (8, 4, 4), dict(h=16, w=8, c=4))
+    graph = net.graph(net.total(y))
+    for rows in (1, 2, 3): compare(forced(graph, (sch.Chain(0, 2, rows),), tmp_path/f'{rows}'), graph)
+
+
+def test_an_addition_at_the_end_of_a_chain_takes_the_place_of_what_it_adds():
+    "Its input is read by steps that look at their own row only, so rows that are written are wanted no more."
+    point = 1, 1, 0, 0    # kernel, stride, padding above and below
+    one = sch.Step((1,), 2, point, True, 8)
+    def over(window):
+        first, last = sch.Step((0,), 1, point, True, 8), sch.Step((3,), 4, point, True, 8)
+        makes = sch.Step((1, 2), 3, point, True, 8, in_place=(0, 1))
+        steps = first, replace(one, window=window), makes, last
+        return sch.inside(sch.flow(steps), sch.Chain(1, 2, 2)).over
+    assert over(point) == 1 and over((3, 1, 1, 1)) is None
+
+
 def test_output_over_an_input_that_a_padded_window_reads(tmp_path):
     "A 1x1 convolution with padding makes rows from rows above: the sum may not yet be written over them."
     net = Net((4, 4, 9))
