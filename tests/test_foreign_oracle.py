@@ -172,14 +172,14 @@ def softmax(rng):
 
 
 def heads_of(rng):
-    heads, d, tokens = int(rng.integers(1, 4)), int(rng.integers(1, 17)), int(rng.integers(1, 33))
-    def split(x): return np.ascontiguousarray(x.reshape(2, tokens, heads, d).transpose(0, 2, 1, 3))
-    return heads, d, tokens, split
+    heads, d, tokens, keys = (int(rng.integers(1, n)) for n in (4, 17, 33, 33))
+    def split(x): return np.ascontiguousarray(x.reshape(2, -1, heads, x.shape[-1] // heads).transpose(0, 2, 1, 3))
+    return heads, d, tokens, keys, split
 
 
 def scores(rng):
-    heads, d, tokens, split = heads_of(rng)
-    q, k, s_q, s_k = draw(rng, 2, tokens, heads*d), draw(rng, 2, tokens, heads*d), *rng.uniform(.01, .1, 2)
+    heads, d, tokens, keys, split = heads_of(rng)
+    q, k, s_q, s_k = draw(rng, 2, tokens, heads*d), draw(rng, 2, keys, heads*d), *rng.uniform(.01, .1, 2)
     s_score, zp = float(s_q * s_k * 74 * 74 * rng.uniform(.5, 3) / 60), zero_point(rng)
     p = ops.attention_params(s_q, s_k, 1., s_score, 1., 0, heads*d, heads)
     tq, tk = (tensor(split(x), s, 0, torch.qint8) for x, s in ((q, s_q), (k, s_k)))
@@ -188,13 +188,13 @@ def scores(rng):
 
 
 def weighted_sum(rng):
-    heads, d, tokens, split = heads_of(rng)
-    prob = ops.softmax_s8(draw(rng, 2, heads, tokens, tokens), ops.softmax_table(float(rng.uniform(.005, .2))))
-    v, s_v, zp = draw(rng, 2, tokens, heads*d), float(rng.uniform(.01, .1)), zero_point(rng)
+    heads, d, tokens, keys, split = heads_of(rng)
+    prob = ops.softmax_s8(draw(rng, 2, heads, tokens, keys), ops.softmax_table(float(rng.uniform(.005, .2))))
+    v, s_v, zp = draw(rng, 2, keys, heads*d), float(rng.uniform(.01, .1)), zero_point(rng)
     s_out = float(s_v * rng.uniform(.2, 1.5))
     p = ops.attention_params(1., 1., s_v, 1., s_out, zp, heads*d, heads)
     theirs = codes(Q.matmul(tensor(prob, 1/256, -128, torch.qint8), tensor(split(v), s_v, 0, torch.qint8), s_out, zp))
-    return ops.matmul_av_s8(prob, v, p['mult_av'], p['shift_av'], zp), theirs.transpose(0, 2, 1, 3).reshape(v.shape)
+    return ops.matmul_av_s8(prob, v, p['mult_av'], p['shift_av'], zp), theirs.transpose(0, 2, 1, 3).reshape(2, tokens, -1)
 
 
 def table(rng):
@@ -294,7 +294,7 @@ ORACLES = dict(linear=linear, fully_connected=linear, pointwise=lambda rng: conv
                avgpool2d=mean_of_windows, layernorm=any_normalisation, softmax=softmax,
                matmul_qk=scores, matmul_av=weighted_sum, lut=table, mul=product, add_broadcast=spread_sum, concat=joint,
                copy=moved, pad=bordered, rmsnorm=root_mean_square)
-COMPOSED = {'attention'}     # its three steps are asked above
+COMPOSED = {'attention'}     # its three steps are asked above, and the whole below
 STORED = {'const'}           # there is nothing to compute
 
 
@@ -319,14 +319,54 @@ def test_every_operator_is_asked():
 def test_attention_is_its_three_steps():
     rng = np.random.default_rng(0)
     for _ in range(CASES):
-        heads, d, tokens, _ = heads_of(rng)
-        q, k, v = (draw(rng, 2, tokens, heads*d) for _ in 'qkv')
+        heads, d, tokens, keys, _ = heads_of(rng)
+        sizes = (tokens, d), (keys, d), (keys, int(rng.integers(1, 17)))
+        q, k, v = (draw(rng, 2, rows, heads*width) for rows, width in sizes)
         s_score, s_out = rng.uniform((.02, .01), (.2, .1))
         s_qkv, zp = rng.uniform(.01, .1, 3), zero_point(rng)
         p = ops.attention_params(*s_qkv, float(s_score), float(s_out), zp, heads*d, heads)
         prob = ops.softmax_s8(ops.matmul_qk_s8(q, k, heads, p['mult_qk'], p['shift_qk']), p['table'])
         want = ops.matmul_av_s8(prob, v, p['mult_av'], p['shift_av'], p['zp_out'])
         assert np.array_equal(ops.attention_s8(q, k, v, heads=heads, **p), want)
+
+
+def attention(rng, keys_of=lambda rng, tokens: int(rng.integers(1, 33)), causal=0):
+    """(our bytes, those of torch's attention in float): scores are whole codes, so that only softmax and the last
+    rounding are left to differ, and the output's step is not finer than the sum of what softmax rounds away."""
+    heads, d, tokens, _, split = heads_of(rng)
+    keys, e = keys_of(rng, tokens), int(rng.integers(1, 17))
+    q, k = (rng.integers(-2, 3, (2, rows, heads*d)).astype(np.int8) for rows in (tokens, keys))
+    v, s_score, s_v, zp = draw(rng, 2, keys, heads*e), float(rng.uniform(.02, .2)), .03, zero_point(rng)
+    s_out = s_v * max(1, keys / 8)
+    p = ops.attention_params(s_score, math.sqrt(d), s_v, s_score, s_out, zp, heads*d, heads)
+    mask = torch.ones(tokens, keys, dtype=torch.bool).tril(keys - tokens) if causal else None
+    tq, tk, tv = (torch.from_numpy(split(x)*s) for x, s in ((q, s_score), (k, math.sqrt(d)), (v, s_v)))
+    real = F.scaled_dot_product_attention(tq, tk, tv, attn_mask=mask).numpy() / s_out + zp
+    theirs = np.clip(np.floor(real + .5), -128, 127).transpose(0, 2, 1, 3).reshape(2, tokens, -1)
+    return ops.attention_s8(q, k, v, heads=heads, **p, causal=causal), theirs
+
+
+@pytest.mark.parametrize('how', [{}, dict(keys_of=lambda rng, n: n, causal=1),
+                                 dict(keys_of=lambda rng, n: n + int(rng.integers(0, 9)), causal=1)])
+def test_attention_is_within_one_step_of_float(how):
+    "Cross attention; causal attention, square and with keys from before."
+    rng, n, apart = np.random.default_rng(5), 0, 0
+    for case in range(CASES):
+        ours, theirs = attention(rng, **how)
+        d = np.abs(ours - theirs)
+        assert d.max() <= 1, f'case {case}: {d.max()} steps apart'
+        n, apart = n + d.size, apart + int((d > 0).sum())
+    print(f'{n} values, {apart} one step apart')
+    assert n > 20*CASES and apart < .15*n
+
+
+def test_torch_means_the_same_by_causal():
+    "The mask of the square case is the one that torch makes itself."
+    rng = np.random.default_rng(6)
+    q, k, v = (torch.from_numpy(rng.normal(size=(1, 2, 7, 4))) for _ in 'qkv')
+    seen = torch.from_numpy(ops.causal_mask(7, 7))
+    both = [F.scaled_dot_product_attention(q, k, v, **how) for how in (dict(is_causal=True), dict(attn_mask=seen))]
+    assert torch.allclose(*both)
 
 
 def test_work_in_parts_changes_no_byte(monkeypatch):

@@ -54,16 +54,16 @@ def slow_softmax(row, table):
     assert all(v * r < 2**32 for v in e)
     return [min(((v * r >> 23) + 1) >> 1, 255) - 128 for v in e]
 
-def slow_attention(q, k, v, heads, mult_qk, shift_qk, table, mult_av, shift_av, zp_out):
-    n, t, dim = q.shape
-    d, out = dim // heads, np.zeros((n, t, dim), int)
+def slow_attention(q, k, v, heads, mult_qk, shift_qk, table, mult_av, shift_av, zp_out, causal=0):
+    (n, t, dim), (_, keys, vdim) = q.shape, v.shape
+    d, e, out = dim // heads, vdim // heads, np.zeros((n, t, vdim), int)
     for b, h, i in np.ndindex(n, heads, t):
-        cs = range(h*d, h*d + d)
-        score = [slow_requantize(sum(int(q[b, i, c]) * int(k[b, j, c]) for c in cs), mult_qk, shift_qk,
-                                 0) for j in range(t)]
+        seen = range(i + keys - t + 1) if causal else range(keys)
+        score = [slow_requantize(sum(int(q[b, i, c]) * int(k[b, j, c]) for c in range(h*d, h*d + d)), mult_qk, shift_qk,
+                                 0) for j in seen]
         p = [v_ + 128 for v_ in slow_softmax(score, table)]
-        for c in cs:
-            out[b, i, c] = slow_requantize(sum(p[j] * int(v[b, j, c]) for j in range(t)), mult_av, shift_av, zp_out)
+        for c in range(h*e, h*e + e):
+            out[b, i, c] = slow_requantize(sum(p[j] * int(v[b, j, c]) for j in seen), mult_av, shift_av, zp_out)
     return out
 
 def slow_layernorm(row, gamma, beta, mult, shift, zp_out, eps_q):
@@ -201,12 +201,16 @@ def test_softmax_sweep_and_its_accuracy():
 
 def test_attention_sweep():
     rng, n = np.random.default_rng(7), 0
-    for t, dim, heads in ((1, 1, 1), (2, 6, 3), (5, 4, 1), (7, 8, 2)):
+    for t, keys, dim, vdim, heads, causal in ((1, 1, 1, 1, 1, 0), (2, 2, 6, 6, 3, 0), (5, 5, 4, 4, 1, 0),
+                                              (7, 7, 8, 8, 2, 0), (3, 6, 4, 6, 2, 0), (6, 2, 3, 9, 3, 0),
+                                              (5, 5, 4, 4, 2, 1), (3, 7, 6, 2, 2, 1)):
         for scale in (.01, .2):
-            q, k, v = rng.integers(-128, 128, (3, 2, t, dim), dtype=np.int8)
+            sizes = (t, dim), (keys, dim), (keys, vdim)
+            q, k, v = (rng.integers(-128, 128, (2, *size), dtype=np.int8) for size in sizes)
             q[0, 0], k[0, 0], v[0, 0] = -128, -128, -128
             p = ops8.attention_params(.05, .04, .03, scale, .03*rng.uniform(.2, 1), int(rng.choice(EDGES)), dim, heads)
-            assert np.array_equal(ops8.attention_s8(q, k, v, heads, **p), slow_attention(q, k, v, heads, **p))
+            got = ops8.attention_s8(q, k, v, heads, **p, causal=causal)
+            assert np.array_equal(got, slow_attention(q, k, v, heads, **p, causal=causal))
             n += 1
     done(n)
 

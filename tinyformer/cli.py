@@ -346,6 +346,9 @@ def cmd_bench(
     cout:Size = None, # output channels (default: as many as cin)
     tokens:Size = None, # rows of linear, layernorm, attention and its steps (default: h*w)
     heads:Annotated[int, (1, 256)] = None, # attention heads (default: 4)
+    keys:Annotated[int, (1, 1024)] = None, # rows of k and v of attention (default: tokens)
+    vdim:Size = None, # width of v of attention (default: cin)
+    causal:bool = False, # attention that sees no later token
     stride:Annotated[int, (1, 255)] = None, # stride of a convolution (default: 1)
     seed:Annotated[int, (0, 2**32 - 1)] = None, # seed of weights and inputs (default: 0)
     block:str = None, # block shape of the stream: 1x1, 1x2, 1x4 or dense (default: the engine's choice)
@@ -373,7 +376,8 @@ def cmd_bench(
         out = bench.record(record)
         seconds, layers, networks = out['meta']['seconds'], len(out['rows']), len(out['networks'])
         return print(f"{record}: {layers} layers, {networks} networks, {seconds} s\n\n{peers.summary(out['rows'])}")
-    shape = dict(h=h, w=w, cin=cin, cout=cout, tokens=tokens, heads=heads, stride=stride, seed=seed)
+    shape = dict(h=h, w=w, cin=cin, cout=cout, tokens=tokens, heads=heads, keys=keys, vdim=vdim,
+                 causal=int(causal) or None, stride=stride, seed=seed)
     shape = {k: v for k, v in shape.items() if v is not None}
     rows = _bench_rows(network, suite, op, sparsity, block, kernel, optimize, shape, dict(cc=cc, objective=objective))
     text = _json(rows)

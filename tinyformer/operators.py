@@ -1151,8 +1151,8 @@ def _attention_bound(a, p):
 # %% ../nbs/04_operators.ipynb #r051
 OPERATORS['attention'] = Operator(
     'attention', inputs=3, draw=_draw_attention, check=_heads_fit, params=_TABLE,
-    attrs=_HEADS | dict(vdim=SIZE, causal=(0, 1), mult_qk=MULT, shift_qk=SHIFT, mult_av=MULT,
-                        shift_av=SHIFT, zp_out=CODE),
+    attrs=dict(tokens=TOKENS, keys=TOKENS, dim=SIZE, vdim=SIZE, heads=SIZE, causal=(0, 1),
+               mult_qk=MULT, shift_qk=SHIFT, mult_av=MULT, shift_av=SHIFT, zp_out=CODE),
     call=CCall('attention', 'attention',
                (OUT, IN0, IN1, IN2, ('struct', 'tfm_attention'), SCRATCH),
                {('c', 'dense'): ('call', 'pairs', 'macs', 'outputs'),
