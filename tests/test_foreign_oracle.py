@@ -121,7 +121,7 @@ def pool_window(rng, counted):
     "(our input, its tensor for torch, torch's arguments) of a pool; an adaptive one has a size only."
     h, w, c = (int(v) for v in rng.integers((2, 1, 1), (12, 12, 9)))
     kh, kw = int(rng.integers(1, h + 1)), int(rng.integers(1, w + 1))
-    if kh * kw == 1: kh = 2      # QNNPACK pools no single values
+    if kh * kw == 1: kh = 2      # torch pools no single values
     sh, sw = rng.integers(1, 4, 2).tolist()
     pads, ceil = (int(rng.integers(0, kh//2 + 1)), int(rng.integers(0, kw//2 + 1))), bool(rng.integers(2))
     x, scale, zp = draw(rng, 2, h, w, c), float(rng.uniform(.01, .1)), zero_point(rng)
@@ -129,7 +129,8 @@ def pool_window(rng, counted):
     # where torch rounds up, it counts only as much padding as was asked for: our form of that is an operator `pad`
     if counted: how['count_include_pad'] = bool(rng.integers(2)) and not ceil
     if rng.random() < .3: how = dict(output_size=rng.integers(1, 9, 2).tolist())
-    return x, tensor(channels_first(x), scale, zp), zp, how
+    # for an average in quint8 torch asks QNNPACK, which counts all padding
+    return x, tensor(channels_first(x), scale, zp, torch.qint8 if counted else torch.quint8), zp, how
 
 
 def of_pool(x, theirs, how):
@@ -294,6 +295,8 @@ ORACLES = dict(linear=linear, fully_connected=linear, pointwise=lambda rng: conv
                avgpool2d=mean_of_windows, layernorm=any_normalisation, softmax=softmax,
                matmul_qk=scores, matmul_av=weighted_sum, lut=table, mul=product, add_broadcast=spread_sum, concat=joint,
                copy=moved, pad=bordered, rmsnorm=root_mean_square)
+# the mean of a few integers is often a half, which torch rounds to the even neighbour and we round up
+APART = dict(avgpool2d=.15)  # share of values that may be one step apart, where it is not .05
 COMPOSED = {'attention'}     # its three steps are asked above, and the whole below
 STORED = {'const'}           # there is nothing to compute
 
@@ -309,7 +312,7 @@ def test_a_stranger_agrees_within_one_step(kind):
         assert d.max() <= 1, f'{kind}, case {case}: {d.max()} steps apart'
         sizes, apart, spread = sizes + d.size, apart + int((d > 0).sum()), spread | set(ours.ravel()[:500].tolist())
     print(f'{kind}: {CASES} cases, {sizes} values, {apart} one step apart')
-    assert sizes > 20*CASES and len(spread) > 200 and apart < .05*sizes
+    assert sizes > 20*CASES and len(spread) > 200 and apart < APART.get(kind, .05)*sizes
 
 
 def test_every_operator_is_asked():

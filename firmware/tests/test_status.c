@@ -112,6 +112,45 @@ static void others(void) {
     EXPECT(tfm_maxpool2x2_s8_ref(out, in, 3, 4, 5), TFM_ERR_DIMS);
     EXPECT(tfm_maxpool2x2_s8_ref(out, in, 2, 3, 5), TFM_ERR_DIMS);
     EXPECT(tfm_maxpool2x2_s8_ref(out, in, 2, 4, 0), TFM_ERR_DIMS);
+    const tfm_pool_dims all = {2, 3, 5, 1, 1, 2, 3, 1, 1, 0, 0, 0}, grown = {2, 3, 5, 4, 4, 1, 1, 1, 1, 0, 0, 1};
+    static const tfm_pool_dims bad_dims[] = {{0, 3, 5, 1, 1, 2, 3, 1, 1, 0, 0, 0}, {2, 0, 5, 1, 1, 2, 3, 1, 1, 0, 0, 0},
+        {2, 3, 0, 1, 1, 2, 3, 1, 1, 0, 0, 0}, {2, 3, 5, 0, 1, 2, 3, 1, 1, 0, 0, 0}, {2, 3, 5, 1, 0, 2, 3, 1, 1, 0, 0, 0},
+        {2, 3, 5, 1, 1, 0, 3, 1, 1, 0, 0, 0}, {2, 3, 5, 1, 1, 2, 0, 1, 1, 0, 0, 0}, {2, 3, 5, 1, 1, 2, 3, 0, 1, 0, 0, 0},
+        {2, 3, 5, 1, 1, 2, 3, 1, 0, 0, 0, 0}, {2, 3, 5, 1, 1, 2, 3, 1, 1, -1, 0, 0}, {2, 3, 5, 1, 1, 2, 3, 1, 1, 2, 0, 0},
+        {2, 3, 5, 1, 1, 2, 3, 1, 1, 0, 3, 0}, {2, 3, 5, 3, 1, 2, 3, 1, 1, 0, 0, 0}, {2, 3, 5, 1, 2, 2, 3, 1, 3, 0, 0, 0}};
+    static const int32_t one_mult[64] = {0};
+    const tfm_pool_quant mean = {one_mult, 1, 0, 0, 0, 0}, no_mults = {NULL, 1, 0, 0, 0, 0}, far = {one_mult, 1, 0, 32, 0, 0};
+    const tfm_band row = {0, 1, 2}, bad_rows[] = {{-1, 1, 2}, {0, 0, 2}, {0, 2, 2}, {0, 1, 0}, {0, 1, 3}};
+    int (*const tops[])(int8_t *, const int8_t *, const tfm_pool_dims *) = {tfm_maxpool_s8_ref, tfm_maxpool_s8_dsp};
+    int (*const means[])(int8_t *, const int8_t *, const tfm_pool_dims *, const tfm_pool_quant *) =
+        {tfm_avgpool2d_s8_ref, tfm_avgpool2d_s8_dsp};
+    for (int i = 0; i < 2; i++) {
+        EXPECT(tops[i](out, in, &all), TFM_OK);
+        EXPECT(tops[i](NULL, in, &all), TFM_ERR_NULL);
+        EXPECT(tops[i](out, NULL, &all), TFM_ERR_NULL);
+        EXPECT(tops[i](out, in, NULL), TFM_ERR_NULL);
+        EXPECT(means[i](out, in, &all, &mean), TFM_OK);
+        EXPECT(means[i](NULL, in, &all, &mean), TFM_ERR_NULL);
+        EXPECT(means[i](out, NULL, &all, &mean), TFM_ERR_NULL);
+        EXPECT(means[i](out, in, NULL, &mean), TFM_ERR_NULL);
+        EXPECT(means[i](out, in, &all, NULL), TFM_ERR_NULL);
+        EXPECT(means[i](out, in, &all, &no_mults), TFM_ERR_NULL);
+        EXPECT(means[i](out, in, &all, &far), TFM_ERR_DIMS);
+        for (size_t j = 0; j < sizeof bad_dims / sizeof *bad_dims; j++) {
+            EXPECT(tops[i](out, in, &bad_dims[j]), TFM_ERR_DIMS);
+            EXPECT(means[i](out, in, &bad_dims[j], &mean), TFM_ERR_DIMS);
+        }
+    }
+    EXPECT(tfm_maxpool_s8_dsp_rows(out, in, &all, &row), TFM_OK);
+    EXPECT(tfm_avgpool2d_s8_dsp_rows(out, in, &all, &mean, &row), TFM_OK);
+    EXPECT(tfm_maxpool_s8_dsp_rows(out, in, &all, NULL), TFM_ERR_NULL);
+    EXPECT(tfm_avgpool2d_s8_dsp_rows(out, in, &all, &mean, NULL), TFM_ERR_NULL);
+    EXPECT(tfm_maxpool_s8_dsp_rows(out, in, &grown, &row), TFM_ERR_DIMS);
+    EXPECT(tfm_avgpool2d_s8_dsp_rows(out, in, &grown, &mean, &row), TFM_ERR_DIMS);
+    for (int j = 0; j < 5; j++) {
+        EXPECT(tfm_maxpool_s8_dsp_rows(out, in, &all, &bad_rows[j]), TFM_ERR_DIMS);
+        EXPECT(tfm_avgpool2d_s8_dsp_rows(out, in, &all, &mean, &bad_rows[j]), TFM_ERR_DIMS);
+    }
     int (*const norms[])(int8_t *, const int8_t *, const tfm_layernorm *) = {tfm_layernorm_s8_ref, tfm_layernorm_s8_dsp};
     for (int i = 0; i < 2; i++) {
         tfm_layernorm norm = {2, 5, gamma, bias, 1, 0, 0, 0};
