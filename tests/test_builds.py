@@ -6,8 +6,8 @@ import pytest
 import builds
 from tinyformer import toolchain as tc
 
-SOME = [('gcc', 'm4 softfp', '-O3'), ('gcc', 'm33 r9 reserved, frame pointers', '-Os'), ('gcc', 'm7 frame pointers', '-O0'),
-        ('zig', 'm7 frame pointers', '-O2')]
+SOME = [('gcc', 'm4 softfp', '-O3'), ('gcc', 'm33 r9 reserved, frame pointers', '-Os'),
+        ('gcc', 'm7 frame pointers', '-O0'), ('zig', 'm7 frame pointers', '-O2')]
 
 
 @pytest.fixture(scope='module')

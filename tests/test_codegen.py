@@ -242,7 +242,8 @@ SHORT = 'int one(int8_t *out) { return tfm_invoke(tfm_example_input, out) + TFM_
 def pair(tmp_path_factory, graph):
     other = random_graph(seed=4, shape=(8, 4, 2), width=6, heads=3)
     folder = tmp_path_factory.mktemp('pair')
-    fws = [cg.generate(g, BOARD, folder/p, prefix=p, example=images(g, 1)[0]) for g, p in ((graph, 'wake'), (other, 'word'))]
+    fws = [cg.generate(g, BOARD, folder/p, prefix=p, example=images(g, 1)[0])
+           for g, p in ((graph, 'wake'), (other, 'word'))]
     kernels = {p.name: p for fw in fws for p in (fw.folder/'kernels').glob('*.c')}
     main = folder/'main.c'
     main.write_text(MAIN.format(*(fw.folder for fw in fws), short=SHORT))
@@ -286,9 +287,9 @@ def test_arena_and_weights_go_to_the_sections_that_the_build_names(pair, tmp_pat
     flags = [f'-D{macro}_ARENA_SECTION=".dtcm"', f'-D{macro}_WEIGHTS_SECTION=".ext_flash"', *tc.WARNINGS]
     cc, objects = tc.find_compiler('zig'), []
     for name in ('model', 'weights'):
-        words = [*cc.command, '-target', 'thumb-freestanding-eabi', '-mcpu=cortex_m7', '-std=gnu11', '-O2', *flags, '-I',
-                 str(include[0]), '-I', str(tc.firmware_dir()/'ports'/'cortex_m'), '-c', str(fw.folder/f'{name}.c'), '-o',
-                 str(tmp_path/f'{name}.o')]
+        folders = [w for d in (include[0], tc.firmware_dir()/'ports'/'cortex_m') for w in ('-I', str(d))]
+        words = [*cc.command, *tc.core_flags('zig'), '-std=gnu11', '-O2', *flags, *folders, '-c',
+                 str(fw.folder/f'{name}.c'), '-o', str(tmp_path/f'{name}.o')]
         subprocess.run(words, check=True)
         objects.append(tc.sections(tmp_path/f'{name}.o')['sizes'])
     assert (objects[0].get('.dtcm') == fw.arena_bytes) == arena

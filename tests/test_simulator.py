@@ -258,8 +258,9 @@ def test_no_port_no_image(tmp_path, graph):
 # ---- other cores
 
 @pytest.mark.needs('gcc')
-@pytest.mark.parametrize('name, emulated', [('rp2040', 'Cortex-M0'), ('nrf52840', 'Cortex-M4'), ('stm32u575', 'Cortex-M33'),
-                                            ('stm32n657', 'Cortex-M33'), ('stm32h743', 'Cortex-M7')])
+@pytest.mark.parametrize('name, emulated', [('rp2040', 'Cortex-M0'), ('nrf52840', 'Cortex-M4'),
+                                            ('stm32u575', 'Cortex-M33'), ('stm32n657', 'Cortex-M33'),
+                                            ('stm32h743', 'Cortex-M7')])
 def test_every_core_returns_the_reference_bytes(tmp_path, graph, name, emulated):
     "One board of each core, from reset to the last byte; cycles are not those of another core."
     board = target(name)

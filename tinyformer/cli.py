@@ -199,8 +199,8 @@ def cmd_compile(
     image = fw.port != 'host' and build(fw, cc=setting.get('cc', 'auto'))
     for line in _kernel_lines(fw): print(line)
     if note := cost_table(fw.target.core).note: print(f'  {note}')
-    linked = f'{image.flash_bytes:,} bytes of flash' if image else f'{fw.weights_bytes:,} bytes of constants, not linked'
-    by = f', {image.compiler}' if image else ''
+    linked, by = f'{fw.weights_bytes:,} bytes of constants, not linked', ''
+    if image: linked, by = f'{image.flash_bytes:,} bytes of flash', f', {image.compiler}'
     print(f'{fw.folder}: {linked}, arena {fw.arena_bytes:,} bytes{by}; entry {fw.prefix}_invoke')
 
 
@@ -534,7 +534,7 @@ def cmd_targets():
         print(f'{t.name:<12}{t.core:<15}{t.flash_bytes // 1024:>6} KB{t.sram_bytes // 1024:>6} KB'
               f"{t.clock_hz // 10**6:>5}  {runs or 'not built':<13}"
               f"{'estimated' if t.cpu.cycle_model else 'not known':<11}{t.board}")
-    print('built and run: every output byte is compared on the emulated core; none of the images was run on a real board')
+    print('None of the images was run on a real board: every output byte is compared on the emulated core.')
 
 
 # ---- what was typed --------------------------------------------------------------------------------------------------

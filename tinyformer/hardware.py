@@ -70,9 +70,8 @@ class Core:
         "Code for this core without its floating-point unit; memcpy is inlined."
         name = self.built_as or self.name
         if compiler == 'gcc': return f'-mcpu={name}', '-mthumb', '-mfloat-abi=soft'
-        name = name.replace('-', '_') + '+dsp' * (name == 'cortex-m33')   # gcc takes it by itself
-        return ('-target', 'thumb-freestanding-eabi', f'-mcpu={name}', '-mfloat-abi=soft',
-                '-fhosted', '-fbuiltin')
+        cpu = f"-mcpu={name.replace('-', '_')}" + '+dsp' * (name == 'cortex-m33')   # gcc adds it
+        return '-target', 'thumb-freestanding-eabi', cpu, '-mfloat-abi=soft', '-fhosted', '-fbuiltin'
 
     def libraries(self,
         compiler: str # 'gcc' or 'zig'
