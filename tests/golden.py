@@ -144,8 +144,26 @@ class _Branches(tg._DrawEncoder):
     def graph(self): return Graph(self.tensors, self.ops, 'input', self.branches(), 'branches')
 
 
+class _Pools(tg._DrawEncoder):
+    "A model of pools over windows: shared rows, rows that are skipped, padding, sizes that follow from the output's."
+    def pool(self, kind, x, **window):
+        h, w, c = self.tensors[x].shape
+        zp = self.tensors[x].zero_point
+        shape = ops8.Shape(h=h, w=w, cin=c, window=window, zp_in=zp, zp_out=self.zp())
+        a, p = ops8.OPERATORS[kind].draw(self.rng, shape)
+        return self.put(kind, [x], (a['oh'], a['ow'], c), a, p, zp=zp)
+
+    def graph(self):
+        x = self.pool('maxpool', self.conv('input', 3, 1, 9), sh=2, sw=2, kh=3, kw=2)
+        x = self.pool('avgpool2d', self.depthwise(x, 3, 1), sh=1, sw=2, kh=2, top=0, bottom=0)
+        x = self.pool('maxpool', self.pool('avgpool2d', x, adaptive=1, oh=4, ow=3), adaptive=1, oh=3, ow=5)
+        x = self.linear('fully_connected', x, 1, self.tensors[x].nbytes, 6, (6,))
+        return Graph(self.tensors, self.ops, 'input', x, 'pools')
+
+
 ADDED = dict(tables=lambda: _Tables(CONTRACT_VERSION, (16, 6, 2), 0.).graph(),   # models of operators that came later
-             branches=lambda: _Branches(CONTRACT_VERSION, (4, 8, 3), 0.).graph())
+             branches=lambda: _Branches(CONTRACT_VERSION, (4, 8, 3), 0.).graph(),
+             pools=lambda: _Pools(CONTRACT_VERSION, (11, 9, 4), 0.).graph())
 
 
 def draw_models():
