@@ -144,8 +144,25 @@ class _Branches(tg._DrawEncoder):
     def graph(self): return Graph(self.tensors, self.ops, 'input', self.branches(), 'branches')
 
 
+class _Pools(tg._DrawEncoder):
+    "A model of pools: the largest and the mean of windows that overlap and reach over the edge, and adaptive ones."
+    def pool(self, kind, x, **window):
+        (h, w, c), zp = self.tensors[x].shape, self.tensors[x].zero_point
+        a, p = ops8.OPERATORS[kind].draw(self.rng, ops8.Shape(h=h, w=w, cin=c, window=window, zp_in=zp, zp_out=9))
+        return self.put(kind, [x], (a['oh'], a['ow'], c), a, p, zp=zp)
+
+    def graph(self):
+        usual, few = dict(kh=3, kw=2, **ops8.square_window(2, 1)), dict(adaptive=1, oh=3, ow=2)
+        x = self.pool('maxpool', self.conv('input', 3, 1, 6), **usual)
+        x = self.pool('avgpool2d', self.pool('maxpool', x, **few), kh=2, kw=2, **ops8.square_window(1, 1))
+        x = self.pool('avgpool2d', x, **few)
+        x = self.linear('fully_connected', x, 1, 3*2*6, 6, (6,))
+        return Graph(self.tensors, self.ops, 'input', x, 'pools')
+
+
 ADDED = dict(tables=lambda: _Tables(CONTRACT_VERSION, (16, 6, 2), 0.).graph(),   # models of operators that came later
-             branches=lambda: _Branches(CONTRACT_VERSION, (4, 8, 3), 0.).graph())
+             branches=lambda: _Branches(CONTRACT_VERSION, (4, 8, 3), 0.).graph(),
+             pools=lambda: _Pools(CONTRACT_VERSION, (11, 9, 3), 0.).graph())
 
 
 def draw_models():
