@@ -159,7 +159,8 @@ class Draw(tg._DrawEncoder):
 
     def long_norm(self, x):
         "LayerNorm over the whole map as one row, or RMSNorm over channels or the whole map."
-        t, zp, one_row = self.tensors[x], self.zp(), self.rng.random() < (.2 if self.tall else .5)
+        t, zp = self.tensors[x], self.zp()
+        one_row = self.rng.random() < (.9 if t.nbytes > 1024 else .2)
         tokens, c = (1, t.nbytes) if one_row else (t.nbytes // t.shape[-1], t.shape[-1])
         gamma = self.rng.normal(1, .3, c)
         if self.rng.random() < .5:
