@@ -338,6 +338,7 @@ def moving(kind, attrs, sizes, out):
     return gr.Graph(tensors, [*ops, gr.Op(kind, 'op', ['x', 'w'][:len(sizes)], 'y', attrs)], 'x', 'y')
 
 MOVES = {'concat': (dict(outer=2, a=3, b=1), (6, 2), 8), 'maxpool2x2': (dict(h=2, w=2, c=3), (12,), 3),
+         'maxpool': (dict(h=2, w=2, c=3, oh=1, ow=1, kh=2, kw=2, sh=1, sw=1, top=0, left=0, adaptive=0), (12,), 3),
          'pad': (dict(h=1, w=2, c=3, top=1, bottom=0, left=0, right=0, gap_h=0, gap_w=0, value=0), (6,), 12),
          'copy': (operators.copy_attrs([2, 3], [3, -1], 2, 6), (6,), 6)}
 

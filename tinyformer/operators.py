@@ -1027,12 +1027,9 @@ _POOL_ARGS = OUT, IN0, ('struct', 'tfm_pool_dims')
 def _of_pool(a): return {n: a[n] for n in POOL}
 
 # %% ../nbs/04_operators.ipynb #r045f
-def _max_fits(a, p, zps, zp):
-    yield from _pool_fits(a)
-    if zps[0] != zp: yield '', 'needs one zero point'
-
 OPERATORS['maxpool'] = Operator(
-    'maxpool', **_POOLS, params={}, attrs=_POOL_ATTRS, check=_max_fits,
+    'maxpool', **_POOLS, params={}, attrs=_POOL_ATTRS, moves=True,
+    check=lambda a, p, zps, zp: _pool_fits(a),
     draw=lambda rng, s: (_draw_pool(rng, s), {}),
     call=CCall('maxpool', 'pool', _POOL_ARGS,
                _pool_costs('passes', 'pass_rows', 'wide_taps', 'narrow_taps'), rows=(('dsp', 'dense'),)),

@@ -159,7 +159,8 @@ class Draw(tg._DrawEncoder):
 
     def long_norm(self, x):
         "LayerNorm over the whole map as one row, or RMSNorm over channels or the whole map."
-        t, zp, one_row = self.tensors[x], self.zp(), self.rng.random() < .5
+        t, zp = self.tensors[x], self.zp()
+        one_row = self.rng.random() < (.9 if t.nbytes > 1024 else .2)
         tokens, c = (1, t.nbytes) if one_row else (t.nbytes // t.shape[-1], t.shape[-1])
         gamma = self.rng.normal(1, .3, c)
         if self.rng.random() < .5:
@@ -345,7 +346,7 @@ class Draw(tg._DrawEncoder):
     # method -> how often it is taken, in a network of any form and in a tall one
     STEPS = dict(conv=(4, 7), depthwise=(3, 5), pointwise=(3, 3), maxpool=(1, 5), pool=(2, 3), layernorm=(1, 1),
                  activation=(1, 1), plus=(1, 2), residual=(2, 1), attention=(2, 0), sequence_pool=(1, 0), avgpool=(1, 0),
-                 times=(1, 2), join=(1, 1), move=(1, 0), border=(1, 1), long_norm=(1, 1))
+                 times=(1, 2), join=(1, 2), move=(1, 0), border=(1, 1), long_norm=(1, 3))
 
     def draw(self):
         "The network: a walk that now and then goes on from an earlier tensor, and ends as a classifier or anywhere."
