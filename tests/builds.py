@@ -35,7 +35,8 @@ def words(
     "The command without sources."
     core, flags = PROJECTS[project]
     own = ['-mthumb', f'-mcpu={core}'] if compiler.name == 'gcc' else [
-        '-target', 'thumb-freestanding-eabi' + 'hf' * ('=hard' in flags), tc.core_flags('zig', core)[3], '-fhosted']
+        '-target', 'thumb-freestanding-eabi' + 'hf' * ('=hard' in flags), '-fhosted',
+        *(f for f in tc.core_flags('zig', core) if f.startswith('-mcpu'))]
     if compiler.name == 'zig': flags = flags.replace('-mfpu=fpv4-sp-d16 ', '').replace('-mfpu=fpv5-sp-d16 ', '')
     include = ['-I', str(tc.firmware_dir()/'ports'/'cortex_m')] * (compiler.name == 'zig')
     return [*compiler.command, *own, *flags.split(), *level.split(), '-std=gnu11', '-ffunction-sections', *include]
