@@ -35,7 +35,8 @@ def words(
     "The command without sources."
     core, flags = PROJECTS[project]
     own = ['-mthumb', f'-mcpu={core}'] if compiler.name == 'gcc' else [
-        '-target', 'thumb-freestanding-eabi' + 'hf' * ('=hard' in flags), tc.core_flags('zig', core)[2], '-fhosted']
+        '-target', 'thumb-freestanding-eabi' + 'hf' * ('=hard' in flags), '-fhosted',
+        *(f for f in tc.core_flags('zig', core) if f.startswith('-mcpu'))]
     if compiler.name == 'zig': flags = flags.replace('-mfpu=fpv4-sp-d16 ', '').replace('-mfpu=fpv5-sp-d16 ', '')
     include = ['-I', str(tc.firmware_dir()/'ports'/'cortex_m')] * (compiler.name == 'zig')
     return [*compiler.command, *own, *flags.split(), *level.split(), '-std=gnu11', '-ffunction-sections', *include]
@@ -63,7 +64,8 @@ def build(
     with tempfile.TemporaryDirectory() as tmp:
         done = subprocess.run([*command, *include, '-c', *map(str, files)], cwd=tmp, capture_output=True, text=True)
         if done.returncode or '-flto' not in command: return done.stderr
-        link = ['-r', '-nostdlib'] + ['-flinker-output=nolto-rel'] * ('ziglang' not in command)
+        own = ['-flinker-output=nolto-rel', '-flto-partition=one']               # one part: gcc warns of two
+        link = ['-r', '-nostdlib', *(own if 'ziglang' not in command else [])]
         objects = [str(p) for p in Path(tmp).glob('*.o')]
         linked = subprocess.run([*command, *link, *objects, '-o', 'all.elf'], cwd=tmp, capture_output=True, text=True)
         return linked.stderr

@@ -71,11 +71,10 @@ class Core:
         name = self.built_as or self.name
         if compiler == 'gcc': return f'-mcpu={name}', '-mthumb', '-mfloat-abi=soft'
         cpu = f"-mcpu={name.replace('-', '_')}" + '+dsp' * (name == 'cortex-m33')   # gcc adds it
-        return '-target', 'thumb-freestanding-eabi', cpu, '-mfloat-abi=soft', '-fhosted', '-fbuiltin'
+        abi = '-target', 'thumb-freestanding-eabi', '-mfloat-abi=soft'
+        return *abi, cpu, '-fhosted', '-fbuiltin'
 
-    def libraries(self,
-        compiler: str # 'gcc' or 'zig'
-    ) -> tuple:       # linker flags
+    def libraries(self, compiler: str) -> tuple: # 'gcc' or 'zig' -> linker flags
         "The compiler's own functions."
         if compiler == 'gcc': return ('-lgcc',)
         return ('-lcompiler_rt',) if self.helpers else ()
