@@ -16,10 +16,9 @@ OPSETS = range(7, 24)
 "Versions of the standard operators that are read."
 INSTALL = "reading an ONNX file needs the package onnx: pip install 'tinyformer[onnx]'"
 INSTEAD = dict(
-    LSTM='an attention block, or a convolution along the time', GRU='an attention block, or a convolution along the time',
-    RNN='an attention block, or a convolution along the time', If='the branch that is taken, exported alone',
-    Loop='the loop written out', Scan='the loop written out', NonMaxSuppression='this step after the network, on the host',
-    TopK='this step after the network', NonZero='this step after the network', ConvInteger='QuantizeLinear and '
+    **dict.fromkeys(('LSTM', 'GRU', 'RNN'), 'an attention block, or a convolution along the time'),
+    If='the branch that is taken, exported alone', Loop='the loop written out', Scan='the loop written out',
+    NonMaxSuppression='this step after the network, on the host', TopK='this step after the network', NonZero='this step after the network', ConvInteger='QuantizeLinear and '
     'DequantizeLinear around a Conv (QDQ format)', MatMulInteger='QuantizeLinear and DequantizeLinear around a MatMul '
     '(QDQ format)', QLinearConv='the QDQ format of the same quantizer', QLinearMatMul='the QDQ format of the same '
     'quantizer', DynamicQuantizeLinear='static quantisation, or the float file')
@@ -104,8 +103,8 @@ PLAIN = dict(
     Add=operator.add, Sub=operator.sub, Mul=operator.mul, Div=torch.div, Pow=torch.pow, Sqrt=torch.sqrt, Erf=torch.erf,
     Exp=torch.exp, Log=torch.log, Abs=torch.abs, Neg=torch.neg, Reciprocal=torch.reciprocal, Floor=torch.floor,
     Ceil=torch.ceil, Round=torch.round, Sign=torch.sign, Sin=torch.sin, Cos=torch.cos, Relu=F.relu,
-    Sigmoid=torch.sigmoid, Tanh=torch.tanh, Softplus=F.softplus, Softsign=F.softsign, HardSwish=F.hardswish, Mish=F.mish,
-    MatMul=torch.matmul, Where=torch.where, Equal=torch.eq, Greater=torch.gt, Less=torch.lt, GreaterOrEqual=torch.ge,
+    Sigmoid=torch.sigmoid, Tanh=torch.tanh, Softplus=F.softplus, Softsign=F.softsign, HardSwish=F.hardswish,
+    Mish=F.mish, MatMul=torch.matmul, Where=torch.where, Equal=torch.eq, Greater=torch.gt, Less=torch.lt, GreaterOrEqual=torch.ge,
     LessOrEqual=torch.le, Not=torch.logical_not, And=torch.logical_and, Or=torch.logical_or)
 "Nodes without attributes."
 for _name, _function in PLAIN.items(): OPS[_name] = lambda c, f=_function: f
@@ -827,7 +826,7 @@ def spelled(
 def known_curve(y):
     "The function of torch that has these values on `GRID`."
     for f in KNOWN:
-        if y.shape == GRID.shape and torch.allclose(y, f(GRID), atol=2e-4 if f is KNOWN[1] else 1e-5, rtol=1e-4): return f
+        if y.shape == GRID.shape and torch.allclose(y, f(GRID), atol=1e-5, rtol=1e-4): return f
 
 
 # ---- the module ------------------------------------------------------------------------------------------------------
@@ -858,10 +857,17 @@ class OnnxNet(nn.Module):
         res = [live[o] for o in self.outs]
         return res[0] if len(res) == 1 else tuple(res)
 
-    def forward(self, *xs):
+    def forward(self, x): return self.run(x)
+
+    def run(self, *xs):
         if self.images is None or len(xs[0]) == self.images: return self._once(*xs)
         parts = [self._once(*one) for one in zip(*[x.split(self.images) for x in xs])]
         return torch.cat(parts) if len(self.outs) == 1 else tuple(torch.cat(p) for p in zip(*parts))
+
+
+class OnnxNets(OnnxNet):
+    "The same with several inputs."
+    def forward(self, *xs): return self.run(*xs)
 
 
 def plain_name(text, taken=()):
@@ -884,7 +890,8 @@ def _tensor(proto, folder=''):
 class Converter:
     "Turns the nodes of one file into the steps of an `OnnxNet`."
     def __init__(self, model, shapes, images, written, folder):
-        self.graph, self.net, self.images, self.written = model.graph, OnnxNet(), images, written
+        self.graph, self.images, self.written = model.graph, images, written
+        self.net = OnnxNet() if len(shapes) == 1 else OnnxNets()
         self.opset = next(o.version for o in model.opset_import if o.domain in ('', 'ai.onnx'))
         self.values, self.problems, self.curves, self.alias, self.makers = {}, [], {}, {}, {}
         for t in self.graph.initializer:
@@ -919,7 +926,8 @@ class Converter:
         for s in reversed(self.net.steps):
             if need & set(s.outputs): kept.append(s); need |= set(s.inputs)
         self.net.steps = kept[::-1]
-        for name in [n for n in self.net.constants if n not in need]: del self.net._buffers[self.net.constants.pop(name)]
+        idle = [n for n in self.net.constants if n not in need]
+        for name in idle: delattr(self.net, self.net.constants.pop(name))
         used = {id(s.f) for s in kept}
         for name in [n for n, m in self.net.named_children() if id(m) not in used]: delattr(self.net, name)
 
@@ -1047,7 +1055,8 @@ def refusal(problems):
     "One error for all nodes that have no place."
     each = '; '.join(f'node {name!r} ({what}): export {instead}' for name, what, instead in problems[:20])
     more = f'; and {len(problems) - 20} more' if len(problems) > 20 else ''
-    return UnsupportedOp(f'{len(problems)} node{"s" * (len(problems) > 1)} of the ONNX file cannot be read: {each}{more}')
+    many = 's' * (len(problems) > 1)
+    return UnsupportedOp(f'{len(problems)} node{many} of the ONNX file cannot be read: {each}{more}')
 
 
 # ---- files -----------------------------------------------------------------------------------------------------------
@@ -1082,13 +1091,14 @@ def input_shapes(model, example=()):
         if t.elem_type not in (1, 10, 11, 16):
             raise UnsupportedOp(f'the input {i.name!r} is no tensor of floats: export the network with a float input')
         dims = [d.dim_value if d.HasField('dim_value') else None for d in t.shape.dim]
-        if len(dims) < 2: raise UnsupportedOp(f'the input {i.name!r} has {len(dims)} axes: the first must be the images')
+        if len(dims) < 2:
+            raise UnsupportedOp(f'the input {i.name!r} has {len(dims)} axes: the first must be the images')
         seen = tuple(example[k]) if k < len(example) else dims[1:]
         if len(seen) != len(dims) - 1 or any(d not in (None, s) for d, s in zip(dims[1:], seen)):
             raise BadInput(f'the input {i.name!r} of the ONNX file is {dims[1:]}, the data {list(seen)}')
         if not all(seen):
-            raise BadInput(f'the ONNX file leaves the size of its input {i.name!r} open ({dims}): give --data, or write the '
-                           'sizes into the file with onnx.tools.update_model_dims')
+            raise BadInput(f'the ONNX file leaves the size of its input {i.name!r} open ({dims}): give --data, or write '
+                           'the sizes into the file with onnx.tools.update_model_dims')
         shapes[i.name], first = tuple(seen), first | {dims[0] or None}
     return shapes, (first.pop() if len(first) == 1 else None)
 
