@@ -10,6 +10,7 @@ from tinyformer.errors import BadInput, DoesNotFit
 from tinyformer.graph import prunable
 from tinyformer.kernels import choose
 from tinyformer.pruning import block_mask
+from tinyformer.quantization import watch
 from tinyformer.schedule import choose_chains, choose_kernels, plan_arena
 
 LEVELS = 0., .1, .2, .3, .4, .5, .55, .6, .65, .7, .75, .8, .85, .9, .95
@@ -56,38 +57,59 @@ def block_of(op):
     return '1x4' if cin % 4 == 0 or cin > 16 else '1x2' if cin % 2 == 0 else '1x1'
 
 
-def _torch_layout(w): return torch.from_numpy(w.astype(np.float32)).movedim(-1, 1) if w.ndim == 4 else \
-    torch.from_numpy(w.astype(np.float32))
+def mask_for(
+    qnet,     # QuantNet
+    name,     # of a layer
+    block,    # block shape
+    sparsity, # share of the blocks that go
+): # bool, as the network holds the layer's weights: True = kept
+    "Which weights stay: those in the blocks with the largest norms, along the input channels."
+    weight = qnet.layer(name).weight.detach()
+    last = weight.ndim == 4 and hasattr(qnet, 'source')           # [cout, kh, kw, cin]
+    mask = block_mask(weight.movedim(-1, 1) if last else weight, block, sparsity)
+    return mask.movedim(1, -1) if last else mask
 
 
-def pruned_op(
+def cut(
+    qnet,     # QuantNet that the operator was made from
     op,       # operator with weights [cout, kh, kw, cin] or [cout, cin]
     block,    # block shape
     sparsity, # 0 to 1
 ): # Op
-    "The operator with its smallest blocks set to zero."
-    w = op.params['weight']
-    mask = block_mask(_torch_layout(w), block, sparsity)
-    mask = mask.movedim(1, -1) if w.ndim == 4 else mask
-    return replace(op, params=op.params | dict(weight=np.ascontiguousarray(w * mask.numpy().astype(np.int8))))
+    "The operator without the weights that go."
+    w, mask = op.params['weight'], mask_for(qnet, op.name, block, sparsity)
+    if mask.ndim == 4 and not hasattr(qnet, 'source'): mask = mask.movedim(1, -1)
+    kept = mask.numpy().reshape(w.shape).astype(np.int8)
+    return replace(op, params=op.params | dict(weight=np.ascontiguousarray(w * kept)))
 
 
 def layers_of(
     graph,             # int8 model
+    qnet,              # QuantNet that it was made from
     target,            # board
     objective='bytes', # see `kernels.choose`
-    levels=LEVELS,     # shares that may go
 ): # list of Layer
     "Every layer that may be pruned, with what it costs at each sparsity."
     found = []
     for op in graph.ops:
         if 'weight' not in op.params or not prunable(op): continue
         layer = Layer(op.name, block_of(op), [], op.params['weight'].size)
-        for s in levels:
-            c = choose(pruned_op(op, layer.block, s) if s else op, target, objective)
+        for s in LEVELS:
+            c = choose(cut(qnet, op, layer.block, s) if s else op, target, objective)
             layer.options.append(Option(s, c.weight_bytes, c.time, c.instructions))
         found.append(layer)
     return found
+
+
+def cut_graph(
+    graph,  # int8 model
+    qnet,   # QuantNet that it was made from
+    layers, # of `layers_of`
+    chosen, # index of each layer's option
+): # Graph
+    "The model without the chosen blocks: what an image of it takes is known before the rest makes up for them."
+    plan = {l.name: (l.block, l.options[i].sparsity) for l, i in zip(layers, chosen) if i}
+    return replace(graph, ops=[cut(qnet, op, *plan[op.name]) if op.name in plan else op for op in graph.ops])
 
 
 @dataclass
@@ -115,6 +137,82 @@ def bill(
                 sum(c.instructions for c in cs), all(c.cycles is not None for c in cs))
 
 
+# ---- the network without them ----------------------------------------------------------------------------------------
+
+def prune_net(
+    qnet,   # QuantNet, changed in place
+    layers, # of `layers_of`
+    chosen, # index of each layer's option
+):
+    "Take the chosen blocks out."
+    with torch.no_grad():
+        for l, i in zip(layers, chosen):
+            m = qnet.layer(l.name)
+            m.weight.mul_(mask_for(qnet, l.name, l.block, l.options[i].sparsity))
+            m.mask.copy_(m.weight != 0)
+    return qnet
+
+
+def _inputs(qnet, names, x):
+    "What some layers read, exactly, for some inputs."
+    held, hooks = {}, []
+    for n in names:
+        def keep(module, args, n=n): held[n] = args[0][0].detach()
+        hooks.append(qnet.layer(n).register_forward_pre_hook(keep))
+    with torch.no_grad(): watch(qnet.eval())(x)
+    watch(qnet, False)
+    for h in hooks: h.remove()
+    return held
+
+
+STEPS = 20
+"Steps of conjugate gradients for each layer."
+
+
+def _least_squares(m, x, want):
+    "Weights and bias of a layer that come nearest to some sums, by conjugate gradients; zeros stay zero."
+    mask = m.mask
+    def apply(w, b): return m.product(x, w * mask, b)
+    def back(r):
+        w, b = torch.zeros_like(m.weight, requires_grad=True), torch.zeros_like(m.bias, requires_grad=True)
+        return torch.autograd.grad(apply(w, b), (w, b), r)
+    w, b = m.weight.detach().clone(), m.bias.detach().clone()
+    r = want - apply(w, b)
+    g = back(r)
+    p, power = g, sum(float(v.square().sum()) for v in g)
+    for _ in range(STEPS):
+        q = apply(*p)
+        if not power or not float(q.square().sum()): break
+        a = power / float(q.square().sum())
+        w, b, r = w + a * p[0], b + a * p[1], r - a * q
+        g = back(r)
+        last, power = power, sum(float(v.square().sum()) for v in g)
+        p = [v + power / last * u for v, u in zip(g, p)]
+    return w * mask, b
+
+
+def make_up(
+    dense,  # QuantNet with all its weights
+    pruned, # the same after `prune_net`; changed in place
+    names,  # layers that lost weights, in the order in which they run
+    x,      # float inputs as the network reads them
+    macs,   # of one input
+    tick=lambda: None, # called once per layer
+):
+    "Let the weights that stay make up for those that went: layer by layer the nearest sums, by least squares."
+    n = int(np.clip(WORK / max(1, macs * (3 * STEPS + len(names))), 4, min(64, len(x))))
+    x = x[:: max(1, len(x) // n)][:n]
+    before = _inputs(dense, names, x)
+    for name in names:
+        d, m = dense.layer(name), pruned.layer(name)
+        with torch.no_grad(): want = d.product(before.pop(name), d.weight * d.mask, d.bias)
+        now = _inputs(pruned, [name], x)[name]
+        with torch.enable_grad(): w, b = _least_squares(m, now, want)
+        with torch.no_grad(): m.weight.copy_(w); m.bias.copy_(b)
+        tick()
+    return pruned
+
+
 # ---- what a layer loses ----------------------------------------------------------------------------------------------
 
 def measure_losses(
@@ -134,8 +232,8 @@ def measure_losses(
         for layer in layers:
             module, found, worst = qnet.layer(layer.name), [0.], 0.
             kept = module.weight.detach().clone()
-            for share in MEASURED:
-                module.weight.copy_(kept * block_mask(kept, layer.block, share))
+            for share in MEASURED:                             # the largest blocks stay the largest
+                module.weight.mul_(mask_for(qnet, layer.name, layer.block, share))
                 worst = max(worst, float((qnet(x) - want).square().mean()) / power)
                 found.append(worst)
                 tick()
@@ -181,16 +279,6 @@ def choose_sparsities(
                              'Choose a larger board, other limits, or a smaller network; tinyformer fit shows the prices.')
         chosen[step[0]] = step[1]
     return chosen
-
-
-def uniform(
-    layers, # of `layers_of`
-    limits, # Limits
-): # the smallest level at which all layers together meet the limits, or None
-    "One sparsity for all layers: what can be said before any loss is measured."
-    for i in range(len(LEVELS)):
-        if not _over(totals(layers, [i] * len(layers)), limits): return i
-    return None
 
 
 def check_sparsity(text):

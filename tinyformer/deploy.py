@@ -13,17 +13,17 @@ from tqdm.auto import tqdm
 
 from tinyformer import budget as bg
 from tinyformer.codegen import generate
-from tinyformer.data import Dataset, to_float
-from tinyformer.errors import AccuracyDropped, BadInput, CorruptModel, DoesNotFit, RunFolderError, TooSlow, check_number
+from tinyformer.data import Dataset
+from tinyformer.errors import BadInput, CorruptModel, DoesNotFit, RunFolderError, check_number
 from tinyformer.examples import made_up, read_examples
 from tinyformer.files import changed, claim, digest, finished, record, remove, write_json, write_text
 from tinyformer.graph import load as load_graph, run as run_graph, save as save_graph
 from tinyformer.hardware import parse_bytes, require_port, target as board_named, targets
 from tinyformer.lowering import lower
 from tinyformer.modelfile import open_model
-from tinyformer.pipeline import _kernels as kernels_of, kernel_table, plot_profile, save_figure
+from tinyformer.pipeline import _kernels as kernels_of, check_speed, kernel_table, plot_profile, save_figure
 from tinyformer.provenance import versions
-from tinyformer.pruning import Pruner, block_mask
+from tinyformer.pruning import Pruner, agp_sparsity
 from tinyformer.quantization import quantize, watch
 from tinyformer.simulator import build, simulate
 from tinyformer.training import Checkpoint, Run as Training, TrainConfig, identity, make_optimiser, plot_history
@@ -376,14 +376,12 @@ def _limits(dense, needs, layers, cfg, spare):
     return lim
 
 
-def _pruned(qnet, layers, chosen, x):
-    "A copy of the network with the chosen blocks gone; its biases take back the mean of what that changes."
-    net = copy.deepcopy(qnet)
-    with torch.no_grad():
-        for l, i in zip(layers, chosen):
-            m = net.layer(l.name)
-            m.weight.mul_(block_mask(m.weight, l.block, l.options[i].sparsity))
-            m.mask.copy_(m.weight != 0)
+def _pruned(qnet, layers, chosen, x, macs, progress):
+    "A copy of the network with the chosen blocks gone, and the rest making up for them."
+    net = bg.prune_net(copy.deepcopy(qnet), layers, chosen)
+    names = [l.name for l, i in zip(layers, chosen) if i]
+    with tqdm(total=len(names), desc='the rest makes up for it', unit='layer', delay=1, disable=not progress) as bar:
+        bg.make_up(qnet, net, names, x, macs, bar.update)
     return net.calibrate(x).correct(x).eval()
 
 
@@ -420,29 +418,25 @@ def _to_budget(run, dense, needs):
     "Measure the layers, choose, prune, build; choose anew while the image is over."
     cfg, ex = run.cfg, run.examples
     qnet = run.quantised()
-    layers = bg.layers_of(dense, run.board, cfg.objective)
+    layers = bg.layers_of(dense, qnet, run.board, cfg.objective)
     if not layers: raise DoesNotFit(_over_text(dense, needs, cfg))
     with tqdm(total=len(layers) * len(bg.MEASURED), desc='loss of each layer', unit='try', delay=1, disable=not run.progress) as bar:
         bg.measure_losses(qnet, layers, ex.x, dense.macs(), bar.update)
     spare, some = {}, ex.x[::-(-len(ex.x) // 256)]
     for _ in range(ATTEMPTS):
         chosen = bg.choose_sparsities(layers, _limits(dense, needs, layers, cfg, spare))
-        net = _pruned(qnet, layers, chosen, some)
-        graph = lower(net, dense.name)
-        now = measure(graph, cfg, needs.memory)
+        now = measure(bg.cut_graph(dense, qnet, layers, chosen), cfg, needs.memory)
         missed = over(now, cfg)
         if not missed: break
         for k, v in missed.items(): spare[k] = spare.get(k, 0) + v + 256
     else: raise DoesNotFit(_over_text(dense, now, cfg))
     plan = {l.name: dict(block=l.block, sparsity=l.options[i].sparsity, loss=l.options[i].loss, weights=l.weights)
             for l, i in zip(layers, chosen)}
-    run.say(f'  pruned: {graph.weight_sparsity():.1%} of the weights are zero; {_needs_text(now, run.board)}')
-    if not cfg.finetune: return graph, now, plan, []
-    hist = train(run, qnet, net, {n: (p['block'], p['sparsity']) for n, p in plan.items() if p['sparsity']})
-    graph = lower(qnet.eval(), dense.name)
-    now = measure(graph, cfg, needs.memory)
-    if over(now, cfg): raise DoesNotFit(_over_text(graph, now, cfg))
-    return graph, now, plan, hist
+    lost = sum(p['sparsity'] * p['weights'] for p in plan.values()) / sum(p['weights'] for p in plan.values())
+    run.say(f'  pruned: {lost:.1%} of the weights of {len(layers)} layers go; {_needs_text(now, run.board)}')
+    if cfg.finetune: hist = train(run, qnet, {n: (p['block'], p['sparsity']) for n, p in plan.items() if p['sparsity']})
+    else: qnet, hist = _pruned(qnet, layers, chosen, some, dense.macs(), run.progress), []
+    return lower(qnet.eval(), dense.name), now, plan, hist
 
 
 # ---- training while pruning ------------------------------------------------------------------------------------------
@@ -469,6 +463,19 @@ class Reads(nn.Module):
     def forward(self, x): return self.net(self.form.decode(x))
 
 
+class NetPruner(Pruner):
+    "A `Pruner` that knows how the shadow network holds its weights."
+    def step(self, step):
+        if step < self.begin: return
+        self.apply()
+        t = self.last_change(step)
+        if t != step and self.masks: return
+        for name, (block, s) in self.plan.items():
+            share, layer = agp_sparsity(t, self.begin, self.end, s), self.names[name]
+            self.masks[name] = bg.mask_for(self.model.net, layer, block, share)
+        self.apply()
+
+
 class Mimic(Training):
     "Training without labels: the outputs of the dense network are the goal."
     def loss(self, step, x, y):
@@ -480,7 +487,6 @@ class Mimic(Training):
 def train(
     run,  # Deployment
     qnet, # QuantNet, dense; changed in place
-    once, # the same pruned in one shot, for comparison
     plan, # layer -> (block shape, final sparsity)
 ): # history
     "Automated gradual pruning over the first 60 % of the steps, with the dense float network as teacher."
@@ -496,7 +502,10 @@ def train(
                       label_smoothing=0., distill=.7, clip=1.)
     steps = cfg.finetune * -(-len(rest) // cfg.batch_size)
     model = Reads(qnet, form)
-    pruner = Pruner(model, {f"net.layers.{n.replace('.', '/')}": v for n, v in plan.items()}, 0, steps * 6 // 10, 2)
+    modules = {id(m): name for name, m in model.named_modules()}
+    names = {modules[id(qnet.layer(n))]: n for n in plan}
+    pruner = NetPruner(model, {k: plan[n] for k, n in names.items()}, 0, steps * 6 // 10, 2)
+    pruner.names = names
     kind = Training if labels else Mimic
     loop = kind(model, data, how, make_optimiser(model, how), None, teacher, lambda s, t, m: pruner.step(s))
     held, goal = ex.x[val], answers(teacher.net, ex.x[val])
@@ -544,9 +553,11 @@ def step_simulate(run):
     got, y = real(fw.graph, reference), ex.y_test
     want = got if run.opened.net is None else answers(watch(run.quantised()), ex.x_test)
     first = None if y is None else y[:n]
-    stages = dict(pruned=score(got, want, y), device=score(real(fw.graph, sim.outputs), want[:n], first))
+    last = 'pruned' if result(run, 'prune')['plan'] else 'int8 as C'
+    stages = {last: score(got, want, y)} | dict(device=score(real(fw.graph, sim.outputs), want[:n], first))
     wrong = int((reference[:n] != sim.outputs).sum())
-    run.say(f'  {len(x)} inputs: {said(stages["pruned"])}; {n} of them on the emulated core: {wrong} of '
+    check_speed(sim.instructions, sim.per_op, cfg.max_instructions)
+    run.say(f'  {len(x)} inputs: {said(stages[last])}; {n} of them on the emulated core: {wrong} of '
             f'{reference[:n].size} bytes differ from the reference')
     return dict(stages=stages, device_inputs=n, bytes_compared=int(reference[:n].size), bytes_different=wrong,
                 stack_bytes=sim.stack_bytes, instructions=sim.instructions, est_cycles=sim.est_cycles,

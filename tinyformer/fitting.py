@@ -3,7 +3,7 @@ import math
 from dataclasses import dataclass, replace
 
 from tinyformer import budget as bg
-from tinyformer.deploy import check, limits_of, measure
+from tinyformer.deploy import check, limits_of, measure, over
 from tinyformer.hardware import targets
 from tinyformer.lowering import lower
 from tinyformer.quantization import quantize
@@ -52,16 +52,20 @@ def _at(b, layers, i):
                    instructions=b.instructions - less['instructions'])
 
 
-def _sparsities(graph, board, cfg, bills, extra):
-    "The least sparsity that fits, with each memory setting."
-    layers, tried = bg.layers_of(graph, board, cfg.objective), []
+def _sparsities(graph, qnet, board, cfg, bills, extra):
+    "The least sparsity that fits, as an image was built with it; with bands only where it takes them."
+    layers = bg.layers_of(graph, qnet, board, cfg.objective)
     for memory, b in bills.items():
-        for i, s in enumerate(bg.LEVELS):
-            row = _row(f'--sparsity {s:g}' + f' --memory {memory}' * (memory != 'low'), _at(b, layers, i), board, cfg,
-                       'accuracy, which --finetune wins back', extra)
-            if s and row.fits: tried.append(row); break
-        if tried: break                             # without bands there is no need of them
-    return tried
+        for i in range(1, len(bg.LEVELS)):
+            what = f'--sparsity {bg.LEVELS[i]:g}' + f' --memory {memory}' * (memory != 'low')
+            less = _at(b, layers, i)
+            if not _row(what, less, board, cfg, '', extra).fits: continue
+            cut = bg.cut_graph(graph, qnet, layers, [i] * len(layers))
+            n = measure(cut, cfg, memory)
+            if not over(n, cfg):
+                return [Change(what, n.flash, n.sram, n.ms(board), 'accuracy, which --finetune wins back', True)]
+            extra = replace(extra, code=max(extra.code, n.flash - less.constants))   # sparse kernels are code too
+    return []
 
 
 def _boards(graph, cfg, board, extra):
@@ -83,7 +87,7 @@ def _width(now, board, cfg, extra):
     if 'cycles' in lim: room.append(math.sqrt(lim['cycles'] / max(1, now.time * extra.time)))
     if 'instructions' in lim: room.append(math.sqrt(lim['instructions'] / max(1, now.instructions * extra.instructions)))
     w = math.floor(20 * min(1., *room)) / 20
-    if not .05 <= w < 1: return []
+    if not .25 <= w < 1: return []
     less = replace(now, constants=int(now.constants * w * w), arena=int(now.arena * w), time=int(now.time * w * w),
                    instructions=int(now.instructions * w * w))
     return [_row(f'{w:g} of the width', less, board, cfg, 'a narrower network, trained anew', extra)]
@@ -97,7 +101,8 @@ def fit_report(
     "What a network takes on a board, and the changes that make it fit."
     check(replace(cfg, finetune=0))
     board, is_graph = cfg.board(), hasattr(net_or_graph, 'ops')
-    graph = net_or_graph if is_graph else lower(quantize(net_or_graph, x), 'model')
+    qnet = None if is_graph else quantize(net_or_graph, x).eval()
+    graph = net_or_graph if is_graph else lower(qnet, 'model')
     bills = {m: bg.bill(graph, board, m, cfg.objective) for m in ('low', 'least', 'fast')}
     asked = 'low' if cfg.memory == 'auto' else cfg.memory
     extra = beside(graph, cfg, asked, bills[asked])
@@ -108,7 +113,7 @@ def fit_report(
     if cfg.objective == 'bytes': rows.append(row('--objective speed', bg.bill(graph, board, asked, 'speed'), 'flash'))
     rows = [r for r in rows if r.fits]
     if not is_graph:
-        rows += _sparsities(graph, board, cfg, {m: bills[m] for m in ('low', 'least')}, extra)
+        rows += _sparsities(graph, qnet, board, cfg, {m: bills[m] for m in ('low', 'least')}, extra)
         rows += [r for r in _width(bills[asked], board, cfg, extra) if r.fits]
     return graph, now, rows + _boards(graph, cfg, board, extra)
 

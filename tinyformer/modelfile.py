@@ -1,7 +1,7 @@
 """What a person has in hand, opened as a torch network: an ONNX file, a `torch.export` program, a factory in a Python
 file, or a model file of ours. Nothing in a stranger's file is run; what only pickle could read is refused with the line
 that fixes it."""
-import importlib.util, inspect, json, re, sys, zipfile
+import importlib.util, inspect, json, re, sys, warnings, zipfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,7 +147,7 @@ def _no_pickle():
 
 
 SYMBOL = re.compile(r"Symbol\('[su]\d+'(, (positive|nonnegative|integer)=True)*\)")
-FORMULA = re.compile(r'(n|Max|Min|Mod|FloorDiv|CleanDiv|CeilDiv|oo|int_oo|[-+*/(), <>0-9])*')
+FORMULA = re.compile(r'(n|Mul|Add|Pow|Integer|Max|Min|Mod|FloorDiv|CleanDiv|CeilDiv|oo|int_oo|[-+*/(), <>0-9])*')
 "What a size in a program may be: torch hands it to a reader of formulas that could run more than formulas."
 
 
@@ -202,7 +202,9 @@ def from_program(
     "A program of torch.export, read without pickle."
     _check_program(path)
     try:
-        with _no_pickle(): program = torch.export.load(path)
+        with _no_pickle(), warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            program = torch.export.load(path)
     except OSError as e: raise BadInput(f'{path} cannot be read: {e.strerror or e}') from e
     except Exception as e:
         raise CorruptModel(f'{path} cannot be read as a torch.export program ({one_line(e)}): {EXPORT}, with the '
