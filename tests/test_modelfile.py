@@ -36,7 +36,8 @@ def test_a_function_of_a_file(factory, tmp_path):
 
 
 @pytest.mark.parametrize('name, words', [
-    ('missing', 'no function'), ('number', 'no function'), ('wants', 'without arguments'), ('five', 'a int is no network'),
+    ('missing', 'no function'), ('number', 'no function'), ('wants', 'without arguments'),
+    ('five', 'a int is no network'),
     ('not a name', 'name of a function'), ('', 'name of a function')])
 def test_a_function_that_does_not_serve(factory, name, words):
     with pytest.raises(BadInput, match=words): open_model(f'{factory}:{name}')
@@ -74,7 +75,8 @@ def test_weights_that_are_none(tmp_path):
     path.write_text('hello')
     with pytest.raises(BadInput, match='state_dict'): fill(net, path)
     with pytest.raises(BadInput, match='cannot be read'): fill(net, tmp_path/'none.pt')
-    for state, words in ((dict(a=torch.ones(1)), "lacks '0.bias'"), ({**net.state_dict(), 'z': torch.ones(1)}, "has 'z'"),
+    for state, words in ((dict(a=torch.ones(1)), "lacks '0.bias'"),
+                         ({**net.state_dict(), 'z': torch.ones(1)}, "has 'z'"),
                          ({**net.state_dict(), '0.bias': torch.ones(9)}, r"'0.bias' as \(9,\)"), ([1], 'no weights')):
         torch.save(state, path)
         with pytest.raises(BadInput, match=words): fill(net, path)
@@ -87,7 +89,8 @@ def test_wrappers_are_taken_off():
     average = torch.optim.swa_utils.AveragedModel(net)
     assert unwrap(nn.DataParallel(net)) is net and unwrap(torch.compile(nn.DataParallel(net))) is net
     assert unwrap(average) is average.module
-    with pytest.raises(UnsupportedOp, match='the nn.Module that it was made from'): unwrap(torch.jit.trace(net, torch.rand(1, 1, 8, 8)))
+    with pytest.raises(UnsupportedOp, match='the nn.Module that it was made from'):
+        unwrap(torch.jit.trace(net, torch.rand(1, 1, 8, 8)))
     with pytest.raises(BadInput, match='a dict is no network'): unwrap({})
 
 
@@ -148,7 +151,8 @@ def test_a_size_of_a_program_is_no_code(tmp_path):
     def edit(held):
         name = next(n for n in held if n.endswith('models/n.json') or '/models/' in n)
         def evil(d):
-            if isinstance(d, dict): return {k: f"open('{mark}', 'w')" if k == 'expr_str' else evil(v) for k, v in d.items()}
+            if isinstance(d, dict): return {k: f"open('{mark}', 'w')" if k == 'expr_str' else evil(v) for k,
+                                            v in d.items()}
             return [evil(v) for v in d] if isinstance(d, list) else d
         before = json.loads(held[name])
         assert 'expr_str' in json.dumps(before)
@@ -174,7 +178,8 @@ def test_every_other_format_is_refused_with_what_to_do(end, tmp_path):
 
 
 def test_what_is_no_model(tmp_path):
-    for what, words in ((tmp_path, 'is a folder'), (tmp_path/'none.onnx', 'no file'), (tmp_path/'notes.txt', '.txt are not known'),
+    for what, words in ((tmp_path, 'is a folder'), (tmp_path/'none.onnx', 'no file'),
+                        (tmp_path/'notes.txt', '.txt are not known'),
                         (tmp_path/'net', 'nothing are not known')):
         if what != tmp_path and 'none' not in what.name: what.write_text('x')
         with pytest.raises(BadInput, match=words): open_model(what)

@@ -32,7 +32,8 @@ def model(nodes, shape, weights=None, opset=17, outputs=('y',), batch=1, elem=T.
 
 
 def node(kind, *inputs, out='y', name=None, **attrs):
-    return oh.make_node(kind, list(inputs), [out] if isinstance(out, str) else list(out), name=name or f'a {kind}/{out}',
+    return oh.make_node(kind, list(inputs), [out] if isinstance(out, str) else list(out),
+                        name=name or f'a {kind}/{out}',
                         **attrs)
 
 
@@ -91,7 +92,8 @@ CASES = [ # operator, shape of x, further inputs, attributes, opset
     *[(k, TOKENS, {}, {}, 14) for k in ('Relu', 'Sigmoid', 'Tanh', 'Erf', 'Exp', 'Abs', 'Neg', 'Softplus', 'Softsign',
                                         'HardSwish', 'Floor', 'Ceil', 'Sign', 'Sin', 'Cos', 'Identity', 'Dropout')],
     ('Mish', TOKENS, {}, {}, 18), ('Gelu', TOKENS, {}, {}, 20), ('Gelu', TOKENS, {}, dict(approximate='tanh'), 20),
-    ('LeakyRelu', TOKENS, {}, dict(alpha=.2), 16), ('Elu', TOKENS, {}, dict(alpha=.7), 17), ('Selu', TOKENS, {}, {}, 17),
+    ('LeakyRelu', TOKENS, {}, dict(alpha=.2), 16), ('Elu', TOKENS, {}, dict(alpha=.7), 17),
+    ('Selu', TOKENS, {}, {}, 17),
     ('Celu', TOKENS, {}, dict(alpha=.8), 17), ('HardSigmoid', TOKENS, {}, {}, 17),
     ('HardSigmoid', TOKENS, {}, dict(alpha=1/6), 17), ('PRelu', MAP, dict(s=floats(4, 1, 1)), {}, 17),
     ('Clip', TOKENS, dict(a=np.float32(-.5), b=np.float32(.7)), {}, 13), ('Clip', TOKENS, {}, dict(min=0., max=6.), 7),
@@ -110,7 +112,8 @@ CASES = [ # operator, shape of x, further inputs, attributes, opset
     ('Slice', MAP, dict(a=ints(-1), b=ints(-99), c=ints(3), d=ints(-1)), {}, 13),
     ('Slice', MAP, dict(a=ints(7), b=ints(1), c=ints(2), d=ints(-2)), {}, 13),
     ('Slice', MAP, {}, dict(axes=[1], starts=[1], ends=[3]), 9),
-    ('Gather', TOKENS, dict(i=np.array(-1)), dict(axis=1), 13), ('Gather', TOKENS, dict(i=ints(3, 1, 1)), dict(axis=2), 13),
+    ('Gather', TOKENS, dict(i=np.array(-1)), dict(axis=1), 13),
+    ('Gather', TOKENS, dict(i=ints(3, 1, 1)), dict(axis=2), 13),
     ('Gather', TOKENS, dict(i=np.array([[0, 2], [1, -1]])), dict(axis=1), 13),
     ('Gather', TOKENS, dict(i=ints(2, 3)), dict(axis=1), 13),
     ('Pad', MAP, dict(p=ints(0, 0, 1, 2, 0, 0, 0, 1), v=np.float32(.5)), {}, 13),
@@ -120,7 +123,8 @@ CASES = [ # operator, shape of x, further inputs, attributes, opset
     ('Expand', (1, 12), dict(s=ints(1, 5, 12)), {}, 13), ('Tile', TOKENS, dict(t=ints(1, 2, 1)), {}, 13),
     ('Cast', TOKENS, {}, dict(to=T.FLOAT), 13),
     ('DepthToSpace', (8, 3, 5), {}, dict(blocksize=2), 13),
-    ('DepthToSpace', (8, 3, 5), {}, dict(blocksize=2, mode='CRD'), 13), ('SpaceToDepth', MAP, {}, dict(blocksize=2), 13),
+    ('DepthToSpace', (8, 3, 5), {}, dict(blocksize=2, mode='CRD'), 13),
+    ('SpaceToDepth', MAP, {}, dict(blocksize=2), 13),
     ('Resize', MAP, {'': None, 's': np.array([1, 1, 2, 2], np.float32)}, {}, 13),
     ('Resize', MAP, {'': None, 's': np.array([1, 1, 3, 2], np.float32)},
      dict(coordinate_transformation_mode='asymmetric', nearest_mode='floor'), 13),
@@ -175,9 +179,11 @@ def test_shapes_that_are_computed(batch, tmp_path):
 
 def test_a_mask_made_of_shapes(tmp_path):
     "Range, Less, ConstantOfShape and the like are gone: nothing of them runs for an image."
-    nodes = [node('Shape', 'x', out='s'), node('Gather', 's', 'two', out='w'), node('Range', 'zero', 'w', 'one', out='r'),
+    nodes = [node('Shape', 'x', out='s'), node('Gather', 's', 'two', out='w'),
+             node('Range', 'zero', 'w', 'one', out='r'),
              node('Less', 'r', 'five', out='m'), node('Not', 'm', out='m2'), node('Cast', 'm2', out='f', to=T.FLOAT),
-             node('ConstantOfShape', 'len', value=nh.from_array(np.float32([2.])), out='k'), node('Mul', 'f', 'k', out='g'),
+             node('ConstantOfShape', 'len', value=nh.from_array(np.float32([2.])), out='k'),
+             node('Mul', 'f', 'k', out='g'),
              node('Add', 'x', 'g')]
     held = dict(two=np.array(2), zero=np.array(0), one=np.array(1), five=np.array(5), len=ints(12))
     net = beside(model(nodes, TOKENS, held, 13), tmp_path, TOKENS)
@@ -211,7 +217,8 @@ def test_written_out_activations_are_recognised(tmp_path):
     net = beside(model([node('Sigmoid', 'x', out='s'), node('Mul', 'x', 's')], TOKENS), tmp_path, TOKENS)
     assert functions(net) == {'silu'} and len(net.steps) == 1
     held = dict(three=np.float32(3), lo=np.float32(0), six=np.float32(6))
-    nodes = [node('Add', 'x', 'three', out='a'), node('Clip', 'a', 'lo', 'six', out='b'), node('Mul', 'x', 'b', out='c'),
+    nodes = [node('Add', 'x', 'three', out='a'), node('Clip', 'a', 'lo', 'six', out='b'),
+             node('Mul', 'x', 'b', out='c'),
              node('Div', 'c', 'six')]
     assert functions(beside(model(nodes, TOKENS, held), tmp_path, TOKENS)) == {'hardswish'}
 
@@ -224,7 +231,8 @@ def test_a_function_that_only_looks_alike_stays(tmp_path):
 
 
 def test_a_written_out_layer_norm_is_recognised(tmp_path):
-    nodes = [node('ReduceMean', 'x', axes=[-1], out='m'), node('Sub', 'x', 'm', out='d'), node('Pow', 'd', 'two', out='p'),
+    nodes = [node('ReduceMean', 'x', axes=[-1], out='m'), node('Sub', 'x', 'm', out='d'),
+             node('Pow', 'd', 'two', out='p'),
              node('ReduceMean', 'p', axes=[-1], out='v'), node('Add', 'v', 'eps', out='e'), node('Sqrt', 'e', out='s'),
              node('Div', 'd', 's', out='n'), node('Mul', 'n', 'g', out='h'), node('Add', 'h', 'b')]
     held = dict(two=np.float32(2), eps=np.float32(1e-5), g=floats(12), b=floats(12))
@@ -247,7 +255,8 @@ def test_a_sum_that_is_read_twice_keeps_its_own_step(tmp_path):
 
 # ---- integers --------------------------------------------------------------------------------------------------------
 
-def qdq(x, to, s, z): return [node('QuantizeLinear', x, s, z, out=f'{to}_q'), node('DequantizeLinear', f'{to}_q', s, z, out=to)]
+def qdq(x, to, s, z): return [node('QuantizeLinear', x, s, z, out=f'{to}_q'),
+                              node('DequantizeLinear', f'{to}_q', s, z, out=to)]
 
 
 @pytest.mark.parametrize('kind', [np.int8, np.uint8])
@@ -276,7 +285,8 @@ def test_integers_of_a_matrix_survive_a_transpose(tmp_path):
 
 def test_a_relu_between_the_two_is_followed(tmp_path):
     held = dict(s=np.float32(.02), z=np.int8(0))
-    nodes = [node('QuantizeLinear', 'x', 's', 'z', out='q'), node('Flatten', 'q', out='f'), node('DequantizeLinear', 'f', 's', 'z')]
+    nodes = [node('QuantizeLinear', 'x', 's', 'z', out='q'), node('Flatten', 'q', out='f'),
+             node('DequantizeLinear', 'f', 's', 'z')]
     beside(model(nodes, MAP, held, 13), tmp_path, MAP)
 
 
@@ -285,7 +295,8 @@ def test_a_relu_between_the_two_is_followed(tmp_path):
 class Small(nn.Module):
     def __init__(self):
         super().__init__()
-        self.body = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.Hardswish(), nn.Conv2d(8, 8, 3, groups=8))
+        self.body = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.Hardswish(),
+                                  nn.Conv2d(8, 8, 3, groups=8))
         self.norm, self.qkv, self.head = nn.LayerNorm(8), nn.Linear(8, 24), nn.Linear(8, 5)
 
     def forward(self, x):
@@ -340,22 +351,26 @@ def test_what_a_node_must_not_be(nodes, held, words, tmp_path):
 
 def test_a_damaged_file(tmp_path):
     path = tmp_path/'net.onnx'
-    for text in (b'', b'\x08\x08', b'not a network', saved(model([node('Relu', 'x')], ROW), tmp_path).read_bytes()[:40]):
+    for text in (b'', b'\x08\x08', b'not a network', saved(model([node('Relu', 'x')], ROW),
+                                                           tmp_path).read_bytes()[:40]):
         path.write_bytes(text)
         with pytest.raises(CorruptModel, match='export it again'): load_onnx(path)
     with pytest.raises(BadInput, match='cannot be read'): load_onnx(tmp_path/'none.onnx')
 
 
 def test_an_old_file_and_one_with_open_sizes(tmp_path):
-    with pytest.raises(UnsupportedOp, match='version_converter'): load_onnx(saved(model([node('Relu', 'x')], ROW, opset=6), tmp_path))
+    with pytest.raises(UnsupportedOp, match='version_converter'):
+        load_onnx(saved(model([node('Relu', 'x')], ROW, opset=6), tmp_path))
     path = saved(model([node('Relu', 'x')], ('h', 'w')), tmp_path)
     with pytest.raises(BadInput, match='--data'): load_onnx(path)
     assert load_onnx(path, [(4, 5)])(torch.ones(2, 4, 5)).shape == (2, 4, 5)
-    with pytest.raises(BadInput, match=r'\[4, 5\]'): load_onnx(saved(model([node('Relu', 'x')], (3, 5)), tmp_path), [(4, 5)])
+    with pytest.raises(BadInput, match=r'\[4, 5\]'):
+        load_onnx(saved(model([node('Relu', 'x')], (3, 5)), tmp_path), [(4, 5)])
 
 
 def test_inputs_that_are_no_images(tmp_path):
-    with pytest.raises(UnsupportedOp, match='floats'): load_onnx(saved(model([node('Cast', 'x', to=1)], ROW, elem=T.INT64), tmp_path))
+    with pytest.raises(UnsupportedOp, match='floats'):
+        load_onnx(saved(model([node('Cast', 'x', to=1)], ROW, elem=T.INT64), tmp_path))
 
 
 def test_without_the_package(monkeypatch, tmp_path):

@@ -107,7 +107,7 @@ ROOMS = """
     data distributed training pruning arch blocks onnx_net quantization lowering
     cost_model search_space supernas trials sparsenas
     peers bench cost_check judge_check
-    pipeline zoo console cli recipe random_networks""".split()
+    pipeline zoo modelfile examples budget deploy fitting console cli recipe random_networks""".split()
 
 
 def imports(text):

@@ -276,7 +276,8 @@ def choose_sparsities(
         if step is None:
             what = ', '.join(f'{k} by {v:,.0f}' for k, v in over.items())
             raise DoesNotFit(f'even with {LEVELS[-1]:.0%} of the weights gone the network is over its limits ({what}). '
-                             'Choose a larger board, other limits, or a smaller network; tinyformer fit shows the prices.')
+                             'Choose a larger board, other limits, or a smaller network; tinyformer fit shows the '
+                             'prices.')
         chosen[step[0]] = step[1]
     return chosen
 

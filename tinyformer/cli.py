@@ -41,8 +41,8 @@ Share = Annotated[float, (0., 1e9)]
 
 @command()
 def cmd_deploy(
-    # an ONNX file (.onnx), a torch.export program (.pt2), a model file (.tfm), or module.py:function, a function without
-    # arguments that gives the network
+    # an ONNX file (.onnx), a torch.export program (.pt2), a model file (.tfm), or module.py:function, a function
+    # without arguments that gives the network
     model:str,
     *,
     weights:str = '', # for a function: file of torch.save(net.state_dict(), FILE); read without running code
@@ -54,10 +54,12 @@ def cmd_deploy(
     sram:str = '', # tighter SRAM limit, such as 64KB (default: what the target has)
     max_ms:Share = 0., # limit of the estimated time per inference, milliseconds; 0 is none
     max_instructions:Annotated[int, (0, 10**15)] = 0, # limit per inference; 0 is none
-    # auto: as few weights go as the limits ask for, from the layers where it hurts least; or the share that goes, 0 to 0.95
+    # auto: as few weights go as the limits ask for, from the layers where it hurts least; or the share that goes, 0 to
+    # 0.95
     sparsity:str = 'auto',
     finetune:Annotated[int, (0, 100_000)] = 0, # epochs of training while pruning, with the dense network as teacher
-    memory:str = 'auto', # layers in bands: fast never, low where that is cheap, least wherever it saves; auto: as it fits
+    memory:str = 'auto',
+    # layers in bands: fast never, low where that is cheap, least wherever it saves; auto: as it fits
     objective:str = 'bytes', # kernels are chosen for the smallest weights (bytes), or for speed
     cc:str = 'auto', # compiler: auto, zig or gcc
     device_inputs:Annotated[int, (1, 1_000_000)] = 50, # test inputs that run on the emulated core

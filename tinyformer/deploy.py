@@ -148,7 +148,8 @@ class Deployment:
         if self.progress: print(text, flush=True)
 
     def _about(self):
-        files = {f'{Path(f).name} (SHA-256)': digest(f) for f in (*self.opened.files, *([self.cfg.data] * bool(self.cfg.data)))}
+        files = {f'{Path(f).name} (SHA-256)': digest(f) for f in (*self.opened.files,
+                                                                  *([self.cfg.data] * bool(self.cfg.data)))}
         return asdict(self.cfg) | files
 
     def _begin(self, file):
@@ -277,11 +278,13 @@ def step_int8(run):
     graph = lower(qnet, run.opened.name)
     save_graph(graph, run.path('dense.tfm'))
     exact = answers(watch(qnet), ex.x_test)
-    stages = dict(float=score(exact, exact, ex.y_test), int8=score(answers(watch(qnet, False), ex.x_test), exact, ex.y_test))
+    stages = dict(float=score(exact, exact, ex.y_test), int8=score(answers(watch(qnet, False), ex.x_test), exact,
+                                                                   ex.y_test))
     run.say(f"  {len(graph.ops)} operators, {graph.macs():,} multiply-accumulates; {ex.source}, {len(ex.x)} inputs")
     for name, s in stages.items(): run.say(f'  {name}: {said(s)}')
     return dict(name=graph.name, source=ex.source, inputs=len(ex.x), test_inputs=len(ex.x_test), macs=graph.macs(),
-                operators=len(graph.ops), weights=_weights(graph), notes=list(getattr(qnet, 'notes', [])), stages=stages)
+                operators=len(graph.ops), weights=_weights(graph), notes=list(getattr(qnet, 'notes', [])),
+                stages=stages)
 
 
 def _weights(graph): return sum(op.params['weight'].size for op in graph.ops if 'weight' in op.params)
@@ -403,15 +406,16 @@ def step_prune(run):
 
 
 def _needs_text(n, board):
-    about = f'about {n.ms(board):.1f} ms at {board.clock_hz / 1e6:.0f} MHz' if n.cycles else 'time unknown without llvm-mca'
+    about = 'time unknown without llvm-mca'
+    if n.cycles: about = f'about {n.ms(board):.1f} ms at {board.clock_hz / 1e6:.0f} MHz'
     return (f'{n.flash:,} bytes of flash, {n.sram:,} of SRAM (--memory {n.memory}), {n.instructions:,} instructions, '
             f'{about}')
 
 
 def _over_text(graph, needs, cfg):
     each = ', '.join(f'{k} by {v:,}' for k, v in over(needs, cfg).items())
-    return (f'{graph.name} is over its limits ({each}): give the float network, so that it can be pruned, or see what would '
-            f'help with  tinyformer fit')
+    return (f'{graph.name} is over its limits ({each}): give the float network, so that it can be pruned, or see what '
+            f'would help with  tinyformer fit')
 
 
 def _to_budget(run, dense, needs):
@@ -420,7 +424,8 @@ def _to_budget(run, dense, needs):
     qnet = run.quantised()
     layers = bg.layers_of(dense, qnet, run.board, cfg.objective)
     if not layers: raise DoesNotFit(_over_text(dense, needs, cfg))
-    with tqdm(total=len(layers) * len(bg.MEASURED), desc='loss of each layer', unit='try', delay=1, disable=not run.progress) as bar:
+    with tqdm(total=len(layers) * len(bg.MEASURED), desc='loss of each layer', unit='try', delay=1,
+              disable=not run.progress) as bar:
         bg.measure_losses(qnet, layers, ex.x, dense.macs(), bar.update)
     spare, some = {}, ex.x[::-(-len(ex.x) // 256)]
     for _ in range(ATTEMPTS):
@@ -516,7 +521,8 @@ def train(
     hist = loop.train(judge, file, dict(pruner=pruner), run.progress, 'pruning')
     with torch.no_grad():
         for name in plan: qnet.layer(name).mask.copy_(qnet.layer(name).weight != 0)
-    run.say(f"  after {cfg.finetune} epochs: {hist[-1]['val_accuracy']:.4g} on inputs held back ({'accuracy' if labels else 'dB'})")
+    unit = 'accuracy' if labels else 'dB'
+    run.say(f"  after {cfg.finetune} epochs: {hist[-1]['val_accuracy']:.4g} on inputs held back ({unit})")
     return hist
 
 
@@ -538,7 +544,8 @@ def step_compile(run):
     save_figure(fw.arena.plot().figure, run.path('memory.png'))
     run.say(f'  {fw.folder}: {image.flash_bytes:,} bytes of flash, arena {fw.arena_bytes:,}, {image.compiler}')
     sizes = {k: getattr(image, k) for k in ('flash_bytes', 'data_bytes', 'bss_bytes')}
-    sizes |= {k: getattr(fw, k) for k in ('weights_bytes', 'weights_bytes_dense', 'arena_bytes', 'arena_lower_bound_bytes')}
+    sizes |= {k: getattr(fw, k) for k in ('weights_bytes', 'weights_bytes_dense', 'arena_bytes',
+                                          'arena_lower_bound_bytes')}
     return dict(compiler=str(image.compiler), **sizes, kernels=kernels_of(fw))
 
 
@@ -636,8 +643,10 @@ def report_markdown(run, d):
     pruned = ['## Sparsity of each layer', 'The loss is what the layer alone changes of the outputs: mean square error '
               'over mean square.', '\n'.join(layers), '![sparsity](sparsity.png)'] if d['plan'] else []
     return '\n\n'.join([
-        f"# {d['model']} on {d['target']}", '\n'.join(['| | |', '|---|---|', *(f'| {k} | {v} |' for k, v in closing_table(d))]),
-        *notes, '## After each stage', '![stages](stages.png)', *pruned, '## Memory over time', '![memory plan](memory.png)',
+        f"# {d['model']} on {d['target']}", '\n'.join(['| | |', '|---|---|',
+                                                       *(f'| {k} | {v} |' for k, v in closing_table(d))]),
+        *notes, '## After each stage', '![stages](stages.png)', *pruned, '## Memory over time',
+        '![memory plan](memory.png)',
         '## Instructions by operator', '![instructions](instructions.png)', '## Kernels',
         kernel_table(d['kernels'], ran)]) + '\n'
 

@@ -9,8 +9,8 @@ import torch
 from tinyformer.data import check_images, one_line, split, to_float
 from tinyformer.errors import BadInput
 
-NEEDS = ('it needs x (uint8 pictures [n, h, w, c], or floats as the network reads them) and, where there are labels, y; '
-         'or x_train, x_test, y_train, y_test')
+NEEDS = ('it needs x (uint8 pictures [n, h, w, c], or floats as the network reads them) and, where there are labels, '
+         'y; or x_train, x_test, y_train, y_test')
 HELD = .25
 "Share of the inputs that is kept for testing where the file has no x_test."
 

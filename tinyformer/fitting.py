@@ -83,9 +83,11 @@ def _boards(graph, cfg, board, extra):
 def _width(now, board, cfg, extra):
     "The width at which weights and maps would fit: both shrink with it."
     lim, code = limits_of(cfg), extra.code
-    room = [math.sqrt(max(0, lim['flash'] - code) / max(1, now.constants)), (lim['sram'] - extra.sram) / max(1, now.arena)]
+    room = [math.sqrt(max(0, lim['flash'] - code) / max(1, now.constants)),
+            (lim['sram'] - extra.sram) / max(1, now.arena)]
     if 'cycles' in lim: room.append(math.sqrt(lim['cycles'] / max(1, now.time * extra.time)))
-    if 'instructions' in lim: room.append(math.sqrt(lim['instructions'] / max(1, now.instructions * extra.instructions)))
+    if 'instructions' in lim: room.append(math.sqrt(lim['instructions'] / max(1,
+                                                                              now.instructions * extra.instructions)))
     w = math.floor(20 * min(1., *room)) / 20
     if not .25 <= w < 1: return []
     less = replace(now, constants=int(now.constants * w * w), arena=int(now.arena * w), time=int(now.time * w * w),
@@ -134,5 +136,6 @@ def fit_text(name, cfg, now, rows):
     wide = max(len(r.what) for r in shown)
     lines = [f"{'':<{wide}}{'flash':>12}{'SRAM':>12}{'est. ms':>9}  price"]
     lines += [f'{r.what:<{wide}}{r.flash:>12,}{r.sram:>12,}{r.ms:>9.1f}  {r.price}' for r in shown]
-    if not now.fits: lines.insert(2, 'any one of these makes it fit:' if rows else 'nothing that is known here makes it fit')
+    if not now.fits: lines.insert(2, 'any one of these makes it fit:' if rows
+                                  else 'nothing that is known here makes it fit')
     return '\n'.join([head, *lines])

@@ -51,7 +51,8 @@ def unwrap(
         if inner is None: break
         net = inner
     if isinstance(net, torch.jit.ScriptModule):
-        raise UnsupportedOp('a scripted or traced network has lost its layers: give the nn.Module that it was made from')
+        raise UnsupportedOp('a scripted or traced network has lost its layers: give the nn.Module that it was made '
+                            'from')
     if isinstance(net, torch.export.ExportedProgram): return net.module()
     if isinstance(net, nn.Module): return net
     raise BadInput(f'a {type(net).__name__} is no network: give an nn.Module, a torch.export program or {KINDS}')
@@ -94,7 +95,8 @@ def from_factory(
     net = unwrap(net)
     if weights: fill(net, weights)
     shape = getattr(net, 'input_shape', None)
-    return Opened(name, net.eval(), None, () if shape is None else (tuple(shape),), (file, *([weights] * bool(weights))))
+    return Opened(name, net.eval(), None, () if shape is None else (tuple(shape),),
+                  (file, *([weights] * bool(weights))))
 
 
 SAVE = 'save the weights alone:  torch.save(net.state_dict(), FILE)'
@@ -231,7 +233,8 @@ def open_model(
     text, path = str(what), Path(str(what))
     end = path.suffix.lower()
     if '.py:' in text or text.endswith('.py'):
-        if text.endswith('.py'): raise BadInput(f'{text}: name the function that builds the network, as {text}:function')
+        if text.endswith('.py'):
+            raise BadInput(f'{text}: name the function that builds the network, as {text}:function')
         opened = from_factory(text, weights)
     elif weights: raise BadInput('--weights is for module.py:function; a file has its weights inside')
     elif end in REFUSED: raise BadInput(f'{text}: {REFUSED[end]}')

@@ -18,7 +18,8 @@ INSTALL = "reading an ONNX file needs the package onnx: pip install 'tinyformer[
 INSTEAD = dict(
     **dict.fromkeys(('LSTM', 'GRU', 'RNN'), 'an attention block, or a convolution along the time'),
     If='the branch that is taken, exported alone', Loop='the loop written out', Scan='the loop written out',
-    NonMaxSuppression='this step after the network, on the host', TopK='this step after the network', NonZero='this step after the network', ConvInteger='QuantizeLinear and '
+    NonMaxSuppression='this step after the network, on the host', TopK='this step after the network',
+    NonZero='this step after the network', ConvInteger='QuantizeLinear and '
     'DequantizeLinear around a Conv (QDQ format)', MatMulInteger='QuantizeLinear and DequantizeLinear around a MatMul '
     '(QDQ format)', QLinearConv='the QDQ format of the same quantizer', QLinearMatMul='the QDQ format of the same '
     'quantizer', DynamicQuantizeLinear='static quantisation, or the float file')
@@ -104,7 +105,8 @@ PLAIN = dict(
     Exp=torch.exp, Log=torch.log, Abs=torch.abs, Neg=torch.neg, Reciprocal=torch.reciprocal, Floor=torch.floor,
     Ceil=torch.ceil, Round=torch.round, Sign=torch.sign, Sin=torch.sin, Cos=torch.cos, Relu=F.relu,
     Sigmoid=torch.sigmoid, Tanh=torch.tanh, Softplus=F.softplus, Softsign=F.softsign, HardSwish=F.hardswish,
-    Mish=F.mish, MatMul=torch.matmul, Where=torch.where, Equal=torch.eq, Greater=torch.gt, Less=torch.lt, GreaterOrEqual=torch.ge,
+    Mish=F.mish, MatMul=torch.matmul, Where=torch.where, Equal=torch.eq, Greater=torch.gt, Less=torch.lt,
+    GreaterOrEqual=torch.ge,
     LessOrEqual=torch.le, Not=torch.logical_not, And=torch.logical_and, Or=torch.logical_or)
 "Nodes without attributes."
 for _name, _function in PLAIN.items(): OPS[_name] = lambda c, f=_function: f
@@ -1097,8 +1099,8 @@ def input_shapes(model, example=()):
         if len(seen) != len(dims) - 1 or any(d not in (None, s) for d, s in zip(dims[1:], seen)):
             raise BadInput(f'the input {i.name!r} of the ONNX file is {dims[1:]}, the data {list(seen)}')
         if not all(seen):
-            raise BadInput(f'the ONNX file leaves the size of its input {i.name!r} open ({dims}): give --data, or write '
-                           'the sizes into the file with onnx.tools.update_model_dims')
+            raise BadInput(f'the ONNX file leaves the size of its input {i.name!r} open ({dims}): give --data, or '
+                           'write the sizes into the file with onnx.tools.update_model_dims')
         shapes[i.name], first = tuple(seen), first | {dims[0] or None}
     return shapes, (first.pop() if len(first) == 1 else None)
 
