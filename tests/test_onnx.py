@@ -202,7 +202,9 @@ def test_a_file_that_mixes_axes_runs_image_by_image(tmp_path):
 
 # ---- what exporters spell out ----------------------------------------------------------------------------------------
 
-def functions(net): return {getattr(s.f, '__name__', type(s.f).__name__) for s in net.steps}
+def functions(net):
+    "Names of the functions and layers of a network."
+    return {type(getattr(net, s.f)).__name__ if isinstance(s.f, str) else s.f.__name__ for s in net.steps}
 
 
 def gelu_nodes():

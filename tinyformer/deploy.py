@@ -106,7 +106,7 @@ def opened_with(
 
 def quantised(opened, ex):
     "The network as it rounds on the device, its ranges set."
-    return quantize(opened.net, ex.x[::-(-len(ex.x) // CALIBRATE)]).eval()
+    return quantize(opened.source, ex.x[::-(-len(ex.x) // CALIBRATE)]).eval()
 
 
 def graph_of(
@@ -225,9 +225,9 @@ def forget(folder):
 @torch.no_grad()
 def answers(net, x, size=64):
     "Outputs of a network, float [n, values], channels last."
-    parts = [net(b) for b in x.split(size)]
-    y = torch.cat(parts)
-    return (y.movedim(1, -1) if y.ndim == 4 else y).reshape(len(x), -1).numpy().astype(np.float64)
+    def flat(y): return (y.movedim(1, -1) if y.ndim == 4 else y).reshape(len(y), -1)
+    def rows(y): return torch.cat([flat(v) for v in y], 1) if isinstance(y, (tuple, list)) else flat(y)
+    return torch.cat([rows(net(b)) for b in x.split(size)]).numpy().astype(np.float64)
 
 
 def codes(graph, x):
@@ -277,7 +277,7 @@ def step_int8(run):
     qnet = run.quantised()
     graph = lower(qnet, run.opened.name)
     save_graph(graph, run.path('dense.tfm'))
-    exact = answers(watch(qnet), ex.x_test)
+    exact = answers(run.opened.net, ex.x_test)
     stages = dict(float=score(exact, exact, ex.y_test), int8=score(answers(watch(qnet, False), ex.x_test), exact,
                                                                    ex.y_test))
     run.say(f"  {len(graph.ops)} operators, {graph.macs():,} multiply-accumulates; {ex.source}, {len(ex.x)} inputs")
@@ -558,7 +558,7 @@ def step_simulate(run):
     sim, reference = simulate(image, fw, x[:n], progress=run.progress), run_graph(fw.graph, x)
     save_figure(plot_profile(sim.per_op), run.path('instructions.png'))
     got, y = real(fw.graph, reference), ex.y_test
-    want = got if run.opened.net is None else answers(watch(run.quantised()), ex.x_test)
+    want = got if run.opened.net is None else answers(run.opened.net, ex.x_test)
     first = None if y is None else y[:n]
     last = 'pruned' if result(run, 'prune')['plan'] else 'int8 as C'
     stages = {last: score(got, want, y)} | dict(device=score(real(fw.graph, sim.outputs), want[:n], first))

@@ -32,10 +32,14 @@ KINDS = 'an ONNX file (.onnx), a torch.export program (.pt2), a model file (.tfm
 class Opened:
     "A network and what its file says of it."
     name: str             # letters, digits, _ . -
-    net: object = None    # nn.Module in evaluation mode; None for a .tfm
+    net: object = None    # nn.Module in evaluation mode, for any number of images; None for a .tfm
+    program: object = None # torch.export program, where the network is written for one image
     graph: object = None  # `graph.Graph` of a .tfm
     shapes: tuple = ()    # of each input without the images, as the network reads it; () where the file does not say
     files: tuple = ()     # that decide it
+
+    @property
+    def source(self): return self.net if self.program is None else self.program     # what the importer reads
 
 
 # ---- wrappers --------------------------------------------------------------------------------------------------------
@@ -213,8 +217,14 @@ def from_program(
                            'torch that is installed here') from e
     args = program.example_inputs[0] if program.example_inputs else ()
     shapes = tuple(tuple(a.shape[1:]) for a in args if torch.is_tensor(a))
-    net = _any_batch(program, args)
-    return Opened(Path(path).stem, net, None, shapes, (Path(path),))
+    return Opened(Path(path).stem, _any_batch(program, args), program, shapes=shapes, files=(Path(path),))
+
+
+def _for_one(net):
+    "The program of an ONNX network that is written for one image; None for any number."
+    if net.images is None: return None
+    xs = tuple(torch.zeros(net.images, *s) for s in net.shapes.values())
+    with torch.no_grad(): return torch.export.export(net, xs, strict=False)
 
 
 # ---- the door --------------------------------------------------------------------------------------------------------
@@ -243,11 +253,11 @@ def open_model(
     elif end == '.onnx':
         from tinyformer.onnx_net import load_onnx
         net = load_onnx(path, shapes)
-        opened = Opened(path.stem, net, None, tuple(net.shapes.values()), (path,))
+        opened = Opened(path.stem, net, _for_one(net), shapes=tuple(net.shapes.values()), files=(path,))
     elif end == '.pt2': opened = from_program(path)
     elif end == '.tfm':
         from tinyformer.graph import load
-        opened = Opened(path.stem, None, load(path), (), (path,))
+        opened = Opened(path.stem, graph=load(path), files=(path,))
     else: raise BadInput(f'{text}: files that end in {end or "nothing"} are not known; the model is {KINDS}')
     opened.name = safe_name(opened.name)
     return opened

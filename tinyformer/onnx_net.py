@@ -836,7 +836,7 @@ def known_curve(y):
 @dataclass
 class Step:
     "One node that runs for every image."
-    f: object      # a layer, or a function of tensors
+    f: object      # name of a layer, or a function of tensors
     inputs: tuple  # names
     outputs: tuple # names
     sized: bool    # takes the number of images too
@@ -854,7 +854,8 @@ class OnnxNet(nn.Module):
         if any(s.sized for s in self.steps): n = xs[0].shape[0]
         for s in self.steps:
             args = [live[i] if i in live else self._buffers[self.constants[i]] for i in s.inputs]
-            made = s.f(n, *args) if s.sized else s.f(*args)
+            f = getattr(self, s.f) if isinstance(s.f, str) else s.f
+            made = f(n, *args) if s.sized else f(*args)
             live.update(zip(s.outputs, made if len(s.outputs) > 1 else [made]))
         res = [live[o] for o in self.outs]
         return res[0] if len(res) == 1 else tuple(res)
@@ -930,8 +931,8 @@ class Converter:
         self.net.steps = kept[::-1]
         idle = [n for n in self.net.constants if n not in need]
         for name in idle: delattr(self.net, self.net.constants.pop(name))
-        used = {id(s.f) for s in kept}
-        for name in [n for n, m in self.net.named_children() if id(m) not in used]: delattr(self.net, name)
+        used = {s.f for s in kept if isinstance(s.f, str)}
+        for name in [n for n, _ in self.net.named_children() if n not in used]: delattr(self.net, name)
 
     def node(self, node, name):
         "Convert one node; what it cannot is noted, and so is nothing that reads it."
@@ -1008,7 +1009,8 @@ class Converter:
             if whole is not None: f, inputs, call.sized = whole, [root], False
         if isinstance(f, nn.Module):
             taken = set(dir(self.net)) | set(self.net._modules) | set(self.net._buffers)
-            self.net.add_module(plain_name(name, taken), f)
+            layer, f = f, plain_name(name, taken)
+            self.net.add_module(f, layer)
         for i in inputs: self.bring(i)
         self.net.steps.append(Step(f, tuple(inputs), tuple(outs), call.sized))
 
@@ -1021,7 +1023,7 @@ class Converter:
         if len(data) != 1 or len(const) != 1 or self.readers.get(data[0]) != 1: return False
         src, w = self.alias.get(data[0], data[0]), self.values[const[0]].worlds[0].float()
         made = next((s for s in reversed(self.net.steps) if src in s.outputs), None)
-        layer = made.f if made else None
+        layer = getattr(self.net, made.f) if made and isinstance(made.f, str) else None
         if w.numel() != w.shape[-1:].numel() or w.ndim == 0: return False
         if isinstance(layer, nn.Linear) and kind == 'Add' and layer.bias is None and w.numel() == layer.out_features:
             layer.bias = nn.Parameter(w.reshape(-1).clone())
