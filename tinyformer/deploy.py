@@ -278,8 +278,8 @@ def step_int8(run):
     graph = lower(qnet, run.opened.name)
     save_graph(graph, run.path('dense.tfm'))
     exact = answers(run.opened.net, ex.x_test)
-    stages = dict(float=score(exact, exact, ex.y_test), int8=score(answers(watch(qnet, False), ex.x_test), exact,
-                                                                   ex.y_test))
+    now = answers(qnet, ex.x_test)
+    stages = dict(float=score(exact, exact, ex.y_test), int8=score(now, exact, ex.y_test))
     run.say(f"  {len(graph.ops)} operators, {graph.macs():,} multiply-accumulates; {ex.source}, {len(ex.x)} inputs")
     for name, s in stages.items(): run.say(f'  {name}: {said(s)}')
     return dict(name=graph.name, source=ex.source, inputs=len(ex.x), test_inputs=len(ex.x_test), macs=graph.macs(),

@@ -99,8 +99,8 @@ def from_factory(
     net = unwrap(net)
     if weights: fill(net, weights)
     shape = getattr(net, 'input_shape', None)
-    return Opened(name, net.eval(), None, () if shape is None else (tuple(shape),),
-                  (file, *([weights] * bool(weights))))
+    shapes = () if shape is None else (tuple(shape),)
+    return Opened(name, net.eval(), shapes=shapes, files=(file, *([weights] * bool(weights))))
 
 
 SAVE = 'save the weights alone:  torch.save(net.state_dict(), FILE)'
