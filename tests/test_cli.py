@@ -44,7 +44,7 @@ def model(tmp_path):
     return path
 
 
-COMMANDS = ('demo search rank train compress compile simulate report bench plan evaluate zoo '
+COMMANDS = ('deploy fit demo search rank train compress compile simulate report bench plan evaluate zoo '
             'targets').split()
 
 @pytest.mark.parametrize('command', COMMANDS)

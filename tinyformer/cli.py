@@ -34,6 +34,83 @@ def _c_settings():
     return Setting
 
 
+# ---- a person's own network ------------------------------------------------------------------------------------------
+
+Share = Annotated[float, (0., 1e9)]
+
+
+@command()
+def cmd_deploy(
+    # an ONNX file (.onnx), a torch.export program (.pt2), a model file (.tfm), or module.py:function, a function
+    # without arguments that gives the network
+    model:str,
+    *,
+    weights:str = '', # for a function: file of torch.save(net.state_dict(), FILE); read without running code
+    # FILE.npz with x (uint8 pictures [n, h, w, c], or floats as the network reads them) and, where there are labels, y;
+    # or x_train, x_test, y_train, y_test (default: random inputs, which show sizes and times and no answers)
+    data:str = '',
+    target:str = 'stm32f746', # board, see `tinyformer targets`
+    flash:str = '', # tighter flash limit, such as 256KB (default: what the target has)
+    sram:str = '', # tighter SRAM limit, such as 64KB (default: what the target has)
+    max_ms:Share = 0., # limit of the estimated time per inference, milliseconds; 0 is none
+    max_instructions:Annotated[int, (0, 10**15)] = 0, # limit per inference; 0 is none
+    # auto: as few weights go as the limits ask for, from the layers where it hurts least; or the share that goes, 0 to
+    # 0.95
+    sparsity:str = 'auto',
+    finetune:Annotated[int, (0, 100_000)] = 0, # epochs of training while pruning, with the dense network as teacher
+    memory:str = 'auto',
+    # layers in bands: fast never, low where that is cheap, least wherever it saves; auto: as it fits
+    objective:str = 'bytes', # kernels are chosen for the smallest weights (bytes), or for speed
+    cc:str = 'auto', # compiler: auto, zig or gcc
+    device_inputs:Annotated[int, (1, 1_000_000)] = 50, # test inputs that run on the emulated core
+    lr:Annotated[float, (1e-9, 10.)] = 2e-3, # peak learning rate of the training
+    batch_size:Annotated[int, (1, 1_000_000)] = 64, # inputs per training step
+    seed:Annotated[int, (0, 2**32 - 1)] = 0, # of the training
+    out:Path = None, # folder of the results (default: runs/NAME of the model)
+    fresh:bool = False, # forget what the folder holds and start over
+):
+    """Your own network as firmware that fits: import, int8, prune to the budget, C, run on the emulated core, report.
+    A killed run continues when the same command is given again."""
+    from tinyformer import deploy
+    from tinyformer.modelfile import safe_name
+    given = {k: v for k, v in locals().items() if k in deploy.Settings.__dataclass_fields__}
+    cfg = deploy.Settings(**given)
+    folder = out or Path('runs')/safe_name(Path(model.rpartition(':')[2] if '.py:' in model else model).stem)
+    deploy.check(cfg)
+    if fresh: deploy.forget(folder)
+    deploy.go(folder, cfg)
+
+
+@command()
+def cmd_fit(
+    model:str, # as for `tinyformer deploy`
+    *,
+    weights:str = '', # for a function: file of torch.save(net.state_dict(), FILE)
+    data:str = '', # FILE.npz as for `tinyformer deploy` (default: random inputs; sizes and times are the same)
+    target:str = 'stm32f746', # board, see `tinyformer targets`
+    flash:str = '', # tighter flash limit, such as 256KB (default: what the target has)
+    sram:str = '', # tighter SRAM limit, such as 64KB (default: what the target has)
+    max_ms:Share = 0., # limit of the estimated time per inference, milliseconds; 0 is none
+    max_instructions:Annotated[int, (0, 10**15)] = 0, # limit per inference; 0 is none
+    memory:str = 'auto', # layers in bands: fast, low or least
+    objective:str = 'bytes', # kernels for the smallest weights (bytes), or for speed
+    cc:str = 'auto', # compiler: auto, zig or gcc
+    json:Annotated[Output, 'fits'] = None, # write the rows as JSON; - prints them
+):
+    "Does a network fit a board, and if not, what would make it: flash, SRAM and time, before anything is trained."
+    from dataclasses import asdict
+    from tinyformer import deploy, fitting
+    from tinyformer.files import write_text
+    given = {k: v for k, v in locals().items() if k in deploy.Settings.__dataclass_fields__}
+    cfg = deploy.Settings(**given)
+    deploy.check(cfg)
+    opened, examples = deploy.opened_with(cfg)
+    _, now, rows = fitting.fit_report(opened.net or opened.graph, examples.x, cfg)
+    text = _json([asdict(r) for r in (now, *rows)])
+    if json not in (None, '-'): write_text(json, text + '\n')
+    print(text if json == '-' else fitting.fit_text(opened.name, cfg, now, rows))
+
+
 # ---- the road --------------------------------------------------------------------------------------------------------
 
 def _begin(folder, fresh, given):
@@ -143,16 +220,32 @@ def _only_cc(what, **given):
     return given.get('cc', 'auto')
 
 
-def _model_firmware(what, out, kernel, setting, **kw):
-    "Firmware of a model file in a folder of its own; `kw` as `generate` takes it."
-    from tinyformer.codegen import generate
+RANDOM = ('ranges come from random inputs, not from your data: sizes and times are right, answers are not. Give --data '
+          'FILE.npz before you trust one.')
+
+
+def _graph_of(what, data, weights):
+    "The int8 graph of a model file, or of a float network with the ranges of some data."
     from tinyformer.graph import load
+    if str(what).endswith('.tfm'):
+        if data: raise BadInput('a model file (.tfm) has its ranges inside: --data is for a float network')
+        return load(what)
+    from tinyformer.deploy import Settings, graph_of
+    graph, made_up = graph_of(Settings(str(what), weights or '', data or ''))
+    if made_up: print(f'{graph.name}: {RANDOM}')
+    return graph
+
+
+def _model_firmware(what, out, kernel, setting, data=None, weights=None, **kw):
+    "Firmware of a model in a folder of its own; `kw` as `generate` takes it."
+    from tinyformer.codegen import generate
     from tinyformer.kernels import parse_overrides
     from tinyformer.zoo import Setting
-    path, how = Path(what), Setting(**setting)
+    path, how = Path(what.partition(':')[0]), Setting(**setting)
     if not path.is_file():
-        raise BadInput(f'{path} is neither a run folder nor a model file (.tfm). Make one with: tinyformer demo')
-    board, graph = how.board(), load(path)
+        raise BadInput(f'{path} is neither a run folder nor a model (.tfm, .onnx, .pt2 or module.py:function). Make '
+                       'one with: tinyformer demo')
+    board, graph = how.board(), _graph_of(what, data, weights)
     folder = out or path.with_name(f'{path.stem}_firmware')
     return generate(graph, board, folder, choices=parse_overrides(graph, kernel or (), board), objective=how.objective,
                     memory=how.memory, **kw)
@@ -170,14 +263,16 @@ def _kernel_lines(fw):
 
 @command(record=_c_settings)
 def cmd_compile(
-    what:str, # run folder, or a model file (.tfm)
+    what:str, # run folder, or a model: .tfm, .onnx, .pt2 or module.py:function
     *,
     again:bool = False, # run folder: do the step again, and forget the results of later steps
-    out:Path = None, # model file: firmware folder (default: beside the model)
-    # model file: LAYER=FUNCTION[:BLOCK], another kernel than the chosen one, such as head=tfm_linear_s8_rle_dsp:1x4;
+    out:Path = None, # model: firmware folder (default: beside the model)
+    data:str = None, # float model: FILE.npz that sets the ranges, as for `tinyformer deploy` (default: random inputs)
+    weights:str = None, # module.py:function: file of torch.save(net.state_dict(), FILE)
+    # model: LAYER=FUNCTION[:BLOCK], another kernel than the chosen one, such as head=tfm_linear_s8_rle_dsp:1x4;
     # may be given again
     kernel:list[str] = None,
-    # model file: do not run the C on this machine and compare it with the reference before it is written
+    # model: do not run the C on this machine and compare it with the reference before it is written
     no_check:bool = False,
     # model file: board whose start-up code and addresses the image gets, or host for C without them, for a project of
     # your own (default: the target's)
@@ -192,10 +287,11 @@ def cmd_compile(
     from tinyformer.pipeline import Run, result
     from tinyformer.simulator import build
     if Path(what).is_dir():
-        run, cc = Run(what), _only_cc(what, out=out, kernel=kernel, port=port, prefix=prefix, **setting)
+        own = dict(out=out, kernel=kernel, port=port, prefix=prefix, data=data, weights=weights)
+        run, cc = Run(what), _only_cc(what, **own, **setting)
         other = run.path('compile.json').exists() and result(run, 'compile')['cc'] != cc
         return _steps(run, 'compile', again=again or other, cc=cc)
-    fw = _model_firmware(what, out, kernel, setting, check=not no_check, port=port, prefix=prefix)
+    fw = _model_firmware(what, out, kernel, setting, data, weights, check=not no_check, port=port, prefix=prefix)
     image = fw.port != 'host' and build(fw, cc=setting.get('cc', 'auto'))
     for line in _kernel_lines(fw): print(line)
     if note := cost_table(fw.target.core).note: print(f'  {note}')

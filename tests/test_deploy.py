@@ -1,0 +1,300 @@
+"""A person's own network to firmware: data, the choice of sparsities, whole deployments, what fits, every refusal."""
+import inspect, json
+
+import numpy as np
+import pytest
+import torch, torch.nn as nn
+
+from tinyformer import budget as bg, cli, deploy, fitting
+from tinyformer.data import load
+from tinyformer.deploy import Bytes, Deployment, Needs, Settings, codes, do, go, score
+from tinyformer.errors import BadInput, CorruptModel, DoesNotFit, RunFolderError
+from tinyformer.examples import as_read, made_up, read_examples
+from tinyformer.graph import load as load_graph
+from tinyformer.hardware import target
+from tinyformer.lowering import lower
+from tinyformer.quantization import quantize
+
+
+# ---- data ------------------------------------------------------------------------------------------------------------
+
+def npz(path, **arrays):
+    np.savez(path, **arrays)
+    return path
+
+
+def test_pictures_and_floats_in_any_order():
+    x = np.random.default_rng(0).integers(0, 256, (5, 6, 7, 3), dtype=np.uint8)
+    want = torch.from_numpy(x).permute(0, 3, 1, 2).float() / 255
+    for given in (x, x / 255., (x / 255.).transpose(0, 3, 1, 2)):
+        torch.testing.assert_close(as_read(given, (3, 6, 7)), want)
+    assert as_read(x[..., 0]).shape == (5, 1, 6, 7) and as_read(x[:, 0, 0] / 1.).shape == (5, 3)
+    assert as_read(np.zeros((5, 126)), (3, 6, 7)).shape == (5, 3, 6, 7)
+
+
+@pytest.mark.parametrize('arrays, words', [
+    (dict(z=np.zeros(3)), 'it needs x'), (dict(x=np.zeros((9, 3), np.int64)), 'x is int64'),
+    (dict(x=np.full((9, 3), np.nan)), 'not finite'), (dict(x=np.zeros(9)), 'shape'),
+    (dict(x=np.zeros((9, 0))), 'shape'),
+    (dict(x=np.zeros((9, 3)), y=np.zeros(8, int)), 'one label per input'),
+    (dict(x=np.zeros((9, 3)), y=np.full(9, -1)), 'labels start at 0'), (dict(x=np.zeros((9, 5))), r'reads \(3,\)'),
+    (dict(x=np.array([object()] * 9)), 'numpy.savez')])
+def test_data_that_cannot_be_used(arrays, words, tmp_path):
+    with pytest.raises(BadInput, match=words): read_examples(npz(tmp_path/'d.npz', **arrays), (3,))
+
+
+def test_no_file_and_no_npz(tmp_path):
+    with pytest.raises(BadInput, match='no file'): read_examples(tmp_path/'d.npz')
+    (tmp_path/'d.npz').write_text('x')
+    with pytest.raises(BadInput, match='numpy.savez'): read_examples(tmp_path/'d.npz')
+
+
+def test_some_inputs_are_kept_for_testing(tmp_path):
+    x = np.arange(40, dtype=np.float32)[:, None]
+    ex = read_examples(npz(tmp_path/'d.npz', x=x, y=np.arange(40) % 4))
+    both = torch.cat([ex.x, ex.x_test]).flatten().sort().values
+    assert torch.equal(both, torch.arange(40.)) and len(ex.x_test) == 10 and ex.classes == 4
+    assert np.array_equal(ex.y_test, ex.x_test.flatten().numpy() % 4)
+    assert read_examples(npz(tmp_path/'d.npz', x=x, y=x)).y is None, 'numbers that are no classes are no labels'
+    ex = read_examples(npz(tmp_path/'d.npz', x_train=x, x_test=x + 1, y_train=np.zeros(40, int),
+                           y_test=np.ones(40, int)))
+    assert torch.equal(ex.x + 1, ex.x_test) and set(ex.y_test) == {1}
+
+
+def test_bytes_of_the_training_loop_come_back():
+    x = torch.randn(4, 3, 5)
+    form = Bytes(x)
+    loop = torch.from_numpy(form.encode(x)).permute(0, 3, 1, 2).float() / 255
+    assert (form.decode(loop) - x).abs().max() <= form.step / 2 + 1e-6
+
+
+def test_scores():
+    y, want = np.array([0, 1, 1]), np.array([[1., 0], [0, 1], [1, 0]])
+    assert score(want, want, y) == dict(snr=None, accuracy=pytest.approx(2/3))
+    assert score(want + .1, want, None) == dict(snr=pytest.approx(10 * np.log10(3 / .06), abs=.01))
+    assert 'accuracy' not in score(want, want, np.array([0, 1, 2])), 'a label that the network cannot give'
+
+
+# ---- sparsities ------------------------------------------------------------------------------------------------------
+
+def options(*rows): return [bg.Option(s, f, f, f, l) for s, f, l in rows]
+
+
+@pytest.fixture
+def layers():
+    "One layer that hardly minds, and one that does."
+    return [bg.Layer('a', '1x4', options((0, 100, 0), (.5, 60, .01), (.9, 20, .02)), 100),
+            bg.Layer('b', '1x4', options((0, 100, 0), (.5, 60, .2), (.9, 20, .9)), 100)]
+
+
+def test_the_layer_that_minds_least_loses_first(layers):
+    assert bg.choose_sparsities(layers, bg.Limits()) == [0, 0]
+    assert bg.choose_sparsities(layers, bg.Limits(flash=160)) == [1, 0]
+    assert bg.choose_sparsities(layers, bg.Limits(flash=120)) == [2, 0]
+    assert bg.choose_sparsities(layers, bg.Limits(flash=119)) == [2, 1]
+    assert bg.choose_sparsities(layers, bg.Limits(kept=60)) == [2, 1]
+    with pytest.raises(DoesNotFit, match='flash by 1'): bg.choose_sparsities(layers, bg.Limits(flash=39))
+
+
+def test_the_choice_is_near_the_best(layers):
+    "Against every combination, for 40 limits."
+    import itertools
+    def loss(c): return sum(l.options[i].loss for l, i in zip(layers, c))
+    for flash in range(40, 200, 4):
+        fit = [c for c in itertools.product(range(3), repeat=2) if bg.totals(layers, c)['flash'] <= flash]
+        assert loss(bg.choose_sparsities(layers, bg.Limits(flash=flash))) <= 1.6 * min(map(loss, fit)) + 1e-9
+
+
+@pytest.mark.parametrize('text', ['none', '-0.1', '0.99', 'nan', ''])
+def test_a_sparsity_that_is_none(text):
+    with pytest.raises(BadInput, match='auto'): bg.check_sparsity(text)
+
+
+def network():
+    return nn.Sequential(nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 64, 3, 2, 1), nn.ReLU(),
+                         nn.Conv2d(64, 48, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+                         nn.Linear(48, 10)).eval()
+
+
+def test_losses_grow_and_the_rest_makes_up_for_them():
+    "Least squares at least halves the square error of the outputs, on inputs that it did not see."
+    data, net = load('digits'), network()
+    x, other = (torch.from_numpy(a).permute(0, 3, 1, 2).float() / 255 for a in (data.x_train[:200], data.x_test[:100]))
+    qnet = quantize(net, x).eval()
+    graph = lower(qnet)
+    layers = bg.layers_of(graph, qnet, target('stm32f746'))
+    bg.measure_losses(qnet, layers, x, graph.macs())
+    for l in layers:
+        losses = [o.loss for o in l.options]
+        assert losses == sorted(losses) and losses[-1] > 0 and l.options[-1].flash < l.options[0].flash
+    import copy
+    chosen = [bg.LEVELS.index(.7)] * len(layers)
+    cut = bg.prune_net(copy.deepcopy(qnet), layers, chosen)
+    made = bg.make_up(qnet, copy.deepcopy(cut), [l.name for l in layers], x, graph.macs())
+    def error(q):
+        with torch.no_grad(): return float((q(other) - qnet(other)).square().mean())
+    assert error(made) < error(cut) / 2
+    for l in layers: assert torch.equal(made.layer(l.name).weight != 0,
+                                        cut.layer(l.name).weight != 0), 'zeros stay zero'
+    small = bg.cut_graph(graph, qnet, layers, chosen)
+    for l, op in zip(layers, (o for o in small.ops if o.name in {l.name for l in layers})):
+        assert (op.params['weight'] == 0).mean() >= .69, 'the model whose size is measured has the same zeros'
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    "Predict what an image takes in place of building it, for tests of what comes before and after."
+    def predict(graph, cfg, memory):
+        b = bg.bill(graph, cfg.board(), memory, cfg.objective)
+        return Needs(b.constants + 11_000, b.arena + 700, b.instructions, b.time, memory)
+    for module in (deploy, fitting): monkeypatch.setattr(module, 'measure', predict)
+
+
+# ---- whole deployments -----------------------------------------------------------------------------------------------
+
+@pytest.fixture(scope='module')
+def place(tmp_path_factory):
+    "A folder with net.onnx, net.py, w.pt, data with labels and without."
+    place, data = tmp_path_factory.mktemp('net'), load('digits')
+    net = network()
+    torch.save(net.state_dict(), place/'w.pt')
+    import warnings
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        torch.onnx.export(net, (torch.rand(1, 1, 8, 8),), place/'net.onnx', dynamo=False, verbose=False)
+    npz(place/'d.npz', x=data.x_train[:160], y=data.y_train[:160])
+    npz(place/'x.npz', x=data.x_train[:40])
+    (place/'net.py').write_text(f'import torch, torch.nn as nn\n\n{inspect.getsource(network)}')
+    return place
+
+
+def stamp(folder): return {p.name: p.stat().st_mtime_ns for p in folder.iterdir() if p.is_file()
+                           and p.name != '.tinyformer'}
+
+
+def test_without_labels_to_a_budget(place, tmp_path):
+    "An ONNX file and inputs alone go all the way; given again, nothing is done again."
+    cfg = Settings(str(place/'net.onnx'), data=str(place/'x.npz'), flash='17KB', device_inputs=3)
+    d = go(tmp_path/'out', cfg, progress=False)
+    assert d['flash_bytes'] <= 17 * 1024 and d['weight_sparsity'] > .3 and d['bytes_different'] == 0
+    assert d['stages']['int8']['snr'] > 25 and 'accuracy' not in d['stages']['device'] and d['plan']
+    text = (tmp_path/'out'/'report.md').read_text()
+    assert 'dB against float' in text and all((tmp_path/'out'/p).is_file()
+                                              for p in ('memory.png', 'sparsity.png', 'stages.png'))
+    assert json.loads((tmp_path/'out'/'report.json').read_text())['model'] == 'net'
+    before = stamp(tmp_path/'out')
+    go(tmp_path/'out', cfg, progress=False)
+    assert stamp(tmp_path/'out') == before
+    with pytest.raises(RunFolderError, match='other flash'):
+        go(tmp_path/'out', Settings(cfg.model, data=cfg.data), progress=False)
+    (tmp_path/'out'/'model.tfm').write_bytes(b'x')
+    (tmp_path/'out'/'compile.json').unlink()
+    with pytest.raises((CorruptModel, RunFolderError), match='--out'): go(tmp_path/'out', cfg, progress=False)
+
+
+def test_with_labels_and_training(place, tmp_path):
+    cfg = Settings(f"{place/'net.py'}:network", str(place/'w.pt'), str(place/'d.npz'), sparsity='0.6', finetune=2,
+                   device_inputs=2)
+    d = go(tmp_path/'out', cfg, progress=False)
+    assert 0 <= d['stages']['device']['accuracy'] <= 1 and d['bytes_different'] == 0
+    kept = sum((1 - p['sparsity']) * p['weights'] for p in d['plan'].values())
+    assert kept <= .4 * sum(p['weights'] for p in d['plan'].values())
+    graph = load_graph(tmp_path/'out'/'model.tfm')
+    for op in graph.ops:
+        if op.name in d['plan']: assert (op.params['weight'] == 0).mean() >= d['plan'][op.name]['sparsity'] - .05
+
+
+def test_training_without_labels_follows_the_dense_network(place, tmp_path, quick):
+    run = Deployment(tmp_path/'out', Settings(str(place/'net.onnx'), data=str(place/'x.npz'), sparsity='0.3',
+                                              finetune=2), False)
+    do(run, 'int8')
+    history = do(run, 'prune')['history']
+    assert history[-1]['val_accuracy'] > 3, 'dB'
+
+
+def test_a_model_file_is_deployed_and_not_pruned(place, tmp_path):
+    from tinyformer.graph import save
+    x = made_up((1, 8, 8)).x
+    save(lower(quantize(network(), x), 'm'), tmp_path/'m.tfm')
+    d = go(tmp_path/'out', Settings(str(tmp_path/'m.tfm'), device_inputs=2), progress=False)
+    assert d['random_inputs'] and d['bytes_different'] == 0
+    assert 'mean nothing' in (tmp_path/'out'/'report.md').read_text()
+    with pytest.raises(DoesNotFit, match='float network'):
+        go(tmp_path/'b', Settings(str(tmp_path/'m.tfm'), flash='10KB'), progress=False)
+    with pytest.raises(BadInput, match='no float network'):
+        go(tmp_path/'c', Settings(str(tmp_path/'m.tfm'), sparsity='0.5'), progress=False)
+
+
+def test_codes_of_maps_tokens_and_vectors():
+    x = made_up((1, 8, 8)).x
+    graph = lower(quantize(network(), x))
+    t = graph.tensors[graph.input]
+    want = np.round(x.numpy().transpose(0, 2, 3, 1) / t.scale) + t.zero_point
+    assert np.array_equal(codes(graph, x.numpy()), want.clip(-128, 127))
+
+
+# ---- the command line ------------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def say(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    def run(*words):
+        code = cli.main([str(w) for w in words])
+        return code, *capsys.readouterr()
+    return run
+
+
+def test_what_fit_promises_is_built(say, place):
+    code, out, _ = say('fit', place/'net.onnx', '--flash', '17KB')
+    row = next(l.split() for l in out.splitlines() if l.startswith('--sparsity'))
+    assert code == 0 and .3 <= float(row[1]) <= .95 and int(row[2].replace(',', '')) <= 17 * 1024
+
+
+def test_fit_says_what_would_help(say, place, quick):
+    code, out, _ = say('fit', place/'net.onnx')
+    assert code == 0 and 'fits stm32f746' in out and 'does not' not in out
+    code, out, _ = say('fit', place/'net.onnx', '--flash', '17KB')
+    assert code == 0 and 'does not fit' in out and '--sparsity' in out and 'of the width' in out and '--target' in out
+    code, out, _ = say('fit', place/'net.onnx', '--sram', '3KB', '--json', 'fit.json')
+    rows = json.loads(open('fit.json').read())
+    assert code == 0 and not rows[0]['fits'] and all(r['fits'] for r in rows[1:])
+    code, out, _ = say('fit', place/'net.onnx', '--max-instructions', 1000)
+    assert code == 0 and 'nothing that is known here makes it fit' in out
+
+
+def test_compile_takes_a_float_network(say, place):
+    code, out, _ = say('compile', place/'net.onnx', '--out', 'fw')
+    assert code == 0 and 'not from your data' in out and 'bytes of flash' in out
+    code, out, _ = say('compile', f"{place/'net.py'}:network", '--weights', place/'w.pt', '--data', place/'x.npz',
+                       '--out', 'fw')
+    assert code == 0 and 'not from your data' not in out
+
+
+NET = '{p}/net.onnx'
+
+
+@pytest.mark.parametrize('line, words', [
+    ('deploy {p}/none.onnx', 'no file'), ('deploy {p}/w.pt', 'onnx'), ('deploy {p}', 'is a folder'),
+    ('deploy {p}/x.npz', 'not known'),
+    ('deploy {p}/net.py:network', 'does not say what it reads'), ('deploy {p}/net.py', 'net.py:function'),
+    (f'deploy {NET} --weights {{p}}/w.pt', '--weights is for'), (f'deploy {NET} --data {{p}}/none.npz', 'no file'),
+    (f'deploy {NET} --data {{p}}/w.pt', 'it needs x'), (f'deploy {NET} --target stm32f747', 'stm32f746'),
+    (f'deploy {NET} --sparsity 2', 'auto'), (f'deploy {NET} --sparsity some', 'auto'),
+    (f'deploy {NET} --finetune 3', '--data'),
+    (f'deploy {NET} --finetune -1', '--finetune'), (f'deploy {NET} --memory all', 'least'),
+    (f'deploy {NET} --objective x', 'speed'),
+    (f'deploy {NET} --max-ms -1', '--max-ms'), (f'deploy {NET} --flash 99XB', 'XB'),
+    (f'deploy {NET} --flash 1KB', 'over its limits'),
+    (f'deploy {NET} --sram 1KB', '--objective speed'), (f'deploy {NET} --max-instructions 9', 'over its limits'),
+    (f'deploy {NET} --device-inputs 0', '--device-inputs'), (f'deploy {NET} --out {{p}}/net.onnx', 'folder'),
+    ('fit {p}/none.pt2', 'no file'), (f'fit {NET} --sram x', 'x'),
+    (f'fit {NET} --json {{p}}/w.pt', 'no earlier result'),
+    ('compile {p}/w.pt', 'onnx'), ('compile {p}/none.onnx', 'neither a run folder nor a model'),
+    ('evaluate {p}/w.pt', 'w.pt')])
+def test_refusals_are_one_line(line, words, say, place, tmp_path, quick):
+    code, out, err = say(*line.format(p=place).split())
+    told = [l for l in err.splitlines() if l.startswith('tinyformer: ')]
+    assert code == 1 and len(told) == 1 and words in told[0], err
+    assert 'unexpected' not in told[0] and 'Traceback' not in err, err
+    made = [p for p in tmp_path.rglob('*') if p.suffix in ('.tfm', '.c') and 'dense' not in p.name]
+    assert not made, 'nothing half-written'

@@ -1,0 +1,141 @@
+"""Does a network fit a board, and if not, what would make it: answered before anything is trained."""
+import math
+from dataclasses import dataclass, replace
+
+from tinyformer import budget as bg
+from tinyformer.deploy import check, limits_of, measure, over
+from tinyformer.hardware import targets
+from tinyformer.lowering import lower
+from tinyformer.quantization import quantize
+
+
+@dataclass
+class Change:
+    "Something that a person could do, what the model then takes, and what it costs otherwise."
+    what: str    # as it is typed, or in words
+    flash: int   # bytes, estimated
+    sram: int    # bytes, estimated
+    ms: float    # estimated
+    price: str   # in words
+    fits: bool
+
+
+@dataclass
+class Beside:
+    "What an image takes beside constants and arena, and how far predictions of its time are off: measured once."
+    code: int      # bytes of flash
+    sram: int      # bytes of variables and stack
+    time: float    # measured over predicted cycles
+    instructions: float
+
+
+def beside(graph, cfg, memory, b):
+    "Build the model and run it once, to know what no prediction has."
+    n = measure(graph, cfg, memory)
+    return Beside(n.flash - b.constants, n.sram - b.arena, (n.cycles or n.instructions) / max(1, b.time),
+                  n.instructions / max(1, b.instructions))
+
+
+def _row(what, b, board, cfg, price, extra):
+    "A change with its bill."
+    flash, sram, time = b.constants + extra.code, b.arena + extra.sram, b.time * extra.time
+    held = dict(flash=flash, sram=sram, cycles=time, instructions=b.instructions * extra.instructions)
+    fits = all(held[k] <= v for k, v in limits_of(cfg).items())
+    return Change(what, flash, sram, 1000 * time / board.clock_hz, price, fits)
+
+
+def _at(b, layers, i):
+    "The bill with every layer at one sparsity."
+    a, z = bg.totals(layers, [0] * len(layers)), bg.totals(layers, [i] * len(layers))
+    less = {k: a[k] - z[k] for k in ('flash', 'time', 'instructions')}
+    return replace(b, constants=b.constants - less['flash'], time=b.time - less['time'],
+                   instructions=b.instructions - less['instructions'])
+
+
+def _sparsities(graph, qnet, board, cfg, bills, extra):
+    "The least sparsity that fits, as an image was built with it; with bands only where it takes them."
+    layers = bg.layers_of(graph, qnet, board, cfg.objective)
+    for memory, b in bills.items():
+        for i in range(1, len(bg.LEVELS)):
+            what = f'--sparsity {bg.LEVELS[i]:g}' + f' --memory {memory}' * (memory != 'low')
+            less = _at(b, layers, i)
+            if not _row(what, less, board, cfg, '', extra).fits: continue
+            cut = bg.cut_graph(graph, qnet, layers, [i] * len(layers))
+            n = measure(cut, cfg, memory)
+            if not over(n, cfg):
+                return [Change(what, n.flash, n.sram, n.ms(board), 'accuracy, which --finetune wins back', True)]
+            extra = replace(extra, code=max(extra.code, n.flash - less.constants))   # sparse kernels are code too
+    return []
+
+
+def _boards(graph, cfg, board, extra):
+    "Boards that hold the model as it is, the smallest first."
+    rows = []
+    for t in sorted(targets(), key=lambda t: (t.flash_bytes, t.sram_bytes)):
+        if t.name in (board.name, 'mps2_an500'): continue
+        other = replace(cfg, target=t.name, flash='', sram='')
+        b = bg.bill(graph, t, 'low', cfg.objective)
+        row = _row(f'--target {t.name}', b, t, other, f'{t.board}, {t.core} at {t.clock_hz / 1e6:.0f} MHz', extra)
+        if row.fits: rows.append(row)
+    return rows[:3]
+
+
+def _width(now, board, cfg, extra):
+    "The width at which weights and maps would fit: both shrink with it."
+    lim, code = limits_of(cfg), extra.code
+    room = [math.sqrt(max(0, lim['flash'] - code) / max(1, now.constants)),
+            (lim['sram'] - extra.sram) / max(1, now.arena)]
+    if 'cycles' in lim: room.append(math.sqrt(lim['cycles'] / max(1, now.time * extra.time)))
+    if 'instructions' in lim: room.append(math.sqrt(lim['instructions'] / max(1,
+                                                                              now.instructions * extra.instructions)))
+    w = math.floor(20 * min(1., *room)) / 20
+    if not .25 <= w < 1: return []
+    less = replace(now, constants=int(now.constants * w * w), arena=int(now.arena * w), time=int(now.time * w * w),
+                   instructions=int(now.instructions * w * w))
+    return [_row(f'{w:g} of the width', less, board, cfg, 'a narrower network, trained anew', extra)]
+
+
+def fit_report(
+    net_or_graph, # nn.Module, or int8 graph
+    x,            # float inputs as the network reads them, for the ranges
+    cfg,          # deploy.Settings
+): # (graph, Change as it is, list of Change that fit)
+    "What a network takes on a board, and the changes that make it fit."
+    check(replace(cfg, finetune=0))
+    board, is_graph = cfg.board(), hasattr(net_or_graph, 'ops')
+    qnet = None if is_graph else quantize(net_or_graph, x).eval()
+    graph = net_or_graph if is_graph else lower(qnet, 'model')
+    bills = {m: bg.bill(graph, board, m, cfg.objective) for m in ('low', 'least', 'fast')}
+    asked = 'low' if cfg.memory == 'auto' else cfg.memory
+    extra = beside(graph, cfg, asked, bills[asked])
+    def row(what, b, price): return _row(what, b, board, cfg, price, extra)
+    now = row(f'as it is (--memory {asked})', bills[asked], '')
+    if now.fits: return graph, now, []
+    rows = [row(f'--memory {m}', b, _slower(b, bills[asked])) for m, b in bills.items() if m != asked]
+    if cfg.objective == 'bytes': rows.append(row('--objective speed', bg.bill(graph, board, asked, 'speed'), 'flash'))
+    rows = [r for r in rows if r.fits]
+    if not is_graph:
+        rows += _sparsities(graph, qnet, board, cfg, {m: bills[m] for m in ('low', 'least')}, extra)
+        rows += [r for r in _width(bills[asked], board, cfg, extra) if r.fits]
+    return graph, now, rows + _boards(graph, cfg, board, extra)
+
+
+def _slower(b, than):
+    more = b.time / max(1, than.time) - 1
+    return f'{more:.1%} more time' if more > 5e-4 else 'no time'
+
+
+def fit_text(name, cfg, now, rows):
+    "What a person reads."
+    b, lim = cfg.board(), limits_of(cfg)
+    limit = [f"{lim['flash']:,} bytes of flash", f"{lim['sram']:,} of SRAM"]
+    if cfg.max_ms: limit.append(f'{cfg.max_ms:g} ms')
+    if cfg.max_instructions: limit.append(f'{cfg.max_instructions:,} instructions')
+    head = f"{name} {'fits' if now.fits else 'does not fit'} {b.name} with {', '.join(limit)}"
+    shown = [now, *rows]
+    wide = max(len(r.what) for r in shown)
+    lines = [f"{'':<{wide}}{'flash':>12}{'SRAM':>12}{'est. ms':>9}  price"]
+    lines += [f'{r.what:<{wide}}{r.flash:>12,}{r.sram:>12,}{r.ms:>9.1f}  {r.price}' for r in shown]
+    if not now.fits: lines.insert(2, 'any one of these makes it fit:' if rows
+                                  else 'nothing that is known here makes it fit')
+    return '\n'.join([head, *lines])
