@@ -60,13 +60,14 @@ class FloatGraph:
     inputs:list = field(default_factory=list) # Ports
     outputs:list = field(default_factory=list) # Ports
     notes:list = field(default_factory=list) # what was left out or changed, in words
+    labels:dict = field(default_factory=dict) # value -> the name that was asked for
 
     def put(self, kind, name, inputs, shape, params=None, f=None, /, **attrs):
         "Append a step under a name that is still free; the name of its value."
         base, k = name, 2
         while name in self.shapes: name, k = f'{base}_{k}', k + 1
         self.steps.append(Step(kind, name, tuple(inputs), tuple(shape), attrs, params or {}, f))
-        self.shapes[name] = tuple(shape)
+        self.shapes[name], self.labels[name] = tuple(shape), base
         return name
 
 # %% ../nbs/15_importer.ipynb #c015a
@@ -715,23 +716,51 @@ def export(
     xs:list, # example inputs, float32 [n, ...]
 )->tuple: # (ExportedProgram without calls in place, number of images in it)
     "The network as one list of torch operations."
-    if isinstance(net, torch.export.ExportedProgram): return _plain(net), _images(net)
+    if isinstance(net, torch.export.ExportedProgram): return _plain(net, False), _images(net)
     few = [x[:1].expand(IMAGES, *x.shape[1:]).contiguous() for x in xs]
     try: return _plain(_exported(net, few)), IMAGES
     except BadInput: return _plain(_exported(net, [x[:1] for x in few])), 1
 
-def _plain(program):
+def _plain(program, own=True):
     "The program without operations that write over a tensor."
     inner = [m for m in program.graph_module.modules() if isinstance(m, fx.GraphModule)]
-    calls = [n.target for m in inner for n in m.graph.nodes if n.op == 'call_function']
-    writes = any(isinstance(t, torch._ops.OpOverload) and t._schema.is_mutable for t in calls)
-    return program.run_decompositions({}) if writes else program
+    calls = [n for m in inner for n in m.graph.nodes if isinstance(n.target, torch._ops.OpOverload)]
+    writes = [n for n in calls if n.target._schema.is_mutable]
+    if not writes: return program
+    twins = [_twin(n) for n in writes]
+    if not own or len(inner) > 1 or not all(twins): return program.run_decompositions({})
+    for n, twin in zip(writes, twins): n.target = twin
+    return program
 
 def _images(program):
     "How many images a program takes; IMAGES if any number."
     names = set(program.graph_signature.user_inputs)
     first = next(n.meta['val'] for n in program.graph.nodes if n.name in names)
     return first.shape[0] if isinstance(first.shape[0], int) else IMAGES
+
+# %% ../nbs/15_importer.ipynb #c077b
+def _memory(node):
+    "The node whose memory a node's tensor may share, through views, calls in place and idle dropout."
+    while isinstance(node.target, torch._ops.OpOverload) and node.all_input_nodes:
+        shares = any(r.alias_info for r in node.target._schema.returns)
+        if not shares and 'dropout' not in node.target.__name__: break
+        node = node.all_input_nodes[0]
+    return node
+
+def _twin(node):
+    "The plain form of an operation in place, if it may stand in for it; else None."
+    packet, _, overload = node.target.__name__.partition('.')
+    twin = getattr(getattr(torch.ops.aten, packet.removesuffix('_'), None), overload, None)
+    if not packet.endswith('_') or twin is None: return None
+    nodes, old = [*node.graph.nodes], _memory(node)
+    if old.op == 'placeholder': return None
+    at = nodes.index(node)
+    new = {node} # what holds the result
+    for n in nodes[at + 1:]:
+        reads = [a for a in n.all_input_nodes if _memory(a) is old]
+        if any(a not in new for a in reads): return None
+        if reads and _memory(n) is old: new.add(n)
+    return twin
 
 # %% ../nbs/15_importer.ipynb #c081
 class Refused(Exception):
@@ -831,8 +860,10 @@ def read(self:Reader)->FloatGraph: # not yet tidied
         value = self.graph.add_input(shape, order, 'input' if len(inputs) == 1 else name)
         self.env[name] = self.whole(value, [shape[a] for a in order], order)
     results = self.walk(self.program.graph, self.env)
+    if not self.refusals:
+        try: self.finish(results)
+        except Refused as e: self.refusals['output'] = e.what, e.hint
     if self.refusals: raise self.error()
-    self.finish(results)
     return self.graph
 
 def _single(v):
@@ -846,11 +877,13 @@ def walk(self:Reader,
     env:dict, # name of a node -> what it stands for
 )->list: # results
     "Read every operation of a graph."
-    module = graph.owning_module
+    module, alive = graph.owning_module, set()
+    for node in reversed(graph.nodes): # what no result needs is not read
+        if node.op == 'output' or node in alive: alive.update(node.all_input_nodes)
     for node in graph.nodes:
         if node.op == 'output': return fx.node.map_arg(node.args[0], lambda n: env[n.name])
         if node.op == 'get_attr': env[node.name] = operator.attrgetter(node.target)(module)
-        if node.op != 'call_function': continue
+        if node.op != 'call_function' or node not in alive: continue
         self.now, look = node, lambda n: env[n.name]
         args, named = fx.node.map_arg(node.args, look), fx.node.map_arg(node.kwargs, look)
         try: env[node.name] = self.operation(node, args, named)
@@ -904,7 +937,8 @@ def operation(self:Reader,
     if name in Reader.HANDLERS: return Reader.HANDLERS[name](self, node, **words)
     if name in MOVES: return self.move(node, args, named)
     if torch.Tag.pointwise in op.tags or name in POINTWISE: return self.pointwise(node, args, named)
-    raise Refused(f'{name}()', NEAREST.get(name, NEAREST.get(self.stack(node)[1].split('.')[-1], USUAL)))
+    kind = self.stack(node)[1].split('.')[-1] if 'torch.nn.' in self.stack(node)[1] else f'{name}()'
+    raise Refused(kind, NEAREST.get(kind, NEAREST.get(name, USUAL)))
 
 # %% ../nbs/15_importer.ipynb #c084c
 @patch
@@ -996,13 +1030,13 @@ def get(self:Reader,
     shape = tuple(shape)
     if len(want) == self.size(source) and torch.equal(want, torch.arange(len(want))):
         if shape == self.graph.shapes[source]: return source
-        found = lambda: self.graph.add_view(self.label(node), source, shape)
+        found = lambda: self.graph.add_view(self.label(node) + '.view', source, shape)
         return self.once((source, shape), found)
     def make():
         rows = self.channels(source, want)
         if rows is not None: return self.split_rows(source, rows, shape)
         found = loops(want)
-        if found: return self.graph.add_copy(self.label(node), source, shape, *found)
+        if found: return self.graph.add_copy(self.label(node) + '.copy', source, shape, *found)
         raise Refused('values in an order that no six loops count', 'a reshape, slice or transpose', True)
     return self.once((source, shape, want.numpy().tobytes()), make)
 
@@ -1053,9 +1087,10 @@ def split_rows(self:Reader, source, rows, shape):
     made = self.maker(source)
     params = {k: p[rows] for k, p in made.params.items()}
     self.split.add(source)
-    part = sum(s.name.startswith(source + '.') for s in self.graph.steps)
+    label = self.graph.labels[source]
+    part = sum(n.rpartition('.')[0] == label and n.rpartition('.')[2].isdigit() for n in self.graph.labels.values())
     own = (*made.shape[:-1], len(rows))
-    name = self.graph.put(made.kind, f'{source}.{part}', made.inputs, own, params, **made.attrs)
+    name = self.graph.put(made.kind, f'{label}.{part}', made.inputs, own, params, **made.attrs)
     return self.graph.add_view(f'{name}.view', name, shape) if shape != own else name
 
 # %% ../nbs/15_importer.ipynb #c091
@@ -1260,7 +1295,7 @@ def step_of_two(self:Reader, node, kind, a, b, **signs):
         flat = [v.moved(lambda t: t.flatten()[order].reshape(self.images, -1)) for v in (a, b)]
         y = self.step_of_two(node, kind, *flat, **signs)
         return y.moved(lambda t: t.flatten()[order.argsort()].reshape(a.index.shape))
-    def full(v): return sorted(self.inside(v).flatten().tolist()) == [*range(self.size(v.source))]
+    def full(v): return torch.equal(self.inside(v).flatten().sort().values, torch.arange(self.size(v.source)))
     if not full(a):
         if full(b): a, b, signs = b, a, dict(zip(signs, [*signs.values()][::-1]))
         else: a = self.own(a, node, once=True)
@@ -1569,7 +1604,7 @@ def mean(self:Reader, node, v, axes, keep):
     x, outer, n, inner, kept = self.over(node, v, axes)
     name = self.label(node)
     if n == 1: name = x
-    elif outer == 1: name = self.graph.add_mean(name, x)
+    elif outer == 1: name = self.graph.add_mean(name, x, keep)
     else: name = self.graph.add_pool(name, x, 'avgpool', (outer, 1), kernel=(1, n), stride=(1, n))
     y = self.reduced(name, v, axes, kept, keep)
     rank = v.index.ndim
@@ -2038,7 +2073,7 @@ FOLDS = 'conv', 'linear', 'layernorm', 'rmsnorm', 'scale'
 def fold(self:FloatGraph)->FloatGraph: # itself
     "Fold per-channel products and sums into the layers before them, where that is exact."
     for step in [*self.steps]:
-        line = step.kind == 'act' and step.attrs['name'] == 'affine' and step.attrs['k']
+        line = step.kind == 'act' and step.attrs['name'] == 'affine'
         if step.kind != 'scale' and not line: continue
         made, counts, c = self.makers(), self.readers(), step.shape[-1]
         at = step.inputs[0]
@@ -2089,6 +2124,23 @@ def shorten(self:FloatGraph)->FloatGraph: # itself
             p.name = made[p.name].inputs[0]
     return self.prune()
 
+# %% ../nbs/15_importer.ipynb #c128
+@patch
+def rename(self:FloatGraph)->FloatGraph: # itself
+    "Give every step the name that was asked for, or that with a number behind it."
+    new, taken = {p.name: p.name for p in self.inputs}, {p.name for p in self.inputs}
+    for s in sorted(self.steps, key=lambda s: (s.kind == 'view', not s.params or s.kind == 'const')):
+        base = name = self.labels.get(s.name, s.name)
+        k = 2
+        while name in taken: name, k = f'{base}_{k}', k + 1
+        new[s.name] = name
+        taken.add(name)
+    for s in self.steps: s.name, s.inputs = new[s.name], tuple(new[i] for i in s.inputs)
+    for p in self.outputs: p.name = new[p.name]
+    self.shapes = {new[n]: shape for n, shape in self.shapes.items()}
+    self.labels = {n: n for n in self.shapes}
+    return self
+
 # %% ../nbs/15_importer.ipynb #c131
 def _orders(shape):
     "Orders of an input's axes in memory, the usual one first."
@@ -2105,7 +2157,7 @@ def _read_once(program, images, orders, logits):
         more = reader.forced & reader.extended - anchors, {s for s in reader.split & {*graph.makers()}} - unsplit
         if not any(more): break
         anchors, unsplit = anchors | more[0], unsplit | more[1]
-    return reader, graph.fold().shorten()
+    return reader, graph.fold().shorten().rename()
 
 def _copies(graph):
     "How many copies of the input a graph makes."
@@ -2147,7 +2199,7 @@ def check(
     reader:Reader, # that made the steps
 ):
     "Raise where the steps give other values than the network."
-    run = net.module() if isinstance(net, torch.export.ExportedProgram) else net
+    run = _still(net.module(), {}) if isinstance(net, torch.export.ExportedProgram) else net
     one = reader.images if reader.images == 1 or isinstance(net, torch.export.ExportedProgram) else COMPARED
     few = [x[:COMPARED] for x in xs]
     gen = torch.Generator().manual_seed(1)

@@ -1,0 +1,155 @@
+"""Random small networks of every form that the importer knows: the steps give what the network gives, or it is refused.
+
+Sizes are alike wherever that can be, so that an axis guessed from a size is guessed wrongly. The importer's own comparison
+is switched off here, so that the reading itself is tested."""
+import collections, copy, math, warnings
+
+import numpy as np, pytest, torch, torch.nn as nn, torch.nn.functional as F
+
+from test_reader import Call, Draw, SIZE, norm
+from tinyformer import importer
+from tinyformer.errors import BadInput, TinyFormerError, UnsupportedOp
+from tinyformer.importer import COMPUTE, import_model
+
+NETWORKS = 60
+
+
+def heads(x, n=2): return x.unflatten(-1, (n, -1)).transpose(1, 2)
+
+
+class More(Draw):
+    "Draws what the first importer did not know, too."
+    def act(self, _):
+        return self.any(nn.GELU(), nn.Hardswish(), nn.SiLU(), nn.LeakyReLU(.2), nn.ReLU6(), nn.Hardtanh(), nn.ELU(), nn.Sigmoid(),
+                        Call(lambda x: x * F.relu6(x + 3) / 6), Call(lambda x: x * torch.sigmoid(x)), Call(lambda x: x.clamp(-1, 2)),
+                        Call(lambda x: torch.maximum(x, torch.zeros(1))), Call(lambda x: torch.where(x > 0, x, .1 * x)),
+                        Call(lambda x: .5 * x * (1 + torch.tanh(x))), Call(lambda x: x**2), Call(lambda x: 1 - x),
+                        Call(lambda x: (x * 2 - 1).abs()), Call(lambda x: F.relu(x) + x))
+
+    def constant(self, shape):
+        full, last = torch.randn(shape), torch.randn(shape[-1])
+        first = torch.randn(shape[0], *[1] * (len(shape) - 1))
+        c = self.any(full, last, first, full[:1])
+        return Call(self.any(lambda x: x + c, lambda x: x - c, lambda x: x * c, lambda x: c - x, lambda x: x / (c.abs() + 1),
+                             lambda x: (x - c) * 2, lambda x: x.masked_fill(c > 0, 0.), lambda x: (x + c).relu() * c))
+
+    def two(self, shape):
+        m = nn.Linear(SIZE, SIZE) if len(shape) < 3 else nn.Conv2d(shape[0], shape[0], 1)
+        n = copy.deepcopy(m)
+        nn.init.normal_(n.weight)
+        pool = (lambda y: y.mean((2, 3), keepdim=True)) if len(shape) == 3 else (lambda y: y.mean(1, keepdim=True))
+        return Call(self.any(
+            lambda x, m, n: m(x) * n(x), lambda x, m, n: m(x) - n(x), lambda x, m, n: m(x) * torch.sigmoid(n(x)),
+            lambda x, m, n: x * torch.sigmoid(pool(m(x))), lambda x, m, n: x + pool(m(x)), lambda x, m, n: x - x.mean(-1, keepdim=True),
+            lambda x, m, n: torch.cat([m(x), n(x)], 1), lambda x, m, n: torch.cat([x, m(x).relu(), x], -1),
+            lambda x, m, n: torch.cat([m(x).relu(), x], 1).chunk(2, 1)[1], lambda x, m, n: torch.stack([m(x), n(x)], 2).flatten(1, 2),
+            lambda x, m, n: m(x).transpose(1, -1) + n(x).transpose(1, -1), lambda x, m, n: n(m(x).relu() * .5) + m(x),
+            lambda x, m, n: m(x) + n(x).flip(-1), lambda x, m, n: (m(x) + 1) * 2 - x, lambda x, m, n: -m(x) - n(x),
+            lambda x, m, n: m(x) / (1 + n(x).abs()), lambda x, m, n: torch.add(m(x), n(x), alpha=.5)), m, n)
+
+    def moves(self, shape):
+        return Call(self.any(
+            lambda x: x.flip(1), lambda x: x.roll(1, -1), lambda x: x[:, 1:], lambda x: x[:, ::2], lambda x: x[..., 1:], lambda x: x[:, 0],
+            lambda x: x.chunk(2, 1)[0], lambda x: torch.cat(x.chunk(2, 1)[::-1], 1), lambda x: x.transpose(1, -1), lambda x: x.repeat(1, *[2] + [1] * (x.ndim - 2)),
+            lambda x: x.split(3, 1)[1], lambda x: x.unbind(1)[2], lambda x: x.unflatten(1, (2, -1)).transpose(1, 2).flatten(1, 2),
+            lambda x: F.pad(x, (1, 0)), lambda x: F.pad(x, (0, -1)), lambda x: x.unsqueeze(1).expand(-1, 2, *[-1] * (x.ndim - 1)).flatten(1, 2)))
+
+    def maps(self, shape):
+        c = shape[0]
+        any = self.any
+        return any(
+            nn.Conv2d(c, c, any(3, (1, 3), 2), any(1, 2, (2, 1)), any(0, 1, (1, 0), (0, 1)) if any(True, False) else 1, any(1, 1, 2)),
+            nn.Conv2d(c, 2 * c, 3, padding=1, groups=c), nn.Conv2d(c, c, 3, groups=2), nn.ConvTranspose2d(c, c, any(2, 3, 4), 2, any(0, 1)),
+            nn.ConvTranspose2d(c, c, 3, 1, 1), nn.ConvTranspose2d(c, c, 3, 2, 1, 1, groups=2), nn.MaxPool2d(3, any(1, 2), 1, ceil_mode=any(False, True)),
+            nn.AvgPool2d(any(2, 3, (1, 2)), any(1, 2), any(0, 1) if any(True, False) else 0, ceil_mode=any(False, True), count_include_pad=any(True, False)),
+            nn.AdaptiveAvgPool2d(any(2, 3, (1, None))), nn.AdaptiveMaxPool2d(any(1, 2, 3)), nn.Upsample(scale_factor=2), nn.PixelShuffle(2),
+            nn.PixelUnshuffle(2), nn.ChannelShuffle(2), nn.GroupNorm(any(1, 2), c), nn.InstanceNorm2d(c, affine=True), nn.ZeroPad2d((0, 1, 0, 1)),
+            Call(lambda x: F.max_pool2d(F.pad(x, (0, 1, 0, 1)), 2)), Call(lambda x: x[:, :, ::2, ::2]), nn.PReLU(c, .3), nn.Dropout2d(),
+            Call(lambda x, m: m(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2), nn.LayerNorm(c)), Call(lambda x: F.glu(x, 1)),
+            Call(lambda x, m: m(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2), nn.Linear(c, c)), Call(lambda x: x.amax((2, 3))),
+            Call(lambda x: x.flatten(2).transpose(1, 2)), Call(lambda x: x.mean(3).mean(2)), Call(lambda x: x.sum(-1)))
+
+    def attention(self, _):
+        lin = lambda n=SIZE: nn.Linear(SIZE, n)
+        causal = torch.full((SIZE, SIZE), -math.inf).triu(1)
+        def mha(x, m): return m(x, x, x)[0]
+        def timm(x, m):
+            q, k, v = m(x).reshape(len(x), -1, 3, 2, SIZE // 2).permute(2, 0, 3, 1, 4)
+            return ((q * .5) @ k.transpose(-2, -1)).softmax(-1).matmul(v).transpose(1, 2).flatten(2)
+        def chunked(x, m):
+            q, k, v = m(x).chunk(3, -1)
+            return F.scaled_dot_product_attention(heads(q), heads(k), heads(v), is_causal=True).transpose(1, 2).flatten(2)
+        def written(x, q, k, v): return ((q(x) @ k(x).mT / 3 + causal[:x.shape[1], :x.shape[1]]).softmax(2)) @ v(x)
+        def filled(x, q, k, v):
+            s = torch.bmm(q(x), k(x).transpose(1, 2)) * .3
+            return torch.bmm(s.masked_fill(torch.ones(s.shape[1:], dtype=torch.bool).triu(1), -1e9).softmax(-1), v(x))
+        def einsum(x, q, k, v):
+            a, b, c = (t.unflatten(-1, (2, -1)) for t in (q(x), k(x), v(x)))
+            return torch.einsum('bhts,bshd->bthd', torch.einsum('bthd,bshd->bhts', a, b).softmax(-1), c).flatten(2)
+        def turned(x, q, k, v): return (v(x).mT @ (k(x) @ q(x).mT).softmax(1)).mT
+        def cross(x, q, k, v):
+            return ((q(torch.linspace(-1, 1, 3 * SIZE).reshape(1, 3, SIZE).expand(len(x), -1, -1)) @ k(x).mT * .4).softmax(-1)) @ v(x)
+        def pooled(x, m): return (m(x).softmax(1).mT @ x).squeeze(1)
+        three = lin(), lin(), lin()
+        one = self.any((mha, nn.MultiheadAttention(SIZE, 2, batch_first=True)), (timm, lin(3 * SIZE)), (chunked, lin(3 * SIZE)),
+                       (written, *three), (filled, *three), (einsum, *three), (turned, *three), (cross, *three), (pooled, lin(1)),
+                       (lambda x, m: m(x), nn.TransformerEncoderLayer(SIZE, 2, 12, batch_first=True, norm_first=self.any(True, False))))
+        return Call(*one)
+
+    def norms(self, shape):
+        def rms(x): return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-3)
+        def layer(x): c = x - x.mean(-1, keepdim=True); return c / torch.sqrt((c * c).mean(-1, keepdim=True) + 1e-3)
+        return self.any(nn.LayerNorm(shape), nn.LayerNorm(shape[-1]), nn.RMSNorm(shape[-1]), Call(rms), Call(layer),
+                        nn.LayerNorm(shape[-1], elementwise_affine=False))
+
+    def lines(self, shape):
+        c = shape[0]
+        return self.any(nn.Conv1d(c, SIZE, 3, padding=1), nn.Conv1d(c, c, 3, groups=c), nn.MaxPool1d(2), nn.AvgPool1d(2), nn.AdaptiveAvgPool1d(1),
+                        nn.ConvTranspose1d(c, SIZE, 2, 2), norm(nn.BatchNorm1d, c), nn.Upsample(scale_factor=2))
+
+    def step(self, shape):
+        own = [super().step, self.act, self.constant, self.moves]
+        if shape[-1] == SIZE or len(shape) == 3: own += [self.two]
+        if len(shape) == 3: own += [self.maps] * 4
+        else: own += [self.norms]
+        if len(shape) == 2: own += [self.lines]
+        if len(shape) == 2 and shape[1] == SIZE: own += [self.attention] * 3
+        return self.rng.choice(own)(shape)
+
+
+def difference(net, x):
+    "'refused' and why, or the largest difference between steps and network as a share of the largest value."
+    with torch.no_grad(): want = net(x.clone())
+    try: graph = import_model(net, x)
+    except UnsupportedOp as e: return 'refused', str(e)
+    with torch.no_grad(): again = net(x.flip(0).contiguous())
+    worst = 0.
+    for w, xs in ((want, x), (again, x.flip(0))):
+        got = graph.run(xs)
+        assert got.shape == w.shape
+        worst = max(worst, float((got - w).abs().max() / w.abs().max().clamp_min(1e-6)))
+    return worst, graph
+
+
+def trials(seeds):
+    "What came of random networks: Counter of 'right' and 'refused', those that are wrong, and why others were refused."
+    tried, wrong, why = collections.Counter(), [], collections.Counter()
+    for seed in seeds:
+        torch.manual_seed(seed)
+        net, x = More(seed).network()
+        with torch.no_grad(): y = net(x.clone())
+        if not y.numel() or not y.isfinite().all() or y.abs().max() < 1e-3: continue
+        try: off, graph = difference(net, x)
+        except TinyFormerError as e: off, graph = math.inf, e
+        tried['refused' if off == 'refused' else 'right'] += 1
+        if off == 'refused': why[graph] += 1
+        elif off > 1e-3: wrong.append(f'seed {seed}: off by {off:.2%}\n{net}\n{graph}')
+    return tried, wrong, why
+
+
+def test_random_networks_are_read_rightly_or_refused(monkeypatch):
+    monkeypatch.setattr(importer, 'check', lambda *_: None)
+    tried, wrong, why = trials(range(NETWORKS))
+    print(dict(tried))
+    assert not wrong, '\n'.join([f'{len(wrong)} networks are wrong', *wrong[:5]])
+    assert tried['right'] > NETWORKS * .6 and tried['refused'] > 0
