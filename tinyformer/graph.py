@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['KINDS', 'FAR', 'TAKEN', 'MAX_VALUES', 'MAX_BYTES', 'FORMAT', 'VERSION', 'BEFORE_3', 'MAX_HEAD', 'HEAD', 'OF_TENSOR',
            'OF_OP', 'Tensor', 'Op', 'Graph', 'input_sizes', 'op_sizes', 'op_macs', 'prunable', 'run_op', 'run',
-           'reads_pictures', 'encode', 'predict', 'acc_bound', 'check', 'random_graph', 'plot_graph', 'plot_step',
-           'modern', 'save', 'load', 'equal']
+           'channels_last', 'reads_pictures', 'encode', 'predict', 'acc_bound', 'check', 'random_graph', 'plot_graph',
+           'plot_step', 'modern', 'save', 'load', 'equal']
 
 # %% ../nbs/05_graph.ipynb #c002
 import importlib, io, json, math, re, zipfile
@@ -134,6 +134,18 @@ def run(
     res = [np.concatenate(p) for p in zip(*parts)]
     return dict(zip(names, res)) if keep else res[0]
 
+# %% ../nbs/05_graph.ipynb #c037d
+def channels_last(
+    x:np.ndarray, # [n, ...] as a person has them
+    shape:tuple, # of one image, sequence or vector, channels last
+)->np.ndarray: # [n, *shape]; as it is where the sizes say nothing
+    "Values in the order of the device."
+    def sizes(s): return [n for n in s if n != 1]
+    first = shape[-1:] + tuple(shape[:-1])
+    if sizes(x.shape[1:]) == sizes(shape): return x.reshape(-1, *shape)
+    if sizes(x.shape[1:]) == sizes(first): return np.moveaxis(x.reshape(-1, *first), 1, -1)
+    return x
+
 # %% ../nbs/05_graph.ipynb #c037b
 FAR = .25 # share of values outside an input's range that shows another unit, not rare events
 
@@ -146,9 +158,10 @@ def reads_pictures(
 def encode(
     graph:Graph, # the model
     x:np.ndarray, # uint8 images, or floats as the float network read them; [n, h, w, c]
-)->np.ndarray: # int8 [n, h, w, c]
+)->np.ndarray: # int8 [n, *shape of the input]
     "The input's codes, by its scale and zero point; floats beyond its range are cut."
-    t, x = graph.tensors[graph.input], np.asarray(x)
+    t = graph.tensors[graph.input]
+    x = channels_last(np.asarray(x), t.shape)
     lo, hi = (t.scale * (code - t.zero_point) for code in (-128, 127))
     reads = f'{graph.name} reads floats from {lo:.3g} to {hi:.3g}'
     if x.dtype == np.uint8 and reads_pictures(t): return (x ^ np.uint8(128)).view(np.int8)

@@ -44,8 +44,9 @@ def _read_npz(path):
                        'write it with numpy.savez') from e
     if lost := [k for k in wanted if k not in have]:
         raise BadInput(f"{path} has no {' and no '.join(lost)}: it needs x_test "
-                       '(uint8 [n, h, w, c]) and y_test (n labels)')
-    x = check_images(have['x_test'], f'{name}: x_test')
+                       '(uint8 [n, h, w, c], or floats) and y_test (n labels)')
+    x = have['x_test']
+    if x.dtype.kind != 'f': x = check_images(x, f'{name}: x_test')
     return x, check_labels(have['y_test'], len(x), f'{name}: y_test')
 
 # %% ../nbs/23_zoo.ipynb #c010
@@ -72,14 +73,15 @@ def labelled(
     graph:Graph, # the model that will see them
     data:object=None, # .npz, name of a data set, or (images, labels); None is its own data set
     images:int=None, # how many, from the first on; None is all
-)->tuple: # (uint8 [n, h, w, c], int64 [n], where they are from)
-    "Test images with labels, in the shape that the model takes."
+)->tuple: # (uint8 or float [n, ...], int64 [n], where they are from)
+    "Test images, sequences or vectors with labels, in the shape that the model takes."
     x, y, source = _named(graph, data)
     shape = tuple(graph.tensors[graph.input].shape)
+    x = tg.channels_last(x, shape)
     if x.shape[1:] != shape:
         takes, has = ('x'.join(map(str, s)) for s in (shape, x.shape[1:]))
-        raise BadInput(f'{graph.name} takes images of {takes} (height, width, channels), '
-                       f'{source} has {has}')
+        axes = ('channels', 'time, channels', 'height, width, channels')[len(shape) - 1]
+        raise BadInput(f'{graph.name} takes images of {takes} ({axes}), {source} has {has}')
     if images is not None and not 1 <= images <= len(x):
         raise BadInput(f'{images} images were asked for, {source} has {len(x)}: '
                        f'ask for 1 to {len(x)}')
