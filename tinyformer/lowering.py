@@ -77,12 +77,9 @@ def _lower_maxpool(node, layer, shapes, q_in, q_out):
     return _windows(layer, shapes, node), {}
 
 def _lower_avgpool2d(node, layer, shapes, q_in, q_out):
-    a = _windows(layer, shapes, node)
-    most = a['kh']*a['kw']
-    if a['adaptive']: most = (-(-a['h']//a['oh']) + 1) * (-(-a['w']//a['ow']) + 1)
-    mult, shift = ops8.requant_params(q_in[0] / (q_out[0] * np.arange(1, most + 1)))
-    how = dict(count_pad=layer.attrs['count_pad'], zp_in=q_in[1], zp_out=q_out[1], shift=shift)
-    return a | how, dict(mult=mult)
+    a = _windows(layer, shapes, node) | dict(count_pad=layer.attrs['count_pad'])
+    p = ops8.avgpool2d_params(a, q_in[0], q_out[0])
+    return a | dict(zp_in=q_in[1], zp_out=q_out[1], shift=p['shift']), dict(mult=p['mult'])
 
 # %% ../nbs/17_lowering.ipynb #c061
 def _spread(layer, shapes, node):
@@ -112,7 +109,7 @@ def _lower_norm(node, layer, shapes, q_in, q_out):
     *t, c = shapes[node.inputs[0]]
     gamma = layer.gamma.detach().double().numpy()
     if node.kind == 'rmsnorm':
-        p = ops8.rmsnorm_params(gamma, *q_in, layer.attrs['eps'], q_out[0], c)
+        p = ops8.rmsnorm_params(gamma, q_in[0], layer.attrs['eps'], q_out[0], c) | dict(zp_in=q_in[1])
     else:
         beta = layer.beta.detach().double().numpy()
         p = ops8.layernorm_params(gamma, beta, q_in[0], layer.attrs['eps'], q_out[0], c)
