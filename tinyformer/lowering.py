@@ -16,6 +16,7 @@ from .blocks import build
 from .errors import BadInput
 from .graph import Graph, Op, Tensor, acc_bound, check
 from .importer import import_model
+from .operators import OPERATORS
 from .pruning import prune_once
 
 # %% ../nbs/17_lowering.ipynb #c056
@@ -177,13 +178,21 @@ def _parts(ports):
         first += math.prod(shape)
     return out
 
+# %% ../nbs/17_lowering.ipynb #c063m
+def _moved(qnet, name):
+    "Whether a value is the output, or read by a step that moves codes as they are."
+    readers = [n for n in qnet.nodes if name in n.inputs]
+    views = [n.name for n in readers if n.kind == 'view']
+    moves = any(n.kind != 'view' and OPERATORS[n.kind].moves for n in readers)
+    return name == qnet.output or moves or any(_moved(qnet, v) for v in views)
+
 # %% ../nbs/17_lowering.ipynb #c063
 def _op(node, qnet, graph, alias):
     "One operator of the graph; None where it would copy its input."
     qs = [qnet.quantizer(v).qparams() for v in (*node.inputs, node.name)]
     attrs, params = LOWER[node.kind](node, qnet.layer(node.name), qnet.shapes, *qs)
-    same = node.kind == 'lut' and qs[0][1] == qs[1][1]
-    if same and (params['table'] == np.arange(-128, 128)).all(): return None
+    same = node.kind == 'lut' and (params['table'] == np.arange(-128, 128)).all()
+    if same and qs[0][1] == qs[1][1] and not _moved(qnet, node.name): return None
     op = Op(node.kind, node.name, [alias[v] for v in node.inputs], node.name, attrs, params)
     top = acc_bound(op)
     if top >= 2**31:
@@ -205,8 +214,6 @@ def lower(
         gone = node.kind == 'view' or _op(node, qnet, graph, alias) is None
         alias[node.name] = alias[node.inputs[0]] if gone else node.name
     graph.output = alias[qnet.output]
-    out = graph.tensors[graph.output]
-    if out is not image: out.scale = qnet.quantizer(qnet.output).qparams()[0]
     if qnet.notes: graph.meta['notes'] = list(qnet.notes)
     if len(qnet.targets) > 1: graph.meta['outputs'] = _parts(qnet.targets)
     check(graph)
