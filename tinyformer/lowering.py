@@ -16,6 +16,7 @@ from .blocks import build
 from .errors import BadInput
 from .graph import Graph, Op, Tensor, acc_bound, check
 from .importer import import_model
+from .operators import OPERATORS
 from .pruning import prune_once
 
 # %% ../nbs/17_lowering.ipynb #c056
@@ -77,12 +78,9 @@ def _lower_maxpool(node, layer, shapes, q_in, q_out):
     return _windows(layer, shapes, node), {}
 
 def _lower_avgpool2d(node, layer, shapes, q_in, q_out):
-    a = _windows(layer, shapes, node)
-    most = a['kh']*a['kw']
-    if a['adaptive']: most = (-(-a['h']//a['oh']) + 1) * (-(-a['w']//a['ow']) + 1)
-    mult, shift = ops8.requant_params(q_in[0] / (q_out[0] * np.arange(1, most + 1)))
-    how = dict(count_pad=layer.attrs['count_pad'], zp_in=q_in[1], zp_out=q_out[1], shift=shift)
-    return a | how, dict(mult=mult)
+    a = _windows(layer, shapes, node) | dict(count_pad=layer.attrs['count_pad'])
+    p = ops8.avgpool2d_params(a, q_in[0], q_out[0])
+    return a | dict(zp_in=q_in[1], zp_out=q_out[1], shift=p['shift']), dict(mult=p['mult'])
 
 # %% ../nbs/17_lowering.ipynb #c061
 def _spread(layer, shapes, node):
@@ -112,7 +110,7 @@ def _lower_norm(node, layer, shapes, q_in, q_out):
     *t, c = shapes[node.inputs[0]]
     gamma = layer.gamma.detach().double().numpy()
     if node.kind == 'rmsnorm':
-        p = ops8.rmsnorm_params(gamma, *q_in, layer.attrs['eps'], q_out[0], c)
+        p = ops8.rmsnorm_params(gamma, q_in[0], layer.attrs['eps'], q_out[0], c) | dict(zp_in=q_in[1])
     else:
         beta = layer.beta.detach().double().numpy()
         p = ops8.layernorm_params(gamma, beta, q_in[0], layer.attrs['eps'], q_out[0], c)
@@ -180,13 +178,21 @@ def _parts(ports):
         first += math.prod(shape)
     return out
 
+# %% ../nbs/17_lowering.ipynb #c063m
+def _moved(qnet, name):
+    "Whether a value is the output, or read by a step that moves codes as they are."
+    readers = [n for n in qnet.nodes if name in n.inputs]
+    views = [n.name for n in readers if n.kind == 'view']
+    moves = any(n.kind != 'view' and OPERATORS[n.kind].moves for n in readers)
+    return name == qnet.output or moves or any(_moved(qnet, v) for v in views)
+
 # %% ../nbs/17_lowering.ipynb #c063
 def _op(node, qnet, graph, alias):
     "One operator of the graph; None where it would copy its input."
     qs = [qnet.quantizer(v).qparams() for v in (*node.inputs, node.name)]
     attrs, params = LOWER[node.kind](node, qnet.layer(node.name), qnet.shapes, *qs)
-    same = node.kind == 'lut' and qs[0][1] == qs[1][1]
-    if same and (params['table'] == np.arange(-128, 128)).all(): return None
+    same = node.kind == 'lut' and (params['table'] == np.arange(-128, 128)).all()
+    if same and qs[0][1] == qs[1][1] and not _moved(qnet, node.name): return None
     op = Op(node.kind, node.name, [alias[v] for v in node.inputs], node.name, attrs, params)
     top = acc_bound(op)
     if top >= 2**31:
@@ -208,8 +214,6 @@ def lower(
         gone = node.kind == 'view' or _op(node, qnet, graph, alias) is None
         alias[node.name] = alias[node.inputs[0]] if gone else node.name
     graph.output = alias[qnet.output]
-    out = graph.tensors[graph.output]
-    if out is not image: out.scale = qnet.quantizer(qnet.output).qparams()[0]
     if qnet.notes: graph.meta['notes'] = list(qnet.notes)
     if len(qnet.targets) > 1: graph.meta['outputs'] = _parts(qnet.targets)
     check(graph)

@@ -643,7 +643,17 @@ def _mean(self:_Builder, step):
     return self.put(step, layer)
 
 @patch
-def _avgpool(self:_Builder, step): return self._mean(step)
+def _avgpool(self:_Builder, step):
+    "An average; if it counts padding that its last windows pass, the padding becomes a step."
+    a, name = step.attrs, self.value[step.inputs[0]]
+    (h, w, c), (oh, ow, _), top, left = self.net.shapes[name], step.shape, a['top'], a['left']
+    passes = (oh - 1)*a['sh'] + a['kh'] > h + 2*top or (ow - 1)*a['sw'] + a['kw'] > w + 2*left
+    if not a['count_pad'] or a['adaptive'] or not passes: return self._mean(step)
+    ends = dict(top=top, bottom=top, left=left, right=left, gap_h=0, gap_w=0)
+    pad = Step('pad', f'{step.name}_pad', (name,), (h + 2*top, w + 2*left, c), ends)
+    self.net.add('pad', pad.name, [name], QOp(pad), pad.shape)
+    self.value[pad.name], whole = pad.name, dict(count_pad=0, top=0, left=0)
+    return self._mean(Step('avgpool', step.name, (pad.name,), step.shape, a | whole))
 
 # %% ../nbs/16_quantization.ipynb #c134
 @patch
@@ -755,10 +765,22 @@ def plain(self:_Builder, name):
     return name if _open(q) and usual else self.recode(name, 'relu' if q.kind == 'relu' else 'affine')
 
 @patch
+def adopts(self:_Builder, name, q):
+    "Let a constant have the codes of a range that does not move, where they cover it."
+    layer = None if name == 'input' else self.net.layer(name)
+    if layer is None or layer.kind != 'const' or not _free(layer.out) or not q.fixed: return False
+    scale, zp = q.qparams()
+    codes = layer.params['data'] / scale + zp
+    if codes.min() < -128.5 or codes.max() > 127.5: return False
+    layer.out.give(scale, zp)
+    return True
+
+@patch
 def twins(self:_Builder, a, b):
     "Two values of the network with one scale and zero point: these, or tables of them."
     p, q = self.net.quantizer(a), self.net.quantizer(b)
     if p in q.peers or p.given and q.given and p.known == q.known: return a, b
+    if self.adopts(a, q) or self.adopts(b, p): return a, b
     names = [self.plain(a), self.plain(b)]
     kinds = [self.net.quantizer(n).kind for n in names]
     if kinds[0] != kinds[1] and 'relu' in kinds:
