@@ -115,7 +115,7 @@ class _Tables(tg._DrawEncoder):
 
 
 class _Branches(tg._DrawEncoder):
-    "A model of two branches: constants, factors for each channel and pixel, a difference, a joint, moved and padded values."
+    "Two branches: constants, factors for channels and pixels, a difference, a joint, moved and padded values."
     def branches(self):
         (h, w, c), row = self.tensors['input'].shape, dict(outer=32, inner=6)
         def const(*shape):

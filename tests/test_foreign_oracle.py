@@ -195,7 +195,8 @@ def weighted_sum(rng):
     s_out = float(s_v * rng.uniform(.2, 1.5))
     p = ops.attention_params(1., 1., s_v, 1., s_out, zp, heads*d, heads)
     theirs = codes(Q.matmul(tensor(prob, 1/256, -128, torch.qint8), tensor(split(v), s_v, 0, torch.qint8), s_out, zp))
-    return ops.matmul_av_s8(prob, v, p['mult_av'], p['shift_av'], zp), theirs.transpose(0, 2, 1, 3).reshape(2, tokens, -1)
+    theirs = theirs.transpose(0, 2, 1, 3).reshape(2, tokens, -1)
+    return ops.matmul_av_s8(prob, v, p['mult_av'], p['shift_av'], zp), theirs
 
 
 def table(rng):

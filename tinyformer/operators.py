@@ -1561,6 +1561,7 @@ def rmsnorm_s8(
     n = (d*m + (1 << (sh - 1))) >> sh
     return requantize(n * gamma.astype(np.int64), mult, shift, zp_out)
 
+# %% ../nbs/04_operators.ipynb #e036b
 def rmsnorm_params(
     gamma:np.ndarray, # float [c], gain
     s_in:float, # scale of the input

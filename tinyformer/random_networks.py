@@ -143,7 +143,7 @@ class Draw(tg._DrawEncoder):
         "The largest or the mean of windows: as networks have them, any that fits, adaptive."
         (h, w), c, zp_in = self.hw[x], self.tensors[x].shape[-1], self.tensors[x].zero_point
         kh, kw, how = self.kernel()
-        if self.rng.random() < .2: how['adaptive'], how['oh'], how['ow'] = 1, self.pick(1, 2, 3, 5), self.pick(1, 2, 3, 5)
+        if self.rng.random() < .2: how |= dict(adaptive=1, oh=self.pick(1, 2, 3, 5), ow=self.pick(1, 2, 3, 5))
         shape = operators.Shape(h=h, w=w, cin=c, window=dict(kh=kh, kw=kw, **how), zp_in=zp_in, zp_out=self.zp())
         kind = self.pick('maxpool', 'avgpool2d')
         a, p = operators.OPERATORS[kind].draw(self.rng, shape)
@@ -345,8 +345,8 @@ class Draw(tg._DrawEncoder):
 
     # method -> how often it is taken, in a network of any form and in a tall one
     STEPS = dict(conv=(4, 7), depthwise=(3, 5), pointwise=(3, 3), maxpool=(1, 5), pool=(2, 3), layernorm=(1, 1),
-                 activation=(1, 1), plus=(1, 2), residual=(2, 1), attention=(2, 0), sequence_pool=(1, 0), avgpool=(1, 0),
-                 times=(1, 2), join=(1, 2), move=(1, 0), border=(1, 1), long_norm=(1, 3))
+                 activation=(1, 1), plus=(1, 2), residual=(2, 1), attention=(2, 0), sequence_pool=(1, 0),
+                 avgpool=(1, 0), times=(1, 2), join=(1, 2), move=(1, 0), border=(1, 1), long_norm=(1, 3))
 
     def draw(self):
         "The network: a walk that now and then goes on from an earlier tensor, and ends as a classifier or anywhere."
