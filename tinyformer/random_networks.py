@@ -143,7 +143,7 @@ class Draw(tg._DrawEncoder):
         "The largest or the mean of windows: as networks have them, any that fits, adaptive."
         (h, w), c, zp_in = self.hw[x], self.tensors[x].shape[-1], self.tensors[x].zero_point
         kh, kw, how = self.kernel()
-        if self.rng.random() < .2: how['adaptive'], how['oh'], how['ow'] = 1, self.pick(1, 2, 3, 5), self.pick(1, 2, 3, 5)
+        if self.rng.random() < .2: how |= dict(adaptive=1, oh=self.pick(1, 2, 3, 5), ow=self.pick(1, 2, 3, 5))
         shape = operators.Shape(h=h, w=w, cin=c, window=dict(kh=kh, kw=kw, **how), zp_in=zp_in, zp_out=self.zp())
         kind = self.pick('maxpool', 'avgpool2d')
         a, p = operators.OPERATORS[kind].draw(self.rng, shape)
