@@ -298,6 +298,31 @@ def test_a_field_of_another_type_is_named(field, value):
     setattr(graph.ops[0], field, value)
     with pytest.raises(CorruptModel, match='op '): gr.check(graph)
 
+def pool(kind='maxpool', zp=0, mult=1, **change):
+    a = dict(h=5, w=4, c=2, oh=3, ow=2, kh=3, kw=2, sh=2, sw=2, top=1, left=0, adaptive=0) | change
+    if kind == 'avgpool2d': a = dict(count_pad=1, **QUANT) | a
+    params = dict(mult=np.ones(mult, np.int32)) if kind == 'avgpool2d' else {}
+    graph = one_op(kind, a, params, ((a['h'], a['w'], 2), (a['oh'], a['ow'], 2)))
+    graph.tensors['y'].zero_point = zp
+    return graph
+
+@pytest.mark.parametrize('graph,words', [
+    (pool(top=3), 'top: 3 is not below kh = 3'), (pool(left=2), 'left: 2 is not below kw = 2'),
+    (pool(oh=4), 'oh: the last window lies outside the map'), (pool(ow=3), 'ow: the last window lies outside the map'),
+    (pool(adaptive=1), 'adaptive: its windows follow from the sizes'), (pool(zp=1), 'needs one zero point'),
+    (pool(adaptive=2), 'adaptive: must be an integer from 0 to 1'), (pool(top=-1), 'top: must be an integer'),
+    (pool('avgpool2d', mult=2), r'mult: must be int32 \(1,\)'),
+    (pool('avgpool2d', count_pad=0), r'mult: must be int32 \(3,\)'),
+    (pool('avgpool2d', kh=1, kw=1, sh=1, sw=1, top=0, adaptive=1), 'count_pad: an adaptive pool has no padding'),
+    (pool('avgpool2d', oh=32767, ow=32767, count_pad=0), 'shape: holds')])
+def test_a_pool_that_no_kernel_could_run_is_refused(graph, words):
+    "The last one asks for a billion windows: their counts are never written down one by one."
+    for kind in ('maxpool', 'avgpool2d'): gr.check(pool(kind))
+    gr.check(pool('avgpool2d', mult=3, count_pad=0))
+    with pytest.raises(CorruptModel, match=words): gr.check(graph)
+    graph.tensors['y'].shape = (1,)
+    with pytest.raises(CorruptModel): gr.check(graph)
+
 @pytest.mark.parametrize('meta', [[], None, 'x', {1: 'x'}, {'a': (1, 2)}, {'a': {1, 2}}, {'a': np.float32(1)},
                                   {'a': np.zeros(2)}, {'a': float('nan')}, {'a': b'x'},
                                   {'dataset': 3}, {'dataset': '../x'}, {'dataset': '\x1b[2J'}])

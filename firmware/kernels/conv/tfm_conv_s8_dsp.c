@@ -115,17 +115,18 @@ int tfm_conv_s8_dsp_rows(int8_t *out, const int8_t *in, const int8_t *weight, co
     if (!tfm_band_ok(band, dims)) return TFM_ERR_DIMS;
     const int32_t ow = tfm_conv_ow(dims), k = dims->kh * dims->kw * dims->cin;
     int8_t *const free_bytes = (int8_t *)tfm_dense_w((uint32_t *)scratch, k); /* until the weights need it */
-    int32_t y = band->first, x = 0;
+    const int32_t sh = dims->sh, sw = dims->sw, x_first = -dims->left, x_last = x_first + (ow - 1) * sw;
+    const int32_t y_last = (band->end - 1) * sh - dims->top;
+    int32_t y = band->first * sh - dims->top, x = x_first;
     tfm_dense_clear((uint32_t *)scratch, k);
-    for (int32_t left = (band->end - y) * ow; left > 0; left -= TFM_DENSE_TILE, out += TFM_DENSE_TILE * dims->cout) {
+    for (int32_t left = (band->end - band->first) * ow; left > 0; left -= TFM_DENSE_TILE, out += TFM_DENSE_TILE * dims->cout) {
         const int32_t n = left < TFM_DENSE_TILE ? left : TFM_DENSE_TILE;
         for (int32_t at = 0; at < n; at += 4) {
             corners four;
             for (int32_t p = 0; p < 4; p++) { /* a pixel past the end repeats the last one */
-                four.y[p] = y * dims->sh - dims->top;
-                four.x[p] = x * dims->sw - dims->left;
-                if (x + 1 < ow) x++;
-                else if (y + 1 < band->end) x = 0, y++;
+                four.y[p] = y, four.x[p] = x;
+                if (x < x_last) x += sw;
+                else if (y < y_last) x = x_first, y += sh;
             }
             uint32_t *to = tfm_dense_x((uint32_t *)scratch, k, at / 4, 0);
             if (dims->cin & 3) gather_bytes(to, in, band->ring, dims, &four, free_bytes, quant->zp_in);

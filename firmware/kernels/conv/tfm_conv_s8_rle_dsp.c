@@ -9,10 +9,11 @@ int32_t tfm_conv_s8_rle_dsp_scratch_bytes(const tfm_conv_dims *dims) {
 static void gather(uint32_t *tile, int32_t p, const int8_t *in, const tfm_conv_dims *d, int32_t pixel,
                    int32_t zp, int32_t block) {
     const int32_t ow = tfm_conv_ow(d), oy = pixel / ow, ox = pixel - oy * ow;
-    int32_t k0 = 0, y = oy * d->sh - d->top;
-    for (int32_t ky = 0; ky < d->kh; ky++, y += d->dh) {
-        int32_t x = ox * d->sw - d->left;
-        for (int32_t kx = 0; kx < d->kw; kx++, x += d->dw, k0 += tfm_padded(d->cin, block)) {
+    const int32_t c = tfm_padded(d->cin, block), y0 = oy * d->sh - d->top, x0 = ox * d->sw - d->left;
+    const int32_t y_end = y0 + d->kh * d->dh, x_end = x0 + d->kw * d->dw;
+    int32_t k0 = 0;
+    for (int32_t y = y0; y < y_end; y += d->dh) {
+        for (int32_t x = x0; x < x_end; x += d->dw, k0 += c) {
             const int8_t *in_k = tfm_patch_tap(in, d, y, x);
             if (in_k) tfm_tile_expand(tile, p, k0, in_k, d->cin, block);
             else tfm_tile_fill(tile, p, k0, zp, d->cin, block);

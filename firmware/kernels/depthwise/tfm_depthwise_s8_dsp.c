@@ -16,10 +16,10 @@ static inline taps inside(int32_t at, int32_t size, int32_t n, int32_t dilation)
     return t;
 }
 
-/* The first n bytes of a word: four channels, or fewer where there are no four. */
-static inline uint32_t load(const int8_t *p, int32_t n) { return n == 4 ? tfm_load4(p) : tfm_load_tail(p, n); }
+/* Four channels, or one where there are no four. */
+static inline uint32_t load(const int8_t *p, int32_t n) { return n == 4 ? tfm_load4(p) : (uint8_t)p[0]; }
 
-/* Any window, n <= 4 channels, output row y. Padding equals zp_in, so with x - zp_in in place of x it drops
+/* Any window, n = 4 channels or 1, output row y. Padding equals zp_in, so with x - zp_in in place of x it drops
  * out of the sum: only the taps inside the input are visited. A word of four channels (0, 1, 2, 3) becomes
  * the pairs (0, 2) and (1, 3). */
 static inline void any_row(int8_t *out, const int8_t *in, int32_t ring, const int8_t *weight, const tfm_conv_dims *d,
@@ -46,9 +46,10 @@ static inline void any_row(int8_t *out, const int8_t *in, int32_t ring, const in
             for (at += down; at >= wrap;) at -= wrap; /* row y lies at y % ring */
         }
         out[0] = (int8_t)tfm_requant0(tfm_shl(a0, shift), mult[0], zp);
-        if (n > 1) out[1] = (int8_t)tfm_requant0(tfm_shl(a1, shift), mult[1], zp);
-        if (n > 2) out[2] = (int8_t)tfm_requant0(tfm_shl(a2, shift), mult[2], zp);
-        if (n > 3) out[3] = (int8_t)tfm_requant0(tfm_shl(a3, shift), mult[3], zp);
+        if (n == 1) continue;
+        out[1] = (int8_t)tfm_requant0(tfm_shl(a1, shift), mult[1], zp);
+        out[2] = (int8_t)tfm_requant0(tfm_shl(a2, shift), mult[2], zp);
+        out[3] = (int8_t)tfm_requant0(tfm_shl(a3, shift), mult[3], zp);
     }
 }
 
@@ -64,14 +65,14 @@ static void any_channels(int8_t *out, const int8_t *in, int32_t ring, const int8
     }
     for (int32_t y = y0; y < y1; y++, out += tfm_conv_ow(d) * d->cin) {
         if (n == 4) any_row(out, in, ring, weight, d, quant, start, quant->mult + c, y, 4);
-        else any_row(out, in, ring, weight, d, quant, start, quant->mult + c, y, n);
+        else any_row(out, in, ring, weight, d, quant, start, quant->mult + c, y, 1);
     }
 }
 
 /* Output rows y0..y1-1. The last four channels overlap those before rather than be fewer. */
 static TFM_OUTLINE void any_rows(int8_t *out, const int8_t *in, int32_t ring, const int8_t *weight, const tfm_conv_dims *d,
                                  const tfm_quant *quant, int32_t y0, int32_t y1) {
-    const int32_t n = d->cin < 4 ? d->cin : 4;
+    const int32_t n = d->cin < 4 ? 1 : 4;
     for (int32_t c = 0; c < d->cin; c += n)
         any_channels(out, in, ring, weight, d, quant, y0, y1, c + n > d->cin ? d->cin - n : c, n);
 }
