@@ -636,6 +636,19 @@ def rename(self:FloatGraph)->FloatGraph: # itself
     self.labels = {n: n for n in self.shapes}
     return self
 
+# %% ../nbs/15_importer.ipynb #c050a
+def _tensor(a): return a if isinstance(a, torch.Tensor) else torch.tensor(a)
+
+def _operation(name):
+    "The torch operation 'relu.default', say; numbers are made tensors where it needs tensors."
+    packet, _, overload = name.partition('.')
+    op = getattr(getattr(torch.ops.aten, packet), overload)
+    wants = [str(a.type) == 'Tensor' for a in op._schema.arguments]
+    def call(*args, **named):
+        args = [_tensor(a) if t else a for t, a in zip(wants, args)]
+        return op(*args, **named)
+    return call
+
 # %% ../nbs/15_importer.ipynb #c051
 @dataclass(frozen=True)
 class Ref:
@@ -664,19 +677,6 @@ class Formula:
         last = Ref(len(self.program))
         args = tuple(last if isinstance(a, Ref) else a for a in args)
         return Formula((*self.program, (op, args, tuple(named.items()))))
-
-def _tensor(a): return a if isinstance(a, torch.Tensor) else torch.tensor(a)
-
-# %% ../nbs/15_importer.ipynb #c051x1
-def _operation(name):
-    "The torch operation 'relu.default', say; numbers are made tensors where it needs tensors."
-    packet, _, overload = name.partition('.')
-    op = getattr(getattr(torch.ops.aten, packet), overload)
-    wants = [str(a.type) == 'Tensor' for a in op._schema.arguments]
-    def call(*args, **named):
-        args = [_tensor(a) if t else a for t, a in zip(wants, args)]
-        return op(*args, **named)
-    return call
 
 # %% ../nbs/15_importer.ipynb #c054
 def joined(
@@ -714,7 +714,7 @@ def _equal(f, g, x=_trial()):
     a, b = f(x), g(x)
     return torch.allclose(a, b, 1e-6, 1e-7, equal_nan=True)
 
-# %% ../nbs/15_importer.ipynb #c057x1
+# %% ../nbs/15_importer.ipynb #c057c
 def describe(
     f:Formula, # a function of one number
 )->dict: # name, lo, hi; k and b of a straight line
@@ -756,10 +756,6 @@ class Val:
         "Whether something is still to be done."
         return self.f is not None or self.w is not None
 
-def _shown(t):
-    "A tensor of the author's shape: the places of a Val, or a constant itself."
-    return t.index if isinstance(t, Val) else t
-
 # %% ../nbs/15_importer.ipynb #c064
 def loops(
     places:torch.Tensor, # int64 [n] places in memory, in the order wanted
@@ -781,6 +777,10 @@ def loops(
     return None
 
 # %% ../nbs/15_importer.ipynb #c069
+def _shown(t):
+    "A tensor of the author's shape: the places of a Val, or a constant itself."
+    return t.index if isinstance(t, Val) else t
+
 def natural(
     places:torch.Tensor, # [...] of one image
 )->tuple: # axes, in the order of memory
@@ -804,6 +804,7 @@ def columns(
 
 def _same(t): return torch.equal(t, t.flatten()[0].expand_as(t))
 
+# %% ../nbs/15_importer.ipynb #c069x1
 def _smaller(want):
     "Places [positions, channels] as one row or column where that is all there is to them."
     if torch.equal(want, want[:1].expand_as(want)): return want[0], 'row'
@@ -869,9 +870,9 @@ def _quiet():
         torch.backends.mha.set_fastpath_enabled(fast)
         logging.disable(level)
 
+# %% ../nbs/15_importer.ipynb #c076e
 def _first_line(e): return (str(e).strip().splitlines() or [type(e).__name__])[0][:200]
 
-# %% ../nbs/15_importer.ipynb #c076x1
 def _exported(net, xs):
     "The network's program for these inputs."
     try: net(*(x.clone() for x in xs))
@@ -1280,8 +1281,8 @@ def _part(self:Reader, node, args):
 
 # %% ../nbs/15_importer.ipynb #c261
 MOVES = set('''view reshape _unsafe_view permute transpose t flatten unflatten squeeze unsqueeze
-    slice select narrow expand expand_as view_as reshape_as repeat tile flip roll rot90 pixel_shuffle
-    pixel_unshuffle channel_shuffle native_channel_shuffle split split_with_sizes chunk unbind
+    slice select narrow expand expand_as view_as reshape_as repeat tile flip roll rot90
+    pixel_shuffle pixel_unshuffle channel_shuffle native_channel_shuffle split split_with_sizes chunk unbind
     tensor_split hsplit vsplit contiguous clone alias detach movedim moveaxis swapaxes swapdims
     repeat_interleave index_select index gather take unfold diagonal numpy_T mT adjoint ravel
     lift_fresh_copy lift_fresh to _to_copy type_as alias_copy view_copy broadcast_to
@@ -1343,7 +1344,7 @@ def finish(self:Reader,
     results:object, # what the program gives
 ):
     "Make the outputs."
-    labels, self.kept = _labels(self.program), []
+    labels, self.kept = self._labels(), []
     for k, v in enumerate(tree_leaves(results)):
         label = labels[k] if k < len(labels) else ''
         if isinstance(v, (Val, torch.Tensor)): self.kept.append(isinstance(v, Val))
@@ -1362,10 +1363,11 @@ def finish(self:Reader,
         self.graph.add_output(name, tuple(places.shape), order, label)
     if not self.graph.outputs: raise Refused('nothing that depends on the input', 'a result')
 
-# %% ../nbs/15_importer.ipynb #c121x1
-def _labels(program):
+# %% ../nbs/15_importer.ipynb #c121l
+@patch
+def _labels(self:Reader):
     "What the author calls the outputs, if they come in a dict or several."
-    spec = program.call_spec.out_spec
+    spec = self.program.call_spec.out_spec
     pairs, _ = tree_flatten_with_path(tree_unflatten([*range(spec.num_leaves)], spec))
     def word(k): return str(getattr(k, 'key', getattr(k, 'idx', k)))
     return ['.'.join(map(word, path)) for path, _ in pairs]
@@ -1576,8 +1578,7 @@ def pointwise(self:Reader,
 )->Val: # not yet computed
     "Leave an operation to be done later, together with others on the same values."
     name = node.target._schema.name.partition('::')[2]
-    tensors = [a for a in args if isinstance(a, (Val, torch.Tensor))]
-    shape = torch.broadcast_shapes(*(_shown(a).shape for a in tensors))
+    shape = torch.broadcast_shapes(*(getattr(_shown(a), 'shape', ()) for a in args))
     args = [a.moved(lambda t: t.expand(shape)) if isinstance(a, Val) else a for a in args]
     vals = [a for a in args if isinstance(a, Val)]
     if len(vals) > 1 and not self._alike(vals): return self._combine(node, name, args, named)
@@ -1588,9 +1589,9 @@ def pointwise(self:Reader,
     if not scalar: raise Refused(f'{name}() with many constants', 'one number, or + - * /')
     if any(v.w is not None for v in vals): # force, and look again
         return self.pointwise(node, self._all_forced(args), named)
-    args = [a.item() if isinstance(a, torch.Tensor) else a for a in args]
     self.extended.update(v.origin for v in vals if v.pending)
-    args = [(a.f or Formula()) if isinstance(a, Val) else a for a in args]
+    def plain(a): return (a.f or Formula()) if isinstance(a, Val) else a
+    args = [a.item() if isinstance(a, torch.Tensor) else plain(a) for a in args]
     op = f'{name}.{node.target._overloadname}'
     v, f = vals[0], joined(op, args, named)
     return self._later(Val(v.source, v.index, f, origin=node.name))
@@ -1688,19 +1689,23 @@ def _sign(self:Reader, v, k):
 
 # %% ../nbs/15_importer.ipynb #c095a
 @patch
+def _full(self:Reader, v):
+    "Whether a tensor is all of its value, each place once."
+    places = self.inside(v).flatten().sort().values
+    return torch.equal(places, torch.arange(self.size(v.source)))
+
+# %% ../nbs/15_importer.ipynb #c095ax1
+@patch
 def _step_of_two(self:Reader, node, kind, a, b, **signs):
     "An `add` or `mul` step."
-    a, b = self.force(a), self.force(b)
+    a, b = self._all_forced([a, b])
     order = self._ordered(a)
     if order is not None: # the axis of images is not the first
         flat = [v.moved(lambda t: t.flatten()[order].reshape(self.images, -1)) for v in (a, b)]
         y = self._step_of_two(node, kind, *flat, **signs)
         return y.moved(lambda t: t.flatten()[order.argsort()].reshape(a.index.shape))
-    def full(v):
-        places = self.inside(v).flatten().sort().values
-        return torch.equal(places, torch.arange(self.size(v.source)))
-    if not full(a):
-        if full(b): a, b, signs = b, a, dict(zip(signs, [*signs.values()][::-1]))
+    if not self._full(a):
+        if self._full(b): a, b, signs = b, a, dict(zip(signs, [*signs.values()][::-1]))
         else: a = self._own(a, node, once=True)
     shape, n = self.graph.shapes[a.source], self.size(a.source)
     want = self.inside(b).flatten()[self.inside(a).flatten().argsort()].reshape(-1, shape[-1])
@@ -2545,16 +2550,18 @@ def _read_einsum(self:Reader, node, equation, tensors, **_):
     rows, cols = [c for c in la if c not in lb], [c for c in lb if c not in la]
     if not summed or {*rows, *cols} - {*out}: raise Refused(f'einsum {equation}', hint)
     size = dict(zip(la + lb, (*_shown(a).shape, *_shown(b).shape)))
-    left = _lettered(a, la, lead, rows, summed, size)
-    right = _lettered(b, lb, lead, summed, cols, size)
+    left = self._lettered(a, la, lead, rows, summed, size)
+    right = self._lettered(b, lb, lead, summed, cols, size)
     order = [*lead, *rows, *cols]
     def back(t): return t.reshape([size[c] for c in order]).permute([order.index(c) for c in out])
     return self.contract(node, left, right).moved(back)
 
 # %% ../nbs/15_importer.ipynb #c254x1
-def _lettered(t, own, lead, first, second, size):
+@patch
+def _lettered(self:Reader, t, own, lead, first, second, size):
     "A tensor whose axes are the letters `own`, as a stack of matrices."
-    if isinstance(t, Val): return t.moved(lambda i: _lettered(i, own, lead, first, second, size))
+    how = own, lead, first, second, size
+    if isinstance(t, Val): return t.moved(lambda i: self._lettered(i, *how))
     t = t.permute([own.index(c) for c in (*lead, *first, *second)])
     rows, columns = (math.prod(size[c] for c in part) for part in (first, second))
     return t.reshape(*(size[c] for c in lead), rows, columns)
