@@ -1282,7 +1282,8 @@ def _part(self:Reader, node, args):
 # %% ../nbs/15_importer.ipynb #c261
 MOVES = set('''view reshape _unsafe_view permute transpose t flatten unflatten squeeze unsqueeze
     slice select narrow expand expand_as view_as reshape_as repeat tile flip roll rot90
-    pixel_shuffle pixel_unshuffle channel_shuffle native_channel_shuffle split split_with_sizes chunk unbind
+    pixel_shuffle pixel_unshuffle channel_shuffle native_channel_shuffle split
+    split_with_sizes chunk unbind
     tensor_split hsplit vsplit contiguous clone alias detach movedim moveaxis swapaxes swapdims
     repeat_interleave index_select index gather take unfold diagonal numpy_T mT adjoint ravel
     lift_fresh_copy lift_fresh to _to_copy type_as alias_copy view_copy broadcast_to
