@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['COMPUTE', 'USUAL_ACTS', 'CLAMPS', 'IMAGES', 'TROUBLE', 'LINEAR', 'POINTWISE', 'MOVES', 'COPIES', 'VIEWS', 'USUAL',
            'NEAREST', 'FOLDS', 'COMPARED', 'HIDDEN', 'Step', 'Port', 'FloatGraph', 'computes', 'copy_places', 'Ref',
-           'Formula', 'joined', 'describe', 'Val', 'loops', 'unwrap', 'export', 'Refused', 'Reader', 'reads', 'Scores',
-           'natural', 'columns', 'import_model', 'check']
+           'Formula', 'joined', 'describe', 'Val', 'loops', 'natural', 'columns', 'unwrap', 'export', 'Refused',
+           'reads', 'Scores', 'Reader', 'import_model', 'check']
 
 # %% ../nbs/15_importer.ipynb #c002
-import contextlib, copy, logging, math, operator, types, warnings
+import contextlib, copy, io, logging, math, operator, types, warnings
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -537,6 +537,19 @@ def run(self:FloatGraph,
     ys = tuple(p.outward(live[p.name]) for p in self.outputs)
     return ys[0] if len(ys) == 1 else ys
 
+# %% ../nbs/15_importer.ipynb #c050a
+def _tensor(a): return a if isinstance(a, torch.Tensor) else torch.tensor(a)
+
+def _operation(name):
+    "The torch operation 'relu.default', say; numbers are made tensors where it needs tensors."
+    packet, _, overload = name.partition('.')
+    op = getattr(getattr(torch.ops.aten, packet), overload)
+    wants = [str(a.type) == 'Tensor' for a in op._schema.arguments]
+    def call(*args, **named):
+        args = [_tensor(a) if t else a for t, a in zip(wants, args)]
+        return op(*args, **named)
+    return call
+
 # %% ../nbs/15_importer.ipynb #c051
 @dataclass(frozen=True)
 class Ref:
@@ -565,19 +578,6 @@ class Formula:
         last = Ref(len(self.program))
         args = tuple(last if isinstance(a, Ref) else a for a in args)
         return Formula((*self.program, (op, args, tuple(named.items()))))
-
-def _tensor(a): return a if isinstance(a, torch.Tensor) else torch.tensor(a)
-
-# %% ../nbs/15_importer.ipynb #c051x1
-def _operation(name):
-    "The torch operation 'relu.default', say; numbers are made tensors where it needs tensors."
-    packet, _, overload = name.partition('.')
-    op = getattr(getattr(torch.ops.aten, packet), overload)
-    wants = [str(a.type) == 'Tensor' for a in op._schema.arguments]
-    def call(*args, **named):
-        args = [_tensor(a) if t else a for t, a in zip(wants, args)]
-        return op(*args, **named)
-    return call
 
 # %% ../nbs/15_importer.ipynb #c054
 def joined(
@@ -615,7 +615,7 @@ def _equal(f, g, x=_trial()):
     a, b = f(x), g(x)
     return torch.allclose(a, b, 1e-6, 1e-7, equal_nan=True)
 
-# %% ../nbs/15_importer.ipynb #c057x1
+# %% ../nbs/15_importer.ipynb #c057c
 def describe(
     f:Formula, # a function of one number
 )->dict: # name, lo, hi; k and b of a straight line
@@ -657,10 +657,6 @@ class Val:
         "Whether something is still to be done."
         return self.f is not None or self.w is not None
 
-def _shown(t):
-    "A tensor of the author's shape: the places of a Val, or a constant itself."
-    return t.index if isinstance(t, Val) else t
-
 # %% ../nbs/15_importer.ipynb #c064
 def loops(
     places:torch.Tensor, # int64 [n] places in memory, in the order wanted
@@ -680,6 +676,41 @@ def loops(
         outer = loops(rows[:, 0], most - 1)
         if outer: return (*outer[0], d), (*outer[1], step), outer[2]
     return None
+
+# %% ../nbs/15_importer.ipynb #c069
+def _shown(t):
+    "A tensor of the author's shape: the places of a Val, or a constant itself."
+    return t.index if isinstance(t, Val) else t
+
+def natural(
+    places:torch.Tensor, # [...] of one image
+)->tuple: # axes, in the order of memory
+    "Axes from the longest steps in memory to the shortest; those without steps come first."
+    def step(a):
+        if places.shape[a] == 1: return math.inf
+        return abs(int((places.select(a, 1) - places.select(a, 0)).flatten()[0])) or math.inf
+    return tuple(sorted(range(places.ndim), key=lambda a: -step(a)))
+
+def columns(
+    want:torch.Tensor, # [rows, k] places
+    n:int, # size of the value
+)->torch.Tensor: # int64 [k] channels, the same for every row; None where rows differ
+    "Which channels a reader takes, where it takes the same ones from every position."
+    rows = len(want)
+    if n % rows: return None
+    c = n // rows
+    each = want - c*torch.arange(rows)[:, None]
+    fits = torch.equal(each, each[:1].expand_as(each)) and 0 <= each.min() and each.max() < c
+    return each[0] if fits else None
+
+def _same(t): return torch.equal(t, t.flatten()[0].expand_as(t))
+
+# %% ../nbs/15_importer.ipynb #c069x1
+def _smaller(want):
+    "Places [positions, channels] as one row or column where that is all there is to them."
+    if torch.equal(want, want[:1].expand_as(want)): return want[0], 'row'
+    if torch.equal(want, want[:, :1].expand_as(want)): return want[:, 0], 'column'
+    return want, ''
 
 # %% ../nbs/15_importer.ipynb #c071
 def _still(o, memo):
@@ -740,9 +771,9 @@ def _quiet():
         torch.backends.mha.set_fastpath_enabled(fast)
         logging.disable(level)
 
+# %% ../nbs/15_importer.ipynb #c076e
 def _first_line(e): return (str(e).strip().splitlines() or [type(e).__name__])[0][:200]
 
-# %% ../nbs/15_importer.ipynb #c076x1
 def _exported(net, xs):
     "The network's program for these inputs."
     try: net(*(x.clone() for x in xs))
@@ -750,9 +781,11 @@ def _exported(net, xs):
         shapes = ', '.join(str(tuple(x.shape[1:])) for x in xs)
         what = f'the network cannot run on inputs of shape {shapes}'
         raise BadInput(f'{what}: {_first_line(e)}') from e
-    errors = []
+    errors, text = [], io.StringIO() # torch prints what it cannot follow
     for strict in (False, True):
-        try: return torch.export.export(net, tuple(x.clone() for x in xs), strict=strict)
+        try:
+            with contextlib.redirect_stdout(text), contextlib.redirect_stderr(text):
+                return torch.export.export(net, tuple(x.clone() for x in xs), strict=strict)
         except Exception as e: errors.append(e)
     why = f'cannot follow the network: {_first_line(errors[0])}'
     why += '; its forward must not branch on values of tensors'
@@ -820,42 +853,17 @@ class Refused(Exception):
     ):
         super().__init__(what)
         self.what, self.hint, self.layout = what, hint, layout
-TROUBLE = Refused, BadInput, RuntimeError, TypeError, ValueError, IndexError, KeyError, AttributeError
 
-# %% ../nbs/15_importer.ipynb #c081x1
-class Reader:
-    "Turns a program of torch operations into the steps of a `FloatGraph`."
-    HANDLERS = {} # name of an operation -> function(reader, node, **its arguments)
+def _single(v):
+    "float32 for any floating type."
+    return v.detach().float() if isinstance(v, torch.Tensor) and v.is_floating_point() else v
 
-    def __init__(self,
-        program:object, # of torch.export
-        images:int, # in it
-        orders:list, # (shape, order) of each input
-        anchors:set=(), # names of nodes whose results are needed as they are
-        unsplit:set=(), # names of layers that stay whole
-        logits:bool=False, # leave out a softmax at the end
-    ):
-        self.program, self.images, self.orders, self.logits = program, images, orders, logits
-        self.anchors, self.unsplit = anchors, unsplit
-        self.graph, self.env, self.cache = FloatGraph(), {}, {}
-        self.forced, self.extended, self.split = set(), set(), set() # names of nodes, of layers
-        self.unknown, self.refusals = set(), {} # stand-ins; layer -> (what, hint)
-        self.means, self.left, self.narrow = {}, {}, False # see `mean`, `softmax`, `cast`
-        self.owners = {} # placeholder -> parameter
-        self.nodes, self.now = {n.name: n for n in program.graph.nodes}, None
-        self.paths = {self.stack(n)[0] for n in program.graph.nodes}
+def _double(t): return torch.as_tensor(t).double()
 
-    def maker(self,
-        name:str, # of a value
-    )->Step: # or None
-        "The step that makes a value; None for an input."
-        return next((s for s in self.graph.steps if s.name == name), None)
-
-    def size(self,
-        source:object, # name of a value, or Scores
-    )->int: # values
-        "How many values one image has there."
-        return source.size if isinstance(source, Scores) else math.prod(self.graph.shapes[source])
+def _line(k, b):
+    "kx + b as a formula."
+    f = Formula().then('mul.Tensor', Ref(0), float(k)) if k != 1 else Formula()
+    return f.then('add.Tensor', Ref(0), float(b)) if b else f
 
 # %% ../nbs/15_importer.ipynb #c081a
 def reads(
@@ -881,6 +889,46 @@ class Scores:
 
     @property
     def size(self): return math.prod(self.shape)
+
+# %% ../nbs/15_importer.ipynb #c081r
+TROUBLE = Refused, BadInput, RuntimeError, TypeError, ValueError, LookupError, AttributeError
+
+class Reader:
+    "Turns a program of torch operations into the steps of a `FloatGraph`."
+    HANDLERS = {} # name of an operation -> function(reader, node, **its arguments)
+
+    def __init__(self,
+        program:object, # of torch.export
+        images:int, # in it
+        orders:list, # (shape, order) of each input
+        anchors:set=(), # names of nodes whose results are needed as they are
+        unsplit:set=(), # names of layers that stay whole
+        logits:bool=False, # leave out a softmax at the end
+    ):
+        self.program, self.images, self.orders, self.logits = program, images, orders, logits
+        self.anchors, self.unsplit = anchors, unsplit
+        self.graph, self.env, self.cache = FloatGraph(), {}, {}
+        self.forced, self.extended, self.split = set(), set(), set() # names of nodes, of layers
+        self.unknown, self.refusals = set(), {} # stand-ins; layer -> (what, hint)
+        self.means, self.left, self.narrow = {}, {}, False # see `mean`, `softmax`, `cast`
+        self.owners, self.now = {}, None # placeholder -> parameter
+        self.nodes = {n.name: n for n in program.graph.nodes}
+        self.paths = {self.stack(n)[0] for n in program.graph.nodes}
+
+# %% ../nbs/15_importer.ipynb #c081s
+@patch
+def maker(self:Reader,
+    name:str, # of a value
+)->Step: # or None
+    "The step that makes a value; None for an input."
+    return next((s for s in self.graph.steps if s.name == name), None)
+
+@patch
+def size(self:Reader,
+    source:object, # name of a value, or Scores
+)->int: # values
+    "How many values one image has there."
+    return source.size if isinstance(source, Scores) else math.prod(self.graph.shapes[source])
 
 # %% ../nbs/15_importer.ipynb #c083
 @patch
@@ -932,10 +980,6 @@ def read(self:Reader)->FloatGraph: # not yet tidied
     if self.refusals: raise self.error()
     return self.graph
 
-def _single(v):
-    "float32 for any floating type."
-    return v.detach().float() if isinstance(v, torch.Tensor) and v.is_floating_point() else v
-
 # %% ../nbs/15_importer.ipynb #c084a
 @patch
 def walk(self:Reader,
@@ -955,15 +999,16 @@ def walk(self:Reader,
         try: env[node.name] = self.operation(node, args, named)
         except Exception as e:
             if not isinstance(e, TROUBLE): raise
-            env[node.name] = self.refuse(node, e, (args, named))
+            env[node.name] = self._refuse(node, e, (args, named))
 
 # %% ../nbs/15_importer.ipynb #c084ax1
 @patch
-def refuse(self:Reader, node, e, args):
+def _refuse(self:Reader, node, e, args):
     "Note an operation that has no integer form; stand-ins for what it would give."
     path, kind = self.stack(node)
     strange = any(isinstance(a, Val) and a.source in self.unknown for a in tree_leaves(args))
-    if not isinstance(e, Refused): e = Refused(f'{node.target}: {_first_line(e)}', 'another form', True)
+    if not isinstance(e, Refused):
+        e = Refused(f'{node.target}: {_first_line(e)}', 'another form', True)
     if not (strange and e.layout): self.refusals.setdefault(path or node.name, (e.what, e.hint))
     def stand_in(t):
         if not isinstance(t, torch.Tensor): return t
@@ -995,9 +1040,9 @@ def operation(self:Reader,
 )->object: # Val, list of Vals, tensor or number
     "Compute, follow or translate one operation."
     op, leaves = node.target, tree_leaves((args, named))
-    if isinstance(op, torch._ops.HigherOrderOperator): return self.part(node, args)
-    if not isinstance(op, torch._ops.OpOverload): return self.python(op, args, named)
-    if not any(isinstance(a, Val) for a in leaves): return self.constant(node, args, named)
+    if isinstance(op, torch._ops.HigherOrderOperator): return self._part(node, args)
+    if not isinstance(op, torch._ops.OpOverload): return self._python(op, args, named)
+    if not any(isinstance(a, Val) for a in leaves): return self._constant(node, args, named)
     name = op._schema.name.partition('::')[2]
     words = {a.name: a.default_value for a in op._schema.arguments}
     words.update(zip(words, args)); words.update(named)
@@ -1010,13 +1055,13 @@ def operation(self:Reader,
 
 # %% ../nbs/15_importer.ipynb #c084c
 @patch
-def python(self:Reader, op, args, named):
+def _python(self:Reader, op, args, named):
     "Arithmetic with sizes, and the parts of a result."
     if op is not operator.getitem: args = tree_map(_shown, args)
     return op(*args, **named)
 
 @patch
-def constant(self:Reader, node, args, named):
+def _constant(self:Reader, node, args, named):
     "What does not depend on the input is computed at once."
     if torch.Tag.nondeterministic_seeded in node.target.tags:
         raise Refused(f'{node.target.__name__}: chance', 'the same numbers in each inference')
@@ -1025,7 +1070,7 @@ def constant(self:Reader, node, args, named):
     return tree_map(_single, out)
 
 @patch
-def part(self:Reader, node, args):
+def _part(self:Reader, node, args):
     "A part of the network under no_grad or autocast, in place."
     at = next((i for i, a in enumerate(args) if isinstance(a, fx.GraphModule)), None)
     name = node.target.__name__
@@ -1075,20 +1120,10 @@ def framed(self:Reader,
     return Val(y.source, out.reshape(*lead, *out.shape[1:]))
 
 @patch
-def ordered(self:Reader, v):
+def _ordered(self:Reader, v):
     "The order of a tensor's elements that puts image after image; None where they lie so."
     image = v.index.flatten() // self.size(v.source)
     return None if (image[1:] >= image[:-1]).all() else image.argsort(stable=True)
-
-# %% ../nbs/15_importer.ipynb #c086x2
-def natural(
-    places:torch.Tensor, # [...] of one image
-)->tuple: # axes, in the order of memory
-    "Axes from the longest steps in memory to the shortest; those without steps come first."
-    def step(a):
-        if places.shape[a] == 1: return math.inf
-        return abs(int((places.select(a, 1) - places.select(a, 0)).flatten()[0])) or math.inf
-    return tuple(sorted(range(places.ndim), key=lambda a: -step(a)))
 
 # %% ../nbs/15_importer.ipynb #c086a
 @patch
@@ -1103,19 +1138,19 @@ def get(self:Reader,
     if len(want) == self.size(source) and torch.equal(want, torch.arange(len(want))):
         if shape == self.graph.shapes[source]: return source
         found = lambda: self.graph.add_view(self.label(node) + '.view', source, shape)
-        return self.once((source, shape), found)
+        return self._once((source, shape), found)
     def make():
-        rows = self.channels(source, want)
-        if rows is not None: return self.split_rows(source, rows, shape)
+        rows = self._channels(source, want)
+        if rows is not None: return self._split_rows(source, rows, shape)
         found = loops(want)
         if found: return self.graph.add_copy(self.label(node) + '.copy', source, shape, *found)
         what = 'values in an order that no six loops count'
         raise Refused(what, 'a reshape, slice or transpose', True)
-    return self.once((source, shape, want.numpy().tobytes()), make)
+    return self._once((source, shape, want.numpy().tobytes()), make)
 
 # %% ../nbs/15_importer.ipynb #c086ax1
 @patch
-def once(self:Reader, key, make):
+def _once(self:Reader, key, make):
     "What was made before under this key, or now."
     if key not in self.cache: self.cache[key] = make()
     return self.cache[key]
@@ -1132,20 +1167,8 @@ def fetch(self:Reader,
     return self.get(v.source, self.inside(v).permute(order).reshape(-1), shape, node)
 
 # %% ../nbs/15_importer.ipynb #c088
-def columns(
-    want:torch.Tensor, # [rows, k] places
-    n:int, # size of the value
-)->torch.Tensor: # int64 [k] channels, the same for every row; None where rows differ
-    "Which channels a reader takes, where it takes the same ones from every position."
-    rows = len(want)
-    if n % rows: return None
-    c = n // rows
-    each = want - c*torch.arange(rows)[:, None]
-    fits = torch.equal(each, each[:1].expand_as(each)) and 0 <= each.min() and each.max() < c
-    return each[0] if fits else None
-
 @patch
-def channels(self:Reader, source, want):
+def _channels(self:Reader, source, want):
     "The rows of a layer that alone give these places; None where that is not all there is to it."
     made = self.maker(source)
     splits = made and made.kind in ('linear', 'conv') and made.attrs.get('groups', 1) == 1
@@ -1155,9 +1178,8 @@ def channels(self:Reader, source, want):
     rows = columns(want.reshape(positions, -1), self.size(source))
     return rows if rows is not None and len(rows.unique()) == len(rows) else None
 
-# %% ../nbs/15_importer.ipynb #c088x1
 @patch
-def split_rows(self:Reader, source, rows, shape):
+def _split_rows(self:Reader, source, rows, shape):
     "The layer again, with some of its rows."
     made = self.maker(source)
     params = {k: p[rows] for k, p in made.params.items()}
@@ -1178,14 +1200,14 @@ def force(self:Reader,
     if isinstance(v.source, Scores): v = self.resolve(v)
     if not v.pending: return v
     if v.origin: self.forced.add(v.origin)
-    order = self.ordered(v)
+    order = self._ordered(v)
     one = v if order is None else v.moved(lambda t: t.flatten()[order].reshape(self.images, -1))
-    y = self.force_affine(one) if v.f is None else self.force_function(one)
+    y = self._force_affine(one) if v.f is None else self._force_function(one)
     if order is None: return y
     return y.moved(lambda t: t.flatten()[order.argsort()].reshape(v.index.shape))
 
 @patch
-def own(self:Reader, v, node=None, once=False):
+def _own(self:Reader, v, node=None, once=False):
     "The same tensor with memory of its own, if it is a part of a value, or (once) repeats it."
     places = self.inside(v)
     seen = places.flatten().bincount(minlength=self.size(v.source))
@@ -1199,69 +1221,61 @@ def own(self:Reader, v, node=None, once=False):
 
 # %% ../nbs/15_importer.ipynb #c091x1
 @patch
-def force_function(self:Reader, v):
+def _force_function(self:Reader, v):
     "An activation, as a step."
-    how = self.once(('what', v.f), lambda: describe(v.f))
+    how = self._once(('what', v.f), lambda: describe(v.f))
     if how.get('k') == 1 and how.get('b') == 0: return v.bare()
-    v = self.own(v)
+    v = self._own(v)
     name = self.label(self.nodes.get(v.origin, self.now))
     more = {k: how[k] for k in how if k != 'name'}
     def make(): return self.graph.add_act(name, v.source, how['name'], v.f, **more)
-    return Val(self.once((v.source, v.f), make), v.index)
+    return Val(self._once((v.source, v.f), make), v.index)
 
 # %% ../nbs/15_importer.ipynb #c091a
-def _same(t): return torch.equal(t, t.flatten()[0].expand_as(t))
-
 @patch
-def force_affine(self:Reader, v):
+def _force_affine(self:Reader, v):
     "w x + b with constants, as the cheapest steps that do it."
     given = [t.double() for t in (v.w, v.b)]
     if not all(torch.equal(t, t[:1].expand_as(t)) for t in given):
         raise Refused('constants that differ from image to image', 'one constant for all')
     if not all(t.isfinite().all() for t in given):
         raise Refused('a mask outside of attention', 'softmax(q k^T + mask) v')
-    v = self.own(v)
+    v = self._own(v)
     places, n = self.inside(v).flatten(), self.size(v.source)
     given = [t[0].flatten() for t in given]
     w, b = (torch.zeros(n, dtype=torch.double).index_copy(0, places, t) for t in given)
     if not all(torch.equal(t[places], g) for t, g in zip((w, b), given)):
-        return self.force_affine(self.own(v, once=True)) # the same value times several constants
+        return self._force_affine(self._own(v, once=True)) # the same value times several constants
     key = v.source, w.numpy().tobytes(), b.numpy().tobytes()
-    return Val(self.once(key, lambda: self.affine_steps(v, w, b)), v.index)
+    return Val(self._once(key, lambda: self._affine_steps(v, w, b)), v.index)
 
 # %% ../nbs/15_importer.ipynb #c091ax1
 @patch
-def affine_steps(self:Reader, v, w, b):
+def _affine_steps(self:Reader, v, w, b):
     "Steps for w x + b, where w and b are given for each place of a value."
     name, x = self.label(self.nodes.get(v.origin, self.now)), v.source
     shape = self.graph.shapes[x]
-    def line(k, b): return self.force_function(Val(x, v.index, _line(k, b), origin=v.origin)).source
+    def line(k, b):
+        return self._force_function(Val(x, v.index, _line(k, b), origin=v.origin)).source
     rows = [t.reshape(-1, shape[-1]) for t in (w, b)]
     if _same(w) and _same(b): return line(w[0], b[0])
     if all(torch.equal(t, t[:1].expand_as(t)) for t in rows):
         return self.graph.add_scale(name, x, *(t[0].float() for t in rows))
     if _same(w): x = line(w[0], 0)
-    else: x = self.constant_step(self.graph.add_mul, name, x, rows[0])
-    return self.constant_step(self.graph.add_add, name, x, rows[1]) if b.any() else x
+    else: x = self._constant_step(self.graph.add_mul, name, x, rows[0])
+    return self._constant_step(self.graph.add_add, name, x, rows[1]) if b.any() else x
 
 @patch
-def constant_step(self:Reader, add, name, x, rows):
+def _constant_step(self:Reader, add, name, x, rows):
     "A sum or product with constants [positions, channels]."
     if torch.equal(rows, rows[:1].expand_as(rows)): data, b = rows[0], 'row'
     elif torch.equal(rows, rows[:, :1].expand_as(rows)): data, b = rows[:, 0], 'column'
     else: data, b = rows.reshape(self.graph.shapes[x]), ''
     return add(name, x, self.graph.add_const(name + '.constant', data.float()), b=b)
 
-def _double(t): return torch.as_tensor(t).double()
-
-def _line(k, b):
-    "kx + b as a formula."
-    f = Formula().then('mul.Tensor', Ref(0), float(k)) if k != 1 else Formula()
-    return f.then('add.Tensor', Ref(0), float(b)) if b else f
-
 # %% ../nbs/15_importer.ipynb #c093
 LINEAR = {'add', 'sub', 'rsub', 'mul', 'div', 'neg', 'masked_fill', 'where'} # kx + b with constants
-POINTWISE = {'hardswish', 'log_sigmoid', 'rsub', 'where', 'masked_fill', 'softplus'} # not marked in torch
+POINTWISE = {'hardswish', 'log_sigmoid', 'rsub', 'where', 'masked_fill'} # torch marks them not
 
 # %% ../nbs/15_importer.ipynb #c093x1
 @patch
@@ -1272,100 +1286,103 @@ def pointwise(self:Reader,
 )->Val: # not yet computed
     "Leave an operation to be done later, together with others on the same values."
     name = node.target._schema.name.partition('::')[2]
-    tensors = [a for a in args if isinstance(a, (Val, torch.Tensor))]
-    shape = torch.broadcast_shapes(*(_shown(a).shape for a in tensors))
+    shape = torch.broadcast_shapes(*(getattr(_shown(a), 'shape', ()) for a in args))
     args = [a.moved(lambda t: t.expand(shape)) if isinstance(a, Val) else a for a in args]
     vals = [a for a in args if isinstance(a, Val)]
-    if len(vals) > 1 and not self.alike(vals): return self.combine(node, name, args, named)
+    if len(vals) > 1 and not self._alike(vals): return self._combine(node, name, args, named)
     scalar = all(a.numel() == 1 for a in args if isinstance(a, torch.Tensor))
     if name in LINEAR and (not scalar or any(v.w is not None for v in vals)):
-        done = self.affine(node, name, args, named)
+        done = self._affine(node, name, args, named)
         if done is not None: return done
     if not scalar: raise Refused(f'{name}() with many constants', 'one number, or + - * /')
     if any(v.w is not None for v in vals): # force, and look again
-        return self.pointwise(node, self.all_forced(args), named)
-    args = [a.item() if isinstance(a, torch.Tensor) else a for a in args]
+        return self.pointwise(node, self._all_forced(args), named)
     self.extended.update(v.origin for v in vals if v.pending)
-    args = [(a.f or Formula()) if isinstance(a, Val) else a for a in args]
+    def plain(a): return (a.f or Formula()) if isinstance(a, Val) else a
+    args = [a.item() if isinstance(a, torch.Tensor) else plain(a) for a in args]
     op = f'{name}.{node.target._overloadname}'
-    return self.later(Val(vals[0].source, vals[0].index, joined(op, args, named), origin=node.name))
+    v, f = vals[0], joined(op, args, named)
+    return self._later(Val(v.source, v.index, f, origin=node.name))
 
 # %% ../nbs/15_importer.ipynb #c093a
 @patch
-def all_forced(self:Reader, args): return [self.force(a) if isinstance(a, Val) else a for a in args]
+def _all_forced(self:Reader, args):
+    return [self.force(a) if isinstance(a, Val) else a for a in args]
 
 @patch
-def alike(self:Reader, vals):
+def _alike(self:Reader, vals):
     "Whether tensors are functions of the same values."
     a = vals[0]
     return all(v.source is a.source or v.source == a.source for v in vals) and all(
         torch.equal(v.index, a.index) for v in vals[1:])
 
 @patch
-def later(self:Reader, v):
+def _later(self:Reader, v):
     "Leave it for later, unless an earlier reading has seen that others need it as it is."
     return self.force(v) if v.origin in self.anchors and not isinstance(v.source, Scores) else v
 
 @patch
-def parts(self:Reader, v):
+def _parts(self:Reader, v):
     "(w, b) of a tensor that is w x + b with constants; None where it is something else."
     full = lambda k: torch.full((), float(k), dtype=torch.double).expand(v.index.shape)
     if v.w is not None: return v.w, v.b
     if v.f is None: return full(1), full(0)
-    how = self.once(('what', v.f), lambda: describe(v.f))
+    how = self._once(('what', v.f), lambda: describe(v.f))
     return (full(how['k']), full(how['b'])) if how['name'] == 'affine' else None
 
 # %% ../nbs/15_importer.ipynb #c093b
 @patch
-def affine(self:Reader, node, name, args, named):
+def _affine(self:Reader, node, name, args, named):
     "Sums and products with constants: w x + b stays of this form. None where it does not."
     shape = next(a.index.shape for a in args if isinstance(a, Val))
-    wb = [self.parts(a) if isinstance(a, Val) else a for a in args]
+    wb = [self._parts(a) if isinstance(a, Val) else a for a in args]
     if any(p is None for p in wb): # a function first: make its step
-        return self.pointwise(node, self.all_forced(args), named)
-    num = [p if isinstance(p, tuple) else (0., torch.as_tensor(p).double()) for p in wb]
-    if name == 'neg': w, b = (-t for t in num[0])
-    elif name in ('add', 'sub', 'rsub'):
-        k = named.get('alpha', 1) * (1 if name == 'add' else -1)
-        (w, b), (w2, b2) = num if name != 'rsub' else num[::-1]
-        w, b = w + k*w2, b + k*b2
-    elif name == 'mul':
-        (w, b), (w2, b2) = num
-        if isinstance(args[0], Val) and isinstance(args[1], Val): return None
-        w, b = (w*b2, b*b2) if isinstance(args[0], Val) else (w2*b, b2*b)
-    elif name == 'div' and isinstance(args[0], Val) and not isinstance(args[1], Val):
-        w, b = (t / num[1][1] for t in num[0])
-    elif name in ('masked_fill', 'where'):
-        at = 1 if name == 'masked_fill' else 0
-        if isinstance(args[at], Val): return None
-        mask = args[at].bool()
-        yes, no = (num[2], num[0]) if name == 'masked_fill' else (num[1], num[2])
-        w, b = (torch.where(mask, _double(y), _double(n)) for y, n in zip(yes, no))
-    else: return None
+        return self.pointwise(node, self._all_forced(args), named)
+    found = self._new_parts(name, args, wb, named)
+    if found is None: return None
     v = next(a for a in args if isinstance(a, Val))
     self.extended.update(a.origin for a in args if isinstance(a, Val) and a.pending)
-    w, b = (torch.as_tensor(t).expand(shape) for t in (w, b))
-    return self.later(Val(v.source, v.index, None, w, b, node.name))
+    w, b = (torch.as_tensor(t).expand(shape) for t in found)
+    return self._later(Val(v.source, v.index, None, w, b, node.name))
+
+# %% ../nbs/15_importer.ipynb #c093bx1
+@patch
+def _new_parts(self:Reader, name, args, wb, named):
+    "(w, b) of a sum or product of tensors that are w x + b, and constants, with w = 0; or None."
+    num = [p if isinstance(p, tuple) else (0., _double(p)) for p in wb]
+    known = [not isinstance(a, Val) for a in args]
+    if name == 'neg': return [-t for t in num[0]]
+    if name in ('add', 'sub', 'rsub'):
+        k = named.get('alpha', 1) * (1 if name == 'add' else -1)
+        return [x + k*y for x, y in zip(*(num[:2] if name != 'rsub' else num[1::-1]))]
+    if name == 'mul' and any(known):
+        i = known.index(True)
+        return [t * num[i][1] for t in num[1 - i]]
+    if name == 'div' and known[1]: return [t / num[1][1] for t in num[0]]
+    if name == 'masked_fill' and known[1]: mask, yes, no = args[1], num[2], num[0]
+    elif name == 'where' and known[0]: mask, yes, no = args[0], num[1], num[2]
+    else: return None
+    return [torch.where(mask.bool(), _double(y), _double(n)) for y, n in zip(yes, no)]
 
 # %% ../nbs/15_importer.ipynb #c095
 @patch
-def combine(self:Reader, node, name, args, named):
+def _combine(self:Reader, node, name, args, named):
     "A sum or product of two different tensors."
     two = len(args) > 1 and all(isinstance(a, Val) for a in args[:2])
     if name not in ('add', 'sub', 'rsub', 'mul', 'div') or not two:
         raise Refused(f'{name}() of two tensors', 'their sum, difference or product')
     a, b = args[:2] if name != 'rsub' else args[1::-1]
-    if name == 'div': name, b = 'mul', self.change(node, 'reciprocal.default', b)
+    if name == 'div': name, b = 'mul', self._change(node, 'reciprocal.default', b)
     if name == 'mul':
         done = self.hand_norm(node, a, b) or self.hand_norm(node, b, a)
-        return done or self.step_of_two(node, 'mul', a, b)
+        return done or self._step_of_two(node, 'mul', a, b)
     k = named.get('alpha', 1) * (1 if name == 'add' else -1)
-    if abs(k) != 1: k, b = 1, self.change(node, 'mul.Tensor', b, k)
-    (a, alpha), (b, beta) = self.sign(a, 1), self.sign(b, k)
-    return self.step_of_two(node, 'add', a, b, alpha=alpha, beta=beta)
+    if abs(k) != 1: k, b = 1, self._change(node, 'mul.Tensor', b, k)
+    (a, alpha), (b, beta) = self._sign(a, 1), self._sign(b, k)
+    return self._step_of_two(node, 'add', a, b, alpha=alpha, beta=beta)
 
 @patch
-def change(self:Reader, node, op, v, *args):
+def _change(self:Reader, node, op, v, *args):
     "One more operation on a tensor, value by value."
     if v.w is not None: v = self.force(v)
     f = joined(op, [v.f or Formula(), *args], {})
@@ -1373,34 +1390,31 @@ def change(self:Reader, node, op, v, *args):
 
 # %% ../nbs/15_importer.ipynb #c095x1
 @patch
-def sign(self:Reader, v, k):
+def _sign(self:Reader, v, k):
     "A tensor without its minus, which goes into the sum."
     how = describe(v.f) if v.f is not None else {}
     return (v.bare(), -k) if (how.get('k'), how.get('b')) == (-1, 0) else (v, k)
 
 # %% ../nbs/15_importer.ipynb #c095a
-def _smaller(want):
-    "Places [positions, channels] as one row or column where that is all there is to them."
-    if torch.equal(want, want[:1].expand_as(want)): return want[0], 'row'
-    if torch.equal(want, want[:, :1].expand_as(want)): return want[:, 0], 'column'
-    return want, ''
+@patch
+def _full(self:Reader, v):
+    "Whether a tensor is all of its value, each place once."
+    places = self.inside(v).flatten().sort().values
+    return torch.equal(places, torch.arange(self.size(v.source)))
 
 # %% ../nbs/15_importer.ipynb #c095ax1
 @patch
-def step_of_two(self:Reader, node, kind, a, b, **signs):
+def _step_of_two(self:Reader, node, kind, a, b, **signs):
     "An `add` or `mul` step."
-    a, b = self.force(a), self.force(b)
-    order = self.ordered(a)
+    a, b = self._all_forced([a, b])
+    order = self._ordered(a)
     if order is not None: # the axis of images is not the first
         flat = [v.moved(lambda t: t.flatten()[order].reshape(self.images, -1)) for v in (a, b)]
-        y = self.step_of_two(node, kind, *flat, **signs)
+        y = self._step_of_two(node, kind, *flat, **signs)
         return y.moved(lambda t: t.flatten()[order.argsort()].reshape(a.index.shape))
-    def full(v):
-        places = self.inside(v).flatten().sort().values
-        return torch.equal(places, torch.arange(self.size(v.source)))
-    if not full(a):
-        if full(b): a, b, signs = b, a, dict(zip(signs, [*signs.values()][::-1]))
-        else: a = self.own(a, node, once=True)
+    if not self._full(a):
+        if self._full(b): a, b, signs = b, a, dict(zip(signs, [*signs.values()][::-1]))
+        else: a = self._own(a, node, once=True)
     shape, n = self.graph.shapes[a.source], self.size(a.source)
     want = self.inside(b).flatten()[self.inside(a).flatten().argsort()].reshape(-1, shape[-1])
     how = ''
@@ -1410,7 +1424,8 @@ def step_of_two(self:Reader, node, kind, a, b, **signs):
     own = self.graph.shapes[b.source] if keep else shape if not how else (want.numel(),)
     other = self.get(b.source, want.flatten(), own, node)
     add = self.graph.add_add if kind == 'add' else self.graph.add_mul
-    return Val(add(self.label(node), a.source, other, b=how, **signs), a.index)
+    def make(): return add(self.label(node), a.source, other, b=how, **signs)
+    return Val(self._once((kind, a.source, other, how, *signs.values()), make), a.index)
 
 # %% ../nbs/15_importer.ipynb #c097
 @patch
@@ -1434,13 +1449,15 @@ def input_of(self:Reader,
     return self.get(v.source, torch.arange(len(want)*c), (len(want), c), node), moved
 
 # %% ../nbs/15_importer.ipynb #c261
-MOVES = set('''view reshape _unsafe_view permute transpose t flatten unflatten squeeze unsqueeze slice
-    select narrow expand expand_as view_as reshape_as repeat tile flip roll rot90 pixel_shuffle
-    pixel_unshuffle channel_shuffle native_channel_shuffle split split_with_sizes chunk unbind
+MOVES = set('''view reshape _unsafe_view permute transpose t flatten unflatten squeeze unsqueeze
+    slice select narrow expand expand_as view_as reshape_as repeat tile flip roll rot90
+    pixel_shuffle pixel_unshuffle channel_shuffle native_channel_shuffle split
+    split_with_sizes chunk unbind
     tensor_split hsplit vsplit contiguous clone alias detach movedim moveaxis swapaxes swapdims
     repeat_interleave index_select index gather take unfold diagonal numpy_T mT adjoint ravel
     lift_fresh_copy lift_fresh to _to_copy type_as alias_copy view_copy broadcast_to
-    upsample_nearest2d upsample_nearest1d _upsample_nearest_exact2d _upsample_nearest_exact1d'''.split())
+    upsample_nearest2d upsample_nearest1d _upsample_nearest_exact2d
+    _upsample_nearest_exact1d'''.split())
 COPIES = {'to', '_to_copy', 'type_as', 'contiguous', 'clone', 'lift_fresh_copy', 'lift_fresh'}
 VIEWS = {'view', '_unsafe_view', 'view_copy'} # the places may lie otherwise than torch's memory
 
@@ -1482,7 +1499,8 @@ def cast(self:Reader,
 # %% ../nbs/15_importer.ipynb #c268
 USUAL = 'nn.Conv2d, nn.Linear, nn.LayerNorm, nn.MultiheadAttention, pools, activations, + and *'
 NEAREST = dict( # what to write instead of what has no form at all
-    Conv3d='nn.Conv2d', Embedding='nn.Linear', embedding='nn.Linear', upsample_bilinear2d="mode='nearest'",
+    Conv3d='nn.Conv2d', Embedding='nn.Linear', embedding='nn.Linear',
+    upsample_bilinear2d="mode='nearest'",
     LSTM='nn.MultiheadAttention or nn.Conv1d', GRU='nn.MultiheadAttention or nn.Conv1d',
     RNN='nn.MultiheadAttention or nn.Conv1d', upsample_bicubic2d="mode='nearest'",
     Upsample="mode='nearest'", grid_sampler="nn.Upsample(mode='nearest')",
@@ -1496,7 +1514,7 @@ def finish(self:Reader,
     results:object, # what the program gives
 ):
     "Make the outputs."
-    labels, self.kept = _labels(self.program), []
+    labels, self.kept = self._labels(), []
     for k, v in enumerate(tree_leaves(results)):
         label = labels[k] if k < len(labels) else ''
         if isinstance(v, (Val, torch.Tensor)): self.kept.append(isinstance(v, Val))
@@ -1507,17 +1525,19 @@ def finish(self:Reader,
         v = self.force(v)
         places = self.inside(v)
         usual = (1, 2, 0) if places.ndim == 3 else tuple(range(places.ndim))
-        def free(o): return torch.equal(places.permute(o).flatten(), torch.arange(self.size(v.source)))
+        every = torch.arange(self.size(v.source))
+        def free(o): return torch.equal(places.permute(o).flatten(), every)
         order = next((o for o in (usual, natural(places)) if free(o)), usual)
         shape = tuple(places.shape[a] for a in order)
         name = self.fetch(v, order, shape, self.now)
         self.graph.add_output(name, tuple(places.shape), order, label)
     if not self.graph.outputs: raise Refused('nothing that depends on the input', 'a result')
 
-# %% ../nbs/15_importer.ipynb #c121x1
-def _labels(program):
+# %% ../nbs/15_importer.ipynb #c121l
+@patch
+def _labels(self:Reader):
     "What the author calls the outputs, if they come in a dict or several."
-    spec = program.call_spec.out_spec
+    spec = self.program.call_spec.out_spec
     pairs, _ = tree_flatten_with_path(tree_unflatten([*range(spec.num_leaves)], spec))
     def word(k): return str(getattr(k, 'key', getattr(k, 'idx', k)))
     return ['.'.join(map(word, path)) for path, _ in pairs]
@@ -1624,8 +1644,10 @@ def rename(self:FloatGraph)->FloatGraph: # itself
 # %% ../nbs/15_importer.ipynb #c131
 def _orders(shape):
     "Orders of an input's axes in memory, the usual one first."
-    n = len(shape)
-    return {3: [(1, 2, 0), (0, 1, 2)], 2: [(0, 1), (1, 0)]}.get(n, [tuple(range(n))])
+    plain = tuple(range(len(shape)))
+    if len(shape) == 2: return [plain, (1, 0)]
+    if len(shape) != 3: return [plain]
+    return [(1, 2, 0)] + [plain]*(shape[2] < min(shape[:2])) # [h, w, c] as others have it
 
 def _read_once(program, images, orders, logits):
     "Read until nothing more is learnt."
@@ -1684,7 +1706,7 @@ def check(
     net:object, # the network, or its program
     graph:FloatGraph, # its steps
     xs:list, # example inputs [n, ...]
-    reader:Reader, # that made the steps
+    reader:object, # the `Reader` that made the steps
 ):
     "Raise where the steps give other values than the network."
     program = isinstance(net, torch.export.ExportedProgram)
@@ -1692,8 +1714,8 @@ def check(
     one = reader.images if program or reader.images == 1 else min(COMPARED, len(xs[0]))
     worst = max(_off(run, graph, part, reader) for part in _parts(xs, one))
     if worst < (3e-2 if reader.narrow else 1e-3): return
-    why = f'the steps read off the network give other values than it (off by {worst:.1%}): something'
-    why += ' in its forward escapes the trace (a hook, chance, Python state); write it plainly'
+    why = f'the steps read off the network give other values than it (off by {worst:.1%}): '
+    why += 'something in its forward escapes the trace (a hook, chance, state); write it plainly'
     raise UnsupportedOp(why)
 
 def _parts(xs, n):
@@ -1741,25 +1763,27 @@ def linear(self:Reader,
 # %% ../nbs/15_importer.ipynb #c203
 def _argument(node, i): return node.args[i] if len(node.args) > i else None
 
+@patch
 @reads('linear')
-def _read_linear(self, node, input, weight, bias=None):
+def _read_linear(self:Reader, node, input, weight, bias=None):
     "F.linear and nn.Linear."
     if isinstance(input, Val) and not isinstance(weight, Val) and not isinstance(bias, Val):
         return self.linear(node, input, weight, bias, _argument(node, 1))
-    return self.sum_of(node, self.contract(node, input, _turned(weight)), bias)
+    return self._sum_of(node, self.contract(node, input, _turned(weight)), bias)
 
 def _turned(t):
     "The last two axes exchanged."
     return t.moved(lambda i: i.transpose(-1, -2)) if isinstance(t, Val) else t.transpose(-1, -2)
 
 # %% ../nbs/15_importer.ipynb #c207
+@patch
 @reads('conv2d', 'conv1d', 'convolution')
-def _read_conv(self, node, input, weight, bias, stride, padding, dilation, groups,
+def _read_conv(self:Reader, node, input, weight, bias, stride, padding, dilation, groups,
                transposed=False, output_padding=(0,), **_):
     "A convolution; `padding` may be a word."
     if transposed:
         how = stride, padding, output_padding, groups, dilation
-        return _read_transposed(self, node, input, weight, bias, *how)
+        return self._read_transposed(node, input, weight, bias, *how)
     if not isinstance(input, Val) or isinstance(weight, Val):
         raise Refused('a convolution with computed weights', 'a matrix product')
     if input.index.ndim != weight.ndim:
@@ -1812,12 +1836,14 @@ def _ungrouped(w, groups):
     for g in range(groups): full[g, ..., g, :] = w[g*own:(g + 1)*own]
     return full.reshape(cout, kh, kw, groups*per), 1
 
+@patch
 @reads('conv_transpose2d', 'conv_transpose1d')
-def _read_transposed(self, node, input, weight, bias, stride, padding, output_padding, groups,
-                     dilation, **_):
+def _read_transposed(self:Reader, node, input, weight, bias, stride, padding, output_padding,
+                     groups, dilation, **_):
     "A transposed convolution: zeros between the positions, then a convolution."
     n = weight.ndim - 2
-    stride, dilation, padding, extra = (_each(v, n) for v in (stride, dilation, padding, output_padding))
+    stride, dilation, padding = (_each(v, n) for v in (stride, dilation, padding))
+    extra = _each(output_padding, n)
     back = [d*(k - 1) - p for k, p, d in zip(weight.shape[2:], padding, dilation)]
     w = weight.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1)
     if max(stride) > 1: input = self.padded(node, input, [(0, 0)]*n, [s - 1 for s in stride])
@@ -1858,8 +1884,9 @@ def unpadded(self:Reader,
     return self.whole(made.inputs[0], sizes[-len(order):], order), pads
 
 # %% ../nbs/15_importer.ipynb #c211bx1
+@patch
 @reads('pad', 'constant_pad_nd')
-def _read_pad(self, node, input, pad, mode='constant', value=None, **_):
+def _read_pad(self:Reader, node, input, pad, mode='constant', value=None, **_):
     "F.pad: cut where negative, then a `pad` step, or a `concat` with constants on other axes."
     if mode != 'constant': raise Refused(f'padding by {mode}', "padding_mode='zeros'")
     if min(pad) < 0: input = input.moved(lambda t: F.pad(t, [min(p, 0) for p in pad]))
@@ -1872,16 +1899,16 @@ def _read_pad(self, node, input, pad, mode='constant', value=None, **_):
     last = input.index.shape[1] == 1 or natural(self.inside(input))[-1] == 0   # channels
     if not value and {*pairs} <= spatial and last:
         return self.padded(node, input, [pairs.get(a, (0, 0)) for a in sorted(spatial)])
-    for a, ends in pairs.items(): input = self.extended_by(node, input, a, ends, float(value or 0))
+    for a, ends in pairs.items(): input = self._extended_by(node, input, a, ends, float(value or 0))
     return input
 
 # %% ../nbs/15_importer.ipynb #c211c
 @patch
-def extended_by(self:Reader, node, v, axis, ends, value):
+def _extended_by(self:Reader, node, v, axis, ends, value):
     "A tensor between constant blocks of ends[0] and ends[1] places on an axis."
     shape = [*v.index.shape]
     def block(n): return [torch.full((*shape[:axis], n, *shape[axis + 1:]), value)]*(n > 0)
-    return _read_cat(self, node, [*block(ends[0]), v, *block(ends[1])], axis)
+    return self._read_cat(node, [*block(ends[0]), v, *block(ends[1])], axis)
 
 @patch
 def lift(self:Reader,
@@ -1900,8 +1927,9 @@ def lift(self:Reader,
     return self.whole(name, [*data.shape], tuple(order))
 
 # %% ../nbs/15_importer.ipynb #c213
+@patch
 @reads('cat', 'concat', 'concatenate')
-def _read_cat(self, node, tensors, dim=0):
+def _read_cat(self:Reader, node, tensors, dim=0):
     "torch.cat of tensors and constants."
     tensors = [t for t in tensors if isinstance(t, Val) or t.numel()]
     dim %= max(_shown(t).ndim for t in tensors)
@@ -1934,7 +1962,7 @@ def same_memory(self:Reader,
     a, w, b = tensors[0], None, None
     if any(v.source != a.source or v.f != a.f for v in tensors): return None
     if any(v.w is not None for v in tensors):
-        parts = [self.parts(v) for v in tensors]
+        parts = [self._parts(v) for v in tensors]
         if None in parts: return None
         w, b = (torch.cat(t, dim) for t in zip(*parts))
     index = torch.cat([t.index for t in tensors], dim)
@@ -1946,17 +1974,19 @@ def same_memory(self:Reader,
     return v if easy else None
 
 # %% ../nbs/15_importer.ipynb #c213bx1
+@patch
 @reads('stack')
-def _read_stack(self, node, tensors, dim=0):
+def _read_stack(self:Reader, node, tensors, dim=0):
     "torch.stack: a new axis, then cat."
     dim %= 1 + _shown(tensors[0]).ndim
     def grown(t): return t.moved(grown) if isinstance(t, Val) else t.unsqueeze(dim)
-    return _read_cat(self, node, [grown(t) for t in tensors], dim)
+    return self._read_cat(node, [grown(t) for t in tensors], dim)
 
 # %% ../nbs/15_importer.ipynb #c221
+@patch
 @reads('avg_pool2d', 'avg_pool1d', 'max_pool2d', 'max_pool1d', 'max_pool2d_with_indices')
-def _read_pool(self, node, input, kernel_size, stride=(), padding=0, dilation=1, ceil_mode=False,
-               count_include_pad=False, divisor_override=None, **_):
+def _read_pool(self:Reader, node, input, kernel_size, stride=(), padding=0, dilation=1,
+               ceil_mode=False, count_include_pad=False, divisor_override=None, **_):
     "Average and max pools; torch itself tells the size of the result."
     name = node.target._schema.name
     average, n, sizes = 'avg' in name, input.index.ndim - 2, input.index.shape[2:]
@@ -1990,8 +2020,10 @@ def pool(self:Reader,
     name = self.graph.add_pool(self.label(node), x, kind, (*[1]*line, *size), **how)
     return self.whole(name, self.graph.shapes[name][line:], order)
 
+# %% ../nbs/15_importer.ipynb #c222x1
+@patch
 @reads('adaptive_avg_pool2d', 'adaptive_avg_pool1d', 'adaptive_max_pool2d', 'adaptive_max_pool1d')
-def _read_adaptive(self, node, input, output_size, **_):
+def _read_adaptive(self:Reader, node, input, output_size, **_):
     "Adaptive pools: plain ones where the windows are alike."
     name, n, sizes = node.target._schema.name, input.index.ndim - 2, input.index.shape[2:]
     out = [s if o is None else o for o, s in zip(_each(output_size, n), sizes)]
@@ -2027,7 +2059,7 @@ def over(self:Reader,
 
 # %% ../nbs/15_importer.ipynb #c224
 @patch
-def reduced(self:Reader, name, v, axes, kept, keep):
+def _reduced(self:Reader, name, v, axes, kept, keep):
     "What is left of a tensor when some axes are reduced to one number."
     shape, axes = v.index.shape, {a % v.index.ndim for a in axes}
     left = [a for a in range(len(shape) - 1) if a + 1 not in axes]
@@ -2046,50 +2078,54 @@ def mean(self:Reader,
     "The mean over axes: of a whole map, of all tokens, or of rows."
     before = self.means.get(v.source) if not v.pending and isinstance(v.source, str) else None
     if before and torch.equal(before[2].index, v.index):
-        return self.mean_of_mean(node, v, axes, keep, *before)
+        return self._mean_of_mean(node, v, axes, keep, *before)
     x, outer, n, inner, kept = self.over(node, v, axes)
-    name, rank, gone = self.label(node), v.index.ndim, {a % v.index.ndim for a in axes}
-    if n == 1: name = x
-    elif outer == 1: name = self.graph.add_mean(name, x, keep)
-    else: name = self.graph.add_pool(name, x, 'avgpool', (outer, 1), (1, n), (1, n))
-    y = self.reduced(name, v, axes, kept, keep)
+    rank, gone = v.index.ndim, {a % v.index.ndim for a in axes}
+    def make():
+        if outer == 1: return self.graph.add_mean(self.label(node), x, keep)
+        return self.graph.add_pool(self.label(node), x, 'avgpool', (outer, 1), (1, n), (1, n))
+    name = x if n == 1 else self._once(('mean', x, outer, n, keep), make)
+    y = self._reduced(name, v, axes, kept, keep)
     left = [a for a in range(rank) if keep or a not in gone]
     self.means[name] = v, sorted(gone), y, left
     return y
 
 # %% ../nbs/15_importer.ipynb #c225
 @patch
-def mean_of_mean(self:Reader, node, v, axes, keep, inner, gone, _, left):
+def _mean_of_mean(self:Reader, node, v, axes, keep, inner, gone, _, left):
     "One mean over the axes of both; `left` says which of the first tensor's axes v has."
     axes = {a % v.index.ndim for a in axes}
-    y = self.mean(node, inner, [*gone, *(left[a] for a in axes)], True)
+    y = self.mean(node, inner, [*gone, *(left[a] for a in axes)], keep)
     sizes = [1 if i in axes else s for i, s in enumerate(v.index.shape)]
     return y.moved(lambda t: t.reshape([s for i, s in enumerate(sizes) if keep or i not in axes]))
 
 def _axes(v, dim): return [*range(v.index.ndim)] if dim in (None, (), []) else _each(dim, 1)
 
+@patch
 @reads('mean')
-def _read_mean(self, node, input, dim=None, keepdim=False, **_):
+def _read_mean(self:Reader, node, input, dim=None, keepdim=False, **_):
     "torch.mean."
     return self.mean(node, input, _axes(input, dim), keepdim)
 
+@patch
 @reads('sum')
-def _read_sum(self, node, input, dim=None, keepdim=False, **_):
+def _read_sum(self:Reader, node, input, dim=None, keepdim=False, **_):
     "torch.sum: the mean, times how many."
     n = math.prod(input.index.shape[a] for a in _axes(input, dim))
     y = self.mean(node, input, _axes(input, dim), keepdim)
-    return self.change(node, 'mul.Tensor', y, float(n))
+    return self._change(node, 'mul.Tensor', y, float(n))
 
 # %% ../nbs/15_importer.ipynb #c226
+@patch
 @reads('amax', 'max')
-def _read_max(self, node, input, dim=(), keepdim=False, **_):
+def _read_max(self:Reader, node, input, dim=(), keepdim=False, **_):
     "torch.amax, and the values of torch.max over an axis."
     if isinstance(dim, Val): raise Refused('the larger of two tensors', 'a ReLU of one tensor')
     axes = _axes(input, dim)
     x, outer, n, inner, kept = self.over(node, input, axes)
     x = self.get(x, torch.arange(outer*n*inner), (outer, n, inner), node)
     name = self.graph.add_pool(self.label(node), x, 'maxpool', (outer, 1), (1, n), (1, n))
-    y = self.reduced(name, input, axes, kept, keepdim)
+    y = self._reduced(name, input, axes, kept, keepdim)
     return [y, None] if 'max.dim' in str(node.target) else y
 
 # %% ../nbs/15_importer.ipynb #c231
@@ -2107,13 +2143,13 @@ def normalise(self:Reader,
     v, axes = self.force(v), sorted(a % v.index.ndim for a in axes)
     if 0 in axes and self.images > 1: raise Refused('a norm over images', 'other axes', True)
     order = [*(a for a in range(v.index.ndim) if a not in axes), *axes]
-    def work(rows): return self.norm_rows(node, rows, gain, offset, eps, centred)
+    def work(rows): return self._norm_rows(node, rows, gain, offset, eps, centred)
     y = self.framed(v.moved(lambda t: t.permute(order)), len(axes), work)
     return y.moved(lambda t: t.permute([order.index(a) for a in range(len(order))]))
 
 # %% ../nbs/15_importer.ipynb #c231x1
 @patch
-def norm_rows(self:Reader, node, rows, gain, offset, eps, centred):
+def _norm_rows(self:Reader, node, rows, gain, offset, eps, centred):
     "A normalisation of each row of [images, rows, *axes]."
     places = self.inside(rows)
     inner = [a for a in natural(places) if a]
@@ -2138,8 +2174,10 @@ def rows_of(self:Reader,
     shape = own if own[-1] == n and math.prod(own) == rows*n else (rows, n) if rows > 1 else (n,)
     return self.fetch(v, order, shape, node)
 
+@patch
 @reads('layer_norm', 'rms_norm')
-def _read_layer_norm(self, node, input, normalized_shape, weight=None, bias=None, eps=None, **_):
+def _read_layer_norm(self:Reader, node, input, normalized_shape, weight=None, bias=None,
+                     eps=None, **_):
     "LayerNorm and RMSNorm."
     axes = [*range(-len(normalized_shape), 0)]
     eps = torch.finfo(torch.float32).eps if eps is None else eps
@@ -2147,8 +2185,9 @@ def _read_layer_norm(self, node, input, normalized_shape, weight=None, bias=None
     return self.normalise(node, input, axes, weight, bias, eps, centred)
 
 # %% ../nbs/15_importer.ipynb #c233
+@patch
 @reads('group_norm')
-def _read_group_norm(self, node, input, num_groups, weight=None, bias=None, eps=1e-5, **_):
+def _read_group_norm(self:Reader, node, input, num_groups, weight=None, bias=None, eps=1e-5, **_):
     "GroupNorm; one group is a LayerNorm over all, with a gain for each value."
     shape, rank = input.index.shape, input.index.ndim
     if num_groups == 1:
@@ -2158,12 +2197,13 @@ def _read_group_norm(self, node, input, num_groups, weight=None, bias=None, eps=
     y = self.normalise(node, parts, [*range(2, rank + 1)], None, None, eps)
     return self.channelwise(node, y.moved(lambda t: t.flatten(1, 2)), weight, bias)
 
+@patch
 @reads('instance_norm')
-def _read_instance_norm(self, node, input, weight, bias, running_mean, running_var,
+def _read_instance_norm(self:Reader, node, input, weight, bias, running_mean, running_var,
                         use_input_stats, momentum, eps, **_):
     "InstanceNorm."
     stats = running_mean, running_var
-    if not use_input_stats: return _read_batch_norm(self, node, input, weight, bias, *stats, eps=eps)
+    if not use_input_stats: return self._read_batch_norm(node, input, weight, bias, *stats, eps=eps)
     y = self.normalise(node, input, [*range(2, input.index.ndim)], None, None, eps)
     return self.channelwise(node, y, weight, bias)
 
@@ -2177,18 +2217,19 @@ def channelwise(self:Reader,
 )->Val: # not yet computed
     "Each channel times a weight, plus a bias."
     shape = v.index.shape
-    if self.parts(v) is None: v = self.force(v)
-    (w, b), ends = self.parts(v), [1]*(len(shape) - 2)
+    if self._parts(v) is None: v = self.force(v)
+    (w, b), ends = self._parts(v), [1]*(len(shape) - 2)
     def full(t, k): return torch.as_tensor(k if t is None else t).double().reshape(-1, *ends)
     gain, offset = full(weight, 1.), full(bias, 0.)
     self.extended.update([v.origin]*v.pending)
     w, b = (w*gain).expand(shape), (b*gain + offset).expand(shape)
-    return self.later(Val(v.source, v.index, None, w, b, node.name))
+    return self._later(Val(v.source, v.index, None, w, b, node.name))
 
 # %% ../nbs/15_importer.ipynb #c234x1
+@patch
 @reads('batch_norm', '_native_batch_norm_legit_no_training', '_native_batch_norm_legit')
-def _read_batch_norm(self, node, input, weight, bias, running_mean, running_var, training=False,
-                     momentum=0, eps=1e-5, **_):
+def _read_batch_norm(self:Reader, node, input, weight, bias, running_mean, running_var,
+                     training=False, momentum=0, eps=1e-5, **_):
     "BatchNorm with the statistics of training."
     if training or running_var is None:
         raise Refused('a norm over the batch', 'a batch norm with track_running_stats, in eval()')
@@ -2258,38 +2299,40 @@ def contract(self:Reader,
 )->Val: # [..., m, n]
     "A matrix product."
     if _shown(b).ndim == 1: return self.contract(node, a, b[:, None]).moved(lambda t: t[..., 0])
-    if _flat(b) is not None: return self.linear(node, a, _turned(_flat(b)), None, _argument(node, 1))
+    one = _flat(b)
+    if one is not None: return self.linear(node, a, _turned(one), None, _argument(node, 1))
     if not isinstance(a, Val) and a.ndim == 2: return _turned(self.linear(node, _turned(b), a))
     if isinstance(b, Val) and isinstance(b.source, Scores):
         return _turned(self.contract(node, _turned(b), _turned(a)))
     lead = torch.broadcast_shapes(*(_shown(t).shape[:-2] for t in (a, b)))
     constant = {k: t for k, t in zip('qk', (a, b)) if not isinstance(t, Val)}
-    a, b = (self.stacked(node, t, lead) for t in (a, b))
+    a, b = (self._stacked(node, t, lead) for t in (a, b))
     made = self.maker(a.source) if isinstance(a.source, str) else None
     if isinstance(a.source, Scores) or made and made.kind == 'softmax': return self.mix(node, a, b)
-    return self.scores(node, a, b, constant)
+    return self._scores(node, a, b, constant)
 
 # %% ../nbs/15_importer.ipynb #c243
 @patch
-def stacked(self:Reader, node, t, lead):
+def _stacked(self:Reader, node, t, lead):
     "A factor with the leading axes of the product; a constant becomes a step."
     if isinstance(t, Val): return t.moved(lambda i: i.expand(*lead, *i.shape[-2:]))
-    if not lead or lead[0] != self.images: raise Refused('a product with constants', 'one matrix', True)
+    if not lead or lead[0] != self.images:
+        raise Refused('a product with constants', 'one matrix', True)
     return self.lift(t.expand(*lead, *t.shape[-2:]), node)
 
 @patch
-def scores(self:Reader, node, a, b, constant):
+def _scores(self:Reader, node, a, b, constant):
     "A product that waits for a softmax; numbers that the factors wait for are factors of it."
-    (a, left), (b, right) = self.factor(a), self.factor(b)
+    (a, left), (b, right) = self._factor(a), self._factor(b)
     (q, back), (k, _) = self.matrices(a), self.matrices(_turned(b))
     s = Scores(q, k, (*q.index.shape[1:3], k.index.shape[2]), node, constant)
     index = torch.arange(self.images*s.size).reshape(self.images, *s.shape)
     return Val(s, back(index), _line(left*right, 0) if left*right != 1 else None)
 
 @patch
-def factor(self:Reader, v):
+def _factor(self:Reader, v):
     "A tensor without a number that it is still to be multiplied with, and the number."
-    p = self.parts(v) if v.pending else None
+    p = self._parts(v) if v.pending else None
     if p is None or not _same(p[0]) or p[1].any(): return v, 1.
     return v.bare(), float(p[0].flatten()[0])
 
@@ -2306,14 +2349,14 @@ def probabilities(self:Reader,
     rows = rows.reshape(-1, rows.shape[-1])
     if s.done: raise Refused('a softmax of a softmax', 'one softmax')
     if len(rows[0]) == t and t > 1 and int(rows[0, 1] - rows[0, 0]) == k > 1:
-        return self.probabilities(node, self.turned_scores(v), dim)
+        return self.probabilities(node, self._turned_scores(v), dim)
     if len(rows[0]) != k or not torch.equal(rows, rows[:, :1] + torch.arange(k)):
         raise Refused('a softmax over another axis than the keys', 'softmax over the keys', True)
-    scale, causal = self.scale_and_mask(v)
+    scale, causal = self._scale_and_mask(v)
     return Val(Scores(s.q, s.k, s.shape, node, s.fixed, scale, causal, True), v.index)
 
 @patch
-def turned_scores(self:Reader, v):
+def _turned_scores(self:Reader, v):
     "Scores written as keys times queries, the other way round."
     s, (h, t, k) = v.source, v.source.shape
     fixed = {'kq'['qk'.index(n)]: x for n, x in s.fixed.items()}
@@ -2325,9 +2368,9 @@ def turned_scores(self:Reader, v):
 HIDDEN = -1e3 # what is added to a score that a mask hides is below this
 
 @patch
-def scale_and_mask(self:Reader, v):
+def _scale_and_mask(self:Reader, v):
     "(scale, causal) of scores, from what is still to be done to them."
-    p, (_, t, k) = self.parts(v), v.source.shape
+    p, (_, t, k) = self._parts(v), v.source.shape
     if p is None: raise Refused('scores that pass through a function', 'softmax(scale q k^T) v')
     order = v.index.flatten().argsort()
     w, b = (x.flatten()[order].reshape(-1, t, k) for x in p)
@@ -2354,16 +2397,16 @@ def mix(self:Reader,
     if isinstance(s, str):
         shape = (heads, t, keys) if heads > 1 else (t, keys)
         x = self.get(s, self.inside(p).flatten(), shape, node)
-        name = self.graph.add_matmul_av(self.label(node), x, self.joined_heads(v, node), heads)
+        name = self.graph.add_matmul_av(self.label(node), x, self._joined_heads(v, node), heads)
     elif torch.equal(p.index.flatten(), torch.arange(self.images*s.size)):
-        x = [self.joined_heads(u, node) for u in (s.q, s.k, v)]
+        x = [self._joined_heads(u, node) for u in (s.q, s.k, v)]
         name = self.graph.add_attention(self.label(s.node), *x, heads, s.scale, s.causal)
     else: raise Refused('probabilities in another order', 'softmax(scale q k^T) v', True)
     return Val(name, back(self.whole(name, [t, heads, e], (1, 0, 2)).index))
 
 # %% ../nbs/15_importer.ipynb #c248
 @patch
-def joined_heads(self:Reader, v, node):
+def _joined_heads(self:Reader, v, node):
     "A value (tokens, heads*d) of a tensor [n, heads, tokens, d]."
     places = self.inside(v).transpose(0, 1)
     return self.get(v.source, places.flatten(), (len(places), places[0].numel()), node)
@@ -2383,76 +2426,88 @@ def resolve(self:Reader,
     return self.force(Val(y.source, n*s.size + r % k*t + r//k % t, v.f, origin=v.origin))
 
 # %% ../nbs/15_importer.ipynb #c251
+@patch
 @reads('matmul', 'bmm', 'mm')
-def _read_matmul(self, node, input, mat2=None, other=None, **_):
+def _read_matmul(self:Reader, node, input, mat2=None, other=None, **_):
     "Matrix products."
     return self.contract(node, input, mat2 if other is None else other)
 
+@patch
 @reads('baddbmm', 'addmm')
-def _read_addmm(self, node, input, mat1=None, batch1=None, mat2=None, batch2=None, beta=1, alpha=1, **_):
+def _read_addmm(self:Reader, node, input, mat1=None, batch1=None, mat2=None, batch2=None, beta=1,
+                alpha=1, **_):
     "Matrix products plus a tensor."
     y = self.contract(node, *((mat1, mat2) if batch1 is None else (batch1, batch2)))
-    if alpha != 1: y = self.change(node, 'mul.Tensor', y, alpha)
+    if alpha != 1: y = self._change(node, 'mul.Tensor', y, alpha)
     if beta == 0: return y
-    if beta != 1: input = self.change(node, 'mul.Tensor', input, beta) if isinstance(input, Val) else input*beta
-    return self.sum_of(node, y, input)
+    if not isinstance(input, Val): return self._sum_of(node, y, input*beta)
+    if beta != 1: input = self._change(node, 'mul.Tensor', input, beta)
+    return self._sum_of(node, y, input)
 
 @patch
-def sum_of(self:Reader, node, y, other):
+def _sum_of(self:Reader, node, y, other):
     "y plus a tensor, a constant or nothing."
     if other is None: return y
-    if isinstance(other, Val): return self.step_of_two(node, 'add', y, other, alpha=1, beta=1)
-    return self.affine(node, 'add', [y, other], {})
+    if isinstance(other, Val): return self._step_of_two(node, 'add', y, other, alpha=1, beta=1)
+    return self._affine(node, 'add', [y, other], {})
 
 # %% ../nbs/15_importer.ipynb #c252
+@patch
 @reads('softmax', '_softmax', 'log_softmax', '_log_softmax')
-def _read_softmax(self, node, input, dim, **_):
+def _read_softmax(self:Reader, node, input, dim, **_):
     "A softmax of scores, of rows, or at the end."
     name = node.target._schema.name.partition('::')[2].strip('_')
-    if isinstance(input.source, Scores) and name == 'softmax': return self.probabilities(node, input, dim)
-    if self.logits and self.ends(node):
+    if isinstance(input.source, Scores) and name == 'softmax':
+        return self.probabilities(node, input, dim)
+    if self.logits and self._ends(node):
         self.left[node.name] = name, dim
         self.graph.notes.append(f'the {name} at the end is left out: the largest stays the largest')
         return input
     v = self.force(input)
-    if dim % v.index.ndim == 0 and self.images > 1: raise Refused('a softmax over images', 'another axis', True)
+    if dim % v.index.ndim == 0 and self.images > 1:
+        raise Refused('a softmax over images', 'another axis', True)
     def work(rows):
         done = self.graph.add_softmax(self.label(node), self.rows_of(node, rows, (0, 1)))
         return self.whole(done, rows.index.shape[1:], (0, 1))
-    y = self.framed(v.moved(lambda t: t.movedim(dim, -1)), 1, work).moved(lambda t: t.movedim(-1, dim))
+    y = self.framed(v.moved(lambda t: t.movedim(dim, -1)), 1, work)
+    y = y.moved(lambda t: t.movedim(-1, dim))
     if name == 'softmax': return y
-    return self.change(node, 'log.default', self.change(node, 'clamp_min.default', y, 1e-30))
+    return self._change(node, 'log.default', self._change(node, 'clamp_min.default', y, 1e-30))
 
+# %% ../nbs/15_importer.ipynb #c252x1
 @patch
-def ends(self:Reader, node):
+def _ends(self:Reader, node):
     "Whether only views come between an operation and the results."
     def view(n): return getattr(n.target, '_schema', n).name.partition('::')[2] in MOVES
-    return all(u.op == 'output' or view(u) and self.ends(u) for u in node.users)
+    return all(u.op == 'output' or view(u) and self._ends(u) for u in node.users)
 
 # %% ../nbs/15_importer.ipynb #c253
+@patch
 @reads('scaled_dot_product_attention')
-def _read_sdpa(self, node, query, key, value, attn_mask=None, dropout_p=0., is_causal=False, scale=None,
-               enable_gqa=False, **_):
+def _read_sdpa(self:Reader, node, query, key, value, attn_mask=None, dropout_p=0., is_causal=False,
+               scale=None, enable_gqa=False, **_):
     "F.scaled_dot_product_attention."
-    if dropout_p: raise Refused('attention with dropout that is always on', 'dropout_p=0 in eval()')
-    if isinstance(attn_mask, Val): raise Refused('a mask that depends on the input', 'a causal mask')
+    if dropout_p: raise Refused('dropout that is always on', 'dropout_p=0 in eval()')
+    if isinstance(attn_mask, Val): raise Refused('a computed mask', 'a causal mask')
     shape = _shown(query).shape
     def repeated(t):
         if isinstance(t, Val): return t.moved(repeated)
         return t.repeat_interleave(shape[-3] // t.shape[-3], -3)
     if enable_gqa: key, value = repeated(key), repeated(value)
     s = self.contract(node, query, _turned(key))
-    if not isinstance(s.source, Scores): raise Refused('constant keys', 'keys that depend on the input')
-    s = self.change(node, 'mul.Tensor', s, shape[-1]**-.5 if scale is None else scale)
+    if not isinstance(s.source, Scores):
+        raise Refused('constant keys', 'keys that depend on the input')
+    s = self._change(node, 'mul.Tensor', s, shape[-1]**-.5 if scale is None else scale)
     if is_causal: attn_mask = torch.ones(s.index.shape[-2:], dtype=torch.bool).tril()
     if attn_mask is not None and attn_mask.dtype == torch.bool:
         attn_mask = torch.zeros(attn_mask.shape).masked_fill(~attn_mask, -math.inf)
-    if attn_mask is not None: s = self.affine(node, 'add', [s, attn_mask], {})
+    if attn_mask is not None: s = self._affine(node, 'add', [s, attn_mask], {})
     return self.contract(node, self.probabilities(node, s, -1), value)
 
 # %% ../nbs/15_importer.ipynb #c254
+@patch
 @reads('einsum')
-def _read_einsum(self, node, equation, tensors, **_):
+def _read_einsum(self:Reader, node, equation, tensors, **_):
     "Two tensors: a matrix product over the letters that are summed."
     ins, _, out = equation.replace(' ', '').partition('->')
     letters = ins.split(',')
@@ -2465,47 +2520,59 @@ def _read_einsum(self, node, equation, tensors, **_):
     both = [c for c in la if c in lb]
     lead, summed = ([c for c in both if (c in out) == seen] for seen in (True, False))
     rows, cols = [c for c in la if c not in lb], [c for c in lb if c not in la]
-    if not summed or any(c not in out for c in rows + cols): raise Refused(f'einsum {equation}', hint)
-    size = {c: n for l, t in ((la, a), (lb, b)) for c, n in zip(l, _shown(t).shape)}
-    y = self.contract(node, _lettered(a, la, lead, rows, summed, size), _lettered(b, lb, lead, summed, cols, size))
+    if not summed or {*rows, *cols} - {*out}: raise Refused(f'einsum {equation}', hint)
+    size = dict(zip(la + lb, (*_shown(a).shape, *_shown(b).shape)))
+    left = self._lettered(a, la, lead, rows, summed, size)
+    right = self._lettered(b, lb, lead, summed, cols, size)
     order = [*lead, *rows, *cols]
-    return y.moved(lambda t: t.reshape([size[c] for c in order]).permute([order.index(c) for c in out]))
+    def back(t): return t.reshape([size[c] for c in order]).permute([order.index(c) for c in out])
+    return self.contract(node, left, right).moved(back)
 
-def _lettered(t, own, lead, first, second, size):
+# %% ../nbs/15_importer.ipynb #c254x1
+@patch
+def _lettered(self:Reader, t, own, lead, first, second, size):
     "A tensor whose axes are the letters `own`, as a stack of matrices."
-    if isinstance(t, Val): return t.moved(lambda i: _lettered(i, own, lead, first, second, size))
+    how = own, lead, first, second, size
+    if isinstance(t, Val): return t.moved(lambda i: self._lettered(i, *how))
     t = t.permute([own.index(c) for c in (*lead, *first, *second)])
-    return t.reshape(*(size[c] for c in lead), *(math.prod(size[c] for c in part) for part in (first, second)))
+    rows, columns = (math.prod(size[c] for c in part) for part in (first, second))
+    return t.reshape(*(size[c] for c in lead), rows, columns)
 
 # %% ../nbs/15_importer.ipynb #c262e
+@patch
 @reads('dropout', 'feature_dropout', 'alpha_dropout', 'feature_alpha_dropout', 'native_dropout')
-def _read_dropout(self, node, input, p, train=None, **_):
+def _read_dropout(self:Reader, node, input, p, train=None, **_):
     "Nothing, if it is told that nobody trains."
     if train and p:
         raise Refused('dropout that is always on', 'nn.Dropout, or training=self.training')
     return [input, None] if 'native' in node.target._schema.name else input
 
 # %% ../nbs/15_importer.ipynb #c264
+@patch
 @reads('prelu', '_prelu_kernel')
-def _read_prelu(self, node, input, weight, **_):
+def _read_prelu(self:Reader, node, input, weight, **_):
     "nn.PReLU."
     if _same(weight):
-        return self.later(self.change(node, 'leaky_relu.default', input, float(weight.flatten()[0])))
+        slope = float(weight.flatten()[0])
+        return self._later(self._change(node, 'leaky_relu.default', input, slope))
     v = self.force(input)
-    up, down = self.change(node, 'relu.default', v), self.change(node, 'clamp_max.default', v, 0.)
+    up, down = self._change(node, 'relu.default', v), self._change(node, 'clamp_max.default', v, 0.)
     sloped = self.channelwise(node, self.force(down), weight.flatten(), None)
-    return self.step_of_two(node, 'add', up, sloped, alpha=1, beta=1)
+    return self._step_of_two(node, 'add', up, sloped, alpha=1, beta=1)
 
+@patch
 @reads('glu')
-def _read_glu(self, node, input, dim=-1, **_):
+def _read_glu(self:Reader, node, input, dim=-1, **_):
     "F.glu: one half times the sigmoid of the other."
     a, b = (input.moved(lambda t: t.chunk(2, dim)[i]) for i in (0, 1))
-    return self.step_of_two(node, 'mul', a, self.change(node, 'sigmoid.default', b))
+    return self._step_of_two(node, 'mul', a, self._change(node, 'sigmoid.default', b))
 
+# %% ../nbs/15_importer.ipynb #c264x1
+@patch
 @reads('fake_quantize_per_tensor_affine')
-def _read_fake_quantize(self, node, input, scale, zero_point, quant_min, quant_max, **_):
+def _read_fake_quantize(self:Reader, node, input, scale, zero_point, quant_min, quant_max, **_):
     "Rounding that the model's author has set."
-    v = self.own(self.force(input))
+    v = self._own(self.force(input))
     if (quant_min, quant_max) not in ((-128, 127), (0, 255)):
         raise Refused(f'codes {quant_min} to {quant_max}', 'int8 codes')
     zero = int(zero_point) - (quant_min + 128)
@@ -2513,12 +2580,21 @@ def _read_fake_quantize(self, node, input, scale, zero_point, quant_min, quant_m
     return Val(name, v.index)
 
 # %% ../nbs/15_importer.ipynb #c265
+@patch
 @reads('_assert_tensor_metadata', '_assert_async', '_assert_scalar', 'sym_constrain_range',
        'sym_constrain_range_for_size')
-def _read_nothing(self, node, **_):
+def _read_nothing(self:Reader, node, **_):
     "Checks, which torch.export has made."
 
+@patch
+@reads('zeros_like', 'ones_like', 'full_like', 'new_zeros', 'new_ones', 'new_full', 'empty_like')
+def _read_like(self:Reader, node, input, **words):
+    "Constants of a tensor's shape."
+    args = fx.node.map_arg(node.args[1:], lambda n: self.env[n.name])
+    return node.target(torch.zeros(input.index.shape), *args, **node.kwargs)
+
+@patch
 @reads('sym_size', 'size')
-def _read_size(self, node, input, dim=None, **_):
+def _read_size(self:Reader, node, input, dim=None, **_):
     "Sizes, which are known."
     return [*input.index.shape] if dim is None else input.index.shape[dim]
