@@ -58,8 +58,8 @@ def cmd_deploy(
     # 0.95
     sparsity:str = 'auto',
     finetune:Annotated[int, (0, 100_000)] = 0, # epochs of training while pruning, with the dense network as teacher
-    memory:str = 'auto',
     # layers in bands: fast never, low where that is cheap, least wherever it saves; auto: as it fits
+    memory:str = 'auto',
     objective:str = 'bytes', # kernels are chosen for the smallest weights (bytes), or for speed
     cc:str = 'auto', # compiler: auto, zig or gcc
     device_inputs:Annotated[int, (1, 1_000_000)] = 50, # test inputs that run on the emulated core
