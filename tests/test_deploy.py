@@ -220,7 +220,8 @@ def test_a_model_file_is_not_pruned(place, tmp_path, quick):
     assert not do(run, 'prune')['plan'] and (tmp_path/'out'/'model.tfm').is_file()
     for more, error, words in ((dict(flash='10KB'), DoesNotFit, 'float network'),
                                (dict(sparsity='0.5'), BadInput, 'no float network')):
-        with pytest.raises(error, match=words): go(tmp_path/words, Settings(str(tmp_path/'m.tfm'), **more), progress=False)
+        cfg = Settings(str(tmp_path/'m.tfm'), **more)
+        with pytest.raises(error, match=words): go(tmp_path/words, cfg, progress=False)
 
 
 def test_codes_of_maps_tokens_and_vectors():
