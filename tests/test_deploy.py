@@ -289,7 +289,7 @@ NET = '{p}/net.onnx'
     ('fit {p}/none.pt2', 'no file'), (f'fit {NET} --sram x', 'x'),
     (f'fit {NET} --json {{p}}/w.pt', 'no earlier result'),
     ('compile {p}/w.pt', 'onnx'), ('compile {p}/none.onnx', 'neither a run folder nor a model'),
-    ('evaluate {p}/w.pt', 'w.pt')])
+    ('evaluate {p}/w.pt', 'tinyformer deploy'), (f'evaluate {NET}', 'tinyformer deploy')])
 def test_refusals_are_one_line(line, words, say, place, tmp_path, quick):
     code, out, err = say(*line.format(p=place).split())
     told = [l for l in err.splitlines() if l.startswith('tinyformer: ')]

@@ -574,6 +574,7 @@ def cmd_evaluate(
     from tinyformer import zoo
     from tinyformer.files import write_json
     how, quiet = zoo.Setting(**setting), not sys.stderr.isatty() and not progress
+    _needs_tfm(what)
     graph = zoo.load(what)
     if report:
         typed, told = zoo.words(_argv), tuple(notes or ())
@@ -590,6 +591,16 @@ def cmd_evaluate(
     if bad:
         raise TinyFormerError(f'{bad} output bytes differ from the reference: a kernel or a compiler is wrong. Please '
                               'report it with the model file.')
+
+
+def _needs_tfm(what):
+    "Refuse a float network where an int8 model is asked for."
+    from tinyformer.modelfile import REFUSED
+    end = Path(what).suffix.lower()
+    if end in (*REFUSED, '.onnx', '.pt2') or '.py:' in what:
+        raise BadInput(f'{what}: a model file (.tfm) or the name of a shipped model is asked about. '
+                       'tinyformer deploy MODEL --data FILE.npz makes model.tfm of a float network and says how good '
+                       'it is')
 
 
 def _print_card(card):
