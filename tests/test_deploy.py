@@ -192,16 +192,16 @@ def test_without_labels_to_a_budget(place, tmp_path):
     with pytest.raises((CorruptModel, RunFolderError), match='--out'): go(tmp_path/'out', cfg, progress=False)
 
 
-def test_with_labels_and_training(place, tmp_path):
-    cfg = Settings(f"{place/'net.py'}:network", str(place/'w.pt'), str(place/'d.npz'), sparsity='0.6', finetune=2,
-                   device_inputs=2)
-    d = go(tmp_path/'out', cfg, progress=False)
-    assert 0 <= d['stages']['device']['accuracy'] <= 1 and d['bytes_different'] == 0
-    kept = sum((1 - p['sparsity']) * p['weights'] for p in d['plan'].values())
-    assert kept <= .4 * sum(p['weights'] for p in d['plan'].values())
-    graph = load_graph(tmp_path/'out'/'model.tfm')
+def test_with_labels_and_training(place, tmp_path, quick):
+    cfg = Settings(f"{place/'net.py'}:network", str(place/'w.pt'), str(place/'d.npz'), sparsity='0.6', finetune=2)
+    run = Deployment(tmp_path/'out', cfg, progress=False)
+    assert 0 <= do(run, 'int8')['stages']['int8']['accuracy'] <= 1
+    found = do(run, 'prune')
+    plan, graph = found['plan'], load_graph(tmp_path/'out'/'model.tfm')
+    kept = sum((1 - p['sparsity']) * p['weights'] for p in plan.values())
+    assert kept <= .4 * sum(p['weights'] for p in plan.values()) and 0 <= found['history'][-1]['val_accuracy'] <= 1
     for op in graph.ops:
-        if op.name in d['plan']: assert (op.params['weight'] == 0).mean() >= d['plan'][op.name]['sparsity'] - .05
+        if op.name in plan: assert (op.params['weight'] == 0).mean() >= plan[op.name]['sparsity'] - .05
 
 
 def test_training_without_labels_follows_the_dense_network(place, tmp_path, quick):
@@ -212,17 +212,16 @@ def test_training_without_labels_follows_the_dense_network(place, tmp_path, quic
     assert history[-1]['val_accuracy'] > 3, 'dB'
 
 
-def test_a_model_file_is_deployed_and_not_pruned(place, tmp_path):
+def test_a_model_file_is_not_pruned(place, tmp_path, quick):
     from tinyformer.graph import save
-    x = made_up((1, 8, 8)).x
-    save(lower(quantize(network(), x), 'm'), tmp_path/'m.tfm')
-    d = go(tmp_path/'out', Settings(str(tmp_path/'m.tfm'), device_inputs=2), progress=False)
-    assert d['random_inputs'] and d['bytes_different'] == 0
-    assert 'mean nothing' in (tmp_path/'out'/'report.md').read_text()
-    with pytest.raises(DoesNotFit, match='float network'):
-        go(tmp_path/'b', Settings(str(tmp_path/'m.tfm'), flash='10KB'), progress=False)
-    with pytest.raises(BadInput, match='no float network'):
-        go(tmp_path/'c', Settings(str(tmp_path/'m.tfm'), sparsity='0.5'), progress=False)
+    save(lower(quantize(network(), made_up((1, 8, 8)).x), 'm'), tmp_path/'m.tfm')
+    run = Deployment(tmp_path/'out', Settings(str(tmp_path/'m.tfm')), progress=False)
+    do(run, 'int8')
+    assert not do(run, 'prune')['plan'] and (tmp_path/'out'/'model.tfm').is_file()
+    for more, error, words in ((dict(flash='10KB'), DoesNotFit, 'float network'),
+                               (dict(sparsity='0.5'), BadInput, 'no float network')):
+        cfg = Settings(str(tmp_path/'m.tfm'), **more)
+        with pytest.raises(error, match=words): go(tmp_path/words, cfg, progress=False)
 
 
 def test_codes_of_maps_tokens_and_vectors():
@@ -263,10 +262,10 @@ def test_fit_says_what_would_help(say, place, quick):
 
 
 def test_compile_takes_a_float_network(say, place):
-    code, out, _ = say('compile', place/'net.onnx', '--out', 'fw')
+    code, out, _ = say('compile', place/'net.onnx', '--out', 'fw', '--no-check')
     assert code == 0 and 'not from your data' in out and 'bytes of flash' in out
     code, out, _ = say('compile', f"{place/'net.py'}:network", '--weights', place/'w.pt', '--data', place/'x.npz',
-                       '--out', 'fw')
+                       '--out', 'fw', '--no-check')
     assert code == 0 and 'not from your data' not in out
 
 
@@ -290,7 +289,7 @@ NET = '{p}/net.onnx'
     ('fit {p}/none.pt2', 'no file'), (f'fit {NET} --sram x', 'x'),
     (f'fit {NET} --json {{p}}/w.pt', 'no earlier result'),
     ('compile {p}/w.pt', 'onnx'), ('compile {p}/none.onnx', 'neither a run folder nor a model'),
-    ('evaluate {p}/w.pt', 'w.pt')])
+    ('evaluate {p}/w.pt', 'tinyformer deploy'), (f'evaluate {NET}', 'tinyformer deploy')])
 def test_refusals_are_one_line(line, words, say, place, tmp_path, quick):
     code, out, err = say(*line.format(p=place).split())
     told = [l for l in err.splitlines() if l.startswith('tinyformer: ')]

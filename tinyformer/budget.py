@@ -7,8 +7,7 @@ import torch
 
 from tinyformer.codegen import constant_bytes, constants
 from tinyformer.errors import BadInput, DoesNotFit
-from tinyformer.graph import prunable
-from tinyformer.kernels import choose
+from tinyformer.kernels import candidates, choose
 from tinyformer.pruning import block_mask
 from tinyformer.quantization import watch
 from tinyformer.schedule import choose_chains, choose_kernels, plan_arena
@@ -89,10 +88,10 @@ def layers_of(
     target,            # board
     objective='bytes', # see `kernels.choose`
 ): # list of Layer
-    "Every layer that may be pruned, with what it costs at each sparsity."
+    "Every layer whose zeros a kernel can leave out, with what it costs at each sparsity."
     found = []
     for op in graph.ops:
-        if 'weight' not in op.params or not prunable(op): continue
+        if 'weight' not in op.params or not any(c.block for c in candidates(op, target)): continue
         layer = Layer(op.name, block_of(op), [], op.params['weight'].size)
         for s in LEVELS:
             c = choose(cut(qnet, op, layer.block, s) if s else op, target, objective)

@@ -58,8 +58,8 @@ def cmd_deploy(
     # 0.95
     sparsity:str = 'auto',
     finetune:Annotated[int, (0, 100_000)] = 0, # epochs of training while pruning, with the dense network as teacher
-    memory:str = 'auto',
     # layers in bands: fast never, low where that is cheap, least wherever it saves; auto: as it fits
+    memory:str = 'auto',
     objective:str = 'bytes', # kernels are chosen for the smallest weights (bytes), or for speed
     cc:str = 'auto', # compiler: auto, zig or gcc
     device_inputs:Annotated[int, (1, 1_000_000)] = 50, # test inputs that run on the emulated core
@@ -574,6 +574,7 @@ def cmd_evaluate(
     from tinyformer import zoo
     from tinyformer.files import write_json
     how, quiet = zoo.Setting(**setting), not sys.stderr.isatty() and not progress
+    _needs_tfm(what)
     graph = zoo.load(what)
     if report:
         typed, told = zoo.words(_argv), tuple(notes or ())
@@ -590,6 +591,16 @@ def cmd_evaluate(
     if bad:
         raise TinyFormerError(f'{bad} output bytes differ from the reference: a kernel or a compiler is wrong. Please '
                               'report it with the model file.')
+
+
+def _needs_tfm(what):
+    "Refuse a float network where an int8 model is asked for."
+    from tinyformer.modelfile import REFUSED
+    end = Path(what).suffix.lower()
+    if end in (*REFUSED, '.onnx', '.pt2') or '.py:' in what:
+        raise BadInput(f'{what}: a model file (.tfm) or the name of a shipped model is asked about. '
+                       'tinyformer deploy MODEL --data FILE.npz makes model.tfm of a float network and says how good '
+                       'it is')
 
 
 def _print_card(card):

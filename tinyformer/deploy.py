@@ -290,6 +290,12 @@ def step_int8(run):
 def _weights(graph): return sum(op.params['weight'].size for op in graph.ops if 'weight' in op.params)
 
 
+def _zeros(graph):
+    "Share of all weights that are zero."
+    none = sum(int((op.params['weight'] == 0).sum()) for op in graph.ops if 'weight' in op.params)
+    return none / max(1, _weights(graph))
+
+
 def _int8_file(run):
     "A model file is int8 already."
     if run.cfg.finetune or run.cfg.sparsity != 'auto':
@@ -402,7 +408,7 @@ def step_prune(run):
     save_graph(graph, run.path('model.tfm'))
     save_figure(plot_sparsity(plan), run.path('sparsity.png'))
     save_figure(plot_history(hist).figure if hist else plot_sparsity({}), run.path('train.png'))
-    return dict(plan=plan, needs=asdict(needs), weight_sparsity=graph.weight_sparsity(), history=hist)
+    return dict(plan=plan, needs=asdict(needs), weight_sparsity=_zeros(graph), history=hist)
 
 
 def _needs_text(n, board):
@@ -624,7 +630,7 @@ def closing_table(d):
     data = d['data'] + (': ranges and answers mean nothing, give --data' if d['random_inputs'] else '')
     return [('model', f"{d['model']}, {d['weights']:,} weights, {d['macs']:,} multiply-accumulates"),
             ('target', f"{d['target']}, {d['compiler']}"), ('data', data), *stages,
-            ('weight sparsity', f"{d['weight_sparsity']:.1%} of the prunable weights are zero"),
+            ('weight sparsity', f"{d['weight_sparsity']:.1%} of the weights are zero"),
             ('flash', use(d['flash_bytes'], d['flash_limit_bytes'])),
             ('constants', f"{d['weights_bytes']:,} bytes; dense {d['weights_bytes_dense']:,}"),
             ('SRAM', use(d['sram_bytes'], d['sram_limit_bytes'])),

@@ -12,7 +12,7 @@ import torch, torch.nn as nn, torch.nn.functional as F
 
 from tinyformer.errors import BadInput, CorruptModel, MissingTool, UnsupportedOp
 
-OPSETS = range(7, 24)
+OPSETS = range(7, 29)
 "Versions of the standard operators that are read."
 INSTALL = "reading an ONNX file needs the package onnx: pip install 'tinyformer[onnx]'"
 INSTEAD = dict(
