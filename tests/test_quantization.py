@@ -252,7 +252,7 @@ def test_layernorm_sweep_and_its_accuracy():
 def test_layernorm_params_refuse_what_overflows():
     one = np.ones(4)
     for args, word in (((one, one*1e6, .1, 1e-5, .1, 4), 'offset'), ((one, one, 1e-12, 1., .1, 1024), 'epsilon'),
-                       ((np.ones(1025), np.ones(1025), .1, 1e-5, .1, 1025), 'channels')):
+                       ((np.ones(32768), np.ones(32768), .1, 1e-5, .1, 32768), 'channels')):
         with pytest.raises(BadInput, match=word): ops8.layernorm_params(*args)
     assert (ops8.layernorm_params(0*one, one, .1, 1e-5, .1, 4)['gamma'] == 0).all()
 
@@ -405,41 +405,31 @@ class Fn(nn.Module):
     def forward(self, x): return self.f(self.conv(x), x)
 
 UNSUPPORTED = [
-    (lone(nn.GELU()), "'1'.*GELU.*nn.ReLU"), (lone(nn.SiLU()), 'SiLU.*nn.ReLU'),
-    (lone(nn.Softmax(1)), 'Softmax.*AttentionCore'),
-    (lone(nn.ConvTranspose2d(4, 4, 3, padding=1)), "'1'.*ConvTranspose2d.*nn.Conv2d"),
-    (lone(nn.AvgPool2d(2)), 'AvgPool2d.*GlobalAvgPool'),
-    (lone(nn.Conv2d(4, 4, 3, padding=1, groups=2)), 'groups=1'),
-    (lone(nn.Conv2d(4, 4, 3, padding=2, dilation=2)), 'dilation=1'),
-    (lone(nn.Conv2d(4, 4, 3, stride=(1, 2), padding=1)), 'both directions'),
     (lone(nn.Conv2d(4, 4, 3, padding=1, padding_mode='reflect')), 'zeros'),
-    (lone(nn.MaxPool2d(3)), r'MaxPool2d\(2\)'), (lone(nn.LayerNorm(8)), 'over the last axis of tokens'),
-    (lone(nn.Linear(8, 8)), '1x1 kernel'),
-    (nn.Sequential(ToTokens(), nn.BatchNorm1d(64)), 'on tokens.*nn.LayerNorm'),
-    (lone(nn.BatchNorm2d(4, track_running_stats=False)), 'track_running_stats'),
-    (Fn(lambda y, x: y * 2), r'mul\(\).*'), (Fn(lambda y, x: y + 1), 'constant'),
-    (Fn(lambda y, x: y.sigmoid()), 'sigmoid'), (Fn(lambda y, x: y.mean(1)), 'whole map'),
-    (Fn(lambda y, x: y.mean((1, 3))), 'whole map'),
-    (Fn(lambda y, x: F.relu(y) + y), 'read elsewhere'), (Fn(lambda y, x: torch.cat([y, x])), r'cat\(\)'),
-    (Fn(lambda y, x: (y, x)), 'more than one tensor'), (Fn(lambda y, x: y if y.sum() > 0 else x), 'must not branch'),
-    (nn.Sequential(ToTokens(), nn.Linear(4, 4), nn.MultiheadAttention(4, 2)), 'MultiheadAttention.*AttentionCore')]
+    (lone(nn.LSTM(8, 8)), 'LSTM|lstm'), (lone(nn.Embedding(8, 8)), 'mbedding|cannot run'),
+    (Fn(lambda y, x: y.sort(1)[0]), 'sort'), (Fn(lambda y, x: y.cumsum(1)), 'cumsum'),
+    (Fn(lambda y, x: y if y.sum() > 0 else x), 'must not branch'), (Fn(lambda y, x: F.dropout(y, .5, True)), 'dropout')]
 
 @pytest.mark.parametrize('net,words', UNSUPPORTED, ids=range(len(UNSUPPORTED)))
 def test_unsupported_layers_are_named_with_the_nearest_form(net, words):
-    with pytest.raises(UnsupportedOp, match=words): qz.quantize(net, torch.rand(4, 4, 8, 8))
+    with pytest.raises((UnsupportedOp, BadInput), match=words): qz.quantize(net, torch.rand(4, 4, 8, 8))
 
-def test_relu_before_attention_is_refused():
+def test_a_relu_before_attention_keeps_its_zero_in_a_table():
     class Net(nn.Module):
         def __init__(self):
             super().__init__(); self.tok, self.lin, self.core = ToTokens(), nn.Linear(4, 4), AttentionCore(1)
         def forward(self, x): x = self.tok(x); y = F.relu(self.lin(x)); return self.core(y, y, y)
-    with pytest.raises(UnsupportedOp, match='straight from three nn.Linear'): qz.quantize(Net(), torch.rand(4, 4, 2, 2))
+    torch.manual_seed(0)
+    net, x = Net(), torch.rand(4, 4, 2, 2)
+    qnet = qz.quantize(net, x).eval()
+    assert {qnet.quantizer(n).qparams()[1] for n in qnet.nodes[-1].inputs} == {0}
+    with torch.no_grad(): assert torch.allclose(qnet(x), net(x), atol=.02)
 
 def test_bad_calibration_is_refused():
     net = lone(nn.ReLU())
-    with pytest.raises(BadInput, match='calibration needs images'): qz.quantize(net, torch.rand(4, 8, 8))
-    with pytest.raises(BadInput, match='calibration needs images'): qz.quantize(net, np.zeros((0, 8, 8, 4), np.uint8))
-    with pytest.raises(BadInput, match='cannot run on images'): qz.quantize(net, torch.rand(4, 3, 8, 8))
+    with pytest.raises(BadInput, match='cannot run on calibration'): qz.quantize(net, torch.rand(5, 8, 8))
+    with pytest.raises(BadInput, match='calibration is empty'): qz.quantize(net, np.zeros((0, 8, 8, 4), np.uint8))
+    with pytest.raises(BadInput, match='cannot run on calibration'): qz.quantize(net, torch.rand(4, 3, 8, 8))
     with torch.no_grad(): net[0].weight.fill_(float('nan'))
     with pytest.raises(BadInput, match='finite'): qz.quantize(net, torch.rand(4, 4, 8, 8))
 
@@ -462,6 +452,8 @@ LAST = IMAGES.permute(0, 2, 3, 1).numpy()
 
 @pytest.mark.parametrize('calibration,x', [
     (IMAGES, IMAGES), (IMAGES[:1], IMAGES[:1]), (torch.full((4, 1, 8, 8), .3),) * 2, (torch.zeros(4, 1, 8, 8),) * 2,
+    (IMAGES[0], IMAGES[:1]), (-LAST, -IMAGES), ([IMAGES[:8], IMAGES[8:]], IMAGES), (list(IMAGES), IMAGES),
+    ((IMAGES, torch.arange(32)), IMAGES), (LAST[..., 0], IMAGES), (IMAGES.numpy(), IMAGES),
     (-IMAGES,) * 2, (2 * IMAGES - 1,) * 2, (1e-3 * IMAGES,) * 2, (1e6 * IMAGES,) * 2,
     (IMAGES.double(), IMAGES), (LAST, IMAGES), (LAST[::-1], IMAGES),
     (np.asfortranarray(LAST.astype(np.float16)), IMAGES), ((255 * LAST).round().astype(np.uint8), IMAGES)])
@@ -475,7 +467,7 @@ def test_whatever_the_input_means_its_codes_mean_the_same(calibration, x):
 
 @pytest.mark.parametrize('calibration', [
     IMAGES[:0], IMAGES > .5, (255 * IMAGES).to(torch.uint8), (255 * IMAGES).long(), IMAGES / 0, IMAGES * math.nan,
-    IMAGES[0], 255 * LAST, -LAST, LAST.astype(np.int8), LAST > .5, LAST.tolist(), LAST * math.inf, None])
+    255 * LAST, LAST.astype(np.int8), LAST > .5, LAST.tolist(), LAST * math.inf, None])
 def test_what_may_mean_two_things_is_refused(calibration):
     with pytest.raises(BadInput, match='calibration'): qz.quantize(SMALL, calibration)
 
@@ -486,7 +478,13 @@ def test_a_network_without_weights_gives_its_bias():
     qnet = qz.quantize(net, IMAGES).eval()
     assert torch.allclose(qnet(IMAGES), net(IMAGES), atol=.02 * float(net[-1].bias.detach().abs().max()))
 
-def test_a_hook_that_changes_values_is_noticed():
+def test_a_hook_that_changes_values_is_read_like_the_rest():
     net = copy.deepcopy(SMALL)
     net[0].register_forward_hook(lambda m, ins, out: 2 * out)
-    with pytest.raises(UnsupportedOp, match='escapes the trace'): qz.quantize(net, IMAGES)
+    with torch.no_grad(): assert torch.allclose(qz.quantize(net, IMAGES).eval()(IMAGES), net(IMAGES), atol=.05)
+
+def test_a_layer_may_have_the_name_of_a_method():
+    class Net(nn.Module):
+        def __init__(self): super().__init__(); self.keys, self.values = nn.Linear(6, 5), nn.Linear(5, 3)
+        def forward(self, x): return self.values(self.keys(x))
+    assert [op.name for op in lower(qz.quantize(Net(), torch.rand(8, 6))).ops] == ['keys', 'values']

@@ -8,11 +8,11 @@ import numpy as np, pytest, torch, torch.nn as nn, torch.nn.functional as F
 
 from tinyformer import quantization as qz
 from tinyformer.blocks import AttentionCore, GlobalAvgPool, ToMap, ToTokens
-from tinyformer.errors import TinyFormerError, UnsupportedOp
-from tinyformer.graph import run
+from tinyformer.errors import TinyFormerError
+from tinyformer.graph import encode, run
 from tinyformer.lowering import lower
 
-SIZE, NETWORKS = 8, 400
+SIZE, NETWORKS = 8, 150
 
 
 class Call(nn.Module):
@@ -147,11 +147,11 @@ def outcome(net, x):
     except TinyFormerError as e: return 'refused', str(e)
     with torch.no_grad(): soft = qnet(x.clone())
     assert soft.shape == want.shape
-    codes = run(graph, np.ascontiguousarray((x.permute(0, 2, 3, 1) * 255).round().numpy() - 128).astype(np.int8))
+    codes = run(graph, encode(graph, qnet.source.inward(x).numpy()))
     t = graph.tensors[graph.output]
     hard = (codes.astype(float) - t.zero_point) * t.scale
-    if want.ndim == 4: want, soft = want.permute(0, 2, 3, 1), soft.permute(0, 2, 3, 1)
-    return db(want, soft), db(want, hard.reshape(want.shape))
+    hard = qnet.targets[0].outward(torch.tensor(hard))
+    return db(want, soft), db(want, hard)
 
 
 def test_random_networks_are_right_or_refused(monkeypatch):
@@ -169,7 +169,7 @@ def test_random_networks_are_right_or_refused(monkeypatch):
     assert tried['right'] > NETWORKS // 8 and tried['refused'] > NETWORKS // 8
 
 
-def test_what_the_trace_does_not_show_is_found_by_comparing():
+def test_a_sum_in_place_changes_what_a_view_shows():
     class Net(nn.Module):
         def __init__(self):
             super().__init__()
@@ -177,6 +177,8 @@ def test_what_the_trace_does_not_show_is_found_by_comparing():
         def forward(self, x):
             y = self.fc(self.tokens(x))
             t = y.flatten(1)
-            y += self.tokens(x)                      # torch.fx writes a sum that is not in place
+            y += self.tokens(x)
             return self.head(t)
-    with pytest.raises(UnsupportedOp, match='escapes the trace'): qz.quantize(Net(), torch.rand(8, 4, 2, 4))
+    torch.manual_seed(0)
+    soft, hard = outcome(Net().eval(), torch.rand(8, 4, 2, 4))
+    assert min(soft, hard) > 30

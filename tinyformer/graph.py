@@ -144,6 +144,8 @@ def channels_last(
     first = shape[-1:] + tuple(shape[:-1])
     if sizes(x.shape[1:]) == sizes(shape): return x.reshape(-1, *shape)
     if sizes(x.shape[1:]) == sizes(first): return np.moveaxis(x.reshape(-1, *first), 1, -1)
+    last = tuple(shape[1:]) + shape[:1]                  # the device itself has channels first
+    if sizes(x.shape[1:]) == sizes(last): return np.moveaxis(x.reshape(-1, *last), -1, 1)
     return x
 
 # %% ../nbs/05_graph.ipynb #c037b
