@@ -105,8 +105,23 @@ def opened_with(
 
 
 def quantised(opened, ex):
-    "The network as it rounds on the device, its ranges set."
-    return quantize(opened.source, ex.x[::-(-len(ex.x) // CALIBRATE)]).eval()
+    "The network as it rounds on the device, its ranges set; integers that its file holds stay as they are."
+    return keep_integers(quantize(opened.source, ex.x[::-(-len(ex.x) // CALIBRATE)]).eval(), opened.net)
+
+
+def keep_integers(
+    qnet, # QuantNet, changed in place
+    net,  # the network that it was made from; a layer with a buffer `weight_scale` had integers
+): # the same QuantNet
+    "Weights that are whole multiples of their author's scales are rounded to just these multiples."
+    steps = {n.name for n in qnet.nodes}
+    for name, scale in net.named_buffers():
+        layer, _, kind = name.rpartition('.')
+        if kind != 'weight_scale' or layer not in steps: continue
+        made = qnet.layer(layer)
+        whole = made.weight.detach() / scale.reshape(-1, *[1] * (made.weight.ndim - 1))
+        if (whole - whole.round()).abs().max() < 1e-2: made.scales = scale.clone()
+    return qnet
 
 
 def graph_of(
