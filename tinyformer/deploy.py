@@ -417,7 +417,9 @@ def step_prune(run):
     check_sram(needs, dense, cfg)
     run.say(f'  dense: {_needs_text(needs, run.board)}')
     plan, hist = {}, []
-    if cfg.sparsity == 'auto' and not over(needs, cfg): graph = dense
+    if cfg.sparsity == 'auto' and not over(needs, cfg):
+        graph = dense
+        run.say('  it fits as it is: nothing is pruned' + ', and nothing trained' * bool(cfg.finetune))
     elif run.opened.graph is not None: raise DoesNotFit(_over_text(dense, needs, cfg))
     else: graph, needs, plan, hist = _to_budget(run, dense, needs)
     save_graph(graph, run.path('model.tfm'))
