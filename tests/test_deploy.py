@@ -212,6 +212,14 @@ def test_training_without_labels_follows_the_dense_network(place, tmp_path, quic
     assert history[-1]['val_accuracy'] > 3, 'dB'
 
 
+def test_a_training_that_is_too_short_is_not_taken(place, tmp_path, quick, capsys):
+    "One epoch at a tiny rate loses against least squares, and the result says so."
+    cfg = Settings(str(place/'net.onnx'), data=str(place/'x.npz'), sparsity='0.8', finetune=1, lr=1e-6)
+    run = Deployment(tmp_path/'out', cfg, True)
+    do(run, 'int8'); do(run, 'prune')
+    assert 'too short to win' in capsys.readouterr().out
+
+
 def test_a_model_file_is_not_pruned(place, tmp_path, quick):
     from tinyformer.graph import save
     save(lower(quantize(network(), made_up((1, 8, 8)).x), 'm'), tmp_path/'m.tfm')

@@ -462,8 +462,10 @@ def _to_budget(run, dense, needs):
             for l, i in zip(layers, chosen)}
     lost = sum(p['sparsity'] * p['weights'] for p in plan.values()) / sum(p['weights'] for p in plan.values())
     run.say(f'  pruned: {lost:.1%} of the weights of {len(layers)} layers go; {_needs_text(now, run.board)}')
-    if cfg.finetune: hist = train(run, qnet, {n: (p['block'], p['sparsity']) for n, p in plan.items() if p['sparsity']})
-    else: qnet, hist = _pruned(qnet, layers, chosen, some, dense.macs(), run.progress), []
+    once, hist = _pruned(qnet, layers, chosen, some, dense.macs(), run.progress), []
+    free = {n: (p['block'], p['sparsity']) for n, p in plan.items() if p['sparsity']}
+    if cfg.finetune: once, hist = train(run, qnet, once, free)
+    qnet = once
     return lower(qnet.eval(), dense.name), now, plan, hist
 
 
@@ -515,8 +517,9 @@ class Mimic(Training):
 def train(
     run,  # Deployment
     qnet, # QuantNet, dense; changed in place
+    once, # the same, pruned in one go without training
     plan, # layer -> (block shape, final sparsity)
-): # history
+): # (the better of the trained network and `once`, history)
     "Automated gradual pruning over the first 60 % of the steps, with the dense float network as teacher."
     cfg, ex = run.cfg, run.examples
     form = Bytes(ex.x)
@@ -544,9 +547,13 @@ def train(
     hist = loop.train(judge, file, dict(pruner=pruner), run.progress, 'pruning')
     with torch.no_grad():
         for name in plan: qnet.layer(name).mask.copy_(qnet.layer(name).weight != 0)
+    trained, untrained = hist[-1]['val_accuracy'], judge(Reads(once, form))
     unit = 'accuracy' if labels else 'dB'
-    run.say(f"  after {cfg.finetune} epochs: {hist[-1]['val_accuracy']:.4g} on inputs held back ({unit})")
-    return hist
+    run.say(f'  after {cfg.finetune} epochs: {trained:.4g} on inputs held back, without training {untrained:.4g} '
+            f'({unit})')
+    if trained >= untrained: return qnet, hist
+    run.say('  the training was too short to win: the network without it is taken. Give --finetune more epochs.')
+    return once, hist
 
 
 # ---- C and the emulated core -----------------------------------------------------------------------------------------
