@@ -212,6 +212,14 @@ def test_training_without_labels_follows_the_dense_network(place, tmp_path, quic
     assert history[-1]['val_accuracy'] > 3, 'dB'
 
 
+def test_a_training_that_is_too_short_is_not_taken(place, tmp_path, quick, capsys):
+    "One epoch at a tiny rate loses against least squares, and the result says so."
+    cfg = Settings(str(place/'net.onnx'), data=str(place/'x.npz'), sparsity='0.8', finetune=1, lr=1e-6)
+    run = Deployment(tmp_path/'out', cfg, True)
+    do(run, 'int8'); do(run, 'prune')
+    assert 'too short to win' in capsys.readouterr().out
+
+
 def test_a_model_file_is_not_pruned(place, tmp_path, quick):
     from tinyformer.graph import save
     save(lower(quantize(network(), made_up((1, 8, 8)).x), 'm'), tmp_path/'m.tfm')
@@ -222,6 +230,26 @@ def test_a_model_file_is_not_pruned(place, tmp_path, quick):
                                (dict(sparsity='0.5'), BadInput, 'no float network')):
         cfg = Settings(str(tmp_path/'m.tfm'), **more)
         with pytest.raises(error, match=words): go(tmp_path/words, cfg, progress=False)
+
+
+def test_integers_of_an_onnx_file_reach_the_model(tmp_path):
+    "QDQ: the weights of the int8 model are the file's, bit for bit, and so are the scales of its activations."
+    from onnx import TensorProto as T, helper as oh, numpy_helper as nh, save as write
+    rng = np.random.default_rng(0)
+    q, scale = rng.integers(-90, 91, (6, 4, 3, 3)).astype(np.int8), (.01 + rng.random(6) / 50).astype(np.float32)
+    held = dict(q=q, s=scale, z=np.zeros(6, np.int8), sx=np.float32(.02), sy=np.float32(.11), zx=np.int8(3))
+    rows = [('QuantizeLinear', ['x', 'sx', 'zx'], 'a'), ('DequantizeLinear', ['a', 'sx', 'zx'], 'b'),
+            ('DequantizeLinear', ['q', 's', 'z'], 'w'), ('Conv', ['b', 'w'], 'c'),
+            ('QuantizeLinear', ['c', 'sy', 'zx'], 'd'), ('DequantizeLinear', ['d', 'sy', 'zx'], 'y')]
+    nodes = [oh.make_node(k, i, [o], name=f'n_{o}', **({'axis': 0} if o == 'w' else {})) for k, i, o in rows]
+    ends = [oh.make_tensor_value_info(n, T.FLOAT, [1, *s]) for n, s in (('x', (4, 8, 8)), ('y', (6, 6, 6)))]
+    g = oh.make_graph(nodes, 'g', ends[:1], ends[1:], [nh.from_array(a, n) for n, a in held.items()])
+    write(oh.make_model(g, opset_imports=[oh.make_opsetid('', 13)], ir_version=8), tmp_path/'q.onnx')
+    npz(tmp_path/'x.npz', x=rng.normal(size=(16, 4, 8, 8)))
+    graph, _ = deploy.graph_of(Settings(str(tmp_path/'q.onnx'), data=str(tmp_path/'x.npz')))
+    assert np.array_equal(graph.ops[0].params['weight'], q.transpose(0, 2, 3, 1))
+    ends = graph.tensors[graph.input], graph.tensors[graph.output]
+    assert [t.scale for t in ends] == pytest.approx([.02, .11]) and [t.zero_point for t in ends] == [3, 3]
 
 
 def test_codes_of_maps_tokens_and_vectors():

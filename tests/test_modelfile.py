@@ -37,7 +37,7 @@ def test_a_function_of_a_file(factory, tmp_path):
 
 @pytest.mark.parametrize('name, words', [
     ('missing', 'no function'), ('number', 'no function'), ('wants', 'without arguments'),
-    ('five', 'a int is no network'),
+    ('five', 'the network is a int'),
     ('not a name', 'name of a function'), ('', 'name of a function')])
 def test_a_function_that_does_not_serve(factory, name, words):
     with pytest.raises(BadInput, match=words): open_model(f'{factory}:{name}')
@@ -89,9 +89,9 @@ def test_wrappers_are_taken_off():
     average = torch.optim.swa_utils.AveragedModel(net)
     assert unwrap(nn.DataParallel(net)) is net and unwrap(torch.compile(nn.DataParallel(net))) is net
     assert unwrap(average) is average.module
-    with pytest.raises(UnsupportedOp, match='the nn.Module that it was made from'):
+    with pytest.raises(UnsupportedOp, match='the module that it was made from'):
         unwrap(torch.jit.trace(net, torch.rand(1, 1, 8, 8)))
-    with pytest.raises(BadInput, match='a dict is no network'): unwrap({})
+    with pytest.raises(BadInput, match='the network is a dict'): unwrap({})
 
 
 # ---- programs --------------------------------------------------------------------------------------------------------

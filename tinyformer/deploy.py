@@ -105,8 +105,23 @@ def opened_with(
 
 
 def quantised(opened, ex):
-    "The network as it rounds on the device, its ranges set."
-    return quantize(opened.source, ex.x[::-(-len(ex.x) // CALIBRATE)]).eval()
+    "The network as it rounds on the device, its ranges set; integers that its file holds stay as they are."
+    return keep_integers(quantize(opened.source, ex.x[::-(-len(ex.x) // CALIBRATE)]).eval(), opened.net)
+
+
+def keep_integers(
+    qnet, # QuantNet, changed in place
+    net,  # the network that it was made from; a layer with a buffer `weight_scale` had integers
+): # the same QuantNet
+    "Weights that are whole multiples of their author's scales are rounded to just these multiples."
+    steps = {n.name for n in qnet.nodes}
+    for name, scale in net.named_buffers():
+        layer, _, kind = name.rpartition('.')
+        if kind != 'weight_scale' or layer not in steps: continue
+        made = qnet.layer(layer)
+        whole = made.weight.detach() / scale.reshape(-1, *[1] * (made.weight.ndim - 1))
+        if (whole - whole.round()).abs().max() < 1e-2: made.scales = scale.clone()
+    return qnet
 
 
 def graph_of(
@@ -402,7 +417,9 @@ def step_prune(run):
     check_sram(needs, dense, cfg)
     run.say(f'  dense: {_needs_text(needs, run.board)}')
     plan, hist = {}, []
-    if cfg.sparsity == 'auto' and not over(needs, cfg): graph = dense
+    if cfg.sparsity == 'auto' and not over(needs, cfg):
+        graph = dense
+        run.say('  it fits as it is: nothing is pruned' + ', and nothing trained' * bool(cfg.finetune))
     elif run.opened.graph is not None: raise DoesNotFit(_over_text(dense, needs, cfg))
     else: graph, needs, plan, hist = _to_budget(run, dense, needs)
     save_graph(graph, run.path('model.tfm'))
@@ -445,8 +462,10 @@ def _to_budget(run, dense, needs):
             for l, i in zip(layers, chosen)}
     lost = sum(p['sparsity'] * p['weights'] for p in plan.values()) / sum(p['weights'] for p in plan.values())
     run.say(f'  pruned: {lost:.1%} of the weights of {len(layers)} layers go; {_needs_text(now, run.board)}')
-    if cfg.finetune: hist = train(run, qnet, {n: (p['block'], p['sparsity']) for n, p in plan.items() if p['sparsity']})
-    else: qnet, hist = _pruned(qnet, layers, chosen, some, dense.macs(), run.progress), []
+    once, hist = _pruned(qnet, layers, chosen, some, dense.macs(), run.progress), []
+    free = {n: (p['block'], p['sparsity']) for n, p in plan.items() if p['sparsity']}
+    if cfg.finetune: once, hist = train(run, qnet, once, free)
+    qnet = once
     return lower(qnet.eval(), dense.name), now, plan, hist
 
 
@@ -498,8 +517,9 @@ class Mimic(Training):
 def train(
     run,  # Deployment
     qnet, # QuantNet, dense; changed in place
+    once, # the same, pruned in one go without training
     plan, # layer -> (block shape, final sparsity)
-): # history
+): # (the better of the trained network and `once`, history)
     "Automated gradual pruning over the first 60 % of the steps, with the dense float network as teacher."
     cfg, ex = run.cfg, run.examples
     form = Bytes(ex.x)
@@ -527,9 +547,13 @@ def train(
     hist = loop.train(judge, file, dict(pruner=pruner), run.progress, 'pruning')
     with torch.no_grad():
         for name in plan: qnet.layer(name).mask.copy_(qnet.layer(name).weight != 0)
+    trained, untrained = hist[-1]['val_accuracy'], judge(Reads(once, form))
     unit = 'accuracy' if labels else 'dB'
-    run.say(f"  after {cfg.finetune} epochs: {hist[-1]['val_accuracy']:.4g} on inputs held back ({unit})")
-    return hist
+    run.say(f'  after {cfg.finetune} epochs: {trained:.4g} on inputs held back, without training {untrained:.4g} '
+            f'({unit})')
+    if trained >= untrained: return qnet, hist
+    run.say('  the training was too short to win: the network without it is taken. Give --finetune more epochs.')
+    return once, hist
 
 
 # ---- C and the emulated core -----------------------------------------------------------------------------------------

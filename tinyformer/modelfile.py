@@ -9,8 +9,9 @@ from unittest.mock import patch
 
 import torch, torch.nn as nn
 
+from tinyformer import importer
 from tinyformer.data import one_line
-from tinyformer.errors import BadInput, CorruptModel, UnsupportedOp
+from tinyformer.errors import BadInput, CorruptModel
 
 EXPORT = 'export it as ONNX (torch.onnx.export) or with torch.export.save(torch.export.export(net, (x,)), "net.pt2")'
 REFUSED = {
@@ -48,18 +49,9 @@ def unwrap(
     net, # what a person calls a network
 ): # nn.Module
     "The network inside torch.compile, DataParallel and averages; what has none inside is refused."
-    while True:
-        inner = getattr(net, '_orig_mod', None)
-        wraps = nn.DataParallel, nn.parallel.DistributedDataParallel, torch.optim.swa_utils.AveragedModel
-        if inner is None and isinstance(net, wraps): inner = net.module
-        if inner is None: break
-        net = inner
-    if isinstance(net, torch.jit.ScriptModule):
-        raise UnsupportedOp('a scripted or traced network has lost its layers: give the nn.Module that it was made '
-                            'from')
-    if isinstance(net, torch.export.ExportedProgram): return net.module()
-    if isinstance(net, nn.Module): return net
-    raise BadInput(f'a {type(net).__name__} is no network: give an nn.Module, a torch.export program or {KINDS}')
+    net = importer.unwrap(net)
+    if isinstance(net, torch.optim.swa_utils.AveragedModel): return unwrap(net.module)
+    return net.module() if isinstance(net, torch.export.ExportedProgram) else net
 
 
 # ---- factories -------------------------------------------------------------------------------------------------------
