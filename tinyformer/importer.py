@@ -1925,7 +1925,7 @@ def _read_pad(self:Reader, node, input, pad, mode='constant', value=None, **_):
     if not pairs: return input
     if 0 in pairs: raise Refused('padding of the axis of images', 'padding of other axes', True)
     spatial = {4: {2, 3}, 3: {2}}.get(rank, set())
-    last = input.index.shape[1] == 1 or natural(self.inside(input))[-1] == 0   # channels
+    last = input.index.shape[1] == 1 or natural(self.inside(input))[-1] == 0 # channels
     if not value and {*pairs} <= spatial and last:
         return self.padded(node, input, [pairs.get(a, (0, 0)) for a in sorted(spatial)])
     for a, ends in pairs.items(): input = self._extended_by(node, input, a, ends, float(value or 0))
