@@ -309,7 +309,7 @@ def pool(kind='maxpool', zp=0, mult=1, **change):
 @pytest.mark.parametrize('graph,words', [
     (pool(top=3), 'top: 3 is not below kh = 3'), (pool(left=2), 'left: 2 is not below kw = 2'),
     (pool(oh=4), 'oh: the last window lies outside the map'), (pool(ow=3), 'ow: the last window lies outside the map'),
-    (pool(adaptive=1), 'adaptive: its windows follow from the sizes'), (pool(zp=1), 'needs one zero point'),
+    (pool(adaptive=1), 'adaptive: its windows follow from the sizes'), (pool(zp=1), 'one scale and zero point'),
     (pool(adaptive=2), 'adaptive: must be an integer from 0 to 1'), (pool(top=-1), 'top: must be an integer'),
     (pool('avgpool2d', mult=2), r'mult: must be int32 \(1,\)'),
     (pool('avgpool2d', count_pad=0), r'mult: must be int32 \(3,\)'),

@@ -105,7 +105,7 @@ def test_many_images_come_back_in_order(toy):
 @pytest.mark.parametrize('arrays, words', [
     (dict(x_test=np.zeros((2, 6, 6, 3))), 'has no y_test'), (dict(y_test=np.zeros(2, int)), 'has no x_test'),
     (dict(a=np.zeros(2)), 'has no x_test and no y_test'),
-    (dict(x_test=np.zeros((2, 6, 6, 3)), y_test=np.zeros(2, int)), 'must be uint8'),
+    (dict(x_test=np.zeros((2, 6, 6, 3), int), y_test=np.zeros(2, int)), 'must be uint8'),
     (dict(x_test=np.zeros((2, 6, 6, 3), np.uint8), y_test=np.zeros(3, int)), 'one per image'),
     (dict(x_test=np.zeros((2, 3, 6, 6), np.uint8), y_test=np.zeros(2, int)), 'channels must come last'),
     (dict(x_test=np.array([dict()], object), y_test=np.zeros(1, int)), 'not a readable .npz')])

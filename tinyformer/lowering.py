@@ -117,6 +117,7 @@ def _lower_norm(node, layer, shapes, q_in, q_out):
     arrays = {n: p.pop(n) for n in ('gamma', 'beta') if n in p}
     return dict(tokens=math.prod(t), c=c, zp_out=q_out[1], **p), arrays
 
+# %% ../nbs/17_lowering.ipynb #c063p
 def _lower_attention(node, layer, shapes, q, k, v, q_out):
     (tokens, dim), (keys, vdim) = shapes[node.inputs[0]], shapes[node.inputs[2]]
     heads, s_score = layer.attrs['heads'], layer.score.qparams()[0]
@@ -202,6 +203,7 @@ def _op(node, qnet, graph, alias):
     graph.ops.append(op)
     return op
 
+# %% ../nbs/17_lowering.ipynb #c063q
 def lower(
     qnet:qz.QuantNet, # its ranges set
     name:str='model', # letters, digits, _ . -

@@ -98,6 +98,7 @@ def clip(self:Quantizer,
     self.least, self.most = max(self.least, lo), min(self.most, hi)
     if self.least == 0 and self.kind == 'affine': self.kind = 'relu'
 
+# %% ../nbs/16_quantization.ipynb #c100d
 @patch
 def clamp(self:Quantizer,
     x:torch.Tensor, # real values
@@ -181,8 +182,14 @@ class Scaled(Quantizer):
         if -128.5 <= there <= 127.5: return self.k*scale, min(127, max(-128, round(there)))
         return qparams(*(self.k*scale*(code - zp) + self.b for code in (-128, 127)))
 
-    def settle(self): self.seen = []; return self
-    def freeze(self): return self
+    def settle(self):
+        "Nothing: the source was watched."
+        self.seen = []
+        return self
+
+    def freeze(self):
+        "Nothing: it is as constant as its source."
+        return self
 
 # %% ../nbs/16_quantization.ipynb #c103
 def weight_scales(
@@ -211,14 +218,14 @@ class QOp(nn.Module):
     @property
     def params(self): return {name: getattr(self, name) for name in self.names}
 
-    def compute(self, *xs): return COMPUTE[self.kind](self, *xs)
+    def _compute(self, *xs): return COMPUTE[self.kind](self, *xs)
 
     def forward(self,
         xs:list, # the tensors read
         qs:list, # their quantizers
     )->torch.Tensor: # rounded
         "Compute, then round."
-        y = self.compute(*xs)
+        y = self._compute(*xs)
         return y if self.out is None else self.out(y)
 
 # %% ../nbs/16_quantization.ipynb #c109
@@ -280,7 +287,7 @@ def product(self:QLayer,
 # %% ../nbs/16_quantization.ipynb #c114
 class QMaxPool(QOp):
     "Max pool; its output has the scale of its input."
-    def compute(self, x):
+    def _compute(self, x):
         a, (oh, ow, _) = self.attrs, self.shape
         if a['adaptive']: return COMPUTE['maxpool'](self, x)
         down = (oh - 1)*a['sh'] + a['kh'] - a['top'] - x.shape[1]      # rows below the map, or unread
@@ -292,7 +299,9 @@ class QMaxPool(QOp):
 
 class QSoftmax(QOp):
     "Softmax over the last axis: 0 to 255/256."
-    def __init__(self, step):
+    def __init__(self,
+        step:Step, # 'softmax'
+    ):
         super().__init__(step)
         self.out = Quantizer('relu', 0., 255/256, fixed=True)
 
@@ -306,7 +315,7 @@ class QAttention(QOp):
         self.score = Quantizer('symmetric')
         self.prob = Quantizer('relu', 0., 255/256, fixed=True)
 
-    def compute(self, *qkv):
+    def _compute(self, *qkv):
         a = self.attrs
         q, k, v = (x.unflatten(2, (a['heads'], -1)).transpose(1, 2) for x in qkv)
         s = q @ k.transpose(2, 3) * a['scale']
@@ -344,9 +353,9 @@ class QAct(QOp):
         source:Quantizer, # of what it reads
     ):
         super().__init__(step)
-        self.range_from(source)
+        self._range_from(source)
 
-    def range_from(self, source):
+    def _range_from(self, source):
         "Choose the kind of range by the function."
         kb = line(self.f)
         self.out = Scaled(source, *kb) if kb and kb[0] > 0 else Quantizer()
@@ -380,7 +389,7 @@ class QuantNet(nn.Module):
         self.nodes, self.layers, self.notes = [], nn.ModuleDict(), []
         self.shapes = {'input': tuple(source.shape[a] for a in source.order)}
 
-    def add(self, kind, name, inputs, layer, shape):
+    def _add(self, kind, name, inputs, layer, shape):
         "Append a step; the name of its value."
         self.nodes.append(QNode(kind, name, tuple(inputs), tuple(shape)))
         self.layers[_key(name)] = layer
@@ -485,6 +494,7 @@ def useful(
     last = len(x) - 1 - int((~same[1]).flip(0).int().argmax()) if not same[1].all() else len(x) - 1
     return min(float(x[max(0, first - 1)]), 0.), max(float(x[min(1024, last + 1)]), 0.)
 
+# %% ../nbs/16_quantization.ipynb #c125g
 @patch
 def trim(self:QuantNet)->QuantNet: # itself
     "Cut the ranges that only an activation reads to what it can tell apart."
@@ -590,16 +600,16 @@ class _Builder:
             self.value[step.name] = special(step) if special else self.put(step, QOp(step))
         self.net.targets, self.net.notes = self.graph.outputs, list(self.graph.notes)
         outs = [self.value[p.name] for p in self.graph.outputs]
-        self.net.output = outs[0] if len(outs) == 1 else self.joined(outs)
+        self.net.output = outs[0] if len(outs) == 1 else self._joined(outs)
         return self.net
 
     def put(self, step, layer, ins=None):
         ins = [self.value[i] for i in step.inputs] if ins is None else ins
         kind = _kind(step, self.net.shapes[ins[0]] if ins else ())
-        return self.net.add(kind, step.name, ins, layer, step.shape)
+        return self.net._add(kind, step.name, ins, layer, step.shape)
 
-    def _linear(self, step): return self.weighted(step)
-    def _scale(self, step): return self.weighted(step)
+    def _linear(self, step): return self._weighted(step)
+    def _scale(self, step): return self._weighted(step)
     def _maxpool(self, step): return self.put(step, QMaxPool(step))
     def _softmax(self, step): return self.put(step, QSoftmax(step))
 
@@ -614,7 +624,7 @@ def authors_scales(
     return weight_scales(weight)
 
 @patch
-def weighted(self:_Builder, step):
+def _weighted(self:_Builder, step):
     "A layer with weights; in a model whose author has set scales, they keep theirs."
     if any(s.kind == 'fake_quantize' for s in self.graph.steps):
         scales = authors_scales(step.params['weight'].detach())
@@ -633,8 +643,9 @@ def _conv(self:_Builder, step):
         for g in range(groups): full[g, :, :, :, g] = w.unflatten(0, (groups, -1))[g]
         params = step.params | dict(weight=full.reshape(cout, kh, kw, groups*per))
         step = Step('conv', step.name, step.inputs, step.shape, step.attrs | dict(groups=1), params)
-    return self.weighted(step)
+    return self._weighted(step)
 
+# %% ../nbs/16_quantization.ipynb #c133h
 @patch
 def _mean(self:_Builder, step):
     "A mean, whose range begins at 0 where its input's does."
@@ -651,13 +662,13 @@ def _avgpool(self:_Builder, step):
     if not a['count_pad'] or a['adaptive'] or not passes: return self._mean(step)
     ends = dict(top=top, bottom=top, left=left, right=left, gap_h=0, gap_w=0)
     pad = Step('pad', f'{step.name}_pad', (name,), (h + 2*top, w + 2*left, c), ends)
-    self.net.add('pad', pad.name, [name], QOp(pad), pad.shape)
+    self.net._add('pad', pad.name, [name], QOp(pad), pad.shape)
     self.value[pad.name], whole = pad.name, dict(count_pad=0, top=0, left=0)
     return self._mean(Step('avgpool', step.name, (pad.name,), step.shape, a | whole))
 
 # %% ../nbs/16_quantization.ipynb #c134
 @patch
-def alone(self:_Builder, name):
+def _alone(self:_Builder, name):
     "The value whose codes a value of the graph has, if nobody reads either of them elsewhere."
     while name in self.steps and self.readers[name] == 1:
         step = self.steps[name]
@@ -668,14 +679,14 @@ def alone(self:_Builder, name):
     return None
 
 @patch
-def recode(self:_Builder, name, kind='affine'):
+def _recode(self:_Builder, name, kind='affine'):
     "A table after a value of the network that gives it codes of its own."
     to = f'{name}_codes'
     while to in self.net.shapes or to in self.graph.shapes: to += '_'
     step = Step('act', to, (name,), self.net.shapes[name], dict(name='codes'), {}, lambda x: x)
     layer = QAct(step, self.net.quantizer(name))
     layer.out = Quantizer(kind)
-    return self.net.add('lut', to, [name], layer, step.shape)
+    return self.net._add('lut', to, [name], layer, step.shape)
 
 # %% ../nbs/16_quantization.ipynb #c144d
 def _clamps(f, lo, hi):
@@ -685,7 +696,7 @@ def _clamps(f, lo, hi):
     return torch.equal(f(x.clone()), x.clamp(lo, hi))
 
 @patch
-def clamped(self:_Builder, name, src, lo, hi):
+def _clamped(self:_Builder, name, src, lo, hi):
     "Whether the range of a value does what a clamp to lo and hi would do."
     q = self.net.quantizer(name)
     if type(q) is not Quantizer: return False
@@ -697,7 +708,7 @@ def clamped(self:_Builder, name, src, lo, hi):
 
 # %% ../nbs/16_quantization.ipynb #c144f
 @patch
-def stretch(self:QLayer, k, b):
+def _stretch(self:QLayer, k, b):
     "Let the layer give k y + b instead of y."
     with torch.no_grad():
         self.weight.mul_(k); self.bias.mul_(k).add_(b)
@@ -707,18 +718,18 @@ def stretch(self:QLayer, k, b):
 def _act(self:_Builder, step):
     "An activation: a clamp of a range, part of the table or layer before it, or a table."
     x, f, a = step.inputs[0], step.f, step.attrs
-    name, src = self.value[x], self.alone(x)
+    name, src = self.value[x], self._alone(x)
     q, near = self.net.quantizer(name), self.net.layer(name) if src == name else None
     own = near is not None and near.out is q and (_free(q) or type(q) is Scaled)
     if own and isinstance(near, QAct):
         first = near.f
         near.f = lambda x: f(first(x))
-        near.range_from(self.net.quantizer(self.net.reads(name)[0]))
+        near._range_from(self.net.quantizer(self.net.reads(name)[0]))
         return name
-    if _clamps(f, a['lo'], a['hi']) and self.clamped(name, src, a['lo'], a['hi']): return name
+    if _clamps(f, a['lo'], a['hi']) and self._clamped(name, src, a['lo'], a['hi']): return name
     kb = line(f)
     if kb and own and isinstance(near, QLayer) and math.isinf(q.least - q.most):
-        near.stretch(*kb)
+        near._stretch(*kb)
         return name
     return self.put(step, QAct(step, q))
 
@@ -734,18 +745,18 @@ def _turn(q):
     for p in q.peers: p.kind = 'symmetric'
 
 @patch
-def centred(self:_Builder, name):
+def _centred(self:_Builder, name):
     "A value of the network with zero point 0: this one, or its table."
     q = self.net.quantizer(name)
     if q.kind == 'symmetric' or q.known and q.known[1] == 0: return name
-    if not _open(q) or q.kind != 'affine' or not _unclipped(q): return self.recode(name, 'symmetric')
+    if not _open(q) or q.kind != 'affine' or not _unclipped(q): return self._recode(name, 'symmetric')
     _turn(q)
     return name
 
 @patch
 def _attention(self:_Builder, step):
     "Attention over values whose zero point is 0."
-    return self.put(step, QAttention(step), [self.centred(self.value[i]) for i in step.inputs])
+    return self.put(step, QAttention(step), [self._centred(self.value[i]) for i in step.inputs])
 
 # %% ../nbs/16_quantization.ipynb #c151a
 @patch
@@ -753,19 +764,19 @@ def _matmul_av(self:_Builder, step):
     "Values with zero point 0, mixed by probabilities whose lowest code is 0."
     p, v = (self.value[i] for i in step.inputs)
     q = self.net.quantizer(p)
-    if not (q.kind == 'relu' or q.known and q.known[1] == -128): p = self.recode(p, 'relu')
-    return self.put(step, QOp(step), [p, self.centred(v)])
+    if not (q.kind == 'relu' or q.known and q.known[1] == -128): p = self._recode(p, 'relu')
+    return self.put(step, QOp(step), [p, self._centred(v)])
 
 # %% ../nbs/16_quantization.ipynb #c155a
 @patch
-def plain(self:_Builder, name):
+def _plain(self:_Builder, name):
     "A value whose codes can be bent to another's: this one, or its table."
     q = self.net.quantizer(name)
     usual = q.most == math.inf and (q.least == 0 or math.isinf(q.least))
-    return name if _open(q) and usual else self.recode(name, 'relu' if q.kind == 'relu' else 'affine')
+    return name if _open(q) and usual else self._recode(name, 'relu' if q.kind == 'relu' else 'affine')
 
 @patch
-def adopts(self:_Builder, name, q):
+def _adopts(self:_Builder, name, q):
     "Let a constant have the codes of a range that does not move, where they cover it."
     layer = None if name == 'input' else self.net.layer(name)
     if layer is None or layer.kind != 'const' or not _free(layer.out) or not q.fixed: return False
@@ -775,17 +786,18 @@ def adopts(self:_Builder, name, q):
     layer.out.give(scale, zp)
     return True
 
+# %% ../nbs/16_quantization.ipynb #c155h
 @patch
-def twins(self:_Builder, a, b):
+def _twins(self:_Builder, a, b):
     "Two values of the network with one scale and zero point: these, or tables of them."
     p, q = self.net.quantizer(a), self.net.quantizer(b)
     if p in q.peers or p.given and q.given and p.known == q.known: return a, b
-    if self.adopts(a, q) or self.adopts(b, p): return a, b
-    names = [self.plain(a), self.plain(b)]
+    if self._adopts(a, q) or self._adopts(b, p): return a, b
+    names = [self._plain(a), self._plain(b)]
     kinds = [self.net.quantizer(n).kind for n in names]
     if kinds[0] != kinds[1] and 'relu' in kinds:
         i = kinds.index('relu')
-        names[i] = self.recode(names[i])
+        names[i] = self._recode(names[i])
     p, q = (self.net.quantizer(n) for n in names)
     if 'symmetric' in (p.kind, q.kind): _turn(p); _turn(q)
     p.join(q)
@@ -794,20 +806,20 @@ def twins(self:_Builder, a, b):
 @patch
 def _concat(self:_Builder, step):
     "One value behind another, of one scale."
-    return self.put(step, QOp(step), self.twins(*(self.value[i] for i in step.inputs)))
+    return self.put(step, QOp(step), self._twins(*(self.value[i] for i in step.inputs)))
 
 # %% ../nbs/16_quantization.ipynb #c155f
 @patch
-def joined(self:_Builder, names):
+def _joined(self:_Builder, names):
     "One value that holds all outputs, one behind the other."
-    flat, add, shapes = [], self.net.add, self.net.shapes
+    flat, add, shapes = [], self.net._add, self.net.shapes
     for name in names:
         step = Step('view', f'{name}_flat', (name,), (math.prod(shapes[name]),))
         while step.name in shapes: step.name += '_'
         flat.append(add('view', step.name, [name], QOp(step), step.shape))
     out = flat[0]
     for i, name in enumerate(flat[1:], 2):
-        pair = self.twins(out, name)
+        pair = self._twins(out, name)
         shape = (shapes[out][0] + shapes[name][0],)
         step = Step('concat', f'outputs_{i}', tuple(pair), shape, dict(axis=0))
         out = add('concat', step.name, pair, QOp(step), shape)
@@ -824,7 +836,7 @@ def _fake_quantize(self:_Builder, step):
     fits = (given[1] == -128 or q.kind == 'affine' and q.least == -math.inf) and top <= 1.01 * q.most
     new = q is self.net.image and not q.given
     if not new and not (_open(q) and fits):
-        name = self.recode(name)
+        name = self._recode(name)
         q = self.net.quantizer(name)
     for p in q.peers: p.give(*given)
     return name
@@ -925,6 +937,7 @@ def _one_reading(tier, array, pictures, net, why):
                        'network runs on both: give a float tensor, which is taken as it is')
     return ys[0] if ys else None
 
+# %% ../nbs/16_quantization.ipynb #c135r
 def as_features(
     x:object, # array, tensor, or an iterable of batches or of images, with or without labels
     net:object, # the network, which says what it can run on
@@ -985,6 +998,7 @@ def read(
     _agree(graph, qnet, few)
     return qnet
 
+# %% ../nbs/16_quantization.ipynb #c135s
 def quantize(
     net:object, # float network, or what `importer.import_model` takes; left as it is
     calibration:object, # see `as_features`: uint8 images, or floats as the network reads them
