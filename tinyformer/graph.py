@@ -645,7 +645,8 @@ def _head(arrays):
         _need(isinstance(t['shape'], list), f'tensor {t["name"]}.shape', 'must be a list')
     for o in head['ops']:
         _keys(o, OF_OP, 'op')
-        if version < VERSION and isinstance(o['attrs'], dict): o['attrs'] = modern(o['kind'], o['attrs'])
+        if version < VERSION and isinstance(o['attrs'], dict):
+            o['attrs'] = modern(o['kind'], o['attrs'])
     return head
 
 # %% ../nbs/05_graph.ipynb #c102a

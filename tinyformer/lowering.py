@@ -48,7 +48,8 @@ def _lower_weighted(node, layer, shapes, q_in, q_out):
         h, w_ = lead if len(lead) == 2 else (1, math.prod(lead)) # tokens and vectors: one row
         moves = {k: layer.attrs.get(k, int(k[0] in 'sd')) for k in WINDOW}
         w = w.reshape(1, 1, -1) if w.ndim == 1 else w
-        dims = dict(h=h, w=w_, cin=c, cout=len(w)) if node.kind == 'conv3x3' else dict(h=h, w=w_, c=c)
+        full = node.kind == 'conv3x3'
+        dims = dict(h=h, w=w_) | (dict(cin=c, cout=len(w)) if full else dict(c=c))
         if node.kind == 'depthwise3x3' and w.ndim == 4: w = w[..., 0].transpose(1, 2, 0)
         taps = w.shape[1:3] if node.kind == 'conv3x3' else w.shape[:2]
         dims |= dict(zip(('kh', 'kw'), taps)) | moves
@@ -110,7 +111,8 @@ def _lower_norm(node, layer, shapes, q_in, q_out):
     *t, c = shapes[node.inputs[0]]
     gamma = layer.gamma.detach().double().numpy()
     if node.kind == 'rmsnorm':
-        p = ops8.rmsnorm_params(gamma, q_in[0], layer.attrs['eps'], q_out[0], c) | dict(zp_in=q_in[1])
+        p = ops8.rmsnorm_params(gamma, q_in[0], layer.attrs['eps'], q_out[0], c)
+        p['zp_in'] = q_in[1]
     else:
         beta = layer.beta.detach().double().numpy()
         p = ops8.layernorm_params(gamma, beta, q_in[0], layer.attrs['eps'], q_out[0], c)
@@ -158,12 +160,14 @@ def _lower_copy(node, layer, shapes, q_in, q_out):
 
 def _lower_pad(node, layer, shapes, q_in, q_out):
     keys = 'top bottom left right gap_h gap_w'.split()
-    return _map(shapes[node.inputs[0]]) | {k: layer.attrs[k] for k in keys} | dict(value=q_in[1]), {}
+    sides = {k: layer.attrs[k] for k in keys}
+    return _map(shapes[node.inputs[0]]) | sides | dict(value=q_in[1]), {}
 
 # %% ../nbs/17_lowering.ipynb #c063g
 LOWER = dict( # kind -> how it is lowered
     dict.fromkeys('pointwise linear fully_connected conv3x3 depthwise3x3'.split(), _lower_weighted),
-    maxpool2x2=_lower_maxpool, maxpool=_lower_maxpool, avgpool=_lower_mean, avgpool2d=_lower_avgpool2d,
+    maxpool2x2=_lower_maxpool, maxpool=_lower_maxpool, avgpool=_lower_mean,
+    avgpool2d=_lower_avgpool2d,
     add=_lower_add, add_broadcast=_lower_add, mul=_lower_mul, lut=_lower_lut, layernorm=_lower_norm,
     rmsnorm=_lower_norm, attention=_lower_attention, softmax=_lower_softmax,
     matmul_av=_lower_matmul_av, const=_lower_const, concat=_lower_concat, copy=_lower_copy,

@@ -429,7 +429,7 @@ def clz64(
 
 # %% ../nbs/04_operators.ipynb #c089
 def _unit_factor(v, c):
-    "(m, sh): what brings c values whose squares sum to v to a mean square of 1, in units of 2**-10."
+    "(m, sh) that bring c values with a sum of squares v to a mean square of 1, in units of 2**-10."
     k = clz64(v) & ~1
     r = 2**31 // (isqrt64(v << k.astype(np.uint64)) >> np.uint64(16)).astype(np.int64)
     return r * round(math.sqrt(c) * 2**8), 45 - k // 2
@@ -537,7 +537,8 @@ STRUCTS = dict( # structure of tfm_kernels.h -> (field, 'int32', 'int64' or 'arr
                    *_ints('mult', 'shift', 'zp_out'), ('eps_q', 'int64')),
     tfm_rmsnorm=(*_ints('tokens', 'c'), ('gamma', 'array'),
                  *_ints('zp_in', 'mult', 'shift', 'zp_out'), ('eps_q', 'int64')),
-    tfm_attention=(*_ints('tokens', 'keys', 'dim', 'vdim', 'heads', 'causal', 'mult_qk', 'shift_qk'),
+    tfm_attention=(*_ints('tokens', 'keys', 'dim', 'vdim', 'heads', 'causal', 'mult_qk',
+                          'shift_qk'),
                    ('table', 'array'), *_ints('mult_av', 'shift_av', 'zp_out')),
     tfm_softmax=(*_ints('rows', 'n'), ('table', 'array')),
     tfm_matmul=_ints('tokens', 'keys', 'dim', 'heads', 'mult', 'shift', 'zp_out'))
@@ -1032,7 +1033,8 @@ OPERATORS['maxpool'] = Operator(
     check=lambda a, p, zps, zp: _pool_fits(a),
     draw=lambda rng, s: (_draw_pool(rng, s), {}),
     call=CCall('maxpool', 'pool', _POOL_ARGS,
-               _pool_costs('passes', 'pass_rows', 'wide_taps', 'narrow_taps'), rows=(('dsp', 'dense'),)),
+               _pool_costs('passes', 'pass_rows', 'wide_taps', 'narrow_taps'),
+               rows=(('dsp', 'dense'),)),
     reference=lambda a, p, x: maxpool_s8(_map(a, x), **_of_pool(a)),
     c_values=lambda a, p: a | _all_rows(a))
 
@@ -1317,11 +1319,13 @@ def mul_s8(
     shift:int, # pre-shift
 )->np.ndarray: # int8, shape of a
     "A product of two tensors, value by value."
-    return requantize((a.astype(np.int64) - zp_a) * (b.astype(np.int64) - zp_b), mult, shift, zp_out)
+    return requantize((a.astype(np.int64) - zp_a) * (b.astype(np.int64) - zp_b), mult, shift,
+                      zp_out)
 
 # %% ../nbs/04_operators.ipynb #e006
 _PAIR = dict(outer=VALUES, inner=VALUES)
-_ROWS = dict(window=lambda a: (1, 1, 0, 0), rows='outer', whole=lambda a: (1,) if a['b'] == 1 else ())
+_ROWS = dict(window=lambda a: (1, 1, 0, 0), rows='outer',
+             whole=lambda a: (1,) if a['b'] == 1 else ())
 
 def _pair(a): return a['outer']*a['inner'] # values of the first input
 
@@ -1382,7 +1386,8 @@ OPERATORS['add_broadcast'] = Operator(
     features=_add_broadcast_counts, attrs=dict(**_PAIR, b=(1, 2), **_ADD_ATTRS), call=CCall(
         'add_broadcast', 'add', (OUT, IN0, IN1, ('struct', 'tfm_add_broadcast')), {
             ('c', 'dense'): ('call', 'pixels', 'elements'),
-            ('dsp', 'dense'): ('call', 'usual_adds', 'other_adds', 'own_rows', 'one_values', 'one_rows')},
+            ('dsp', 'dense'): ('call', 'usual_adds', 'other_adds', 'own_rows', 'one_values',
+                               'one_rows')},
         files={('dsp', 'dense'): ('add/tfm_add_s8_dsp.c',)}),
     sizes=_pair_sizes, macs=lambda a: 0*a['inner'], in_place=lambda a, isa: (0,))
 

@@ -281,7 +281,8 @@ def product(self:QLayer,
     even = a['top'] == a['bottom'] and a['left'] == a['right']
     if not even: x = F.pad(x, (a['left'], a['right'], a['top'], a['bottom']))
     pad = (a['top'], a['left']) if even else 0
-    y = F.conv2d(x, w.permute(0, 3, 1, 2), b, (a['sh'], a['sw']), pad, (a['dh'], a['dw']), a['groups'])
+    y = F.conv2d(x, w.permute(0, 3, 1, 2), b, (a['sh'], a['sw']), pad, (a['dh'], a['dw']),
+                 a['groups'])
     return y.permute(0, 2, 3, 1)
 
 # %% ../nbs/16_quantization.ipynb #c114
@@ -290,7 +291,8 @@ class QMaxPool(QOp):
     def _compute(self, x):
         a, (oh, ow, _) = self.attrs, self.shape
         if a['adaptive']: return COMPUTE['maxpool'](self, x)
-        down = (oh - 1)*a['sh'] + a['kh'] - a['top'] - x.shape[1]      # rows below the map, or unread
+        # rows below the map, or unread
+        down = (oh - 1)*a['sh'] + a['kh'] - a['top'] - x.shape[1]
         over = (ow - 1)*a['sw'] + a['kw'] - a['left'] - x.shape[2]
         x = x.permute(0, 3, 1, 2)
         if a['top'] or a['left'] or down or over:
@@ -365,7 +367,8 @@ class QAct(QOp):
         "Where calibration reaches half of the function's range, take the whole."
         q, (lo, hi) = self.out, self.ends or (0., 0.)
         if self.ends is None or q.fixed: return
-        if q.lo < lo/2 or q.hi > hi/2: q.lo.fill_(min(lo, 0.)); q.hi.fill_(max(hi, 0.)); q.fixed = True
+        if q.lo < lo/2 or q.hi > hi/2:
+            q.lo.fill_(min(lo, 0.)); q.hi.fill_(max(hi, 0.)); q.fixed = True
 
 # %% ../nbs/16_quantization.ipynb #c121
 @dataclass
@@ -749,7 +752,8 @@ def _centred(self:_Builder, name):
     "A value of the network with zero point 0: this one, or its table."
     q = self.net.quantizer(name)
     if q.kind == 'symmetric' or q.known and q.known[1] == 0: return name
-    if not _open(q) or q.kind != 'affine' or not _unclipped(q): return self._recode(name, 'symmetric')
+    if not _open(q) or q.kind != 'affine' or not _unclipped(q):
+        return self._recode(name, 'symmetric')
     _turn(q)
     return name
 
@@ -773,7 +777,8 @@ def _plain(self:_Builder, name):
     "A value whose codes can be bent to another's: this one, or its table."
     q = self.net.quantizer(name)
     usual = q.most == math.inf and (q.least == 0 or math.isinf(q.least))
-    return name if _open(q) and usual else self._recode(name, 'relu' if q.kind == 'relu' else 'affine')
+    if _open(q) and usual: return name
+    return self._recode(name, 'relu' if q.kind == 'relu' else 'affine')
 
 @patch
 def _adopts(self:_Builder, name, q):
@@ -833,7 +838,8 @@ def _fake_quantize(self:_Builder, step):
     q = self.net.quantizer(name)
     if q.given and q.known == given: return name
     top = given[0] * (127 - given[1])
-    fits = (given[1] == -128 or q.kind == 'affine' and q.least == -math.inf) and top <= 1.01 * q.most
+    whole = q.kind == 'affine' and q.least == -math.inf
+    fits = (given[1] == -128 or whole) and top <= 1.01 * q.most
     new = q is self.net.image and not q.given
     if not new and not (_open(q) and fits):
         name = self._recode(name)
@@ -842,7 +848,8 @@ def _fake_quantize(self:_Builder, step):
     return name
 
 # %% ../nbs/16_quantization.ipynb #c135
-_GIVE = ('give uint8 images [n, h, w, c], or floats that are exactly what the network reads: a tensor '
+_GIVE = ('give uint8 images [n, h, w, c], or floats that are exactly what the network reads: a '
+         'tensor '
          '[n, c, h, w], [n, c, t], [n, t, c] or [n, c], or an array of these or with channels last')
 MOST = 2**27 # values of a calibration set at most; a longer stream is cut there
 
@@ -878,8 +885,8 @@ def _real(x):
     y = torch.from_numpy(np.array(x, np.float32)) if array else x.detach().float()
     if not y.isfinite().all(): raise BadInput('calibration holds values that are not finite')
     if array and y.min() >= 0 and 128 < y.max() <= 255:
-        raise BadInput(f'calibration is {y.min():.3g} to {y.max():.3g} as an array of floats, which may '
-                       f'be bytes or what the network reads: give uint8, or a float tensor')
+        raise BadInput(f'calibration is {y.min():.3g} to {y.max():.3g} as an array of floats, '
+                       'which may be bytes or what the network reads: give uint8, or a float tensor')
     return y
 
 # %% ../nbs/16_quantization.ipynb #c135k
@@ -907,13 +914,15 @@ def refuses(
         try:
             with torch.no_grad(): y = net(x[:1].expand(n, *x.shape[1:]).contiguous())
         except Exception as e: return (str(e) or type(e).__name__).splitlines()[0]
-        while isinstance(y, (tuple, list, dict)): y = next(iter(y.values() if isinstance(y, dict) else y))
-        if not getattr(y, 'ndim', 0) or len(y) != n: return f'gives {tuple(getattr(y, "shape", ()))} for {n} rows'
+        while isinstance(y, (tuple, list, dict)):
+            y = next(iter(y.values() if isinstance(y, dict) else y))
+        if not getattr(y, 'ndim', 0) or len(y) != n:
+            return f'gives {tuple(getattr(y, "shape", ()))} for {n} rows'
     return ''
 
 # %% ../nbs/16_quantization.ipynb #c135p
 def _runnable(net):
-    "What can be called on a batch: a copy in float32 on the CPU, or a stand-in that knows the shape."
+    "What can be called on a batch: a copy in float32 on the CPU, or one that knows the shape."
     if isinstance(net, FloatGraph): return net.run
     if not isinstance(net, torch.export.ExportedProgram): return importer._still(net, {})
     shape = next(iter(net.example_inputs[0])).shape[1:]
@@ -933,8 +942,8 @@ def _one_reading(tier, array, pictures, net, why):
         found[name] = tier[name]
     ys = list(found.values())
     if len(ys) > 1 and not (ys[0].shape == ys[1].shape and torch.equal(*ys)):
-        raise BadInput(f'calibration of shape {tuple(ys[0].shape)} may be {" or ".join(found)}, and the '
-                       'network runs on both: give a float tensor, which is taken as it is')
+        raise BadInput(f'calibration of shape {tuple(ys[0].shape)} may be {" or ".join(found)}, '
+                       'and the network runs on both: give a float tensor, which is taken as it is')
     return ys[0] if ys else None
 
 # %% ../nbs/16_quantization.ipynb #c135r
