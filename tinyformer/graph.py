@@ -625,8 +625,7 @@ OF_TENSOR = 'name', 'shape', 'scale', 'zero_point'
 OF_OP = 'kind', 'name', 'inputs', 'output', 'attrs', 'params'
 
 def _keys(d, keys, where):
-    _need(isinstance(d, dict) and tuple(d) == keys, where,
-          f'must have the fields {", ".join(keys)}')
+    _need(isinstance(d, dict) and tuple(d) == keys, where, f'needs the fields {", ".join(keys)}')
 
 def _head(arrays):
     "The head of a file, with no field missing and no other; takes it out of `arrays`."

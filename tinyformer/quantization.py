@@ -886,7 +886,7 @@ def _real(x):
     if not y.isfinite().all(): raise BadInput('calibration holds values that are not finite')
     if array and y.min() >= 0 and 128 < y.max() <= 255:
         raise BadInput(f'calibration is {y.min():.3g} to {y.max():.3g} as an array of floats, '
-                       'which may be bytes or what the network reads: give uint8, or a float tensor')
+                       'which may be bytes or what the network reads: give uint8 or a tensor')
     return y
 
 # %% ../nbs/16_quantization.ipynb #c135k
