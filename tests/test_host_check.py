@@ -26,7 +26,7 @@ def broken(graph, folder, places):
     "The model with some tensors at other offsets, whole tensors only."
     fw = cg.generate(graph, BOARD, folder/'right', port='host', memory='fast')
     fw = replace(fw, folder=folder/'wrong', arena=moved(fw.arena, places))
-    cg.write_folder(fw.folder, cg.text_files(fw, cg.constants(graph, fw.choices), cg.pick_example(graph)),
+    cg.write_folder(fw.folder, cg.text_files(fw, cg.constants(graph, fw.choices, fw.prefix), cg.pick_example(graph)),
                     cg.copied_files(fw))
     return fw
 
@@ -51,8 +51,8 @@ def test_a_status_is_told_and_its_operator_named(tmp_path, graph):
     fw = cg.generate(graph, BOARD, tmp_path/'fw', port='host', memory='fast')
     name = next(n for n, c in fw.choices.items() if c.scratch_bytes > 8)
     less = replace(fw, choices={**fw.choices, name: replace(fw.choices[name], scratch_bytes=4)}, folder=tmp_path/'less')
-    cg.write_folder(less.folder, cg.text_files(less, cg.constants(graph, less.choices), cg.pick_example(graph)),
-                    cg.copied_files(less))
+    blobs = cg.constants(graph, less.choices, less.prefix)
+    cg.write_folder(less.folder, cg.text_files(less, blobs, cg.pick_example(graph)), cg.copied_files(less))
     with pytest.raises(WrongBytes,
                        match=rf'returned status 3 for image 0. First wrong operator: {name} .* returned status 3'):
                            cg.check_bytes(less)
