@@ -2,12 +2,14 @@
 
 Sizes are alike wherever that can be, so that an axis guessed from a size is guessed wrongly.
 The importer's own comparison is switched off here, so that the reading itself is tested."""
-import collections, copy, math
+import collections, copy, math, random
 
 import pytest, torch, torch.nn as nn, torch.nn.functional as F, torch.nn.utils.prune as mask
 
 from test_reader import Call, Draw, SIZE, norm
 from tinyformer import importer
+from tinyformer.arch import Arch, Downsample, InvertedResidual, Transformer, layers
+from tinyformer.blocks import Net, build
 from tinyformer.errors import TinyFormerError, UnsupportedOp
 from tinyformer.importer import import_model
 
@@ -243,3 +245,104 @@ def test_what_cannot_be_read_is_refused(net, says, capfd):
     x = torch.rand(3, 5, 4) if says == 'GRU' else torch.rand(3, 4)
     with pytest.raises(UnsupportedOp, match=says): import_model(net, x)
     assert capfd.readouterr() == ('', '')
+
+
+def random_arch(rng):
+    "A path of our own blocks with every option left to chance."
+    any = rng.choice
+    blocks, width = [Downsample(any((4, 8)), any(('conv', 'conv_pool', 'ir')), 2)], None
+    for _ in range(any((0, 1, 2))): blocks.append(InvertedResidual(any((None, 6)), 2, any((1, 2))))
+    size = (16, 24, any((1, 3)))
+    for _ in range(any((1, 2))):
+        convs = any((True, False))
+        width = 12 if convs else Arch(size, 2, tuple(blocks)).shapes()[-1][2]
+        how = dict(cout=any((None, 8)), convs=True) if convs else dict(convs=False)
+        blocks.append(Transformer(width, any((1, 2)), any((5, 12)), any((1, 2)), **how))
+    return Arch(size, 5, tuple(blocks), any((0, 7)))
+
+
+def trained(arch, seed=0):
+    "The network with statistics, gains and offsets that are not those it starts with."
+    torch.manual_seed(seed)
+    net = build(arch)
+    for m in net.modules():
+        if isinstance(m, (nn.BatchNorm2d, nn.LayerNorm)): nn.init.uniform_(m.weight, .5, 2), nn.init.normal_(m.bias)
+        if isinstance(m, nn.BatchNorm2d): m.running_mean.normal_(), m.running_var.uniform_(.5, 2)
+    h, w, c = arch.input
+    return net.eval(), torch.rand(3, c, h, w)
+
+
+def features(arch):
+    "What a path has that another may lack."
+    def of(b): return (b.kind, getattr(b, 'stride', None)) if not isinstance(b, Transformer) else (b.convs, b.depth)
+    adds = {s.name.endswith('.add') for s in layers(arch)}
+    return {*map(of, arch.blocks), ('head', arch.head > 0), ('add', True in adds), ('channels', arch.input[2])}
+
+
+def same_graph(a, b):
+    "Raise where two graphs differ in more than the rounding of their weights."
+    def told(g): return [(s.kind, s.name, s.inputs, s.shape, s.attrs, {k: v.shape for k, v in s.params.items()})
+                         for s in g.steps]
+    assert told(a) == told(b)
+    assert (a.shapes, a.inputs, a.outputs, a.notes) == (b.shapes, b.inputs, b.outputs, b.notes)
+    for s, t in zip(a.steps, b.steps):
+        for k, v in t.params.items(): assert torch.allclose(s.params[k], v, 1e-5, 1e-5), (s.name, k)
+
+
+def exported_graph(net, x, monkeypatch):
+    "What `torch.export` makes of a network that could be read without it."
+    with monkeypatch.context() as m:
+        m.setattr(importer, 'read_own', lambda *_: None)
+        return import_model(net, x)
+
+
+def not_exported(*_): raise AssertionError('this network went through torch.export')
+
+
+def test_our_networks_are_read_as_after_an_export(monkeypatch):
+    rng, seen = random.Random(17), set()
+    for seed in range(10):
+        arch = random_arch(rng)
+        net, x = trained(arch, seed)
+        with monkeypatch.context() as m:
+            m.setattr(importer, 'export', not_exported)
+            own = import_model(net, x)
+        same_graph(own, exported_graph(net, x, monkeypatch))
+        with torch.no_grad(): assert torch.allclose(own.run(x), net(x), 1e-4, 1e-4)
+        seen |= features(arch)
+    wanted = {('conv', None), ('conv_pool', None), ('ir', None), ('ir', 1), ('ir', 2), ('head', True), ('head', False),
+              ('add', True), ('add', False), ('channels', 1), ('channels', 3)}
+    assert seen >= wanted | {(convs, depth) for convs in (True, False) for depth in (1, 2)}
+
+
+class Doubled(Net):
+    def forward(self, x): return 2 * super().forward(x)
+
+
+def doubled(net): net.__class__ = Doubled
+def masked(net): mask.l1_unstructured(net.blocks[1].expand, 'weight', .5)
+def reparametrised(net): nn.utils.parametrizations.weight_norm(net.classifier)
+def hooked(net): net.blocks[1].register_forward_hook(lambda m, x, y: y + 1)
+def pre_hooked(net): net.classifier.register_forward_pre_hook(lambda m, x: (x[0] * 2,))
+def another_act(net): net.blocks[0].relu = nn.GELU()
+def another_forward(net): net.classifier.forward = torch.sigmoid
+def shared(net): net.head_relu = net.blocks[0].relu
+def circular(net): net.blocks[0].conv.padding_mode = 'circular'
+def another_pool(net): net.blocks[0].pool = nn.MaxPool2d(3, 2, 1)
+
+
+@pytest.mark.parametrize('change', [doubled, masked, reparametrised, hooked, pre_hooked, another_act, another_forward,
+                                    shared, circular, another_pool])
+def test_a_network_that_was_changed_goes_through_export(change, monkeypatch):
+    net, x = trained(Arch((8, 8, 3), 5, (Downsample(8), InvertedResidual()), 7))
+    monkeypatch.setattr(importer, 'export', not_exported)
+    import_model(net, x)
+    change(net)
+    with pytest.raises(AssertionError, match='went through'): import_model(net, x)
+
+
+def test_a_mean_over_a_line_goes_through_export(monkeypatch):
+    net, x = trained(Arch((8, 2, 3), 5, (Downsample(8),)))
+    with torch.no_grad(): assert torch.allclose(import_model(net, x).run(x), net(x), 1e-4, 1e-4)
+    monkeypatch.setattr(importer, 'export', not_exported)
+    with pytest.raises(AssertionError, match='went through'): import_model(net, x)

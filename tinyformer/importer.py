@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['COMPUTE', 'FOLDS', 'USUAL_ACTS', 'CLAMPS', 'IMAGES', 'COMPARED', 'TROUBLE', 'MOVES', 'COPIES', 'VIEWS', 'USUAL',
-           'NEAREST', 'LINEAR', 'POINTWISE', 'HIDDEN', 'Step', 'Port', 'FloatGraph', 'computes', 'copy_places', 'Ref',
-           'Formula', 'joined', 'describe', 'Val', 'loops', 'natural', 'columns', 'unwrap', 'export', 'import_model',
-           'check', 'Refused', 'reads', 'Scores', 'Reader']
+           'NEAREST', 'LINEAR', 'POINTWISE', 'HIDDEN', 'RELU', 'Step', 'Port', 'FloatGraph', 'computes', 'copy_places',
+           'Ref', 'Formula', 'joined', 'describe', 'Val', 'loops', 'natural', 'columns', 'unwrap', 'export',
+           'import_model', 'check', 'Refused', 'reads', 'Scores', 'Reader', 'Own', 'builds', 'read_own']
 
 # %% ../nbs/15_importer.ipynb #c002
 import contextlib, copy, io, logging, math, operator, types, warnings
@@ -20,6 +20,7 @@ from torch import fx
 from torch.export.graph_signature import InputKind
 from torch.utils._pytree import tree_flatten_with_path, tree_leaves, tree_map, tree_unflatten
 
+from . import blocks
 from .errors import BadInput, UnsupportedOp
 
 # %% ../nbs/15_importer.ipynb #c011
@@ -991,6 +992,8 @@ def import_model(
     _finite(still)
     shapes = [tuple(x.shape[1:]) for x in xs]
     with _quiet():
+        own = read_own(still, xs) if type(still) is blocks.Net else None
+        if own is not None: return own
         program, images = export(still, xs)
         for orders in zip(*map(_orders, shapes)):
             found = _read_once(program, images, [*zip(shapes, orders)], logits)
@@ -2598,3 +2601,158 @@ def _read_fake_quantize(self:Reader, node, input, scale, zero_point, quant_min, 
     zero = int(zero_point) - (quant_min + 128)
     name = self.graph.add_fake_quantize(self.label(node), v.source, float(scale), zero)
     return Val(name, v.index)
+
+# %% ../nbs/15_importer.ipynb #c301
+class Own:
+    "Builds the steps of a network of `14_blocks`, module by module."
+    BUILDS = {} # type of module -> function(self, path of the module, module, *values) -> value
+
+    def __init__(self,
+        net:nn.Module, # a `blocks.Net` in evaluation mode
+        shape:tuple, # (c, h, w) of an image
+    ):
+        self.graph, self.names = FloatGraph(), {m: n for n, m in net.named_modules()}
+        self.graph.add_output(self(net, self.graph.add_input(tuple(shape), (1, 2, 0))))
+
+    def __call__(self,
+        m:nn.Module, # a part of the network
+        *xs:str, # values that it reads
+    )->str: # the value that it makes
+        "Put a module's steps."
+        return self.BUILDS[type(m)](self, self.names[m], m, *xs)
+
+    def chain(self,
+        x:str, # value
+        *modules:nn.Module, # one after another; None is left out
+    )->str: # value
+        "Put the steps of several modules."
+        for m in modules: x = x if m is None else self(m, x)
+        return x
+
+# %% ../nbs/15_importer.ipynb #c302
+def builds(
+    *types:type, # of modules
+):
+    "Register the function that puts a module's steps."
+    def deco(f):
+        for t in types: Own.BUILDS[t] = f
+        return f
+    return deco
+
+def _as_built(m, **settings):
+    "Raise where a setting is not as `14_blocks` has it."
+    if all(getattr(m, k) == v for k, v in settings.items()): return
+    raise Refused(f'other settings of {type(m).__name__}', 'those of blocks.Net')
+
+# %% ../nbs/15_importer.ipynb #c304
+@builds(nn.Conv2d)
+def _build_conv(own, name, m, x):
+    _as_built(m, padding_mode='zeros')
+    (down, across), w = m.padding, m.weight.detach().permute(0, 2, 3, 1).contiguous()
+    pad = down, down, across, across
+    return own.graph.add_conv(name, x, w, m.bias, m.stride, m.dilation, pad, m.groups)
+
+@builds(nn.BatchNorm2d)
+def _build_batch_norm(own, name, m, x):
+    w = (m.running_var.double() + m.eps).rsqrt() * m.weight.double()
+    b = m.bias.double() - m.running_mean.double()*w
+    return own.graph.add_scale(name, x, w.float(), b.float())
+
+@builds(nn.Linear)
+def _build_linear(own, name, m, x):
+    return own.graph.add_linear(name, x, m.weight.detach(), m.bias.detach())
+
+@builds(nn.LayerNorm)
+def _build_layer_norm(own, name, m, x):
+    return own.graph.add_layernorm(name, x, m.weight.detach(), m.bias.detach(), m.eps)
+
+# %% ../nbs/15_importer.ipynb #c305
+RELU = Formula().then('relu.default', Ref(0))
+
+@builds(nn.ReLU)
+def _build_relu(own, name, m, x): return own.graph.add_act(name, x, 'relu', RELU, 0., math.inf)
+
+@builds(nn.MaxPool2d)
+def _build_pool(own, name, m, x):
+    _as_built(m, kernel_size=2, stride=2, padding=0, dilation=1, ceil_mode=False)
+    h, w, _ = own.graph.shapes[x]
+    return own.graph.add_pool(name, x, 'maxpool', (h//2, w//2), (2, 2), (2, 2))
+
+@builds(blocks.GlobalAvgPool)
+def _build_mean(own, name, m, x):
+    if 1 in own.graph.shapes[x][:2]: raise Refused('a mean over a line', 'a map')
+    return own.graph.add_mean(name, x)
+
+@builds(blocks.Add)
+def _build_add(own, name, m, x, y): return own.graph.add_add(name, x, y)
+
+@builds(blocks.AttentionCore)
+def _build_attention(own, name, m, q, k, v):
+    scale = torch.tensor((own.graph.shapes[q][1]//m.heads)**-.5).item() # float32, as in `forward`
+    return own.graph.add_attention(name, q, k, v, m.heads, scale)
+
+# %% ../nbs/15_importer.ipynb #c307
+@builds(blocks.ToTokens, blocks.ToMap)
+def _build_same(own, name, m, x): return x
+
+@builds(nn.Sequential)
+def _build_sequence(own, name, m, x): return own.chain(x, *m)
+
+@builds(blocks.ConvBlock)
+def _build_conv_block(own, name, m, x): return own.chain(x, m.conv, m.bn, m.relu, m.pool)
+
+@builds(blocks.InvertedResidualBlock)
+def _build_residual(own, name, m, x):
+    y = own.chain(x, m.expand, m.bn1, m.relu1, m.depthwise, m.bn2, m.relu2, m.project, m.bn3)
+    return y if m.add is None else own(m.add, x, y)
+
+# %% ../nbs/15_importer.ipynb #c308
+@patch
+def rows(self:Own,
+    x:str, # value (h, w, c)
+    m:nn.Linear, # that reads it
+)->str: # value (h*w, c)
+    "A map as the rows that a linear layer reads."
+    h, w, c = self.graph.shapes[x]
+    return self.graph.add_view(f'{self.names[m]}.view', x, (h*w, c))
+
+@builds(blocks.Encoder)
+def _build_encoder(own, name, m, x):
+    y = own.rows(own(m.norm1, x), m.q)
+    y = own(m.attention, own(m.q, y), own(m.k, y), own(m.v, y))
+    x = own(m.add1, x, own(m.proj, y))
+    y = own.rows(own(m.norm2, x), m.fc1)
+    return own(m.add2, x, own.chain(y, m.fc1, m.relu, m.fc2))
+
+# %% ../nbs/15_importer.ipynb #c309
+@builds(blocks.TransformerBlock)
+def _build_transformer(own, name, m, x):
+    if m.convs: x = own.chain(x, m.local, m.bn1, m.relu1, m.embed, m.bn2)
+    x = own.chain(x, m.tokens, m.encoder, m.map)
+    return own.chain(x, m.fuse, m.bn3, m.relu3, m.out, m.bn4) if m.convs else x
+
+@builds(blocks.Net)
+def _build_net(own, name, m, x):
+    head = (m.head, m.head_bn, m.head_relu) if m.has_head else ()
+    return own.chain(x, m.blocks, *head, m.pool, m.classifier)
+
+# %% ../nbs/15_importer.ipynb #c311
+def _changed(m):
+    "Whether a module may do something else than its type does."
+    hooks = m._forward_hooks or m._forward_pre_hooks
+    return type(m) not in Own.BUILDS or hooks or 'forward' in m.__dict__
+
+def read_own(
+    net:blocks.Net, # copied and in evaluation mode
+    xs:list, # example inputs, float32 [n, ...]
+)->FloatGraph: # None where `torch.export` has to read the network
+    "The steps of a `blocks.Net` as it was built, compared with it."
+    every = [m for _, m in net.named_modules(remove_duplicate=False)]
+    if len(every) > len({*every}) or any(map(_changed, every)): return None
+    few = [x[:IMAGES] for x in xs]
+    says = types.SimpleNamespace(images=IMAGES, kept=[True], left={}, narrow=False)
+    try:
+        graph = Own(net, *(x.shape[1:] for x in xs)).graph.fold().shorten().rename()
+        check(net, graph, few, says)
+    except (*TROUBLE, UnsupportedOp): return None
+    return graph
