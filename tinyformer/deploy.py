@@ -428,8 +428,13 @@ def step_prune(run):
     return dict(plan=plan, needs=asdict(needs), weight_sparsity=_zeros(graph), history=hist)
 
 
+def _unknown(board):
+    "Why there is no time."
+    return 'unknown without llvm-mca' if board.cpu.cycle_model else f'unknown: no cycles are known for {board.core}'
+
+
 def _needs_text(n, board):
-    about = 'time unknown without llvm-mca'
+    about = f'time {_unknown(board)}'
     if n.cycles: about = f'about {n.ms(board):.1f} ms at {board.clock_hz / 1e6:.0f} MHz'
     return (f'{n.flash:,} bytes of flash, {n.sram:,} of SRAM (--memory {n.memory}), {n.instructions:,} instructions, '
             f'{about}')
@@ -649,7 +654,7 @@ def report_data(run):
 def closing_table(d):
     "The figures that a person wants first: (what, value)."
     use = lambda used, limit: f'{used:,} of {limit:,} bytes ({used / limit:.0%})'
-    took = 'unknown without llvm-mca' if d['est_ms'] is None else f"{d['est_ms']:.1f} ms, estimated"
+    took = _unknown(board_named(d['target'])) if d['est_ms'] is None else f"{d['est_ms']:.1f} ms, estimated"
     stages = [(f'{k}', said(s)) for k, s in d['stages'].items()]
     data = d['data'] + (': ranges and answers mean nothing, give --data' if d['random_inputs'] else '')
     return [('model', f"{d['model']}, {d['weights']:,} weights, {d['macs']:,} multiply-accumulates"),
