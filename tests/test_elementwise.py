@@ -127,6 +127,15 @@ def test_depthwise_shifts(cc):
             assert np.array_equal(run(cc, kernel, op, x), want), op.attrs
 
 
+@pytest.mark.parametrize('cc', CCS[1:])
+def test_four_channels_are_one_group(cc):
+    "They take fewer instructions than three, whose bytes are loaded one by one."
+    def count(channels):
+        row = bench.measure('depthwise3x3', h=9, w=9, cin=channels, kernel='tfm_depthwise_s8_dsp', cc=cc)
+        return row['instructions']
+    assert count(4) < count(3)
+
+
 @pytest.mark.parametrize('cc', CCS)
 def test_add_shifts(cc):
     "Every shift, sizes around the eight elements of a round."

@@ -227,7 +227,9 @@ WRONG = {
     'table: must fall': lambda g: op_of(g, 'attention').params['table'].__setitem__(0, 0),
     'heads divide': lambda g: op_of(g, 'attention').attrs.update(heads=3),
     'causal: must be an integer from 0 to 1': lambda g: op_of(g, 'attention').attrs.update(causal=2),
-    'mult_a: must be': lambda g: op_of(g, 'add').attrs.update(mult_a=40000),
+    'mult_a: must be an integer from -32767 to 32767': lambda g: op_of(g, 'add').attrs.update(mult_a=40000),
+    'mult_b: must be an integer from -32767 to 32767': lambda g: op_of(g, 'add').attrs.update(mult_b=-40000),
+    'zp_in: must be an integer from -128 to 127': lambda g: g.ops[0].attrs.update(zp_in=128),
     'shift: must be an integer from 1 to 20': lambda g: op_of(g, 'add').attrs.update(shift=0),
     'eps_q: must be': lambda g: op_of(g, 'layernorm').attrs.update(eps_q=-1),
     'holds .* values, not': lambda g: op_of(g, 'avgpool').attrs.update(h=3),
@@ -379,6 +381,11 @@ def test_what_moves_codes_keeps_their_meaning():
                 with pytest.raises(CorruptModel, match='op op: moves codes'): gr.check(graph)
                 n += 1
     done(n)
+
+def test_a_pool_of_two_by_two_needs_even_sizes():
+    for h, w, c in ((3, 2, 4), (2, 3, 4)):
+        with pytest.raises(CorruptModel, match='needs even sizes'):
+            gr.check(moving('maxpool2x2', dict(h=h, w=w, c=c), (h*w*c,), h*w*c // 4))
 
 @pytest.mark.parametrize('sizes,strides,base', [([2, 3], [3, 1], 1), ([7], [1], 0), ([2], [-1], 0), ([2], [6], 0)])
 def test_a_copy_from_outside_its_input_is_refused(sizes, strides, base):

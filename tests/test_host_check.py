@@ -58,6 +58,16 @@ def test_a_status_is_told_and_its_operator_named(tmp_path, graph):
                            cg.check_bytes(less)
 
 
+def test_a_record_that_a_crash_cut_off_is_left_out(tmp_path, graph, monkeypatch):
+    fw = cg.generate(graph, BOARD, tmp_path/'fw', port='host')
+    whole = np.array([1, 0, 0], np.int32).tobytes()
+    for cut in range(len(whole)):
+        done = subprocess.CompletedProcess([], -11, stdout=whole + whole[:cut])
+        monkeypatch.setattr(cg, 'host_program', lambda *a: tmp_path/'program')
+        monkeypatch.setattr(cg.subprocess, 'run', lambda *a, **k: done)
+        assert cg.traced(fw, np.zeros(1, np.int8)) == [(1, 0, None)]
+
+
 def test_a_wrong_folder_is_not_written(tmp_path, graph, monkeypatch):
     right = sch.plan_arena
     monkeypatch.setattr(cg, 'plan_arena', lambda *a: (arena := right(*a))

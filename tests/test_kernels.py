@@ -205,6 +205,37 @@ def test_sparse_beats_dense(cc):
     assert count('tfm_linear_s8_ref', 0., 0) > 3 * dense
 
 
+def instructions(kernel, kind, cc, **shape):
+    "Of one call; its bytes are compared as well."
+    em, op = bench.device(cc), bench.make_op(kind, **shape)
+    xs = bench.random_inputs(op, np.random.default_rng(0))
+    assert np.array_equal(bench.device_call(em, tk.kernel(kernel), op, *xs, count=True), bench.expected(op, xs))
+    return em.instructions
+
+
+@pytest.mark.parametrize('cc', CCS)
+def test_patches_inside_a_row_are_gathered_once(cc):
+    "96 pixels in long rows take fewer instructions than in rows of three, whose groups of four go round a corner."
+    def count(**map): return instructions('tfm_conv_s8_dsp', 'conv3x3', cc, cin=3, cout=2, pad=0, **map)
+    assert count(h=5, w=34) < .9*count(h=34, w=5)
+
+
+@pytest.mark.parametrize('cc', CCS)
+def test_no_tile_follows_the_last(cc):
+    "The last four of the sixteen pixels of a tile cost what the four before cost."
+    eight, twelve, sixteen = (instructions('tfm_conv_s8_dsp', 'conv3x3', cc, h=1, w=w, cin=32, cout=8, k=1)
+                              for w in (8, 12, 16))
+    assert sixteen - twelve < 1.1*(twelve - eight)
+
+
+@pytest.mark.parametrize('cc', CCS)
+def test_empty_rows_are_filled_by_whole_words(cc):
+    "36 outputs of 16 pixels are copied 32 bytes at a time, 33 are not."
+    def count(cout):
+        return instructions('tfm_linear_s8_rle_dsp', 'linear', cc, tokens=16, cin=8, cout=cout, sparsity=1.)
+    assert count(36) < .9*count(33)
+
+
 # ---- streams
 
 def test_stream_check_agrees_with_the_decoder():
@@ -309,6 +340,22 @@ def test_a_bound_grows_with_the_terms_of_a_sum():
     rng = np.random.default_rng(0)
     some = [random_instance('matmul_av', rng, tokens=n, cin=8)[0] | dict(shift=0) for n in (5, 10)]
     assert [OPERATORS['matmul_av'].bound(a, {}) for a in some] == [5 * 128 * 255, 10 * 128 * 255]
+
+
+def test_a_bound_holds_whatever_adds_to_the_sum():
+    "A pool: each pixel and the bias. A LayerNorm: the largest normalised value times its gain, and the offset."
+    assert OPERATORS['avgpool'].bound(dict(h=3, w=5, bias=-7, shift=0), {}) == 128*3*5 + 7
+    gains, offsets, none = np.array([2047, -2047], np.int16), np.array([-900, 30], np.int32), np.zeros(2, np.int32)
+    def bound(gamma, beta): return OPERATORS['layernorm'].bound(dict(c=2, shift=0), dict(gamma=gamma, beta=beta))
+    assert bound(gains, offsets) == bound(gains, none) + 900 and bound(gains, none) >= 2047*2**10
+
+
+@pytest.mark.parametrize('name,kind', [(k.name, kind) for k in tk.CATALOGUE if k.rows for kind in k.kinds])
+def test_the_rows_are_all_of_them_when_no_band_is_named(name, kind):
+    "A map that is no square: as many rows as it has, not as many as it has columns."
+    kernel, op = tk.kernel(name), bench.make_op(kind, h=7, w=4, cin=5, cout=3)
+    xs = bench.random_inputs(op, np.random.default_rng(0))
+    assert np.array_equal(tk.call(tk.by_rows(kernel, op), op, *xs), bench.expected(op, xs))
 
 
 def test_limits_are_those_of_the_header():

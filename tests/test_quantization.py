@@ -346,6 +346,7 @@ def test_a_range_holds_zero_and_a_dead_channel_stays_finite():
         scale, zp = ops8.qparams(lo, hi, kind)
         assert scale > 0 and -128 <= zp <= 127
         assert (zp == -128) if kind == 'relu' else (zp == 0) if kind == 'symmetric' else True
+    assert [ops8.qparams(-1, 4, 'symmetric', bits)[0] for bits in (8, 4)] == [4/127, 4/7]
     s = qz.weight_scales(torch.tensor([[1., -2.], [0., 0.], [1e-9, 0.]]))
     assert s[0] == 2/127 and (s[1:] == s[0]/1024).all() and qz.weight_scales(torch.zeros(2, 3)).tolist() == [1/1024]*2
 

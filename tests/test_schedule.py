@@ -129,6 +129,36 @@ def test_an_addition_at_the_end_of_a_chain_takes_the_place_of_what_it_adds():
         steps = first, replace(one, window=window), makes, last
         return sch.inside(sch.flow(steps), sch.Chain(1, 2, 2)).over
     assert over(point) == 1 and over((3, 1, 1, 1)) is None
+    lower = (sch.Step((0,), 1, point, True, 4), sch.Step((0,), 2, point, True, 8),
+             sch.Step((2,), 3, (2, 2, 0, 0), True, 8), sch.Step((1, 3), 4, point, True, 4, in_place=(0, 1)),
+             sch.Step((4,), 5, point, True, 4))
+    assert sch.inside(sch.flow(lower), sch.Chain(1, 3, 2)).over == 1    # whatever the heights on the way
+
+
+def test_a_chain_has_at_most_eight_steps_and_wide_rows_run_one_by_one():
+    def row(width):
+        "Twelve steps over a map of eight rows."
+        return tuple(sch.Step((t,), t + 1, (1, 1, 0, 0), True, 8, 8*width) for t in range(12))
+    ways = sch.chains_of(sch.flow(row(16)), 'least')
+    assert {chain.last - chain.first + 1 for chain, _ in ways} == set(range(2, 9))
+    assert [sch.fewest_rows(row(width), 'least') for width in (32, 16, 8, 1)] == [1, 1, 2, None]
+
+
+def test_of_chains_that_lower_as_much_the_shortest_is_taken():
+    single, together = np.array([[8, 8, 64, 64]]), np.array([[8, 8, 8]])
+    for spans in ([(0, 3), (1, 3), (2, 3)], [(2, 3), (1, 3), (0, 3)]):
+        taken = sch.choose(spans, single, together)
+        assert spans[taken.chain[0, 2]] == (2, 3) and taken.chain[0].tolist()[:2] == [-1, -1]
+
+
+def test_the_drawing_hatches_what_takes_over_memory():
+    net = Net((4, 4, 9))
+    x = net.linear('input', (4, 4, 9))
+    graph = net.graph(net.linear(net.add(x, net.linear(x, (4, 4, 9))), (4, 4, 2)))
+    arena = sch.plan_arena(graph, sch.choose_kernels(graph, BOARD))
+    over = [b for b in arena.buffers if len(b.holds) > 1 and not b.scratch]
+    drawn = [bar.get_hatch() for bar in arena.plot().patches]
+    assert len(over) == 1 and sum(h == '//' for h in drawn) == 1 < len(arena.buffers)
 
 
 def test_output_over_an_input_that_a_padded_window_reads(tmp_path):
