@@ -424,8 +424,17 @@ def step_prune(run):
     else: graph, needs, plan, hist = _to_budget(run, dense, needs)
     save_graph(graph, run.path('model.tfm'))
     save_figure(plot_sparsity(plan), run.path('sparsity.png'))
-    save_figure(plot_history(hist).figure if hist else plot_sparsity({}), run.path('train.png'))
+    save_figure(plot_history(hist).figure if hist else _not_trained(), run.path('train.png'))
     return dict(plan=plan, needs=asdict(needs), weight_sparsity=_zeros(graph), history=hist)
+
+
+def _not_trained():
+    "The picture of a training where there was none."
+    import matplotlib.pyplot as plt
+    fig, ax = plt.subplots(figsize=(5, .8))
+    ax.text(.5, .5, 'nothing was trained; --finetune EPOCHS trains while it prunes', ha='center', va='center')
+    ax.axis('off')
+    return fig
 
 
 def _unknown(board):
@@ -628,6 +637,7 @@ def plot_stages(stages):
     scale = 100 if key == 'accuracy' else 1
     ax.bar(list(held), [scale * v for v in held.values()], width=.6)
     for i, v in enumerate(held.values()): ax.text(i, scale * v, f'{scale * v:.2f}', ha='center', va='bottom')
+    ax.margins(y=.15)     # room for the figures above the bars
     ax.set(ylabel='test inputs right, %' if key == 'accuracy' else 'dB against float')
     return fig
 
