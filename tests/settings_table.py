@@ -26,9 +26,14 @@ def forced(variable, value): return Setting(f'{variable}={value}', {variable: va
 PLAIN = Setting('nothing forced')
 THREE = [forced('ATEN_CPU_CAPABILITY', 'default'), forced('ONEDNN_MAX_CPU_ISA', 'SSE41'),
          forced('MKL_CBWR', 'COMPATIBLE')]
-FORCED = [*THREE, forced('ATEN_CPU_CAPABILITY', 'avx2'), forced('ONEDNN_MAX_CPU_ISA', 'AVX2'),
-          forced('ONEDNN_MAX_CPU_ISA', 'AVX512_CORE'), forced('MKL_CBWR', 'AVX2'),
-          Setting('two threads', dict(OMP_NUM_THREADS='2'), dict(threads=2))]
+AVX512 = forced('ONEDNN_MAX_CPU_ISA', 'AVX512_CORE')            # without bfloat16
+TWO_THREADS = Setting('two threads', dict(OMP_NUM_THREADS='2'), dict(threads=2))
+FORCED = [*THREE, forced('ATEN_CPU_CAPABILITY', 'avx2'), forced('ONEDNN_MAX_CPU_ISA', 'AVX2'), AVX512,
+          forced('MKL_CBWR', 'AVX2'), TWO_THREADS]
+# every library at one level at once, as on an older processor: half the rows of FORCED
+SSE = dict(ATEN_CPU_CAPABILITY='default', ONEDNN_MAX_CPU_ISA='SSE41', MKL_CBWR='COMPATIBLE')
+AVX2 = dict(ATEN_CPU_CAPABILITY='avx2', ONEDNN_MAX_CPU_ISA='AVX2', MKL_CBWR='AVX2')
+TOGETHER = [Setting('as with SSE4.1', SSE), Setting('as with AVX2', AVX2), AVX512, TWO_THREADS]
 SEEDS = [Setting(f'seeds + {k}', {}, dict(shift=k)) for k in range(1, 5)]
 
 
@@ -100,13 +105,15 @@ def finished_rows(file, about):
 def main(argv=None):
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument('--all', action='store_true', help='every setting and seeds + 1 to 4, not three alone')
+    p.add_argument('--together', action='store_true', help='with --all: each level for all libraries at once')
     p.add_argument('--tests', action='store_true', help='the tests of tests/ too')
     p.add_argument('--only', default='', help='only settings whose name contains this')
     p.add_argument('-k', default='', help='only notebooks whose name contains this')
     p.add_argument('--workers', type=int, default=2, help='processes at a time (default: 2)')
     p.add_argument('--out', type=Path, help='JSON file of finished rows, to go on with after a stop')
     a = p.parse_args(argv)
-    settings = [o for o in ([PLAIN, *FORCED, *SEEDS] if a.all else THREE) if a.only in o.name]
+    every = [PLAIN, *(TOGETHER if a.together else FORCED), *SEEDS]
+    settings = [o for o in (every if a.all else THREE) if a.only in o.name]
     names = [o for o in notebooks() if a.k in o]
     if not settings or not names: sys.exit('no setting or no notebook to run: that is a failure')
 
