@@ -1,6 +1,7 @@
 """The course as data: parts and notebooks in reading order, from `nbs/sidebar.yml`, the one place that lists them."""
 import json, re
 from collections import namedtuple
+from fnmatch import fnmatch
 from pathlib import Path
 
 import yaml
@@ -17,8 +18,14 @@ def parts():
     for o in contents:
         if isinstance(o, str): continue
         numeral, dot, name = o['section'].partition('. ')
-        out.append(Part(numeral if dot else '', name if dot else numeral, list(o['contents'])))
+        pages = [page for entry in o['contents'] for page in matching(entry)]
+        out.append(Part(numeral if dot else '', name if dot else numeral, pages))
     return out
+
+
+def matching(entry):
+    "The notebooks that an entry of the list names; one with a star names all that are there, in alphabetical order."
+    return [o for o in present() if fnmatch(o, entry)] if '*' in entry else [entry]
 
 
 def page(notebook):
