@@ -270,6 +270,25 @@ def test_short_names_are_gone_where_two_models_are_known(pair, tmp_path):
         tc.compile_host([*sources[:-1], tmp_path/'late.c'], None, include, tc.WARNINGS)
 
 
+MEANS = """#include "model.h"
+double input_means(int code) { return (float)(code - TFM_INPUT_ZERO) * TFM_INPUT_SCALE; }
+double output_means(int code) { return (float)(code - TFM_OUTPUT_ZERO) * TFM_OUTPUT_SCALE; }
+"""
+
+
+@pytest.mark.parametrize('scale, zero', [(1., -128), (2**-20, 127), (3.7e8, 0)])
+def test_the_header_says_what_codes_mean(tmp_path, graph, scale, zero):
+    arena = cg.generate(graph, BOARD, tmp_path/'fw', port='host').arena
+    ends = {n: replace(graph.tensors[n], scale=scale, zero_point=zero) for n in (graph.input, graph.output)}
+    g = replace(graph, tensors=graph.tensors | ends)
+    (tmp_path/'model.h').write_text(cg.model_h(g, arena, 'kws'))
+    (tmp_path/'means.c').write_text(MEANS)
+    lib = ctypes.CDLL(str(tc.compile_host([tmp_path/'means.c'], None, [tmp_path], tc.WARNINGS)))
+    for f, t in ((lib.input_means, g.tensors[g.input]), (lib.output_means, g.tensors[g.output])):
+        f.restype = ctypes.c_double
+        for code in (-128, 0, 127): assert f(code) == pytest.approx((code - t.zero_point) * t.scale, rel=1e-6)
+
+
 def test_models_of_different_names_link_without_an_option(tmp_path, graph):
     fws = [cg.generate(replace(graph, name=n), BOARD, tmp_path/n, port='host') for n in ('first', 'second')]
     sources = {p.name if p.parent.name == 'kernels' else str(p): p for fw in fws for p in fw.sources}

@@ -407,7 +407,8 @@ def model_c(
 
 # %% ../nbs/08_codegen.ipynb #c088a
 SHORT = ('tfm_invoke', 'tfm_invoke_with', 'tfm_example_input', 'tfm_example_output',
-         'TFM_INPUT_BYTES', 'TFM_OUTPUT_BYTES', 'TFM_ARENA_BYTES', 'TFM_ARENA_ALIGN')
+         'TFM_INPUT_BYTES', 'TFM_INPUT_ZERO', 'TFM_INPUT_SCALE', 'TFM_OUTPUT_BYTES',
+         'TFM_OUTPUT_ZERO', 'TFM_OUTPUT_SCALE', 'TFM_ARENA_BYTES', 'TFM_ARENA_ALIGN')
 
 def long_name(
     short:str,  # one of SHORT
@@ -436,9 +437,8 @@ def model_h(
     return fill('model.h', title=f'Model {graph.name}', prefix=prefix, PREFIX=prefix.upper(),
                 undo=undo, make=make, input_bytes=i.nbytes, output_bytes=o.nbytes,
                 input_shape=shape_text(i), output_shape=shape_text(o),
-                input_zero=f'{-i.zero_point:+d}',
-                output_zero=f'{-o.zero_point:+d}', input_scale=f'{i.scale:.9g}',
-                output_scale=f'{o.scale:.9g}',
+                input_zero=i.zero_point, output_zero=o.zero_point,
+                input_scale=f'{i.scale:.8e}f', output_scale=f'{o.scale:.8e}f',
                 arena_bytes=arena.size, lower_bound=plan.lower_bound, align=plan.align)
 
 # %% ../nbs/08_codegen.ipynb #c092
