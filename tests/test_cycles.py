@@ -2,7 +2,8 @@
 import pytest
 
 from tinyformer import bench, cycles
-from tinyformer.errors import MissingTool, SimulationFailed
+from tinyformer.errors import BadInput, MissingTool, SimulationFailed
+from tinyformer.hardware import target
 
 LOOP = '0121 0022 013a fdd1 7047'.replace(' ', '')     # movs r1, #1; movs r2, #0; L: subs r2, #1; bne L; bx lr
 
@@ -17,6 +18,19 @@ def test_plain_rewrites_what_llvm_mca_refuses():
     taken = ('cmp r0, #0', 'nop', 'add.w r1, r1, #1', 'mov r1, r0', 'b #12', 'bx r3', 'bls #4',
              'bic r0, r0, #1')
     assert cycles.plain(refused) == taken
+
+
+def test_time_in_words_or_why_there_is_none(monkeypatch):
+    m7, m4 = target('stm32f746'), target('nrf52840')
+    assert cycles.time_text(216_000, m7) == '1.0 ms at 216 MHz, estimated' and cycles.milliseconds(None, m4) is None
+    assert cycles.time_text(None, m4) == 'unknown: no cycles are known for cortex-m4'
+    assert cycles.time_text(None, m7) == 'unknown without llvm-mca'
+    monkeypatch.setattr(cycles, 'available', lambda: True)
+    cycles.require_cycles(m7, '--max-ms')
+    with pytest.raises(BadInput, match='--max-ms: .* no cycles are known for cortex-m4. .*--max-instructions'):
+        cycles.require_cycles(m4, '--max-ms')
+    monkeypatch.setattr(cycles, 'available', lambda: False)
+    with pytest.raises(BadInput, match='without llvm-mca. Please install it'): cycles.require_cycles(m7, '--max-ms')
 
 
 def test_a_program_may_say_what_is_no_text(tmp_path, monkeypatch):

@@ -13,6 +13,7 @@ from tinyformer.examples import as_read, made_up, read_examples
 from tinyformer.graph import load as load_graph
 from tinyformer.hardware import target
 from tinyformer.lowering import lower
+from tinyformer.pipeline import kernel_section
 from tinyformer.quantization import quantize
 
 
@@ -146,7 +147,7 @@ def quick(monkeypatch):
     "Predict what an image takes in place of building it, for tests of what comes before and after."
     def predict(graph, cfg, memory):
         b = bg.bill(graph, cfg.board(), memory, cfg.objective)
-        return Needs(b.constants + 11_000, b.arena + 700, b.instructions, b.time, memory)
+        return Needs(b.constants + 11_000, b.arena + 700, b.instructions, b.time if b.cycles else None, memory)
     for module in (deploy, fitting): monkeypatch.setattr(module, 'measure', predict)
 
 
@@ -289,6 +290,37 @@ def test_fit_says_what_would_help(say, place, quick):
     assert code == 0 and 'nothing that is known here makes it fit' in out
 
 
+@pytest.mark.parametrize('board, core', [('nrf52840', 'cortex-m4'), ('rp2350', 'cortex-m33'),
+                                         ('rp2040', 'cortex-m0plus')])
+def test_a_core_without_cycles_has_no_time(say, place, quick, board, core):
+    "fit and deploy say the same, and no other core's time stands in."
+    why = f'unknown: no cycles are known for {core}'
+    code, out, _ = say('fit', place/'net.onnx', '--target', board, '--json', 'fit.json')
+    assert code == 0 and why in out and ' unknown  ' in out
+    assert json.loads(open('fit.json').read())[0]['ms'] is None
+    needs = Needs(1, 1, 1, None, 'low')
+    assert why in deploy._needs_text(needs, target(board)) and 'ms' not in deploy._needs_text(needs, target(board))
+    d = dict(target=board, kernels={}, est_cycles=None)
+    assert f'no kernel was measured on a {core}' in kernel_section(d, {})[1]
+
+
+def test_other_boards_are_built_and_their_time_is_their_own(say, place, monkeypatch):
+    "Each board that is named was measured; one whose core has no cycles has no time, and no limit of time."
+    asked = []
+    def predict(graph, cfg, memory):
+        asked.append(cfg.target)
+        known = cfg.board().cpu.cycle_model
+        flash = 10**9 if cfg.target in ('stm32f746', 'samd21') else 20_000
+        return Needs(flash, 9_000, 1_000_000, 2_000_000 if known else None, memory)
+    for module in (deploy, fitting): monkeypatch.setattr(module, 'measure', predict)
+    code, _, _ = say('fit', place/'net.onnx', '--json', 'a.json')
+    rows = {r['target']: r for r in json.loads(open('a.json').read()) if r['what'].startswith('--target')}
+    assert code == 0 and set(rows) <= set(asked) and 'samd21' not in rows and rows['nrf52840']['ms'] is None
+    say('fit', place/'net.onnx', '--max-ms', '50', '--json', 'b.json')
+    rows = {r['target']: r for r in json.loads(open('b.json').read()) if r['what'].startswith('--target')}
+    assert set(rows) == {'stm32h743'} and rows['stm32h743']['ms'] == pytest.approx(2e9 / 480e6)
+
+
 def test_compile_takes_a_float_network(say, place):
     code, out, _ = say('compile', place/'net.onnx', '--out', 'fw', '--no-check')
     assert code == 0 and 'not from your data' in out and 'bytes of flash' in out
@@ -310,7 +342,9 @@ NET = '{p}/net.onnx'
     (f'deploy {NET} --finetune 3', '--data'),
     (f'deploy {NET} --finetune -1', '--finetune'), (f'deploy {NET} --memory all', 'least'),
     (f'deploy {NET} --objective x', 'speed'),
-    (f'deploy {NET} --max-ms -1', '--max-ms'), (f'deploy {NET} --flash 99XB', 'XB'),
+    (f'deploy {NET} --max-ms -1', '--max-ms'),
+    (f'deploy {NET} --max-ms 5 --target nrf52840', 'no cycles are known for cortex-m4'),
+    (f'fit {NET} --max-ms 5 --target rp2040', '--max-instructions'), (f'deploy {NET} --flash 99XB', 'XB'),
     (f'deploy {NET} --flash 1KB', 'over its limits'),
     (f'deploy {NET} --sram 1KB', '--objective speed'), (f'deploy {NET} --max-instructions 9', 'over its limits'),
     (f'deploy {NET} --device-inputs 0', '--device-inputs'), (f'deploy {NET} --out {{p}}/net.onnx', 'folder'),

@@ -3,7 +3,7 @@ import json, re, shutil, subprocess
 from collections import Counter
 from pathlib import Path
 
-from tinyformer.errors import MissingTool, SimulationFailed
+from tinyformer.errors import BadInput, MissingTool, SimulationFailed
 from tinyformer.toolchain import install_hint
 
 CORE = ('-triple=thumbv7em-none-eabi', '-mcpu=cortex-m7')
@@ -39,6 +39,44 @@ def version()->str: # such as 'LLVM 14.0.6'
     "The version of `llvm-mca`: another one may hold another model of the core."
     said = subprocess.run([find_llvm(), '--version'], **_TEXT).stdout
     return 'LLVM ' + (re.search(r'version (\S+)', said) or ['', '?'])[1]
+
+
+# ---- what is known of a board
+
+def why_unknown(
+    board, # hardware.Target
+)->str:
+    "Why the cycles of a run on a board, and so its time, are not known."
+    if not board.cpu.cycle_model: return f'unknown: no cycles are known for {board.core}'
+    return 'unknown without llvm-mca'
+
+
+def require_cycles(
+    board, # hardware.Target
+    what,  # that needs them, as it is typed
+):
+    "Refuse a limit of time where no time will be known."
+    if board.cpu.cycle_model and available(): return
+    help = f'install it: {install_hint("llvm")}; or limit' if board.cpu.cycle_model else 'limit'
+    raise BadInput(f'{what}: the time on {board.name} is {why_unknown(board)}. Please {help} the instructions with '
+                   '--max-instructions')
+
+
+def milliseconds(
+    cycles, # of an inference, None where they are unknown
+    board,  # hardware.Target
+): # float, None where the cycles are unknown
+    "Estimated time at the board's highest clock."
+    return None if cycles is None else 1000 * cycles / board.clock_hz
+
+
+def time_text(
+    cycles, # of an inference, None where they are unknown
+    board,  # hardware.Target
+)->str:
+    "The estimated time in words, or why there is none."
+    if cycles is None: return why_unknown(board)
+    return f'{milliseconds(cycles, board):.1f} ms at {board.clock_hz / 1e6:.0f} MHz, estimated'
 
 
 # ---- from executed blocks to basic blocks

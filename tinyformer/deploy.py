@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 
 from tinyformer import budget as bg
 from tinyformer.codegen import generate
+from tinyformer.cycles import milliseconds, require_cycles, time_text
 from tinyformer.data import Dataset
 from tinyformer.errors import BadInput, CorruptModel, DoesNotFit, RunFolderError, check_number
 from tinyformer.examples import made_up, read_examples
@@ -21,7 +22,7 @@ from tinyformer.graph import load as load_graph, run as run_graph, save as save_
 from tinyformer.hardware import parse_bytes, require_port, target as board_named, targets
 from tinyformer.lowering import lower
 from tinyformer.modelfile import open_model
-from tinyformer.pipeline import _kernels as kernels_of, check_speed, kernel_table, plot_profile, save_figure
+from tinyformer.pipeline import _kernels as kernels_of, check_speed, kernel_section, plot_profile, save_figure
 from tinyformer.provenance import versions
 from tinyformer.pruning import Pruner, agp_sparsity
 from tinyformer.quantization import quantize, watch
@@ -79,6 +80,7 @@ def check(cfg):
     if cfg.objective not in ('bytes', 'speed'):
         raise BadInput(f'--objective is {cfg.objective!r}: it must be bytes or speed')
     require_port(cfg.board())
+    if cfg.max_ms: require_cycles(cfg.board(), '--max-ms')
     if cfg.finetune and not cfg.data: raise BadInput('--finetune needs --data FILE.npz: random inputs teach nothing')
 
 
@@ -331,10 +333,8 @@ class Needs:
     flash: int
     sram: int         # data, arena and stack
     instructions: int
-    cycles: int       # estimated; None without llvm-mca
+    cycles: int       # estimated; None where they are unknown
     memory: str
-
-    def ms(self, board): return 1000 * (self.cycles or self.instructions) / board.clock_hz
 
 
 def measure(graph, cfg, memory):
@@ -360,8 +360,7 @@ def limits_of(cfg):
 
 def over(needs, cfg):
     "name -> by how much a limit is exceeded."
-    held = dict(flash=needs.flash, sram=needs.sram, cycles=needs.cycles or needs.instructions,
-                instructions=needs.instructions)
+    held = asdict(needs)
     return {k: held[k] - v for k, v in limits_of(cfg).items() if held[k] > v}
 
 
@@ -390,7 +389,7 @@ def _limits(dense, needs, layers, cfg, spare):
     lim, share = bg.Limits(), cfg.sparsity
     lim.flash = cfg.board().flash_bytes - (needs.flash - sums['flash']) - spare.get('flash', 0)
     if cfg.max_ms:
-        per = (needs.cycles or needs.instructions) / max(1, b.time)      # measured over predicted
+        per = needs.cycles / max(1, b.time)                              # measured over predicted
         lim.time = (limits_of(cfg)['cycles'] - spare.get('cycles', 0)) / per - (b.time - sums['time'])
     if cfg.max_instructions:
         per = needs.instructions / max(1, b.instructions)
@@ -437,16 +436,9 @@ def _not_trained():
     return fig
 
 
-def _unknown(board):
-    "Why there is no time."
-    return 'unknown without llvm-mca' if board.cpu.cycle_model else f'unknown: no cycles are known for {board.core}'
-
-
 def _needs_text(n, board):
-    about = f'time {_unknown(board)}'
-    if n.cycles: about = f'about {n.ms(board):.1f} ms at {board.clock_hz / 1e6:.0f} MHz'
     return (f'{n.flash:,} bytes of flash, {n.sram:,} of SRAM (--memory {n.memory}), {n.instructions:,} instructions, '
-            f'{about}')
+            f'time {time_text(n.cycles, board)}')
 
 
 def _over_text(graph, needs, cfg):
@@ -646,7 +638,6 @@ def report_data(run):
     "What report.json holds."
     r, cfg = {k: result(run, k) for k in list(ROAD)[:-1]}, run.cfg
     img, sim, b = r['compile'], r['simulate'], run.board
-    ticks = sim['est_cycles'] or sim['instructions']
     return dict(
         model=r['int8']['name'], target=b.name, data=r['int8']['source'], random_inputs=not run.examples.real,
         stages={**r['int8']['stages'], **sim['stages']}, test_inputs=r['int8']['test_inputs'],
@@ -656,7 +647,7 @@ def report_data(run):
         **{k: v for k, v in img.items() if k.endswith('_bytes') or k == 'weights_bytes_dense'},
         stack_bytes=sim['stack_bytes'], sram_bytes=img['data_bytes'] + img['bss_bytes'] + sim['stack_bytes'],
         instructions_per_inference=sim['instructions'], est_cycles=sim['est_cycles'],
-        est_ms=round(1000 * ticks / b.clock_hz, 3) if sim['est_cycles'] else None, compiler=img['compiler'],
+        est_ms=milliseconds(sim['est_cycles'], b), compiler=img['compiler'],
         bytes_compared=sim['bytes_compared'], bytes_different=sim['bytes_different'], kernels=img['kernels'],
         seconds=round(sum(v['seconds'] for v in r.values()), 1), versions=versions(), settings=asdict(cfg))
 
@@ -664,7 +655,6 @@ def report_data(run):
 def closing_table(d):
     "The figures that a person wants first: (what, value)."
     use = lambda used, limit: f'{used:,} of {limit:,} bytes ({used / limit:.0%})'
-    took = _unknown(board_named(d['target'])) if d['est_ms'] is None else f"{d['est_ms']:.1f} ms, estimated"
     stages = [(f'{k}', said(s)) for k, s in d['stages'].items()]
     data = d['data'] + (': ranges and answers mean nothing, give --data' if d['random_inputs'] else '')
     return [('model', f"{d['model']}, {d['weights']:,} weights, {d['macs']:,} multiply-accumulates"),
@@ -674,7 +664,8 @@ def closing_table(d):
             ('constants', f"{d['weights_bytes']:,} bytes; dense {d['weights_bytes_dense']:,}"),
             ('SRAM', use(d['sram_bytes'], d['sram_limit_bytes'])),
             ('arena', f"{d['arena_bytes']:,} bytes (--memory {d['memory']}); stack {d['stack_bytes']:,}"),
-            ('instructions per inference', f"{d['instructions_per_inference']:,}"), ('time per inference', took),
+            ('instructions per inference', f"{d['instructions_per_inference']:,}"),
+            ('time per inference', time_text(d['est_cycles'], board_named(d['target']))),
             ('device against reference', f"{d['bytes_different']} of {d['bytes_compared']:,} output bytes differ, over "
                                          f"{d['device_inputs']} inputs")]
 
@@ -692,8 +683,7 @@ def report_markdown(run, d):
                                                        *(f'| {k} | {v} |' for k, v in closing_table(d))]),
         *notes, '## After each stage', '![stages](stages.png)', *pruned, '## Memory over time',
         '![memory plan](memory.png)',
-        '## Instructions by operator', '![instructions](instructions.png)', '## Kernels',
-        kernel_table(d['kernels'], ran)]) + '\n'
+        '## Instructions by operator', '![instructions](instructions.png)', *kernel_section(d, ran)]) + '\n'
 
 
 @step

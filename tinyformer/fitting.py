@@ -3,20 +3,27 @@ import math
 from dataclasses import dataclass, replace
 
 from tinyformer import budget as bg
-from tinyformer.deploy import check, limits_of, measure, over
-from tinyformer.hardware import targets
+from tinyformer.cycles import milliseconds, why_unknown
+from tinyformer.deploy import Needs, check, limits_of, measure, over
+from tinyformer.hardware import target as board_named, targets
 from tinyformer.lowering import lower
 from tinyformer.quantization import quantize
+
+
+BOARDS = 3
+"Other boards at most that are named."
 
 
 @dataclass
 class Change:
     "Something that a person could do, what the model then takes, and what it costs otherwise."
-    what: str    # as it is typed, or in words
-    flash: int   # bytes, estimated
-    sram: int    # bytes, estimated
-    ms: float    # estimated
-    price: str   # in words
+    what: str         # as it is typed, or in words
+    target: str       # name of the board
+    flash: int        # bytes, estimated
+    sram: int         # bytes, estimated
+    instructions: int # of one inference, estimated
+    ms: float         # estimated; None where no cycles are known
+    price: str        # in words
     fits: bool
 
 
@@ -25,23 +32,27 @@ class Beside:
     "What an image takes beside constants and arena, and how far predictions of its time are off: measured once."
     code: int      # bytes of flash
     sram: int      # bytes of variables and stack
-    time: float    # measured over predicted cycles
-    instructions: float
+    cycles: float  # measured over predicted; None where they are unknown
+    instructions: float # measured over predicted
 
 
 def beside(graph, cfg, memory, b):
     "Build the model and run it once, to know what no prediction has."
     n = measure(graph, cfg, memory)
-    return Beside(n.flash - b.constants, n.sram - b.arena, (n.cycles or n.instructions) / max(1, b.time),
+    return Beside(n.flash - b.constants, n.sram - b.arena, n.cycles and n.cycles / max(1, b.time),
                   n.instructions / max(1, b.instructions))
 
 
 def _row(what, b, board, cfg, price, extra):
     "A change with its bill."
-    flash, sram, time = b.constants + extra.code, b.arena + extra.sram, b.time * extra.time
-    held = dict(flash=flash, sram=sram, cycles=time, instructions=b.instructions * extra.instructions)
-    fits = all(held[k] <= v for k, v in limits_of(cfg).items())
-    return Change(what, flash, sram, 1000 * time / board.clock_hz, price, fits)
+    n = Needs(b.constants + extra.code, b.arena + extra.sram, round(b.instructions * extra.instructions),
+              extra.cycles and b.time * extra.cycles, '')
+    return _change(what, n, board, price, not over(n, cfg))
+
+
+def _change(what, n, board, price, fits=True):
+    "A change with what the model needs then."
+    return Change(what, board.name, n.flash, n.sram, n.instructions, milliseconds(n.cycles, board), price, fits)
 
 
 def _at(b, layers, i):
@@ -63,21 +74,23 @@ def _sparsities(graph, qnet, board, cfg, bills, extra):
             cut = bg.cut_graph(graph, qnet, layers, [i] * len(layers))
             n = measure(cut, cfg, memory)
             if not over(n, cfg):
-                return [Change(what, n.flash, n.sram, n.ms(board), 'accuracy, which --finetune wins back', True)]
+                return [_change(what, n, board, 'accuracy, which --finetune wins back')]
             extra = replace(extra, code=max(extra.code, n.flash - less.constants))   # sparse kernels are code too
     return []
 
 
-def _boards(graph, cfg, board, extra):
-    "Boards that hold the model as it is, the smallest first."
+def _boards(graph, cfg, board):
+    "Boards that hold the model as it is, the smallest first, as an image was built for each and run."
     rows = []
     for t in sorted(targets(), key=lambda t: (t.flash_bytes, t.sram_bytes)):
-        if t.name in (board.name, 'mps2_an500'): continue
-        other = replace(cfg, target=t.name, flash='', sram='')
-        b = bg.bill(graph, t, 'low', cfg.objective)
-        row = _row(f'--target {t.name}', b, t, other, f'{t.board}, {t.core} at {t.clock_hz / 1e6:.0f} MHz', extra)
-        if row.fits: rows.append(row)
-    return rows[:3]
+        if t.name in (board.name, 'mps2_an500') or cfg.max_ms and not t.cpu.cycle_model: continue
+        b, other = bg.bill(graph, t, 'low', cfg.objective), replace(cfg, target=t.name, flash='', sram='')
+        if b.constants > t.flash_bytes or b.arena > t.sram_bytes: continue
+        n = measure(graph, other, 'low')
+        if over(n, other): continue
+        rows.append(_change(f'--target {t.name}', n, t, f'{t.board}, {t.core} at {t.clock_hz / 1e6:.0f} MHz'))
+        if len(rows) == BOARDS: break
+    return rows
 
 
 def _width(now, board, cfg, extra):
@@ -85,7 +98,7 @@ def _width(now, board, cfg, extra):
     lim, code = limits_of(cfg), extra.code
     room = [math.sqrt(max(0, lim['flash'] - code) / max(1, now.constants)),
             (lim['sram'] - extra.sram) / max(1, now.arena)]
-    if 'cycles' in lim: room.append(math.sqrt(lim['cycles'] / max(1, now.time * extra.time)))
+    if 'cycles' in lim: room.append(math.sqrt(lim['cycles'] / max(1, now.time * extra.cycles)))
     if 'instructions' in lim: room.append(math.sqrt(lim['instructions'] / max(1,
                                                                               now.instructions * extra.instructions)))
     w = math.floor(20 * min(1., *room)) / 20
@@ -117,12 +130,12 @@ def fit_report(
     if not is_graph:
         rows += _sparsities(graph, qnet, board, cfg, {m: bills[m] for m in ('low', 'least')}, extra)
         rows += [r for r in _width(bills[asked], board, cfg, extra) if r.fits]
-    return graph, now, rows + _boards(graph, cfg, board, extra)
+    return graph, now, rows + _boards(graph, cfg, board)
 
 
 def _slower(b, than):
-    more = b.time / max(1, than.time) - 1
-    return f'{more:.1%} more time' if more > 5e-4 else 'no time'
+    more, what = b.time / max(1, than.time) - 1, 'time' if b.cycles else 'instructions'
+    return f'{more:.1%} more {what}' if more > 5e-4 else f'no {what}'
 
 
 def fit_text(name, cfg, now, rows):
@@ -134,8 +147,12 @@ def fit_text(name, cfg, now, rows):
     head = f"{name} {'fits' if now.fits else 'does not fit'} {b.name} with {', '.join(limit)}"
     shown = [now, *rows]
     wide = max(len(r.what) for r in shown)
-    lines = [f"{'':<{wide}}{'flash':>12}{'SRAM':>12}{'est. ms':>9}  price"]
-    lines += [f'{r.what:<{wide}}{r.flash:>12,}{r.sram:>12,}{r.ms:>9.1f}  {r.price}' for r in shown]
+    lines = [f"{'':<{wide}}{'flash':>12}{'SRAM':>12}{'instructions':>15}{'est. ms':>9}  price"]
+    for r in shown:
+        ms = 'unknown' if r.ms is None else f'{r.ms:.1f}'
+        lines.append(f'{r.what:<{wide}}{r.flash:>12,}{r.sram:>12,}{r.instructions:>15,}{ms:>9}  {r.price}')
+    unknown = dict.fromkeys(why_unknown(board_named(r.target)) for r in shown if r.ms is None)
+    lines += [f'time: {why}' for why in unknown]
     if not now.fits: lines.insert(2, 'any one of these makes it fit:' if rows
                                   else 'nothing that is known here makes it fit')
     return '\n'.join([head, *lines])

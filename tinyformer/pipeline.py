@@ -9,8 +9,8 @@ __all__ = ['ROAD', 'OTHERS', 'RANGES', 'COMMAND', 'STEPS', 'FILES', 'LEFT', 'WRI
            'load_weights', 'maker', 'weights_of', 'Stage', 'stages', 'train_stage', 'make_supernet', 'step_supernet',
            'step_sparsenas', 'step_train', 'step_prune', 'check_drop', 'make_model', 'step_quantize', 'step_compile',
            'check_speed', 'plot_profile', 'unseen_accuracies', 'step_simulate', 'compare_qemu', 'report_data',
-           'closing_table', 'plot_stages', 'kernel_table', 'report_markdown', 'step_report', 'go', 'evenly',
-           'candidate_run', 'agreement', 'rank', 'plot_budget']
+           'closing_table', 'plot_stages', 'kernel_table', 'kernel_section', 'report_markdown', 'step_report', 'go',
+           'evenly', 'candidate_run', 'agreement', 'rank', 'plot_budget']
 
 # %% ../nbs/22_pipeline.ipynb #c002
 import json, math, shlex, shutil, time
@@ -38,6 +38,7 @@ from .supernas import LAMBDA_LO, plot_acceptances, sample_supernets, supernas
 from .sparsenas import (SAMPLERS, LivePicture, PrunedSuperNet, plot_agreement, search,
                                   train_supernet)
 from .graph import Graph, load as load_graph, run as run_graph, save as save_graph
+from .kernels import cost_table
 from .lowering import lower
 from .codegen import generate
 from .simulator import QEMU_TICK, build as build_image, qemu, simulate
@@ -374,6 +375,7 @@ def step_supernas(
     c, data = run.cfg, load_data(run.cfg.dataset, seed=0)
     spaces = spaces_for(c, data.shape, len(data.classes))
     found = supernas(spaces, budget(c), c.lo, c.hi, seed=c.seed, progress=run.progress)
+    if note := cost_table(budget(c).core).note: run.say(f'  {note}')
     for a in found.acceptances: run.say(f'  {a}')
     run.say(f'  accepted: {found.space.name}, the largest of those that fit')
     save_figure(plot_acceptances(found.acceptances).figure, run.path('supernas.png'))
@@ -789,6 +791,17 @@ def kernel_table(
         rows.append([op, f"`{k['kernel']}`", stored, *sizes, n(round(measured[op]))])
     return '\n'.join(f"| {' | '.join(r)} |" for r in rows)
 
+# %% ../nbs/22_pipeline.ipynb #h084s
+def kernel_section(
+    d: dict,  # of a report: target and kernels
+    measured: dict,  # operator → instructions on the emulated core
+) -> list:  # of paragraphs of markdown
+    "The kernels of a report, and whose prices chose them."
+    note = cost_table(target(d['target']).core).note
+    chosen = 'Chosen by the cost table, whose predictions stand beside what was measured'
+    return ['## Kernels', f'{chosen}: {note}.' if note else f'{chosen}.',
+            kernel_table(d['kernels'], measured)]
+
 # %% ../nbs/22_pipeline.ipynb #c085
 NET_COLUMNS = ['supernet', 'mean parameters', 'acceptance', '95 % interval', 'samples',
                'flash under λ_lo', 'flash over λ_hi', 'SRAM over', 'verdict']
@@ -819,8 +832,7 @@ def report_markdown(
         '## Accuracy after each stage', 'On the test images, which no earlier step has read.',
         '![accuracy](accuracy.png)', '## Memory over time', '![memory plan](memory.png)',
         '## Instructions by operator', '![instructions](instructions.png)',
-        '## Kernels', 'Chosen by the cost table, whose predictions stand beside what was measured.',
-        kernel_table(d['kernels'], ran)]) + '\n'
+        *kernel_section(d, ran)]) + '\n'
 
 # %% ../nbs/22_pipeline.ipynb #c087
 @step
