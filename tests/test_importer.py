@@ -4,14 +4,17 @@ Sizes are alike wherever that can be, so that an axis guessed from a size is gue
 The importer's own comparison is switched off here, so that the reading itself is tested."""
 import collections, copy, math, random
 
-import pytest, torch, torch.nn as nn, torch.nn.functional as F, torch.nn.utils.prune as mask
+import numpy as np, pytest, torch, torch.nn as nn, torch.nn.functional as F, torch.nn.utils.prune as mask
 
 from test_reader import Call, Draw, SIZE, norm
 from tinyformer import importer
 from tinyformer.arch import Arch, Downsample, InvertedResidual, Transformer, layers
 from tinyformer.blocks import Net, build
 from tinyformer.errors import TinyFormerError, UnsupportedOp
+from tinyformer.graph import run
 from tinyformer.importer import import_model
+from tinyformer.lowering import lower
+from tinyformer.quantization import quantize
 
 NETWORKS = 24
 
@@ -179,6 +182,88 @@ def test_random_networks_are_read_rightly_or_refused(monkeypatch):
     print(dict(tried))
     assert not wrong, '\n'.join([f'{len(wrong)} networks are wrong', *wrong[:5]])
     assert tried['right'] > NETWORKS * .6
+
+
+T, BIAS = 6, torch.randn(2, 6, 6, generator=torch.Generator().manual_seed(3))
+
+
+def joined(x): return x.transpose(1, 2).flatten(2)
+
+
+def hiding(x, q, k, v): # the first two keys see nothing of the last two
+    hidden = torch.zeros(T, T).index_put((torch.tensor([[0], [1]]), torch.tensor([[4, 5]])), torch.tensor(-math.inf))
+    return (q(x) @ k(x).mT + hidden).softmax(-1) @ v(x)
+
+
+def biased(x, q, k, v): return joined((heads(q(x)) @ heads(k(x)).mT * .5 + BIAS).softmax(-1) @ heads(v(x)))
+
+
+def computed(x, q, k, v):
+    q, k, v = (heads(m(x)) for m in (q, k, v))
+    return joined(F.scaled_dot_product_attention(q, k, v, attn_mask=(x @ x.mT)[:, None]))
+
+
+def windows(x, q, k, v): # two windows of three tokens, in the axis of the images, the second masked
+    w, hidden = x.unflatten(1, (2, 3)).flatten(0, 1), torch.zeros(2, 3, 3)
+    hidden[1, :, 2] = -100
+    a = (heads(q(w)) @ heads(k(w)).mT + BIAS[:, :3, :3]).unflatten(0, (-1, 2)) + hidden[None, :, None]
+    return joined(a.flatten(0, 1).softmax(-1) @ heads(v(w))).unflatten(0, (-1, 2)).flatten(1, 2)
+
+
+def read_twice(x, q, k, v):
+    p = (q(x) @ k(x).mT * .5).softmax(-1)
+    return (p * .5 + .1) @ v(x) + p.sum(-2).unsqueeze(-1)
+
+
+def gated(x, q, k, v): # a share of fixed probabilities, and rows of 1 again
+    a = .7 * (q(x) @ k(x).mT).softmax(-1) + .3 * BIAS[0].softmax(-1)
+    return (a / a.sum(-1, keepdim=True)) @ v(x)
+
+
+def straight(x, q, k, v): return q(x).relu() @ (k(x).relu().mT @ v(x))
+
+
+def between_channels(x, q, k, v): # of unit rows, as XCiT has it
+    q, k = (F.normalize(heads(m(x)).mT, dim=-1) for m in (q, k))
+    return joined(((q @ k.mT * 3).softmax(-1) @ heads(v(x)).mT).mT)
+
+
+def over_all(x, q, k, v): # the norm of each channel beside the mean of all, as ConvNeXt V2 has it
+    g = q(x).norm(dim=1, keepdim=True)
+    return v(x) * (g / (g.mean(-1, keepdim=True) + 1e-6))
+
+
+PRODUCTS = hiding, biased, computed, windows, read_twice, gated, straight, between_channels, over_all
+
+
+@pytest.mark.parametrize('form', PRODUCTS, ids=lambda f: f.__name__)
+def test_products_and_norms_of_any_form(form):
+    "Masks, biases, windows, probabilities that others read, no softmax: the same values, and close to them in int8."
+    torch.manual_seed(0)
+    layers = [nn.Linear(SIZE, SIZE) for _ in range(3)]
+    for m in layers: nn.init.normal_(m.weight, 0, .7)
+    net, x = Call(form, *layers), 2 * torch.rand(24, T, SIZE) - 1
+    off, graph = difference(net, x)
+    assert off != 'refused' and off < 1e-3, graph
+    qnet = quantize(graph, x)
+    integers = lower(qnet, 'form')
+    with torch.no_grad(): want, shadow = net(x), qnet(x)
+    out = integers.tensors[integers.output]
+    codes = (x / integers.tensors['input'].scale).round() + integers.tensors['input'].zero_point
+    got = (run(integers, codes.clamp(-128, 127).numpy().astype(np.int8)) - float(out.zero_point)) * out.scale
+    assert (want - shadow).square().sum() < want.square().sum() / 10**2.2        # 22 dB
+    assert np.abs(got - shadow.numpy()).mean() < .5 * out.scale
+
+
+def test_hidden_keys_change_no_byte():
+    torch.manual_seed(0)
+    x, layers = torch.randn(24, T, SIZE), [nn.Linear(SIZE, SIZE) for _ in range(3)]
+    integers = lower(quantize(Call(hiding, *layers), x), 'hiding')
+    codes = np.random.default_rng(0).integers(-128, 128, (8, T, SIZE), dtype=np.int8)
+    other = codes.copy()
+    other[:, 4:] = other[:, 4:] // 2
+    was, now = run(integers, codes), run(integers, other)
+    assert (was[:, :2] == now[:, :2]).all() and (was[:, 2:4] != now[:, 2:4]).any()
 
 
 def small():

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['COMPUTE', 'FOLDS', 'USUAL_ACTS', 'CLAMPS', 'IMAGES', 'COMPARED', 'TROUBLE', 'MOVES', 'COPIES', 'VIEWS', 'USUAL',
-           'NEAREST', 'LINEAR', 'POINTWISE', 'HIDDEN', 'RELU', 'Step', 'Port', 'FloatGraph', 'computes', 'copy_places',
-           'Ref', 'Formula', 'joined', 'describe', 'Val', 'loops', 'natural', 'columns', 'unwrap', 'export',
-           'import_model', 'check', 'Refused', 'reads', 'Scores', 'Reader', 'Own', 'builds', 'read_own']
+           'NEAREST', 'LINEAR', 'POINTWISE', 'HIDDEN', 'LOWERED', 'RELU', 'Step', 'Port', 'FloatGraph', 'computes',
+           'copy_places', 'Ref', 'Formula', 'joined', 'describe', 'Val', 'loops', 'natural', 'columns', 'unwrap',
+           'export', 'import_model', 'check', 'Refused', 'reads', 'Scores', 'Reader', 'Own', 'builds', 'read_own']
 
 # %% ../nbs/15_importer.ipynb #c002
 import contextlib, copy, io, logging, math, operator, types, warnings
@@ -447,6 +447,11 @@ def _attention(step, q, k, v):
     if a['causal']: s = s.masked_fill(torch.ones_like(s[0, 0], dtype=torch.bool).triu(1), -math.inf)
     return (s.softmax(-1) @ v).transpose(1, 2).flatten(2)
 
+@computes('matmul_qk')
+def _matmul_qk(step, q, k):
+    q, k = (_split(x, step.attrs['heads']) for x in (q, k))
+    return (q @ k.transpose(2, 3)).reshape(len(q), *step.shape)
+
 @computes('softmax')
 def _softmax(step, x): return x.softmax(-1)
 
@@ -479,6 +484,20 @@ def add_attention(self:FloatGraph,
     scale = (d//heads)**-.5 if scale is None else float(scale)
     how = dict(heads=heads, scale=scale, causal=int(causal))
     return self.put('attention', name, [q, k, v], (t, e), **how)
+
+# %% ../nbs/15_importer.ipynb #c036q
+@patch
+def add_matmul_qk(self:FloatGraph,
+    name:str, # of the step
+    q:str, # rows (t, d)
+    k:str, # rows (s, d)
+    heads:int=1, # divides d
+)->str: # value (t, s), or (heads, t, s)
+    "Every row of q times every row of k, head by head."
+    (t, d), (s, d2) = self.shapes[q], self.shapes[k]
+    if d != d2 or d % heads:
+        raise BadInput(f'layer {name!r}: {t, d} and {s, d2} do not fit {heads} heads')
+    return self.put('matmul_qk', name, [q, k], (heads, t, s)[heads == 1:], heads=heads)
 
 # %% ../nbs/15_importer.ipynb #c036b
 @patch
@@ -1338,7 +1357,7 @@ NEAREST = dict( # what to write instead of what has no form at all
     LSTM='nn.MultiheadAttention or nn.Conv1d', GRU='nn.MultiheadAttention or nn.Conv1d',
     RNN='nn.MultiheadAttention or nn.Conv1d', upsample_bicubic2d="mode='nearest'",
     Upsample="mode='nearest'", grid_sampler="nn.Upsample(mode='nearest')",
-    linalg_vector_norm='nn.RMSNorm', local_response_norm='nn.BatchNorm2d', var='nn.LayerNorm',
+    local_response_norm='nn.BatchNorm2d', var='nn.LayerNorm',
     std='nn.LayerNorm', cumsum='nn.Linear with a triangular weight', topk='the values themselves',
     sort='the values themselves', argmax='the logits: the largest is found outside')
 
@@ -1497,6 +1516,7 @@ def force(self:Reader,
     if not v.pending: return v
     if v.origin: self.forced.add(v.origin)
     order = self._ordered(v)
+    if order is None and len(v.index) != self.images: order = torch.arange(v.index.numel())
     one = v if order is None else v.moved(lambda t: t.flatten()[order].reshape(self.images, -1))
     y = self._force_affine(one) if v.f is None else self._force_function(one)
     if order is None: return y
@@ -2147,6 +2167,16 @@ def _read_sum(self:Reader, node, input, dim=None, keepdim=False, **_):
     y = self.mean(node, input, _axes(input, dim), keepdim)
     return self._change(node, 'mul.Tensor', y, float(n))
 
+# %% ../nbs/15_importer.ipynb #c225n
+@patch
+@reads('linalg_vector_norm')
+def _read_vector_norm(self:Reader, node, input, ord=2, dim=None, keepdim=False, **_):
+    "The root of the sum of squares."
+    if ord != 2: raise Refused(f'a norm of order {ord}', 'ord=2')
+    squares = self._change(node, 'square.default', input)
+    y = self._read_sum(node, squares, dim, keepdim)
+    return self._change(node, 'sqrt.default', y)
+
 # %% ../nbs/15_importer.ipynb #c226
 @patch
 @reads('amax', 'max')
@@ -2271,13 +2301,22 @@ def _read_batch_norm(self:Reader, node, input, weight, bias, running_mean, runni
     return [y, None, None] if 'native' in node.target._schema.name else y
 
 # %% ../nbs/15_importer.ipynb #c236
+def _one_over_root(f):
+    "(k, eps) where f is k / sqrt(x + eps); else None."
+    far = torch.tensor([1e8]).double()
+    k = float(f(far)*far.sqrt())
+    k = 1. if abs(k - 1) < 1e-6 else k
+    at = torch.cat([torch.zeros(1), torch.logspace(-4, 3, 200)]).double()
+    eps = (k / float(f(at)[0]))**2
+    if 0 < eps < 1 and torch.allclose(f(at), k*(at + eps).rsqrt(), 1e-4): return k, eps
+
 @patch
 def hand_norm(self:Reader,
     node:fx.Node, # the product
     x:Val, # one factor
     r:Val, # the other, maybe one over a root
 )->Val: # normalised; None where it is another product
-    "RMSNorm by hand, or LayerNorm if x is centred by hand."
+    "RMSNorm by hand, also F.normalize, or LayerNorm if x is centred by hand."
     m = self.means.get(r.source) if r.f is not None and isinstance(r.source, str) else None
     if m is None or x.pending or not isinstance(x.source, str): return None
     square, axes, result, _ = m
@@ -2285,15 +2324,17 @@ def hand_norm(self:Reader,
     if square.f is None or not same or describe(square.f)['name'] != 'square': return None
     if result.index.ndim != x.index.ndim: return None
     if not torch.equal(result.index.expand_as(x.index), r.index.expand_as(x.index)): return None
-    at = torch.cat([torch.zeros(1), torch.logspace(-4, 3, 200)]).double()
-    eps = float(r.f(at)[0])**-2
-    if not 0 < eps < 1 or not torch.allclose(r.f(at), (at + eps).rsqrt(), 1e-4): return None
+    found = _one_over_root(r.f)
+    if found is None: return None
+    k, eps = found
     made = self.maker(x.source)
     mean = self.means.get(made.inputs[1]) if made and made.kind == 'add' else None
     minus = mean and (made.attrs['alpha'], made.attrs['beta']) == (1, -1)
     whole = minus and mean[0].source == made.inputs[0] and not mean[0].pending
     centred = whole and mean[1] == axes and torch.equal(mean[0].index, x.index)
-    return self.normalise(node, mean[0] if centred else x, axes, None, None, eps, bool(centred))
+    of = mean[0] if centred else x
+    y = self.normalise(node, of, axes, None, None, eps, bool(centred))
+    return y if k == 1 else self._change(node, 'mul.Tensor', y, k)
 
 # %% ../nbs/15_importer.ipynb #c241
 @patch
@@ -2323,6 +2364,10 @@ def _flat(t):
     stack = t.reshape(-1, *t.shape[-2:])
     return stack[0] if torch.equal(stack, stack[:1].expand_as(stack)) else None
 
+def _waits(t):
+    "Whether a tensor is a product that no step has computed."
+    return isinstance(t, Val) and isinstance(t.source, Scores)
+
 @patch
 def contract(self:Reader,
     node:fx.Node, # the product
@@ -2334,14 +2379,14 @@ def contract(self:Reader,
     one = _flat(b)
     if one is not None: return self.linear(node, a, _turned(one), None, _argument(node, 1))
     if not isinstance(a, Val) and a.ndim == 2: return _turned(self.linear(node, _turned(b), a))
-    if isinstance(b, Val) and isinstance(b.source, Scores):
+    if _waits(b) and self._mixes(b) and not _waits(a):
         return _turned(self.contract(node, _turned(b), _turned(a)))
     lead = torch.broadcast_shapes(*(_shown(t).shape[:-2] for t in (a, b)))
     constant = {k: t for k, t in zip('qk', (a, b)) if not isinstance(t, Val)}
     a, b = (self._stacked(node, t, lead) for t in (a, b))
-    made = self.maker(a.source) if isinstance(a.source, str) else None
-    if isinstance(a.source, Scores) or made and made.kind == 'softmax': return self.mix(node, a, b)
-    return self._scores(node, a, b, constant)
+    if _waits(b): b = self.force(b)
+    if self._mixes(a): return self.mix(node, a, b)
+    return self._scores(node, self.force(a) if _waits(a) else a, b, constant)
 
 # %% ../nbs/15_importer.ipynb #c243
 @patch
@@ -2351,6 +2396,14 @@ def _stacked(self:Reader, node, t, lead):
     if not lead or lead[0] != self.images:
         raise Refused('a product with constants', 'one matrix', True)
     return self.lift(t.expand(*lead, *t.shape[-2:]), node)
+
+@patch
+def _mixes(self:Reader, v):
+    "Whether a factor holds probabilities, as they come from a softmax."
+    if v.pending: return False
+    if isinstance(v.source, Scores): return v.source.done
+    made = self.maker(v.source)
+    return made is not None and made.kind == 'softmax'
 
 @patch
 def _scores(self:Reader, node, a, b, constant):
@@ -2374,17 +2427,17 @@ def probabilities(self:Reader,
     node:fx.Node, # the softmax
     v:Val, # of Scores
     dim:int, # its axis
-)->Val: # of Scores that are probabilities
-    "Softmax of scores, which are scaled and may hide keys that come later than the query."
+)->Val: # of Scores that are probabilities, or of a step
+    "Softmax of scores: those of attention, or a step of its own."
     s, (_, t, k) = v.source, v.source.shape
     rows = v.index.movedim(dim, -1)
     rows = rows.reshape(-1, rows.shape[-1])
-    if s.done: raise Refused('a softmax of a softmax', 'one softmax')
-    if len(rows[0]) == t and t > 1 and int(rows[0, 1] - rows[0, 0]) == k > 1:
+    if not s.done and len(rows[0]) == t and t > 1 and int(rows[0, 1] - rows[0, 0]) == k > 1:
         return self.probabilities(node, self._turned_scores(v), dim)
-    if len(rows[0]) != k or not torch.equal(rows, rows[:, :1] + torch.arange(k)):
-        raise Refused('a softmax over another axis than the keys', 'softmax over the keys', True)
-    scale, causal = self._scale_and_mask(v)
+    plain = len(rows[0]) == k and torch.equal(rows, rows[:, :1] + torch.arange(k))
+    known = self._scale_and_mask(v) if plain and not s.done else None
+    if known is None: return self.softmax(node, self._lowered(v), dim)
+    scale, causal = known
     return Val(Scores(s.q, s.k, s.shape, node, s.fixed, scale, causal, True), v.index)
 
 @patch
@@ -2398,21 +2451,29 @@ def _turned_scores(self:Reader, v):
 
 # %% ../nbs/15_importer.ipynb #c246
 HIDDEN = -1e3 # what is added to a score that a mask hides is below this
+LOWERED = -100. # what is added instead where the scores are steps
 
 @patch
 def _scale_and_mask(self:Reader, v):
-    "(scale, causal) of scores, from what is still to be done to them."
+    "(scale, causal) of scores, from what is still to be done to them; None if there is more."
     p, (_, t, k) = self._parts(v), v.source.shape
-    if p is None: raise Refused('scores that pass through a function', 'softmax(scale q k^T) v')
+    if p is None: return None
     order = v.index.flatten().argsort()
     w, b = (x.flatten()[order].reshape(-1, t, k) for x in p)
     hidden, later = (b < HIDDEN) | (w == 0), torch.ones(t, k, dtype=torch.bool).triu(1)
     causal = bool(hidden.any())
-    if causal and not torch.equal(hidden, later.expand_as(hidden)):
-        raise Refused('attention with a mask on its scores', 'no mask, or a causal one (j <= i)')
-    if b[~hidden].any() or not _same(w[~hidden]):
-        raise Refused('attention with a bias on its scores', 'learned positions added to its input')
+    if causal and not torch.equal(hidden, later.expand_as(hidden)): return None
+    if b[~hidden].any() or not _same(w[~hidden]): return None
     return float(w[~hidden][0]), causal
+
+@patch
+def _lowered(self:Reader, v):
+    "Scores whose hidden ones are lowered."
+    p = self._parts(v)
+    if p is None or not (p[1] < HIDDEN).any(): return v
+    (w, b), hidden = p, p[1] < HIDDEN
+    w = torch.where(hidden, w[~hidden].flatten()[0], w)
+    return Val(v.source, v.index, None, w, torch.where(hidden, LOWERED, b), v.origin)
 
 # %% ../nbs/15_importer.ipynb #c247
 @patch
@@ -2422,8 +2483,7 @@ def mix(self:Reader,
     v:Val, # values [..., s, e]
 )->Val: # [..., t, e]
     "Probabilities times values: the end of attention, or of sequence pooling."
-    s, ready = p.source, isinstance(p.source, str) or p.source.done and not p.pending
-    if not ready: raise Refused('a product of three tensors', 'softmax(scale q k^T) v')
+    s = p.source
     (p, back), (v, _) = self.matrices(p), self.matrices(v)
     (_, heads, t, keys), e = p.index.shape, v.index.shape[-1]
     if isinstance(s, str):
@@ -2433,7 +2493,7 @@ def mix(self:Reader,
     elif torch.equal(p.index.flatten(), torch.arange(self.images*s.size)):
         x = [self._joined_heads(u, node) for u in (s.q, s.k, v)]
         name = self.graph.add_attention(self.label(s.node), *x, heads, s.scale, s.causal)
-    else: raise Refused('probabilities in another order', 'softmax(scale q k^T) v', True)
+    else: return self.product(Scores(self.force(p), _turned(v), (heads, t, e), node)).moved(back)
     return Val(name, back(self.whole(name, [t, heads, e], (1, 0, 2)).index))
 
 # %% ../nbs/15_importer.ipynb #c248
@@ -2443,19 +2503,42 @@ def _joined_heads(self:Reader, v, node):
     places = self.inside(v).transpose(0, 1)
     return self.get(v.source, places.flatten(), (len(places), places[0].numel()), node)
 
+# %% ../nbs/15_importer.ipynb #c248p
+@patch
+def product(self:Reader,
+    s:Scores, # not yet probabilities
+)->Val: # [n, heads, t, s]
+    "Every query with every key, as a step."
+    q, k = (self._joined_heads(self.force(v), s.node) for v in (s.q, s.k))
+    (heads, t, keys), label = s.shape, self.label(s.node)
+    return self.whole(self.graph.add_matmul_qk(label, q, k, heads), [heads, t, keys], (0, 1, 2))
+
 @patch
 def resolve(self:Reader,
     v:Val, # of Scores
 )->Val: # computed
-    "Scores that are no attention after all: a linear layer, where one side is constant."
-    s = v.source
-    if s.done: raise Refused('attention whose probabilities are read', 'need_weights=False')
+    "Scores that are no attention after all, as steps."
+    y = self._once(('scores', v.source), lambda: self._computed(v.source))
+    return Val(y.source, y.index.flatten()[v.index], v.f, v.w, v.b, v.origin)
+
+# %% ../nbs/15_importer.ipynb #c248r
+@patch
+def _computed(self:Reader, s):
+    "[n, heads, t, s]: probabilities; a linear layer where the queries are constant; products."
+    if s.done: return self._soft(s)
     weight = _flat(s.fixed['q']) if 'q' in s.fixed else None
-    if weight is None or s.shape[0] != 1 or v.w is not None:
-        raise Refused('a product of two tensors', 'softmax(scale q k^T) v')
+    if weight is None or s.shape[0] > 1: return self.product(s)
     y = self.linear(s.node, Val(s.k.source, s.k.index[:, 0]), weight) # [n, s, t]
-    n, r, (_, t, k) = v.index // s.size, v.index % s.size, s.shape
-    return self.force(Val(y.source, n*s.size + r % k*t + r//k % t, v.f, origin=v.origin))
+    return y.moved(lambda i: i.transpose(1, 2)[:, None])
+
+@patch
+def _soft(self:Reader, s):
+    "Probabilities that are read, as a step."
+    index = torch.arange(self.images*s.size).reshape(self.images, *s.shape)
+    scores = Scores(s.q, s.k, s.shape, s.node, s.fixed)
+    v = Val(scores, index, _line(s.scale, 0) if s.scale != 1 else None)
+    if s.causal: v = self._affine(s.node, 'add', [v, LOWERED*torch.ones(s.shape[1:]).triu(1)], {})
+    return self.softmax(s.node, v, -1)
 
 # %% ../nbs/15_importer.ipynb #c251
 @patch
@@ -2485,6 +2568,23 @@ def _sum_of(self:Reader, node, y, other):
 
 # %% ../nbs/15_importer.ipynb #c252
 @patch
+def softmax(self:Reader,
+    node:fx.Node, # that asks for it
+    v:Val, # any
+    dim:int, # its axis
+)->Val: # as `v`
+    "A softmax of rows, as a step."
+    v = self.force(v)
+    if dim % v.index.ndim == 0 and self.images > 1:
+        raise Refused('a softmax over images', 'another axis', True)
+    def work(rows):
+        done = self.graph.add_softmax(self.label(node), self.rows_of(node, rows, (0, 1)))
+        return self.whole(done, rows.index.shape[1:], (0, 1))
+    y = self.framed(v.moved(lambda t: t.movedim(dim, -1)), 1, work)
+    return y.moved(lambda t: t.movedim(-1, dim))
+
+# %% ../nbs/15_importer.ipynb #c252r
+@patch
 @reads('softmax', '_softmax', 'log_softmax', '_log_softmax')
 def _read_softmax(self:Reader, node, input, dim, **_):
     "A softmax of scores, of rows, or at the end."
@@ -2495,14 +2595,7 @@ def _read_softmax(self:Reader, node, input, dim, **_):
         self.left[node.name] = name, dim
         self.graph.notes.append(f'the {name} at the end is left out: the largest stays the largest')
         return input
-    v = self.force(input)
-    if dim % v.index.ndim == 0 and self.images > 1:
-        raise Refused('a softmax over images', 'another axis', True)
-    def work(rows):
-        done = self.graph.add_softmax(self.label(node), self.rows_of(node, rows, (0, 1)))
-        return self.whole(done, rows.index.shape[1:], (0, 1))
-    y = self.framed(v.moved(lambda t: t.movedim(dim, -1)), 1, work)
-    y = y.moved(lambda t: t.movedim(-1, dim))
+    y = self.softmax(node, input, dim)
     if name == 'softmax': return y
     return self._change(node, 'log.default', self._change(node, 'clamp_min.default', y, 1e-30))
 
@@ -2520,21 +2613,20 @@ def _read_sdpa(self:Reader, node, query, key, value, attn_mask=None, dropout_p=0
                scale=None, enable_gqa=False, **_):
     "F.scaled_dot_product_attention."
     if dropout_p: raise Refused('dropout that is always on', 'dropout_p=0 in eval()')
-    if isinstance(attn_mask, Val): raise Refused('a computed mask', 'a causal mask')
     shape = _shown(query).shape
     def repeated(t):
         if isinstance(t, Val): return t.moved(repeated)
         return t.repeat_interleave(shape[-3] // t.shape[-3], -3)
     if enable_gqa: key, value = repeated(key), repeated(value)
     s = self.contract(node, query, _turned(key))
-    if not isinstance(s.source, Scores):
-        raise Refused('constant keys', 'keys that depend on the input')
     s = self._change(node, 'mul.Tensor', s, shape[-1]**-.5 if scale is None else scale)
     if is_causal: attn_mask = torch.ones(s.index.shape[-2:], dtype=torch.bool).tril()
-    if attn_mask is not None and attn_mask.dtype == torch.bool:
+    if isinstance(attn_mask, torch.Tensor) and attn_mask.dtype == torch.bool:
         attn_mask = torch.zeros(attn_mask.shape).masked_fill(~attn_mask, -math.inf)
-    if attn_mask is not None: s = self._affine(node, 'add', [s, attn_mask], {})
-    return self.contract(node, self.probabilities(node, s, -1), value)
+    if isinstance(attn_mask, Val): attn_mask = attn_mask.moved(lambda t: t.expand(s.index.shape))
+    s, ready = self._sum_of(node, s, attn_mask), self.probabilities
+    if not isinstance(s.source, Scores): ready = self.softmax
+    return self.contract(node, ready(node, s, -1), value)
 
 # %% ../nbs/15_importer.ipynb #c254
 @patch

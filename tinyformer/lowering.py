@@ -134,6 +134,12 @@ def _lower_softmax(node, layer, shapes, q_in, q_out):
     *rows, n = node.shape
     return dict(rows=math.prod(rows), n=n), dict(table=ops8.softmax_table(q_in[0]))
 
+def _lower_matmul_qk(node, layer, shapes, q, k, q_out):
+    (tokens, dim), (keys, _) = (shapes[i] for i in node.inputs)
+    mult, shift = ops8.requant_params(q[0] * k[0] / q_out[0])
+    sizes = dict(tokens=tokens, keys=keys, dim=dim, heads=layer.attrs['heads'])
+    return sizes | dict(mult=int(mult), shift=shift, zp_out=q_out[1]), {}
+
 def _lower_matmul_av(node, layer, shapes, p, v, q_out):
     (tokens, dim), keys = node.shape, shapes[node.inputs[1]][0]
     mult, shift = ops8.requant_params(p[0] * v[0] / q_out[0])
@@ -170,7 +176,7 @@ LOWER = dict( # kind -> how it is lowered
     avgpool2d=_lower_avgpool2d,
     add=_lower_add, add_broadcast=_lower_add, mul=_lower_mul, lut=_lower_lut, layernorm=_lower_norm,
     rmsnorm=_lower_norm, attention=_lower_attention, softmax=_lower_softmax,
-    matmul_av=_lower_matmul_av, const=_lower_const, concat=_lower_concat, copy=_lower_copy,
+    matmul_qk=_lower_matmul_qk, matmul_av=_lower_matmul_av, const=_lower_const, concat=_lower_concat, copy=_lower_copy,
     pad=_lower_pad)
 
 # %% ../nbs/17_lowering.ipynb #c063k

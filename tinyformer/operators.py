@@ -1280,8 +1280,8 @@ def lut_table(
 )->np.ndarray: # int8 [256] for `lut_s8`
     "The table of a real function between two scales: exact up to half a step of the output."
     y = np.asarray(f(s_in * (np.arange(-128, 128) - zp_in)), np.float64)
-    if not np.isfinite(y).all():
-        raise BadInput('the function is not finite at every code of its input')
+    if np.isnan(y).any():
+        raise BadInput('the function is not a number at every code of its input')
     return np.clip(np.floor(y / s_out + .5) + zp_out, -128, 127).astype(np.int8)
 
 # %% ../nbs/04_operators.ipynb #r074
