@@ -76,6 +76,14 @@ def test_scores():
     assert 'accuracy' not in score(want, want, np.array([0, 1, 2])), 'a label that the network cannot give'
 
 
+def test_a_score_over_few_inputs_says_so():
+    "The device sees some of the test inputs, the others see all: the picture and the table say how many."
+    d = dict(stages=dict(int8=dict(accuracy=.9), device=dict(accuracy=1.)), device_inputs=50, test_inputs=450)
+    stages = deploy.named_stages(d)
+    assert [t.get_text() for t in deploy.plot_stages(stages).axes[0].get_xticklabels()] == ['int8', 'device\n50 inputs']
+    assert list(deploy.named_stages(d | dict(device_inputs=450))) == ['int8', 'device']
+
+
 # ---- sparsities ------------------------------------------------------------------------------------------------------
 
 def options(*rows): return [bg.Option(s, f, f, f, l) for s, f, l in rows]

@@ -64,9 +64,8 @@ def mask_for(
 ): # bool, as the network holds the layer's weights: True = kept
     "Which weights stay: those in the blocks with the largest norms, along the input channels."
     weight = qnet.layer(name).weight.detach()
-    last = weight.ndim == 4 and hasattr(qnet, 'source')           # [cout, kh, kw, cin]
-    mask = block_mask(weight.movedim(-1, 1) if last else weight, block, sparsity)
-    return mask.movedim(1, -1) if last else mask
+    if weight.ndim < 4: return block_mask(weight, block, sparsity)
+    return block_mask(weight.movedim(-1, 1), block, sparsity).movedim(1, -1)    # [cout, kh, kw, cin]
 
 
 def cut(
@@ -77,7 +76,6 @@ def cut(
 ): # Op
     "The operator without the weights that go."
     w, mask = op.params['weight'], mask_for(qnet, op.name, block, sparsity)
-    if mask.ndim == 4 and not hasattr(qnet, 'source'): mask = mask.movedim(1, -1)
     kept = mask.numpy().reshape(w.shape).astype(np.int8)
     return replace(op, params=op.params | dict(weight=np.ascontiguousarray(w * kept)))
 

@@ -46,8 +46,9 @@ def cmd_deploy(
     model:str,
     *,
     weights:str = '', # for a function: file of torch.save(net.state_dict(), FILE); read without running code
-    # FILE.npz with x (uint8 pictures [n, h, w, c], or floats as the network reads them) and, where there are labels, y;
-    # or x_train, x_test, y_train, y_test (default: random inputs, which show sizes and times and no answers)
+    # FILE.npz with x (uint8 pictures [n, h, w, c], or floats as the network reads them; of several inputs the values
+    # side by side [n, values], each channels last) and, where there are labels, y; or x_train, x_test, y_train, y_test
+    # (default: random inputs, which show sizes and times and no answers)
     data:str = '',
     target:str = 'stm32f746', # board, see `tinyformer targets`
     flash:str = '', # tighter flash limit, such as 256KB (default: what the target has)

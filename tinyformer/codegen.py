@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['C_TYPES', 'PARAMETERS', 'TRACE', 'SHORT', 'ALIGNED', 'CONSTANTS', 'CPP', 'SLOWEST', 'c_name', 'prefix_of', 'c_array',
-           'constants', 'constant_bytes', 'dense_bytes', 'Address', 'place', 'shape_text', 'Loop', 'loop_of',
-           'row_address', 'row_kernel', 'times', 'op_comment', 'Function', 'op_function', 'fill', 'stretch',
-           'ring_ends', 'fill_ring', 'chain_lines', 'model_c', 'long_name', 'short_names', 'model_h', 'weights_files',
-           'pick_example', 'example_h', 'kernel_sources', 'headers_of', 'ports', 'port_board', 'linker_script',
-           'check_flash', 'Firmware', 'plan_dict', 'text_files', 'copied_files', 'write_folder', 'check_images',
-           'host_program', 'run_host', 'traced', 'first_fault', 'check_bytes', 'generate', 'plot_step']
+           'constant_name', 'constants', 'constant_bytes', 'dense_bytes', 'Address', 'place', 'shape_text', 'Loop',
+           'loop_of', 'row_address', 'row_kernel', 'times', 'op_comment', 'Function', 'op_function', 'fill', 'stretch',
+           'ring_ends', 'fill_ring', 'chain_lines', 'model_c', 'long_name', 'short_names', 'parts_h', 'model_h',
+           'weights_files', 'pick_example', 'example_h', 'kernel_sources', 'headers_of', 'ports', 'port_board',
+           'linker_script', 'check_flash', 'Firmware', 'plan_dict', 'text_files', 'copied_files', 'write_folder',
+           'check_images', 'host_program', 'run_host', 'traced', 'first_fault', 'check_bytes', 'generate', 'plot_step']
 
 # %% ../nbs/08_codegen.ipynb #c002
 import json, re, shutil, subprocess, tempfile
@@ -67,14 +67,23 @@ def c_array(
     return f'const {C_TYPES[str(values.dtype)]} {name}[{len(v)}] TFM_ALIGNED = {{\n    {rows}}};\n'
 
 # %% ../nbs/08_codegen.ipynb #c020
+def constant_name(
+    index:int,  # position of the operator in the graph
+    name:str,   # its name in the model
+    role:str,   # of the array
+    prefix:str, # of every name
+)->str:         # identifier
+    "What an operator's array is called."
+    return f'{prefix}_{c_name(index, name)}_{role}'
+
 def constants(
     graph:Graph,  # the model
     choices:dict, # op name -> Choice
     prefix:str='tfm', # of every name
 )->dict:          # op name -> {role -> (identifier, array)}
     "Every array that goes to flash, named after its operator and role."
-    return {op.name: {role: (f'{prefix}_{c_name(i, op.name)}_{role}',
-                             a) for role, a in tk.weights_blob(op, choices[op.name]).items()}
+    return {op.name: {role: (constant_name(i, op.name, role, prefix), a)
+                      for role, a in tk.weights_blob(op, choices[op.name]).items()}
             for i, op in enumerate(graph.ops)}
 
 # %% ../nbs/08_codegen.ipynb #c022
@@ -94,7 +103,7 @@ def dense_bytes(
 @dataclass(frozen=True)
 class Address:
     "A place in memory."
-    buffer:str    # 'arena', 'input' or 'output': a pointer in C; or 'NULL'
+    buffer:str    # 'arena', 'input' or 'output': a pointer in C; a constant; or 'NULL'
     offset:int=0  # bytes
     row:int=0     # bytes from where row y lies to row y + 1; 0: the place does not move
     ring:int=0    # rows after which it begins again; 0: never
@@ -118,11 +127,14 @@ def place(
     graph:Graph, # the model
     arena:Arena, # where its tensors lie
     name:str,    # tensor
+    prefix:str='tfm', # of names in C
 )->Address:
-    "Where a tensor lives: in the caller's buffers, or in the arena."
+    "Where a tensor lives: in the caller's buffers, in the arena, or as a constant in flash."
     if name == graph.input: return Address('input')
     if name == graph.output: return Address('output')
-    return Address('arena', arena.tensors[name])
+    if name in arena.tensors: return Address('arena', arena.tensors[name])
+    i = next(i for i, op in enumerate(graph.ops) if op.output == name)
+    return Address(constant_name(i, graph.ops[i].name, 'data', prefix))
 
 def shape_text(
     tensor:Tensor, # any tensor
@@ -181,18 +193,20 @@ def loop_of(
 def row_address(
     graph:Graph, # the model
     arena:Arena, # where its tensors lie
-    loop:Loop,   # that operator `i` belongs to
+    loop:Loop,   # that operator `i` belongs to; None: its tensors are whole
     i:int,       # operator
     name:str,    # of a tensor that it reads or makes
+    prefix:str='tfm', # of names in C
 )->Address:
     "Where the row that the operator begins with lies, in what exists of a tensor."
-    op, chain, at = graph.ops[i], loop.chain, place(graph, arena, name)
+    op, at = graph.ops[i], place(graph, arena, name, prefix)
+    if loop is None: return at
     size, made = graph.tensors[name].nbytes, name == op.output
     if made and loop.fills_ring(i):
         whole = loop.rows_kept(i) == loop.rows_out(i)
         return replace(at, row=size // loop.rows_out(i), ring=0 if whole else loop.rows_kept(i))
-    if made: return replace(at, row=size // loop.rows_out(i)) if i == chain.last else at
-    strip = i > chain.first and name == graph.ops[i - 1].output
+    if made: return replace(at, row=size // loop.rows_out(i)) if i == loop.chain.last else at
+    strip = i > loop.chain.first and name == graph.ops[i - 1].output
     rowless = name in (op.inputs[p] for p in loop.steps[i].whole)
     if strip or rowless or loop.steps[i].finds_rows: return at
     return replace(at, row=size // loop.rows_in(i) * loop.steps[i].window[1])
@@ -225,6 +239,7 @@ def op_comment(
     choice:tk.Choice, # its kernel
     arena:Arena,      # where the tensors lie
     loop:Loop=None,   # of the chain that it belongs to
+    prefix:str='tfm', # of names in C
 )->str:               # one line of C comment
     "Number, name, kind, shapes and places, scratch, and the form of the weights."
     op, kept = graph.ops[i], {}
@@ -233,7 +248,7 @@ def op_comment(
         kept = {graph.ops[first + k].output: rows for k, rows in enumerate(loop.kept)}
     def tensor(name):
         rows = f'{kept[name]} rows of ' if name in kept else ''
-        return f'{rows}{shape_text(graph.tensors[name])} {place(graph, arena, name)}'
+        return f'{rows}{shape_text(graph.tensors[name])} {place(graph, arena, name, prefix)}'
     parts = [f"{op.kind}, {' + '.join(map(tensor, op.inputs))} -> {tensor(op.output)}"]
     if choice.scratch_bytes:
         parts.append(f', scratch {choice.scratch_bytes} @{arena.scratch[op.name]}')
@@ -289,8 +304,7 @@ def op_function(
 )->Function:
     "One operator as one C function: its constants and one kernel call."
     op, arrays = graph.ops[i], {role: name for role, (name, _) in blob.items()}
-    def at(x): return row_address(graph, arena, loop, i, x) if loop else place(graph, arena, x)
-    where = {x: at(x) for x in [*op.inputs, op.output]}
+    where = {x: row_address(graph, arena, loop, i, x, prefix) for x in [*op.inputs, op.output]}
     scratch = Address('arena', arena.scratch[op.name]) if choice.scratch_bytes else Address('NULL')
     kernel, vary = row_kernel(op, choice, loop, i) if loop else (choice.kernel, {})
     lines = tk.call_lines(op, replace(choice, kernel=kernel), arrays,
@@ -301,7 +315,7 @@ def op_function(
     name = f'{prefix}_op_{c_name(i, op.name)}'
     head = f"static TFM_NOINLINE int {name}({', '.join(PARAMETERS[p] for p in params)}) {{"
     body = [head, *_indented(['int status;', *lines, 'return status;']), '}\n']
-    return Function(name, params, '\n'.join([op_comment(graph, i, choice, arena, loop), *body]))
+    return Function(name, params, '\n'.join([op_comment(graph, i, choice, arena, loop, prefix), *body]))
 
 # %% ../nbs/08_codegen.ipynb #c076
 def fill(
@@ -394,14 +408,14 @@ def model_c(
     "model.c: one function per operator, and the entry that calls them in order."
     loops = [loop_of(graph, choices, chain) for chain in chains]
     within = {i: loop for loop in loops for i in range(loop.chain.first, loop.chain.last + 1)}
-    functions = [op_function(graph, i, choices[op.name], arena, blobs[op.name], within.get(i),
-                             trace, prefix)
-                 for i, op in enumerate(graph.ops)]
+    functions = {i: op_function(graph, i, choices[op.name], arena, blobs[op.name], within.get(i),
+                                trace, prefix)
+                 for i, op in enumerate(graph.ops) if choices[op.name] != tk.IN_FLASH}
     calls = []
-    for i, f in enumerate(functions):
+    for i, f in functions.items():
         if i not in within: calls.append(f.call())
         elif within[i].chain.first == i: calls += chain_lines(within[i], functions)
-    texts = [*[TRACE]*trace, *(f.text for f in functions)]
+    texts = [*[TRACE]*trace, *(f.text for f in functions.values())]
     return fill('model.c', title=f'Model {graph.name}', prefix=prefix, PREFIX=prefix.upper(),
                 functions='\n'.join(texts), calls='\n'.join(_indented(calls)))
 
@@ -425,6 +439,20 @@ def short_names(
     return ('\n'.join(f'#undef {n}' for n in SHORT),
             '\n'.join([*(['#define TFM_SHORT_NAMES'] if make else []), *make]))
 
+# %% ../nbs/08_codegen.ipynb #h088s
+def parts_h(
+    graph:Graph, # the model
+    what:str,    # 'inputs' or 'outputs'
+    prefix:str='tfm', # of its names
+)->str:          # lines of C, '' where there is one
+    "Where each of several inputs or outputs begins."
+    lines = []
+    for i, p in enumerate(graph.meta.get(what, [])):
+        begin = f"{prefix}_{what[:-1]}_{c_name(i, p['name'])}".upper()
+        shape = 'x'.join(map(str, p['shape']))
+        lines.append(f"#define {begin} {p['first']}   /* the first of {shape} values */\n")
+    return ''.join(lines)
+
 # %% ../nbs/08_codegen.ipynb #c089
 def model_h(
     graph:Graph, # the model
@@ -439,6 +467,8 @@ def model_h(
                 input_shape=shape_text(i), output_shape=shape_text(o),
                 input_zero=i.zero_point, output_zero=o.zero_point,
                 input_scale=f'{i.scale:.8e}f', output_scale=f'{o.scale:.8e}f',
+                inputs=parts_h(graph, 'inputs', prefix),
+                outputs=parts_h(graph, 'outputs', prefix),
                 arena_bytes=arena.size, lower_bound=plan.lower_bound, align=plan.align)
 
 # %% ../nbs/08_codegen.ipynb #c092
@@ -580,7 +610,7 @@ class Firmware:
 def functions(self:Firmware)->dict: # C function -> name of the operator that it runs
     "Which function runs which operator."
     return {f'{self.prefix}_op_{c_name(i, op.name)}': op.name
-            for i, op in enumerate(self.graph.ops)}
+            for i, op in enumerate(self.graph.ops) if self.choices[op.name] != tk.IN_FLASH}
 
 @patch(as_prop=True)
 def sources(self:Firmware)->list: # paths
@@ -593,9 +623,10 @@ def plan_dict(
     fw:Firmware, # a model with its plan
 )->dict:         # plain JSON data
     "What plan.json holds."
-    def operator(function, op):
+    functions = {name: f for f, name in fw.functions.items()}
+    def operator(op):
         c = fw.choices[op.name]
-        return dict(name=op.name, kind=op.kind, function=function, kernel=c.kernel.name,
+        return dict(name=op.name, kind=op.kind, function=functions.get(op.name), kernel=c.kernel.name,
                     block=c.block, weight_bytes=c.weight_bytes, scratch_bytes=c.scratch_bytes,
                     predicted_instructions=c.instructions)
     def buffer(b):
@@ -607,7 +638,7 @@ def plan_dict(
                 flash_limit_bytes=fw.target.flash_bytes, sram_limit_bytes=fw.target.sram_bytes,
                 **{name: getattr(fw, name) for name in sizes},
                 tensors=[buffer(b) for b in fw.arena.buffers],
-                operators=[operator(f, op) for f, op in zip(fw.functions, fw.graph.ops)],
+                operators=[operator(op) for op in fw.graph.ops],
                 bands=[dict(operators=names[c.first:c.last + 1], rows=c.rows) for c in fw.chains])
 
 # %% ../nbs/08_codegen.ipynb #c112

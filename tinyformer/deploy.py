@@ -2,7 +2,7 @@
 
 One folder holds a deployment. Each step writes its result once; the same command given again goes on where it was
 stopped."""
-import copy, json, math, shlex, tempfile, time
+import copy, json, math, tempfile
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,8 @@ from tinyformer.graph import load as load_graph, run as run_graph, save as save_
 from tinyformer.hardware import parse_bytes, require_port, target as board_named, targets
 from tinyformer.lowering import lower
 from tinyformer.modelfile import open_model
-from tinyformer.pipeline import _kernels as kernels_of, check_speed, kernel_section, plot_profile, save_figure
+from tinyformer.pipeline import (check_speed, chosen_kernels, kernel_section, perform, plot_profile, save_figure,
+                                 walk)
 from tinyformer.provenance import versions
 from tinyformer.pruning import Pruner, agp_sparsity
 from tinyformer.quantization import quantize, watch
@@ -107,23 +108,8 @@ def opened_with(
 
 
 def quantised(opened, ex):
-    "The network as it rounds on the device, its ranges set; integers that its file holds stay as they are."
-    return keep_integers(quantize(opened.source, ex.x[::-(-len(ex.x) // CALIBRATE)]).eval(), opened.net)
-
-
-def keep_integers(
-    qnet, # QuantNet, changed in place
-    net,  # the network that it was made from; a layer with a buffer `weight_scale` had integers
-): # the same QuantNet
-    "Weights that are whole multiples of their author's scales are rounded to just these multiples."
-    steps = {n.name for n in qnet.nodes}
-    for name, scale in net.named_buffers():
-        layer, _, kind = name.rpartition('.')
-        if kind != 'weight_scale' or layer not in steps: continue
-        made = qnet.layer(layer)
-        whole = made.weight.detach() / scale.reshape(-1, *[1] * (made.weight.ndim - 1))
-        if (whole - whole.round()).abs().max() < 1e-2: made.scales = scale.clone()
-    return qnet
+    "The network as it rounds on the device, its ranges set."
+    return quantize(opened.source, ex.x[::-(-len(ex.x) // CALIBRATE)]).eval()
 
 
 def graph_of(
@@ -221,14 +207,8 @@ def do(run, name):
     if finished(run.folder, f'{name}.json'):
         run.say(f'{mark}: done before')
         return result(run, name)
-    claim(run.folder, f'{name}.json', *FILES[name], *LEFT.get(name, []))
     run.say(mark)
-    start = time.perf_counter()
-    out = STEPS[name](run)
-    out['seconds'] = round(time.perf_counter() - start, 2)
-    write_json(run.path(f'{name}.json'), out)
-    record(run.folder, f'{name}.json', *FILES[name])
-    return out
+    return perform(run.folder, [f'{name}.json', *FILES[name]], LEFT.get(name, []), lambda: STEPS[name](run))
 
 
 def forget(folder):
@@ -582,7 +562,7 @@ def step_compile(run):
     sizes = {k: getattr(image, k) for k in ('flash_bytes', 'data_bytes', 'bss_bytes')}
     sizes |= {k: getattr(fw, k) for k in ('weights_bytes', 'weights_bytes_dense', 'arena_bytes',
                                           'arena_lower_bound_bytes')}
-    return dict(compiler=str(image.compiler), **sizes, kernels=kernels_of(fw))
+    return dict(compiler=str(image.compiler), **sizes, kernels=chosen_kernels(fw))
 
 
 @step
@@ -620,6 +600,12 @@ def plot_sparsity(plan):
     return fig
 
 
+def named_stages(d):
+    "Stage -> score; where the device saw some of the inputs only, its name says how many."
+    few = f"device, {d['device_inputs']} inputs" if d['device_inputs'] < d['test_inputs'] else 'device'
+    return {few if k == 'device' else k: s for k, s in d['stages'].items()}
+
+
 def plot_stages(stages):
     "Draw accuracy, or the distance from the float network, after each stage (a pure function)."
     import matplotlib.pyplot as plt
@@ -627,7 +613,7 @@ def plot_stages(stages):
     held = {k: s[key] for k, s in stages.items() if s.get(key) is not None}
     fig, ax = plt.subplots(figsize=(5, 2.6))
     scale = 100 if key == 'accuracy' else 1
-    ax.bar(list(held), [scale * v for v in held.values()], width=.6)
+    ax.bar([k.replace(', ', '\n') for k in held], [scale * v for v in held.values()], width=.6)
     for i, v in enumerate(held.values()): ax.text(i, scale * v, f'{scale * v:.2f}', ha='center', va='bottom')
     ax.margins(y=.15)     # room for the figures above the bars
     ax.set(ylabel='test inputs right, %' if key == 'accuracy' else 'dB against float')
@@ -655,7 +641,7 @@ def report_data(run):
 def closing_table(d):
     "The figures that a person wants first: (what, value)."
     use = lambda used, limit: f'{used:,} of {limit:,} bytes ({used / limit:.0%})'
-    stages = [(f'{k}', said(s)) for k, s in d['stages'].items()]
+    stages = [(f'{k}', said(s)) for k, s in named_stages(d).items()]
     data = d['data'] + (': ranges and answers mean nothing, give --data' if d['random_inputs'] else '')
     return [('model', f"{d['model']}, {d['weights']:,} weights, {d['macs']:,} multiply-accumulates"),
             ('target', f"{d['target']}, {d['compiler']}"), ('data', data), *stages,
@@ -690,7 +676,7 @@ def report_markdown(run, d):
 def step_report(run):
     "Write report.json and report.md."
     d = report_data(run)
-    save_figure(plot_stages(d['stages']), run.path('stages.png'))
+    save_figure(plot_stages(named_stages(d)), run.path('stages.png'))
     write_text(run.path('report.md'), report_markdown(run, d))
     return d
 
@@ -702,10 +688,4 @@ def go(
 ): # dict: the report
     "Every step that is not done yet."
     run = Deployment(folder, cfg, progress)
-    b = run.board
-    run.say(f'{cfg.model} on {b.name}: at most {b.flash_bytes:,} bytes of flash and {b.sram_bytes:,} of SRAM; folder '
-            f'{shlex.quote(str(folder))}')
-    for name in ROAD: out = do(run, name)
-    run.say('\n' + '\n'.join(f'{k:<28} {v}' for k, v in closing_table(out)))
-    run.say(f'\nReport: {run.path("report.md")}')
-    return out
+    return walk(run, cfg.model, run.board, ROAD, do, closing_table)

@@ -292,6 +292,29 @@ def _check_meta(meta):
           'must hold what JSON can: texts, numbers, true, false, null, lists and objects')
     if 'dataset' in meta: _name(meta['dataset'], 'meta.dataset')
 
+# %% ../nbs/05_graph.ipynb #h052s
+def _check_parts(parts, what, size):
+    "Several inputs or outputs lie side by side in one tensor of `size` values, without gaps."
+    _need(type(parts) is list, f'meta.{what}', 'must be a list')
+    first = 0
+    for i, p in enumerate(parts):
+        w = f'meta.{what}[{i}]'
+        _need(type(p) is dict and sorted(p) == ['first', 'name', 'shape'], w,
+              'must have name, first and shape')
+        sizes = p['shape']
+        ok = type(sizes) is list and all(type(n) is int and n > 0 for n in sizes)
+        _need(ok and type(p['name']) is str, w, 'must have a text as name and a list as shape')
+        _need(p['first'] == first, w, f"begins at {p['first']}, {first} values lie before it")
+        first += math.prod(sizes)
+    _need(not parts or first == size, f'meta.{what}', f'have {first} values, the tensor {size}')
+
+def _check_end(graph, where):
+    "The input or output is a tensor, and its parts fill it."
+    name, what = getattr(graph, where), f'{where}s'
+    _need(isinstance(name, str) and name in graph.tensors, where,
+          f'{name!r} is not a tensor'[:200])
+    _check_parts(graph.meta.get(what, []), what, graph.tensors[name].nbytes)
+
 # %% ../nbs/05_graph.ipynb #c053
 def check(
     graph:Graph, # any graph
@@ -301,9 +324,7 @@ def check(
     _check_meta(graph.meta)
     _need(type(graph.tensors) is dict, 'tensors', 'must be a dict')
     for name, t in graph.tensors.items(): _check_tensor(name, t)
-    for name, where in ((graph.input, 'input'), (graph.output, 'output')):
-        _need(isinstance(name, str) and name in graph.tensors, where,
-              f'{name!r} is not a tensor'[:200])
+    for where in ('input', 'output'): _check_end(graph, where)
     _need(type(graph.ops) is list and graph.ops, 'ops', 'must be a list of at least one operator')
     size = sum(map(_check_words, graph.ops))
     _need(size <= MAX_BYTES, 'ops', f'all arrays take {size} bytes, more than {MAX_BYTES}')

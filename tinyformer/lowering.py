@@ -226,8 +226,10 @@ def lower(
         gone = node.kind == 'view' or _op(node, qnet, graph, alias) is None
         alias[node.name] = alias[node.inputs[0]] if gone else node.name
     graph.output = alias[qnet.output]
+    graph.ops.sort(key=lambda op: bool(op.inputs))     # constants first: no chain breaks at them
     if qnet.notes: graph.meta['notes'] = list(qnet.notes)
     if len(qnet.targets) > 1: graph.meta['outputs'] = _parts(qnet.targets)
+    if qnet.parts: graph.meta['inputs'] = [dict(p) for p in qnet.parts]
     check(graph)
     return graph
 

@@ -1,9 +1,9 @@
 """What a person has in hand, opened as a torch network: an ONNX file, a `torch.export` program, a factory in a Python
 file, or a model file of ours. Nothing in a stranger's file is run; what only pickle could read is refused with the line
 that fixes it."""
-import importlib.util, inspect, json, re, sys, warnings, zipfile
+import importlib.util, inspect, json, math, re, sys, warnings, zipfile
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest.mock import patch
 
@@ -90,9 +90,9 @@ def from_factory(
                        'arguments') from e
     net = unwrap(net)
     if weights: fill(net, weights)
-    shape = getattr(net, 'input_shape', None)
-    shapes = () if shape is None else (tuple(shape),)
-    return Opened(name, net.eval(), shapes=shapes, files=(file, *([weights] * bool(weights))))
+    shapes = getattr(net, 'input_shape', None) or ()
+    if shapes and not isinstance(shapes[0], (tuple, list)): shapes = (shapes,)
+    return Opened(name, net.eval(), shapes=tuple(map(tuple, shapes)), files=(file, *([weights] * bool(weights))))
 
 
 SAVE = 'save the weights alone:  torch.save(net.state_dict(), FILE)'
@@ -252,4 +252,13 @@ def open_model(
         opened = Opened(path.stem, graph=load(path), files=(path,))
     else: raise BadInput(f'{text}: files that end in {end or "nothing"} are not known; the model is {KINDS}')
     opened.name = safe_name(opened.name)
-    return opened
+    return opened if len(opened.shapes) < 2 else _joined(opened)
+
+
+def _joined(opened):
+    "A network of several inputs, read from one vector."
+    if opened.program is not None:
+        raise BadInput(f'{opened.name} reads {len(opened.shapes)} inputs, which a program keeps apart: give an ONNX '
+                       'file for any number of images, or module.py:function')
+    values = sum(math.prod(s) for s in opened.shapes)
+    return replace(opened, net=importer.one_input(opened.net, opened.shapes), shapes=((values,),))

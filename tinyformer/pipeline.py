@@ -7,10 +7,10 @@ __all__ = ['ROAD', 'OTHERS', 'RANGES', 'COMMAND', 'STEPS', 'FILES', 'LEFT', 'WRI
            'RunConfig', 'defaults', 'typed', 'budget', 'settings', 'spaces_for', 'check_run', 'Run', 'command',
            'result', 'step', 'perform', 'do', 'forget', 'save_figure', 'step_supernas', 'save_weights', 'untouched',
            'load_weights', 'maker', 'weights_of', 'Stage', 'stages', 'train_stage', 'make_supernet', 'step_supernet',
-           'step_sparsenas', 'step_train', 'step_prune', 'check_drop', 'make_model', 'step_quantize', 'step_compile',
-           'check_speed', 'plot_profile', 'unseen_accuracies', 'step_simulate', 'compare_qemu', 'report_data',
-           'closing_table', 'plot_stages', 'kernel_table', 'kernel_section', 'report_markdown', 'step_report', 'go',
-           'evenly', 'candidate_run', 'agreement', 'rank', 'plot_budget']
+           'step_sparsenas', 'step_train', 'step_prune', 'check_drop', 'make_model', 'step_quantize', 'chosen_kernels',
+           'step_compile', 'check_speed', 'plot_profile', 'unseen_accuracies', 'step_simulate', 'compare_qemu',
+           'report_data', 'closing_table', 'plot_stages', 'kernel_table', 'kernel_section', 'report_markdown',
+           'step_report', 'walk', 'go', 'evenly', 'candidate_run', 'agreement', 'rank', 'plot_budget']
 
 # %% ../nbs/22_pipeline.ipynb #c002
 import json, math, shlex, shutil, time
@@ -610,7 +610,9 @@ def _firmware(run, folder='firmware', port=None, check=False):
     return generate(load_graph(file), board, run.path(folder), port=port or require_port(board),
                     example=example, check=check)
 
-def _kernels(fw):
+def chosen_kernels(
+    fw: object,  # `Firmware`
+) -> dict:  # operator → its kernel, bytes and predictions
     "What to keep of each operator's kernel."
     return {name: dict(kernel=c.kernel.name, block=c.block, weight_bytes=c.weight_bytes,
                        scratch_bytes=c.scratch_bytes, predicted_instructions=c.instructions,
@@ -632,7 +634,7 @@ def step_compile(
     sizes |= {k: getattr(fw, k) for k in ('weights_bytes', 'weights_bytes_dense', 'arena_bytes',
                                           'arena_lower_bound_bytes')}
     return dict(compiler=str(image.compiler), cc=cc, **sizes, plan_proven=fw.plan.proven,
-                kernels=_kernels(fw))
+                kernels=chosen_kernels(fw))
 
 # %% ../nbs/22_pipeline.ipynb #c065
 def check_speed(
@@ -778,7 +780,7 @@ SIZES_OF = {'weight_bytes': 'weight bytes', 'scratch_bytes': 'scratch bytes',
             'predicted_instructions': 'predicted instructions'}
 
 def kernel_table(
-    kernels: dict,  # operator → what `_kernels` keeps
+    kernels: dict,  # operator → what `chosen_kernels` keeps
     measured: dict,  # operator → instructions on the emulated core
 ) -> str:  # markdown
     "One row per operator: its kernel, its bytes, predicted and measured instructions."
@@ -846,6 +848,23 @@ def step_report(
     return d
 
 # %% ../nbs/22_pipeline.ipynb #c090
+def walk(
+    run: object,  # an open run
+    what: str,  # goes to the board
+    board: object,  # `Target` with its limits
+    road: dict,  # name of each step → what it does
+    do: object,  # f(run, name of a step) → what it found
+    table: object,  # f(report) → the closing table's (what, value) strings
+) -> dict:  # the report
+    "Do every step of a road that is not done yet, and say what it comes to."
+    run.say(f'{what} on {board.name}: at most {board.flash_bytes:,} bytes of flash and '
+            f'{board.sram_bytes:,} of SRAM; folder {shlex.quote(str(run.folder))}')
+    for name in road: out = do(run, name)
+    run.say('\n' + '\n'.join(f'{k:<28} {v}' for k, v in table(out)))
+    run.say(f'\nReport: {run.path("report.md")}')
+    return out
+
+# %% ../nbs/22_pipeline.ipynb #h090g
 def go(
     folder: Path,  # run folder, made or continued
     cfg: RunConfig = RunConfig(),  # settings
@@ -853,13 +872,7 @@ def go(
 ) -> dict:  # the report
     "Run every step that is not done yet."
     run = Run(folder, cfg, progress)
-    t = budget(cfg)
-    run.say(f'{cfg.dataset} on {t.name}: at most {t.flash_bytes:,} bytes of flash and '
-            f'{t.sram_bytes:,} of SRAM; run folder {folder}')
-    for name in ROAD: out = do(run, name)
-    run.say('\n' + '\n'.join(f'{k:<28} {v}' for k, v in closing_table(out)))
-    run.say(f'\nReport: {run.path("report.md")}')
-    return out
+    return walk(run, cfg.dataset, budget(cfg), ROAD, do, closing_table)
 
 # %% ../nbs/22_pipeline.ipynb #c092b
 def evenly(

@@ -393,7 +393,7 @@ class QuantNet(nn.Module):
         super().__init__()
         self.source, self.targets, self.output = source, [], 'input'
         self.image = Quantizer('affine', lo, hi, fixed=True)
-        self.nodes, self.layers, self.notes = [], nn.ModuleDict(), []
+        self.nodes, self.layers, self.notes, self.parts = [], nn.ModuleDict(), [], []
         self.shapes = {'input': tuple(source.shape[a] for a in source.order)}
 
     def _add(self, kind, name, inputs, layer, shape):
@@ -661,7 +661,8 @@ def authors_scales(
 @patch
 def _weighted(self:_Builder, step):
     "A layer with weights; in a model whose author has set scales, they keep theirs."
-    if any(s.kind == 'fake_quantize' for s in self.graph.steps):
+    coded = any(s.kind == 'fake_quantize' for s in self.graph.steps)
+    if coded and 'scales' not in step.params:
         scales = authors_scales(step.params['weight'].detach())
         step = Step(step.kind, step.name, step.inputs, step.shape, step.attrs,
                     step.params | dict(scales=scales))
@@ -1026,6 +1027,29 @@ def _agree(graph, qnet, x):
     raise UnsupportedOp(f'the integer steps give other values than the network (off by {off:.1%}): '
                         'please report the network; quantize its parts to find the layer')
 
+# %% ../nbs/16_quantization.ipynb #h136s
+def _one_input(net, x):
+    "A network and its calibration; of one that reads several inputs, the one that reads a vector."
+    names = importer.inputs_of(net)
+    if len(names) < 2: return net, x
+    if not isinstance(net, nn.Module):
+        raise UnsupportedOp(f"the network reads {', '.join(names)}, and the device one vector: "
+                            'give the module itself, and as calibration a tuple of its inputs')
+    listed = isinstance(x, (tuple, list)) and all(hasattr(v, 'shape') for v in x)
+    if not listed or len({len(v) for v in x}) != 1 or len(x) != len(names):
+        raise BadInput(f"the network reads {', '.join(names)}: calibration is a tuple of "
+                       f'{len(names)} tensors [n, ...], in this order and of one length')
+    pictures = [v.dtype == np.uint8 and v.ndim == 4 for v in x]
+    xs = [_real(v).movedim(-1, 1) if p else _real(v) for v, p in zip(x, pictures)]
+    return importer.one_input(net, [v.shape[1:] for v in xs]), importer.beside(*xs)
+
+def _uneven(parts, x):
+    "Notes on inputs that reach much less far than all of them, whose range they share."
+    ends = [p['first'] for p in parts[1:]]
+    far = [float(v.abs().max()) for v in x.tensor_split(ends, 1)] if parts else []
+    return [f"input {p['name']} reaches {f:.3g}, all inputs {max(far):.3g}, and they share the 256 "
+            'codes of one range: scale them alike' for p, f in zip(parts, far) if 16*f < max(far)]
+
 # %% ../nbs/16_quantization.ipynb #c135f
 CORRECTING = 256 # images at most that correct the biases; the ranges see all
 FEW = 7 # images that the shadow is compared on
@@ -1037,20 +1061,20 @@ def read(
     "The steps of a float network, compared with it on a few images."
     few = x[:FEW].cpu()
     graph = net if isinstance(net, FloatGraph) else importer.import_model(net, few)
-    if len(graph.inputs) != 1:
-        names = ', '.join(p.name for p in graph.inputs)
-        raise UnsupportedOp(f'the network reads {names}: one input is supported; join them to one')
     qnet = _Builder(graph, *input_range(x)).run()
+    qnet.parts = getattr(net, 'parts', [])
+    qnet.notes += _uneven(qnet.parts, x)
     _agree(graph, qnet, few)
     return qnet
 
 # %% ../nbs/16_quantization.ipynb #c135s
 def quantize(
     net:object, # float network, or what `importer.import_model` takes; left as it is
-    calibration:object, # see `as_features`: uint8 images, or floats as the network reads them
+    calibration:object, # uint8 images or floats, see `as_features`; for several inputs a tuple
 )->QuantNet: # ready to be judged, trained further, or lowered
     "Set ranges by some images, round as the integers do, correct the biases."
     net = net if isinstance(net, FloatGraph) else importer.unwrap(net)
+    net, calibration = _one_input(net, calibration)
     x = as_features(calibration, _runnable(net))
     module = isinstance(net, nn.Module)
     device = next(iter(net.parameters()), torch.empty(0)).device if module else 'cpu'
