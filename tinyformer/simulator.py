@@ -28,6 +28,8 @@ from .codegen import Firmware, check_images, run_host
 from .cycles import available, cycle_profile
 from .errors import BadInput, BuildFailed, DoesNotFit, SimulationFailed
 from .hardware import CORES, core as find_core
+from .memory_system import (SYSTEMS, AccessCounter, Cycles, mean_stalls, stalls, total,
+                                      unavailable)
 from .toolchain import (WARNINGS, compile_image, find_compiler, find_qemu, firmware_dir,
                                   sections)
 
@@ -119,6 +121,7 @@ class Emulator:
         self.elf, self.symbols = Path(elf), sections(elf)['symbols']
         self.functions = sorted((at, name) for name, (at, size) in self.symbols.items() if size)
         self.uc, self.heap, self.marks, self.hits, self.hook = new_core(core), HEAP, {}, {}, None
+        self.memory = self.counter = None        # a `MemorySystem` to count with; its account
         self.patience_ms = patience(0)
         map_memory(self.uc, self.symbols)
         load_segments(self.uc, elf)
@@ -215,16 +218,23 @@ def call(self:Emulator,
     self.uc.reg_write(UC_ARM_REG_LR, RETURN_TO | 1)
     for reg, a in zip(registers, (*args[:4], 0, 0, 0, 0)): self.uc.reg_write(reg, a & 0xFFFFFFFF)
     self._go(symbol, RETURN_TO, timeout_ms or self.patience_ms)
+    if self.counter: self.hits = self.counter.blocks()
     r0 = self.uc.reg_read(UC_ARM_REG_R0)
     return r0 - (1 << 32) if r0 >> 31 else r0
 
 # %% ../nbs/09_simulator.ipynb #c038
 @patch
 def _watch(self:Emulator, count):
-    "Install or remove the block hook, and start a new count."
+    "Install or remove the hooks, and start a new count."
     self.hits, self.owner, self.current = {}, {}, 'rest'
-    if count == (self.hook is not None): return
-    if count: self.hook = self.uc.hook_add(UC_HOOK_BLOCK, self._block)
+    if self.counter: self.counter.detach()
+    self.counter = None
+    if count and self.memory:
+        self.counter = AccessCounter(self.memory, self.functions, self.marks)
+        self.counter.attach(self.uc)
+    python = count and not self.memory
+    if python == (self.hook is not None): return
+    if python: self.hook = self.uc.hook_add(UC_HOOK_BLOCK, self._block)
     else: self.hook = self.uc.hook_del(self.hook)
     self.uc.ctl_flush_tb()
 
@@ -236,6 +246,7 @@ def _block(self:Emulator, uc, address, size, _):
     self.current = self.owner[address] or self.current
     key = self.current, address, size
     self.hits[key] = self.hits.get(key, 0) + 1
+
 
 # %% ../nbs/09_simulator.ipynb #c041
 @patch
@@ -393,11 +404,26 @@ class Simulation:
     images: int               # how many ran
     profiled: int             # how many of them were counted
     cycles: dict = None       # op name, and 'rest' -> estimated cycles, mean; None without llvm-mca
+    stalls: dict = None       # the same -> {cause: `Cycles` spent waiting}; None: see `no_stalls`
+    no_stalls: str = ''       # why the waiting is not known
 
     @property
     def est_cycles(self)->int:
         "Estimated cycles per inference, None without llvm-mca."
         return None if self.cycles is None else sum(self.cycles.values())
+
+# %% ../nbs/09_simulator.ipynb #c071p
+@patch(as_prop=True)
+def stall_cycles(self:Simulation)->Cycles: # a range; None where it is not known, see `no_stalls`
+    "Cycles per inference spent waiting for memory."
+    if self.stalls is None: return None
+    return sum(map(total, self.stalls.values()), Cycles())
+
+@patch(as_prop=True)
+def clock_cycles(self:Simulation)->int: # None where either is not known
+    "Cycles per inference: the core's and the likely waiting."
+    if None in (self.est_cycles, self.stall_cycles): return None
+    return self.est_cycles + round(self.stall_cycles.likely)
 
 # %% ../nbs/09_simulator.ipynb #c071a
 @patch
@@ -417,13 +443,31 @@ def mean_profile(
     return {n: round(sum(p.get(n, 0) for p in profiles) / max(1, len(profiles))) for n in names}
 
 # %% ../nbs/09_simulator.ipynb #c076a
-def _simulation(graph, outputs, profiles, cycles, stack, high):
+def _simulation(graph, outputs, profiles, cycles, waits, no_stalls, stack, high):
     "The record of a run from the counts of the profiled images."
     names, totals = [op.name for op in graph.ops], [sum(p.values()) for p in profiles]
     mean = mean_profile(profiles, [*names, 'rest'])
     return Simulation(outputs, sum(mean.values()), {n: mean[n] for n in names}, mean['rest'],
                       (min(totals, default=0), max(totals, default=0)), stack, high, len(outputs),
-                      len(profiles), mean_profile(cycles, [*names, 'rest']) if cycles else None)
+                      len(profiles), mean_profile(cycles, [*names, 'rest']) if cycles else None,
+                      mean_stalls(waits) if waits else None, no_stalls)
+
+def _memory_for(target, wanted):
+    "(memory system or None, why there is none) for a target."
+    if wanted is False: return None, 'not asked for'
+    if wanted is True and target.name not in SYSTEMS: return None, f'no model of {target.name}'
+    why = unavailable()
+    if why: return None, why
+    return (SYSTEMS[target.name] if wanted is True else wanted), ''
+
+
+# %% ../nbs/09_simulator.ipynb #c076p
+def _prepared(image, firmware):
+    "The emulated core with the image, its accounts and its patience."
+    emu, entry = Emulator(image.elf, firmware.target.core), f'{firmware.prefix}_invoke'
+    emu.patience_ms = patience(sum(c.instructions or 0 for c in firmware.choices.values()))
+    emu.marks = {**firmware.functions, entry: 'rest', f'{entry}_with': 'rest'}
+    return emu
 
 # %% ../nbs/09_simulator.ipynb #c077
 def simulate(
@@ -432,23 +476,25 @@ def simulate(
     x:np.ndarray,         # int8 [n, ...]
     profile_images:int=1, # how many of the first images to count instructions on
     progress:bool=True,   # show a bar
+    memory=True,          # count waiting: the target's `MemorySystem`, another one, or False
 )->Simulation:            # every output byte, and the profile
-    "Run every image on the emulated core, the first ones through the instruction counter."
+    "Run every image on the emulated core, the first ones through the counters."
     x, g = check_images(firmware, x), firmware.graph
-    emu, out = Emulator(image.elf, firmware.target.core), g.tensors[g.output]
-    entry, cpu = f'{firmware.prefix}_invoke', firmware.target.cpu
-    emu.patience_ms = patience(sum(c.instructions or 0 for c in firmware.choices.values()))
-    emu.marks = {**firmware.functions, entry: 'rest', f'{entry}_with': 'rest'}
-    high, outs, profiles, cycles = emu.arena_used(x[0], out.nbytes), [], [], []
+    emu, out = _prepared(image, firmware), g.tensors[g.output]
+    emu.memory, why = _memory_for(firmware.target, memory)
+    high, outs, profiles, cycles, waits = emu.arena_used(x[0], out.nbytes), [], [], [], []
     emu.paint()
+    cpu = firmware.target.cpu
     bar = tqdm(x, f'emulated {cpu.emulated}', unit='image', disable=not progress, leave=False)
     for i, one in enumerate(bar):
         outs.append(emu.invoke(one, out.nbytes, count=i < profile_images))
-        if i < profile_images: profiles.append(emu.profile())
-        if i < profile_images and cpu.cycle_model and available():
-            cycles.append(cycle_profile(emu))
+        if i >= profile_images: continue
+        profiles.append(emu.profile())
+        if emu.counter: waits.append(stalls(emu.counter, emu.read))
+        if cpu.cycle_model and available(): cycles.append(cycle_profile(emu))
     outputs = np.stack(outs).reshape(len(x), *out.shape)
-    return _simulation(g, outputs, profiles, cycles, emu.stack_used(), high)
+    return _simulation(g, outputs, profiles, cycles, waits, why, emu.stack_used(), high)
+
 
 # %% ../nbs/09_simulator.ipynb #c088
 def plot_profile(
