@@ -106,7 +106,7 @@ ROOMS = """
     operators graph kernels schedule codegen cycles memory_system simulator stack
     data distributed training pruning arch blocks importer onnx_net quantization lowering
     cost_model search_space supernas trials sparsenas
-    peers bench cost_check judge_check
+    peers published bench cost_check judge_check
     pipeline zoo modelfile examples budget deploy fitting console cli recipe random_networks""".split()
 
 

@@ -1,6 +1,6 @@
 """Measure kernels on the emulated Cortex-M7, each compared with its NumPy operator in the same run, and fit the cost
 table."""
-import functools, json, platform, struct, sys, tempfile, time
+import functools, itertools, json, math, platform, struct, sys, tempfile, time
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -13,8 +13,9 @@ from tinyformer.errors import BadInput, SimulationFailed
 from tinyformer.files import write_json, write_text
 from tinyformer.graph import Op
 from tinyformer.hardware import target
+from tinyformer.memory_system import total
 from tinyformer.operators import OPERATORS, random_instance, random_weights
-from tinyformer.peers import SPARSITIES, peers, ratio, times
+from tinyformer.peers import SPARSITIES, beside, peers, ratio, times
 from tinyformer.rle_encoding import BLOCKS, stream_bytes
 from tinyformer.simulator import Emulator
 from tinyformer.toolchain import WARNINGS, compile_image, find_compiler
@@ -217,47 +218,57 @@ ROOM = 8 << 20
 
 
 def network(
-    source:str, # 'R', 'P', or a file: see `Arch.load`
-)->tuple: # (name, Arch)
-    "An architecture and what to call it."
-    from tinyformer.arch import Arch
-    return Path(source).stem, Arch.load(source)
+    source:str,          # 'R', 'P', one of `published.NETWORKS`, or an `Arch` as a JSON file
+    sparsity:float=None, # of every prunable layer; None = what the architecture says, 0 where it says nothing
+    seed:int=0,          # of weights and images
+)->tuple: # (name, Graph, sparsity of each operator that has one)
+    "An int8 model with random weights."
+    from tinyformer import published
+    from tinyformer.arch import Arch, layers
+    if source in published.NETWORKS:
+        graph = published.int8_model(source, sparsity or 0., seed)
+        return source, graph, {op.name: sparsity or 0. for op in graph.ops if tg.prunable(op)}
+    try: arch = Arch.load(source)
+    except BadInput as e: raise BadInput(f"{e} Or one that others publish: {', '.join(published.NETWORKS)}.") from None
+    pruned = {l.name: l.sparsity if sparsity is None else sparsity for l in layers(arch) if l.prunable}
+    return Path(source).stem, lowering.random_model(arch, seed, sparsity), pruned
 
 
 def measure_network(
-    source:str,             # 'R', 'P', or an `Arch` as a JSON file
-    sparsity:float=None,    # of every prunable layer; None = what the architecture says
+    source:str,             # see `network`
+    sparsity:float=None,    # of every prunable layer, see `network`
     cc:str='auto',          # 'auto', 'zig' or 'gcc'
     optimize:str='-O3',     # optimisation level
     objective:str='speed',  # of the engine's choice of kernels
     seed:int=0,             # of weights and images
     images:int=4,           # random images whose output is compared; the first is counted
     target_name:str='stm32f746', # the board that the engine chooses for
+    memory:str='low',       # how far layers are cut into bands, see `schedule.choose_chains`
 )->list: # of rows: the whole network, op = 'network', then its operators in order
     "Build a whole network with random weights, run it on the emulated core and compare its output with the reference."
-    name, arch = network(source)
-    graph, board = lowering.random_model(arch, seed, sparsity), target(target_name)
+    (name, graph, pruned), board = network(source, sparsity, seed), target(target_name)
     with tempfile.TemporaryDirectory() as folder:
         choices = tk.select(graph, board, objective=objective)
         fw = codegen.generate(graph, replace(board, flash_bytes=ROOM, sram_bytes=ROOM), Path(folder)/'model',
-                              choices=choices)
+                              choices=choices, memory=memory)
         image = simulator.build(fw, cc, optimize)
         x = np.random.default_rng(seed).integers(-128, 128, (images, *graph.tensors[graph.input].shape)).astype(np.int8)
         sim = simulator.simulate(image, fw, x, progress=sys.stderr.isatty())
-    return _network_rows(name, arch, sparsity, fw, image, sim, dict(cc=image.compiler, flags=optimize), x)
+    how = dict(cc=image.compiler, flags=optimize, memory=memory)
+    return _network_rows(name, sparsity, pruned, fw, image, sim, how, x)
 
 
-def _network_rows(name, arch, sparsity, fw, image, sim, how, x):
-    from tinyformer.arch import layers
-    graph, want, (h, w, c) = fw.graph, tg.run(fw.graph, x), arch.input
-    pruned = {l.name: l.sparsity if sparsity is None else sparsity for l in layers(arch) if l.prunable}
+def _network_rows(name, sparsity, pruned, fw, image, sim, how, x):
+    graph, want = fw.graph, tg.run(fw.graph, x)
+    (h, w, c), classes = graph.tensors[graph.input].shape, math.prod(graph.tensors[graph.output].shape)
     whole = dict(
-        op='network', h=h, w=w, cin=c, cout=arch.classes, sparsity=sparsity, macs=sum(map(tg.op_macs, graph.ops)),
+        op='network', h=h, w=w, cin=c, cout=classes, sparsity=sparsity, macs=sum(map(tg.op_macs, graph.ops)),
         instructions=sim.instructions, est_cycles=sim.est_cycles, **how,
         weight_bytes=sum(c.weight_bytes for c in fw.choices.values()), bytes_compared=int(want.size),
         bytes_different=int((sim.outputs != want).sum()), network=name, arena_bytes=fw.arena_bytes,
         arena_lower_bound_bytes=fw.arena_lower_bound_bytes, flash_bytes=image.flash_bytes, stack_bytes=sim.stack_bytes,
-        rest_instructions=sim.rest)
+        sram_bytes=image.data_bytes + image.bss_bytes + sim.stack_bytes, rest_instructions=sim.rest,
+        stall_cycles=_waiting(sim.stall_cycles))
     rows = [dict.fromkeys(KEYS) | whole]
     for op in graph.ops:
         c, spent = fw.choices[op.name], sim.per_op[op.name]
@@ -265,15 +276,38 @@ def _network_rows(name, arch, sparsity, fw, image, sim, how, x):
             op=op.kind, **_shape(op, _map(graph, op)), sparsity=pruned.get(op.name, 0.), block=_stored(c),
             kernel=c.kernel.name, macs=tg.op_macs(op), instructions=spent,
             est_cycles=sim.cycles and sim.cycles[op.name], weight_bytes=c.weight_bytes, scratch_bytes=c.scratch_bytes,
-            **how, network=name, layer=op.name, share=spent / sim.instructions)
+            **how, network=name, layer=op.name, share=spent / sim.instructions,
+            stall_cycles=_waiting(sim.stalls and total(sim.stalls[op.name])))
         rows.append(dict.fromkeys(KEYS) | row)
     return rows
+
+
+def _waiting(cycles):
+    "Modelled cycles of waiting for memory, [at least, likely, at most]; None where they are not known."
+    return cycles and [round(c) for c in cycles.three]
 
 
 def _map(graph, op):
     "Height, width and channels of an operator's first input, or of its output where it has none."
     shape = graph.tensors[(*op.inputs, op.output)[0]].shape
     return dict(zip(('h', 'w', 'cin') if len(shape) == 3 else ('tokens', 'cin'), shape))
+
+
+PUBLISHED_AT = 0., .8
+"Sparsities at which the networks that others have published are measured."
+
+
+def measure_published(
+    names=None,               # of `published.NETWORKS`; None = all
+    sparsities=PUBLISHED_AT,  # of every prunable layer
+    memories=('low', 'least'), # see `schedule.choose_chains`
+    **how,                    # cc, optimize, objective, images, ...: see `measure_network`
+)->list: # of rows as `measure_network` gives them, one list for each network, sparsity and memory
+    "The networks of `peers.published`, with a progress bar."
+    from tinyformer import published
+    todo = list(itertools.product(names or published.NETWORKS, sparsities, memories))
+    bar = tqdm(todo, 'networks', unit='network', disable=None, leave=False)
+    return [measure_network(n, s, memory=m, **how) for n, s, m in bar]
 
 
 def _n(v): return 'unknown' if v is None else f'{v:,}'
@@ -337,6 +371,29 @@ def network_text(
     return '\n'.join([_columns(list(table[0]), body, ('layer', 'op', 'shape', 'block', 'kernel')), '', *lines])
 
 
+def published_text(
+    rows, # from `measure_published`
+)->str:
+    "Networks beside what others have published, for a terminal: ours are estimates, theirs were measured on chips."
+    from tinyformer import published
+    rows, parts = [r for r in rows if r['op'] == 'network'], []
+    def said(v, form): return '' if v is None else f'{v:{form}}'
+    for name in dict.fromkeys(r['network'] for r in rows):
+        table = [{
+            'engine': r['engine'], 'chip': r['chip'], 'core': r['core'], 'MHz': f"{r['mhz']:.0f}",
+            'million cycles': said(r['cycles'] and r['cycles'] / 1e6, '.2f'),
+            'core alone': said(r.get('core_cycles') and r['core_cycles'] / 1e6, '.2f'), 'ms': said(r['ms'], '.2f'),
+            'RAM KiB': said(r.get('ram_kib'), '.1f'), 'flash KiB': said(r.get('flash_kib'), '.1f'),
+            'accuracy': said(r.get('accuracy'), '.1%')} for r in beside(name, rows)]
+        head = list(table[0])
+        body = _columns(head, [list(l.values()) for l in table], ('engine', 'chip', 'core'))
+        parts.append(f'{published.NETWORKS[name].title}\n{body}')
+    sources = '\n'.join(f"{s['title']}: {s['url']}" for s in peers()['sources'].values())
+    notes = ('TinyFormer: estimated on an emulated Cortex-M7 (core alone) with the modelled waiting for the memories of '
+             'the STM32F746, random weights. The others: measured on the chip that is named, cycles = time x clock.')
+    return '\n\n'.join([*parts, notes, sources])
+
+
 # ---- a record of everything, for the page that shows it
 
 RECORD = 'nbs/experiments/results/benchmark.json'
@@ -373,6 +430,25 @@ def _record_text(meta, rows, networks):
     return f'{{\n{head},\n "networks": [\n{whole}\n ]\n}}\n'
 
 
+def _store(path, start, command, rows, networks):
+    "Write a record, unless bytes differ."
+    _refuse_differences([*rows, *(w[0] for w in networks)])
+    meta = made_by(time.time() - start, command)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, _record_text(meta, rows, networks))
+    return dict(meta=meta, rows=rows, networks=networks)
+
+
+def record_published(
+    path,       # JSON file to write
+    names=None, # of `published.NETWORKS`; None = all
+)->dict: # meta, rows (none), networks
+    "Measure the networks that others have published, at -O3 with gcc, and store them in the same form."
+    start = time.time()
+    networks = [n if n[0]['memory'] == 'low' else n[:1] for n in measure_published(names, cc='gcc')]
+    return _store(path, start, f'tinyformer bench --suite published --record {path}', [], networks)
+
+
 def record(
     path=RECORD,           # JSON file to write
     networks=NETWORKS,     # (name, sparsity)
@@ -383,11 +459,7 @@ def record(
     rows = measure_suite(sparsities, cc='gcc',
                          after=lambda em: dict(est_cycles_free_it=cycles.est_cycles(em, free_it=True)))
     whole = [measure_network(n, s, cc='gcc') for n, s in networks]
-    _refuse_differences([*rows, *(w[0] for w in whole)])
-    meta = made_by(time.time() - start, f'tinyformer bench --record {path}')
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, _record_text(meta, rows, whole))
-    return dict(meta=meta, rows=rows, networks=whole)
+    return _store(path, start, f'tinyformer bench --record {path}', rows, whole)
 
 
 # ---- the cost table

@@ -408,6 +408,11 @@ def _bench_rows(network, suite, op, sparsity, block, kernel, optimize, shape, ho
             raise BadInput('--kernel and --block are for one layer; a network takes the block shapes of its file')
         seed = {k: v for k, v in shape.items() if k == 'seed'}
         return bench.measure_network(network, sparsity and sparsity[0], optimize=optimize or '-O3', **how, **seed)
+    if suite == 'published':
+        if kernel or block: raise BadInput('--kernel and --block are for one layer, not for whole networks')
+        how = dict(how, optimize=optimize or '-O3', seed=shape.get('seed', 0))
+        measured = bench.measure_published(sparsities=sparsity or bench.PUBLISHED_AT, **how)
+        return [r for n in measured for r in n]
     block = 0 if block == 'dense' else block
     if suite:
         how = dict(how, optimize=optimize or '-O3', block=block, kernel=kernel)
@@ -420,8 +425,9 @@ def _bench_rows(network, suite, op, sparsity, block, kernel, optimize, shape, ho
 def _bench_text(rows, network, suite):
     "What a person reads: a table, and what it comes to."
     from tinyformer import bench, cycles, peers
-    parts = [bench.network_text(rows) if network else bench.table_text(rows)]
-    if suite: parts.append(peers.summary(rows))
+    if suite == 'published': parts = [bench.published_text(rows)]
+    else: parts = [bench.network_text(rows) if network else bench.table_text(rows)]
+    if suite == 'anchors': parts.append(peers.summary(rows))
     if any(r['est_cycles'] is None for r in rows):
         parts.append(f"Cycles are unknown without llvm-mca. Install it: {cycles.install_hint('llvm')}")
     return '\n\n'.join(parts)
@@ -431,11 +437,16 @@ def _bench_text(rows, network, suite):
 def cmd_bench(
     *,
     op:str = 'pointwise', # one layer: its operator; a wrong one lists all
-    suite:str = None, # anchors: every layer that other engines were measured on, with ratios over dense CMSIS-NN
-    network:str = None, # a whole network: R or P, which come with the package, or an architecture as a JSON file
+    # anchors: every layer that other engines were measured on, with ratios over dense CMSIS-NN; published: four
+    # networks beside what others measured on chips
+    suite:str = None,
+    # a whole network: R or P, which come with the package, one of the suite published (resnet8, mobilenetv2,
+    # mobilenetv1, dscnn), or an architecture as a JSON file
+    network:str = None,
     # measure every kernel, or --kernel alone, and write the cost table that choices are made by (minutes), to --json
     fit:bool = False,
-    # the suite and networks R and P with arm-none-eabi-gcc at -O3, as the JSON file of the benchmark page
+    # the suite and networks R and P with arm-none-eabi-gcc at -O3, as the JSON file of the benchmark page; with
+    # --suite published its networks, as that of the page on peers
     record:Annotated[Output, 'networks'] = None,
     h:Size = None, # input height, pixels (default: 8)
     w:Size = None, # input width, pixels (default: 8)
@@ -450,8 +461,8 @@ def cmd_bench(
     seed:Annotated[int, (0, 2**32 - 1)] = None, # seed of weights and inputs (default: 0)
     block:str = None, # block shape of the stream: 1x1, 1x2, 1x4 or dense (default: the engine's choice)
     kernel:str = None, # C function (default: the engine's choice)
-    # share of blocks that are zero, 0 to 1; several give a row each (default: 0; suite: 0 0.5 0.7 0.8 0.9 0.95;
-    # network: what its file says)
+    # share of blocks that are zero, 0 to 1; several give a row each (default: 0; suite anchors: 0 0.5 0.7 0.8 0.9 0.95;
+    # suite published: 0 0.8; network: what its file says)
     sparsity:tuple[Annotated[float, (0., 1.)], ...] = None,
     objective:str = 'speed', # what the engine's own choice goes by: speed (fewest cycles) or bytes (smallest weights)
     cc:str = 'auto', # compiler: auto, zig or gcc
@@ -464,15 +475,18 @@ def cmd_bench(
     compare its bytes with NumPy. Weights and inputs are random. Cycles need llvm-mca."""
     from tinyformer import bench, peers
     from tinyformer.files import write_text
-    if suite not in (None, 'anchors'): raise BadInput(f"no suite {suite!r}; there is 'anchors'")
+    if suite not in (None, 'anchors', 'published'):
+        raise BadInput(f"no suite {suite!r}; there are 'anchors' and 'published'")
     if fit:
         only = kernel and [kernel]
         bench.fit_cost_table(json if json != '-' else None, cc, optimize or '-O2', progress=print, only=only)
         return
     if record:
-        out = bench.record(record)
-        seconds, layers, networks = out['meta']['seconds'], len(out['rows']), len(out['networks'])
-        return print(f"{record}: {layers} layers, {networks} networks, {seconds} s\n\n{peers.summary(out['rows'])}")
+        others = suite == 'published'
+        out = (bench.record_published if others else bench.record)(record)
+        seconds, layers, networks = out['meta']['seconds'], len(out['rows']), out['networks']
+        found = bench.published_text([n[0] for n in networks]) if others else peers.summary(out['rows'])
+        return print(f"{record}: {layers} layers, {len(networks)} networks, {seconds} s\n\n{found}")
     shape = dict(h=h, w=w, cin=cin, cout=cout, tokens=tokens, heads=heads, keys=keys, vdim=vdim,
                  causal=int(causal) or None, stride=stride, seed=seed)
     shape = {k: v for k, v in shape.items() if v is not None}

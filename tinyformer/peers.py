@@ -1,6 +1,8 @@
-"""What other engines take for the same layers (`peers.json`), and how our rows compare with them."""
+"""What other engines take for the same layers and networks (`peers.json`), and how our rows compare with them."""
 import functools, json, math
 from pathlib import Path
+
+from tinyformer.hardware import target
 
 SPARSITIES = (0., .5, .7, .8, .9, .95)
 "Sparsities at which layers with prunable weights are measured."
@@ -22,6 +24,42 @@ def peer(
     "The figures of others for a row's layer."
     return next((l for l in peers()['layers'] if l['op'] == row['op']
                  and all(row.get(k) == v for k, v in l['shape'].items())), None)
+
+
+def published(
+    network:str,    # one of `published.NETWORKS`
+    core:str=None,  # such as 'cortex-m7'; None = all
+)->list: # of dicts: engine, chip, core, mhz, ms, cycles (in that time), url; where known ram_kib, flash_kib, accuracy
+    "What others measured on a chip and published for a network, each with its source."
+    found = [r for r in peers()['published'] if r['network'] == network and core in (None, r['core'])]
+    def full(r):
+        ms = r['ms'] if 'ms' in r else 1000 / r['per_second']
+        url = peers()['sources'][r['source']]['url'] + ('/' + r['at'] if 'at' in r else '')
+        return r | dict(ms=ms, cycles=ms * r['mhz'] * 1000, url=url)
+    return [full(r) for r in found]
+
+
+def ours(
+    row:dict, # a whole network, from `bench.measure_network`
+)->dict: # the keys of `published`; cycles and ms are estimates, None without llvm-mca; range: cycles at least, at most
+    "Our figures for a network: the core's cycles and the likely waiting for memory, at the clock of the STM32F746."
+    share = f"{row['sparsity']:.0%} sparse" if row['sparsity'] else 'dense'
+    mhz, core, waits = target('stm32f746').clock_hz / 1e6, row['est_cycles'], row['stall_cycles'] or (0, 0, 0)
+    low, likely, high = (core and core + w for w in waits)
+    return dict(network=row['network'], engine=f"TinyFormer, {share}" + ', least RAM' * (row['memory'] == 'least'),
+                chip='emulated', core='cortex-m7', mhz=mhz, cycles=likely, core_cycles=core, range=(low, high),
+                ms=likely and likely / mhz / 1000, ram_kib=row['sram_bytes'] / 1024,
+                flash_kib=row['flash_bytes'] / 1024)
+
+
+def beside(
+    network:str,   # one of `published.NETWORKS`
+    rows,          # whole networks, from `bench.measure_network`
+    core:str=None, # such as 'cortex-m7'; None = all
+)->list: # of dicts, as `published` and `ours` give them
+    "Our rows for a network, then what others have published, the fewest cycles first."
+    mine = [ours(r) for r in rows if r.get('network') == network]
+    return mine + sorted(published(network, core), key=lambda r: r['cycles'])
 
 
 def ratio(
