@@ -1,10 +1,11 @@
 """Small networks of torchvision and timm through the whole road: import, int8, C, this machine, the emulated core.
 
     .venv/bin/python tests/networks.py --out nbs/experiments/results/networks.json   # all of them (about an hour)
-    .venv/bin/python tests/networks.py -k mobilenet                                  # some
+    .venv/bin/python tests/networks.py --train --out THE_SAME                        # some, with trained weights
+    .venv/bin/python tests/networks.py -k mobilenet                                  # those of this name
 
-Weights are random: batch norms follow structured pictures, and no branch is switched off (see `settle`). Those that
-`TRAINED` names are also trained for some minutes on scikit-learn's digits, enlarged, and go the same road again. A
+Weights are random: batch norms follow structured pictures, and no branch is switched off (see `settle`). With
+`--train` those that `TRAINED` names are trained on scikit-learn's digits, enlarged, for a minute or a few each. A
 network that is refused is a row as well, with the layers named. With `--out` every finished row is kept there, and a
 run that was stopped goes on with the next one; rows that match `-k` are made again only with `--again`."""
 import argparse, json, sys, tempfile, time, warnings
@@ -18,7 +19,7 @@ from tinyformer.bench import made_by
 from tinyformer.codegen import generate, run_host
 from tinyformer.data import import_torchvision, to_int8
 from tinyformer.deploy import real, score
-from tinyformer.errors import BadInput, DoesNotFit, TinyFormerError, UnsupportedOp
+from tinyformer.errors import DoesNotFit, TinyFormerError, UnsupportedOp
 from tinyformer.files import write_json
 from tinyformer.graph import run
 from tinyformer.hardware import MB, target
@@ -99,7 +100,7 @@ NETWORKS = [
     timm('pvt_v2_b0', 64, 'attention over fewer keys'),
     timm('gmlp_ti16_224', 64, 'gates over tokens', img_size=64),
     timm('resmlp_12_224', 64, 'linear layers over tokens, no norm', img_size=64),
-    timm('tiny_vit_5m_224', 64, 'attention in windows', img_size=64),
+    timm('tiny_vit_5m_224', 56, 'attention in windows'),
     timm('swin_tiny_patch4_window7_224', 56, 'attention in shifted windows', img_size=56, embed_dim=48),
 ]
 
@@ -139,10 +140,10 @@ def settle(
         if m.affine: nn.init.uniform_(m.weight, .5, 1.5); nn.init.uniform_(m.bias, -.3, .3)
         m.momentum = None
         m.train()
-    for m in net.modules(): # layer scales start near 0, which would switch their branches off
-        for p in m.parameters(recurse=False):
-            if p.ndim and p.numel() > 1 and p.abs().max() < 1e-2 and bool((p == p.flatten()[0]).all()) and p.any():
-                p.fill_(.3)
+    for name, p in net.named_parameters(): # scales and positions that start at 0 or near it would do nothing
+        if p.numel() > 1 and p.abs().max() < 1e-2 and bool((p == p.flatten()[0]).all()):
+            if p.any(): p.fill_(.3)
+            elif p.ndim > 1 or name.endswith('weight'): p.normal_(0, .3)
     for part in x.chunk(2): net(part)
     return net.eval()
 
@@ -249,34 +250,33 @@ def trained(net, model):
     steps, rest = TRAINED[net.factory], len(x) - JUDGED_TRAINED
     train(model, x[:rest], y[:rest], steps)
     graph = import_model(model, x[:CALIBRATION])
-    integers = lower(quantize(model, x[:CALIBRATION]), net.factory)
+    integers = lower(quantize(graph, x[:CALIBRATION]), net.factory)
     row, want, got = compared(net, model, graph, integers, x[rest:])
     right = {k: float((v.argmax(1) == y[rest:].numpy()).mean()) for k, v in dict(accuracy=want, int8=got).items()}
     return row | dict(steps=steps, images=JUDGED_TRAINED) | right
 
 
 def through(net, model):
-    "One row: what came of the whole road."
+    "What came of the whole road with random weights."
     calib, x = pictures(CALIBRATION, net.size, 1), pictures(JUDGED, net.size, 3)
-    row = dict(size=net.size, why=net.why, options=net.options, commit=commit(),
-               parameters=sum(p.numel() for p in model.parameters()))
+    graph = import_model(model, calib)
+    integers = lower(quantize(graph, calib), net.factory)
+    row, want, got = compared(net, model, graph, integers, x)
+    same = float((got.argmax(1) == want.argmax(1)).mean()) if got.shape[1] == CLASSES else None
+    return dict(operators=len(integers.ops), macs=integers.macs()) | row | dict(same_class=same)
+
+
+def attempt(net, found, road):
+    "A row, whatever happens: result is 'ok', 'wrong' (bytes differ), 'refused' or 'error'."
+    row = dict(size=net.size, why=net.why, options=net.options, commit=commit())
     try:
-        graph = import_model(model, calib)
-        integers = lower(quantize(model, calib), net.factory)
-    except (UnsupportedOp, BadInput) as e: return row | dict(result='refused', refused=refusals(e), error=str(e)[:2000])
-    found, want, got = compared(net, model, graph, integers, x)
-    row |= dict(operators=len(integers.ops), macs=integers.macs()) | found
-    row['same_class'] = float((got.argmax(1) == want.argmax(1)).mean()) if got.shape[1] == CLASSES else None
-    if net.factory in TRAINED: row['trained'] = trained(net, model)
-    differ = sum(r['host_different'] + r['core_different'] for r in (row, row.get('trained', found)))
-    return row | dict(result='wrong' if differ else 'ok')
-
-
-def attempt(net, found):
-    "A row, whatever happens."
-    try: return through(net, make(net, found))
+        model = make(net, found)
+        row['parameters'] = sum(p.numel() for p in model.parameters())
+        row |= road(net, model)
+        return row | dict(result='wrong' if row['host_different'] + row['core_different'] else 'ok')
+    except UnsupportedOp as e: return row | dict(result='refused', refused=refusals(e), error=str(e)[:2000])
     except (TinyFormerError, RuntimeError, TypeError, ValueError, LookupError, AttributeError, AssertionError) as e:
-        return dict(size=net.size, why=net.why, options=net.options, commit=commit(), result='error', error=f'{type(e).__name__}: {e}'[:2000])
+        return row | dict(result='error', error=f'{type(e).__name__}: {e}'[:2000])
 
 
 def told(name, row):
@@ -284,34 +284,34 @@ def told(name, row):
     head = f'{name:<46}{row["result"]:<9}'
     if row['result'] not in ('ok', 'wrong'): return head + (row.get('refused') or [row['error']])[0][:120]
     said = f"{row['snr']:5.1f} dB (input alone {row['input_db']:.1f}, weights alone {row['weights_db']:.1f}), "
-    said += f"{row['flash']:,} B flash, {row['arena']:,} B arena, {row['board']}"
-    t = row.get('trained')
-    return head + said + (f"; trained {t['snr']:.1f} dB, {t['accuracy']:.1%} right, int8 {t['int8']:.1%}" if t else '')
+    if 'steps' in row: return head + said + f"{row['accuracy']:.1%} right, int8 {row['int8']:.1%}"
+    return head + said + f"{row['flash']:,} B flash, {row['arena']:,} B arena, {row['board']}"
 
 
 def main(argv=None):
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument('-k', default='', help='only networks whose name holds this text')
     p.add_argument('--out', type=Path, help='JSON file of finished rows, to go on with after a stop')
+    p.add_argument('--train', action='store_true', help='those of TRAINED, after a short training')
     p.add_argument('--again', action='store_true', help='make rows again that the file holds')
     a = p.parse_args(argv)
     warnings.filterwarnings('ignore')
     torch.set_num_threads(1)
-    found, began = libraries(), time.time()
-    chosen = [n for n in NETWORKS if a.k in name_of(n)]
+    found, began, road = libraries(), time.time(), trained if a.train else through
+    chosen = [n for n in NETWORKS if a.k in name_of(n) and (n.factory in TRAINED or not a.train)]
     if not chosen: sys.exit(f'no network is named like {a.k!r}: that is a failure')
     missing = [name_of(n) for n in chosen if n.library not in found]
     if missing: print(f'{len(missing)} networks need timm: {INSTALL}')
-    old = json.loads(a.out.read_text(encoding='utf-8')) if a.out and a.out.exists() else dict(meta={}, rows={})
-    rows, spent = old['rows'], old['meta'].get('seconds', 0)
+    all_rows = dict(meta={}, rows={}, trained={})
+    if a.out and a.out.exists(): all_rows = json.loads(a.out.read_text(encoding='utf-8'))
+    rows, spent = all_rows['trained' if a.train else 'rows'], all_rows['meta'].get('seconds', 0)
     for net in chosen:
         name = name_of(net)
         if name in missing or name in rows and not a.again: continue
-        rows[name] = attempt(net, found)
+        rows[name] = attempt(net, found, road)
         print(told(name, rows[name]), flush=True)
-        meta = made_by(spent + time.time() - began, f'tests/networks.py --out {a.out.name}' if a.out else '')
-        order = {n: rows[n] for n in map(name_of, NETWORKS) if n in rows}
-        if a.out: write_json(a.out, dict(meta=meta, rows=order))
+        all_rows['meta'] = made_by(spent + time.time() - began, 'tests/networks.py --out FILE, then with --train')
+        if a.out: write_json(a.out, all_rows)
     done = [rows[name_of(n)] for n in chosen if name_of(n) in rows]
     count = {r: sum(d['result'] == r for d in done) for r in ('ok', 'refused', 'wrong', 'error')}
     print(f"{count['ok']} of {len(chosen)} networks run with their bytes right, {count['refused']} refused, "

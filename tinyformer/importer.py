@@ -1408,9 +1408,8 @@ def cast(self:Reader,
 USUAL = 'nn.Conv2d, nn.Linear, nn.LayerNorm, nn.MultiheadAttention, pools, activations, + and *'
 NEAREST = dict( # what to write instead of what has no form at all
     Conv3d='nn.Conv2d', Embedding='nn.Linear', embedding='nn.Linear',
-    upsample_bilinear2d="mode='nearest'",
     LSTM='nn.MultiheadAttention or nn.Conv1d', GRU='nn.MultiheadAttention or nn.Conv1d',
-    RNN='nn.MultiheadAttention or nn.Conv1d', upsample_bicubic2d="mode='nearest'",
+    RNN='nn.MultiheadAttention or nn.Conv1d',
     Upsample="mode='nearest'", grid_sampler="nn.Upsample(mode='nearest')",
     local_response_norm='nn.BatchNorm2d', var='nn.LayerNorm',
     std='nn.LayerNorm', cumsum='nn.Linear with a triangular weight', topk='the values themselves',
@@ -1995,7 +1994,7 @@ def unpadded(self:Reader,
 @reads('pad', 'constant_pad_nd')
 def _read_pad(self:Reader, node, input, pad, mode='constant', value=None, **_):
     "F.pad: cut where negative, then a `pad` step, or a `concat` with constants on other axes."
-    if mode != 'constant': raise Refused(f'padding by {mode}', "padding_mode='zeros'")
+    if mode != 'constant': return self._inside_out(node, input, pad, mode)
     if min(pad) < 0: input = input.moved(lambda t: F.pad(t, [min(p, 0) for p in pad]))
     rank, more = input.index.ndim, [max(p, 0) for p in pad]
     pairs = {rank - 1 - i: (more[2*i], more[2*i + 1]) for i in range(len(pad)//2)}
@@ -2716,6 +2715,62 @@ def _lettered(self:Reader, t, own, lead, first, second, size):
     t = t.permute([own.index(c) for c in (*lead, *first, *second)])
     rows, columns = (math.prod(size[c] for c in part) for part in (first, second))
     return t.reshape(*(size[c] for c in lead), rows, columns)
+
+# %% ../nbs/15_importer.ipynb #c263r
+@patch
+@reads('roll')
+def _read_roll(self:Reader, node, input, shifts, dims=(), **_):
+    "The end of each axis put before its beginning."
+    if not dims: return self.move(node, (input, shifts), {})
+    for shift, axis in zip(_each(shifts, 1), _each(dims, 1)):
+        n = input.index.shape[axis]
+        cuts = [(n - shift % n, shift % n), (0, n - shift % n)]
+        parts = [input.moved(lambda t: t.narrow(axis, *c)) for c in cuts if c[1]]
+        input = self._read_cat(node, parts, axis)
+    return input
+
+@patch
+def _inside_out(self:Reader, node, v, pad, mode):
+    "A padding by what is inside: 'reflect', 'replicate' or 'circular'."
+    for i in range(len(pad)//2):
+        axis, (a, b) = v.index.ndim - 1 - i, pad[2*i:2*i + 2]
+        n = v.index.shape[axis]
+        at = F.pad(torch.arange(n).float()[None, None], (a, b), mode)[0, 0].long()
+        parts = [v.moved(lambda t: t.index_select(axis, p))
+                 for p in at.split([a, n, b]) if len(p)]
+        v = self._read_cat(node, parts, axis)
+    return v
+
+# %% ../nbs/15_importer.ipynb #c263u
+@patch
+@reads('upsample_bilinear2d', 'upsample_bicubic2d', 'upsample_linear1d')
+def _read_upsample(self:Reader, node, input, align_corners, **_):
+    "A map as it is read between its pixels: a linear layer along each axis."
+    mode = node.target._schema.name.rpartition('upsample_')[2].rstrip('12d')
+    for axis, size in enumerate(node.meta['val'].shape[2:], 2):
+        eye = torch.eye(input.index.shape[axis])[None, None] # a row for each place
+        how = dict(mode='bilinear' if mode == 'linear' else mode, align_corners=align_corners)
+        w = F.interpolate(eye, (eye.shape[-1], size), **how)[0, 0].T
+        y = self.linear(node, input.moved(lambda t: t.movedim(axis, -1)), w)
+        input = y.moved(lambda t: t.movedim(-1, axis))
+    return input
+
+@patch
+@reads('addcmul')
+def _read_addcmul(self:Reader, node, input, tensor1, tensor2, value=1, **_):
+    "input + value * tensor1 * tensor2."
+    y = self._of_two(node, 'mul', tensor1, tensor2)
+    if value != 1: y = self._of_two(node, 'mul', y, torch.tensor(float(value)))
+    return self._of_two(node, 'add', input, y)
+
+@patch
+def _of_two(self:Reader, node, name, a, b):
+    "A sum or product of two tensors, of which one may be constant."
+    if not isinstance(a, Val) and not isinstance(b, Val): return getattr(torch, name)(a, b)
+    shape = torch.broadcast_shapes(_shown(a).shape, _shown(b).shape)
+    a, b = (t.moved(lambda i: i.expand(shape)) if isinstance(t, Val) else t for t in (a, b))
+    two = isinstance(a, Val) and isinstance(b, Val)
+    return (self._combine if two else self._affine)(node, name, [a, b], {})
 
 # %% ../nbs/15_importer.ipynb #c264
 @patch
