@@ -389,7 +389,7 @@ def published_text(
         body = _columns(head, [list(l.values()) for l in table], ('engine', 'chip', 'core'))
         parts.append(f'{published.NETWORKS[name].title}\n{body}')
     sources = '\n'.join(f"{s['title']}: {s['url']}" for s in peers()['sources'].values())
-    notes = ('TinyFormer: estimated on an emulated Cortex-M7 (core alone) with the modelled waiting for the memories of '
+    notes = ('TinyFormer: estimated on an emulated Cortex-M7 (core alone), with modelled waiting for the memories of '
              'the STM32F746, random weights. The others: measured on the chip that is named, cycles = time x clock.')
     return '\n\n'.join([*parts, notes, sources])
 
