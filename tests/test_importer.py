@@ -255,6 +255,41 @@ def test_products_and_norms_of_any_form(form):
     assert np.abs(got - shadow.numpy()).mean() < .5 * out.scale
 
 
+def windows_of(x, size): # [n, h, w, c] -> [n * windows, size * size, c]
+    x = x.unflatten(2, (-1, size)).unflatten(1, (-1, size)).transpose(2, 3)
+    return x.flatten(3, 4).flatten(0, 2)
+
+
+def map_of(w, size, side): # and back: [n, side, side, c]
+    w = w.unflatten(1, (size, size)).unflatten(0, (-1, side // size, side // size))
+    return w.transpose(2, 3).flatten(3, 4).flatten(1, 2)
+
+
+def shifted(x, m): # as Swin has it: [n, c, 8, 8], windows of 4 moved by 2
+    w = windows_of(x.permute(0, 2, 3, 1).roll((-2, -2), (1, 2)), 4)
+    a = (w @ w.mT).softmax(-1) @ m(w)
+    return map_of(a, 4, 8).roll((2, 2), (1, 2)).permute(0, 3, 1, 2) + x
+
+
+def padded(x, m): # as TinyViT has it: 6x6 in windows of 4, so that zeros make it 8x8
+    w = windows_of(F.pad(x[:, :, :6, :6].permute(0, 2, 3, 1), (0, 0, 0, 2, 0, 2)), 4)
+    y = map_of(m(w), 4, 8)[:, :6, :6].permute(0, 3, 1, 2)
+    return y.flatten(2) + x[:, :, :6, :6].flatten(2)
+
+
+def inside_out(x, m): return F.pad(m(x.movedim(1, -1)).movedim(-1, 1), (1, 2, 3, 0), 'reflect').exp()
+
+
+def between(x, m): return F.interpolate(m(x.movedim(1, -1)).movedim(-1, 1), scale_factor=2, mode='bilinear').relu()
+
+
+@pytest.mark.parametrize('form', [shifted, padded, inside_out, between], ids=lambda f: f.__name__)
+def test_moves_that_no_loops_count(form):
+    torch.manual_seed(0)
+    off, graph = difference(Call(form, nn.Linear(4, 4)), torch.randn(4, 4, 8, 8))
+    assert off != 'refused' and off < 1e-3, graph
+
+
 def test_hidden_keys_change_no_byte():
     torch.manual_seed(0)
     x, layers = torch.randn(24, T, SIZE), [nn.Linear(SIZE, SIZE) for _ in range(3)]

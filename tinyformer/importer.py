@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['COMPUTE', 'computes', 'FOLDS', 'USUAL_ACTS', 'CLAMPS', 'IMAGES', 'COMPARED', 'TROUBLE', 'reads', 'MOVES', 'COPIES',
-           'VIEWS', 'USUAL', 'NEAREST', 'LINEAR', 'POINTWISE', 'HIDDEN', 'LOWERED', 'builds', 'RELU', 'Step', 'Port',
-           'FloatGraph', 'registering', 'copy_places', 'Ref', 'Formula', 'joined', 'describe', 'Val', 'loops',
+           'VIEWS', 'USUAL', 'NEAREST', 'PIECES', 'LINEAR', 'POINTWISE', 'HIDDEN', 'LOWERED', 'builds', 'RELU', 'Step',
+           'Port', 'FloatGraph', 'registering', 'copy_places', 'Ref', 'Formula', 'joined', 'describe', 'Val', 'loops',
            'natural', 'columns', 'unwrap', 'export', 'import_model', 'check', 'beside', 'apart', 'inputs_of',
-           'one_input', 'Refused', 'Scores', 'Reader', 'Own', 'read_own']
+           'one_input', 'Refused', 'Scores', 'Reader', 'bends', 'grid', 'Own', 'read_own']
 
 # %% ../nbs/15_importer.ipynb #c002
 import contextlib, copy, inspect, io, logging, math, operator, types, warnings
@@ -1490,9 +1490,10 @@ def framed(self:Reader,
 
 @patch
 def _ordered(self:Reader, v):
-    "The order of a tensor's elements that puts image after image; None where they lie so."
+    "The order of elements that puts image after image; None where the first axis is theirs."
     image = v.index.flatten() // self.size(v.source)
-    return None if (image[1:] >= image[:-1]).all() else image.argsort(stable=True)
+    lies = len(v.index) == self.images and (image[1:] >= image[:-1]).all()
+    return None if lies else image.argsort(stable=True)
 
 # %% ../nbs/15_importer.ipynb #c086a
 @patch
@@ -1513,8 +1514,8 @@ def get(self:Reader,
         if rows is not None: return self._split_rows(source, rows, shape)
         found = loops(want)
         if found: return self.graph.add_copy(self.label(node) + '.copy', source, shape, *found)
-        what = 'values in an order that no six loops count'
-        raise Refused(what, 'a reshape, slice or transpose', True)
+        whole = self._pieced(source, grid(want, shape[-1]), node, PIECES)
+        return self.get(whole, torch.arange(len(want)), shape, node)
     return self._once((source, shape, want.numpy().tobytes()), make)
 
 # %% ../nbs/15_importer.ipynb #c086ax1
@@ -1534,6 +1535,43 @@ def fetch(self:Reader,
     "A value that holds a tensor in a given order of its axes."
     v = self.force(v)
     return self.get(v.source, self.inside(v).permute(order).reshape(-1), shape, node)
+
+# %% ../nbs/15_importer.ipynb #c086p
+PIECES = 5 # how often a tensor is cut in two at most, to count its places
+
+def bends(
+    places:torch.Tensor, # [...]
+)->list: # (axis, first place behind it)
+    "Where the steps along an axis change."
+    def steps(a): return places.diff(dim=a).movedim(a, 0).flatten(1)
+    other = [(s[1:] != s[:-1]).any(1) for s in map(steps, range(places.ndim))]
+    return [(a, int(at) + 2) for a, changes in enumerate(other) for at in changes.nonzero()]
+
+def grid(
+    places:torch.Tensor, # [rows*c]
+    c:int, # that belong together
+)->torch.Tensor: # [high, wide, c], with as few changes of steps as can be
+    "Rows as the map that they may have been."
+    rows = places.reshape(-1, c)
+    wide = [d for d in range(1, len(rows) + 1) if len(rows) % d == 0]
+    return min((rows.reshape(-1, d, c) for d in wide), key=lambda t: len(bends(t)))
+
+# %% ../nbs/15_importer.ipynb #c086q
+@patch
+def _pieced(self:Reader, source, places, node, most):
+    "A value (outer, n, inner) that holds places, from as many copies as it takes."
+    cut = bends(places)[:1] if most else []
+    if not cut:
+        what = 'values in an order that no six loops count'
+        raise Refused(what, 'a reshape, slice or transpose', True)
+    (axis, at), names = cut[0], []
+    for p in places.split([at, places.shape[axis] - at], axis):
+        shape = math.prod(p.shape[:axis]), p.shape[axis], math.prod(p.shape[axis + 1:])
+        found, want = loops(p.flatten()), torch.arange(p.numel())
+        if found: x = self.graph.add_copy(self.label(node) + '.copy', source, shape, *found)
+        else: x = self.get(self._pieced(source, p, node, most - 1), want, shape, node)
+        names.append(x)
+    return self.graph.add_concat(self.label(node), *names, 1)
 
 # %% ../nbs/15_importer.ipynb #c088
 @patch
@@ -1570,7 +1608,6 @@ def force(self:Reader,
     if not v.pending: return v
     if v.origin: self.forced.add(v.origin)
     order = self._ordered(v)
-    if order is None and len(v.index) != self.images: order = torch.arange(v.index.numel())
     one = v if order is None else v.moved(lambda t: t.flatten()[order].reshape(self.images, -1))
     y = self._force_affine(one) if v.f is None else self._force_function(one)
     if order is None: return y
