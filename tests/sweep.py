@@ -27,7 +27,9 @@ for _k in tk.CATALOGUE: OPERATORS.setdefault(operators.OPERATORS[_k.kinds[0]].ca
 
 # the forms that make some rows of the output
 BY_ROWS = {k.name: tk.by_rows(k, bench.make_op(k.kinds[0])) for k in tk.CATALOGUE if k.rows}
-TABLE = [*tk.CATALOGUE, *BY_ROWS.values()]
+NARROW = {name: form for name, (form, _) in tk.NARROW.items()}
+NARROW_BY_ROWS = [tk.by_rows(k, bench.make_op(k.kinds[0])) for k in NARROW.values() if k.rows]
+TABLE = [*tk.CATALOGUE, *BY_ROWS.values(), *NARROW.values(), *NARROW_BY_ROWS]
 NUMBER = {k.name: i for i, k in enumerate(TABLE)}
 
 
@@ -153,6 +155,8 @@ def band(rng, op, xs, want):
 def jobs(rng, kernels, kinds, images):
     "A drawn operator with the kernels that are to run it, and bands of it for those that have a form for that."
     op, xs, want = draw(rng, kinds, images)
+    forms = [form for k in kernels for form, fits in [tk.NARROW.get(k.name, (None, None))] if form and fits(op.attrs)]
+    kernels = [*kernels, *forms]
     yield op, xs, want, kernels
     for k in kernels:
         form = tk.by_rows(k, op) if op.kind in k.kinds else None

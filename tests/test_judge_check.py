@@ -37,6 +37,24 @@ def test_all_ways_make_a_network_and_narrower_ranges_are_narrower(net):
     with torch.no_grad(): assert all(made[k](x).isfinite().all() for k in made)
 
 
+def test_equalised_layers_meet_at_equal_weights_and_compute_the_same(net):
+    x = to_float(DATA.x_train[:16])
+    model = recalibrate_bn(net.extract(SPACE.sample(rng_at(0, 0))), [x])
+    qnet = judge_check.read(model, x)
+    pairs = list(judge_check._neighbours(qnet))
+    deep = [b.kind == 'conv' and b.attrs['groups'] > 1 for _, b in pairs]
+    assert len(pairs) > 3 and any(deep) and not all(deep)
+    before = [a.weight.clone() for a, _ in pairs]
+    judge_check.equalized(qnet, 30)
+    assert any((was != a.weight).any() for was, (a, _) in zip(before, pairs))
+    with torch.no_grad(): want, got = model(x), judge_check.watch(qnet.eval())(x)
+    torch.testing.assert_close(got, want, rtol=1e-3, atol=1e-3 * float(want.abs().max()))
+    a, b = pairs[deep.index(True)]
+    one, two = a.weight.abs().flatten(1).amax(1), b.weight.abs().flatten(1).amax(1)
+    both = (one > 0) & (two > 0)
+    assert both.any() and torch.allclose(one[both], two[both], rtol=.05)
+
+
 def test_a_summary_counts_what_is_within_three_points():
     rows = [dict(float=.5, a=.5), dict(float=.5, a=.53), dict(float=.5, a=.4)]
     want = dict(way='a', paths=3, within_3=2/3, worst=10., mean=pytest.approx(13/3, abs=1e-3))

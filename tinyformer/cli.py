@@ -631,10 +631,16 @@ def cmd_zoo(
     name:str = None, # under this name: letters, digits, - and _
     card:str = None, # FILE.json: what `tinyformer evaluate FILE.tfm --report FILE.json` wrote
     again:bool = False, # replace a model of that name
+    renew:bool = False, # measure again what WHAT costs: flash, SRAM, instructions, cycles; its accuracies stay
+    images:Annotated[int, (1, MANY)] = 20, # for --renew: how many run on the emulated core
     folder:Path = None, # folder of models and cards (default: the package's own)
 ):
-    "List the shipped models, show the card of one, or add one."
+    "List the shipped models, show the card of one, add one, or renew what one costs."
     from tinyformer import zoo
+    if renew:
+        if not what or add: raise BadInput('--renew needs the name of one model: tinyformer zoo NAME --renew')
+        typed = zoo.words(['zoo', what, '--renew', '--images', str(images)])
+        return print(f"{zoo.renew(what, images, folder, sys.stderr.isatty(), typed)}: renewed")
     if add:
         if not name or not card:
             raise BadInput('--add needs --name NAME and --card FILE.json, which tinyformer evaluate FILE --report '

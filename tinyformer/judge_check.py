@@ -4,7 +4,8 @@
     python -m tinyformer.judge_check small --dataset cifar10 --images 8000 --val 200 --epochs 4 --lr 4e-3 \\
         --calibration 64 --ways corrected --paths 200
 """
-import argparse, json, sys, time
+import argparse, json, math, sys, time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from .files import write_text
 from .operators import qparams
 from .bench import made_by
 from .provenance import commit
-from .quantization import QuantNet, Quantizer, quantize, read, watch
+from .quantization import QLayer, QuantNet, Quantizer, quantize, read, watch
 from .search_space import SIZES, cifar_space, digits_space, recalibrate_bn
 from .sparsenas import PrunedSuperNet, train_supernet
 from .training import TrainConfig, evaluate, rng_at
@@ -58,6 +59,35 @@ def narrowed(qnet:QuantNet, x:torch.Tensor, how)->QuantNet: # itself
     return qnet
 
 
+def _neighbours(qnet):
+    "Layers whose values one other layer alone reads, with nothing but a ReLU between: (first, second)."
+    readers = Counter(i for node in qnet.nodes for i in node.inputs)
+    for node in qnet.nodes:
+        second, name = qnet.layer(node.name), node.inputs[0] if node.inputs else 'input'
+        if name == 'input' or readers[name] > 1: continue
+        first = qnet.layer(name)
+        if not isinstance(first, QLayer) or not isinstance(second, QLayer): continue
+        plain = math.isinf(first.out.most) and len(first.out.peers) == 1
+        if plain and 'scale' not in (first.kind, second.kind): yield first, second
+
+
+@torch.no_grad()
+def equalized(qnet:QuantNet, rounds:int=10)->QuantNet: # itself, before its ranges are set
+    "Cross-layer equalisation (arXiv 1906.04721): each channel's largest weight is the same in both layers that meet."
+    for _ in range(rounds):
+        for first, second in _neighbours(qnet):
+            deep = second.kind == 'conv' and second.attrs['groups'] > 1
+            theirs = second.weight if deep else second.weight.movedim(-1, 0)
+            out, into = first.weight.abs().flatten(1).amax(1), theirs.abs().flatten(1).amax(1)
+            s = torch.where((out > 0) & (into > 0), (out / into.clamp_min(1e-30)).sqrt(), 1.)
+            first.weight.div_(s.reshape(-1, *[1] * (first.weight.dim() - 1)))
+            first.bias.div_(s)
+            theirs.mul_(s.reshape(-1, *[1] * (theirs.dim() - 1)))
+    return qnet
+
+
+def _equalized(net, x): return equalized(read(net, x)).calibrate(x).correct(x)
+
 def _extremes(net, x): return read(net, x).calibrate(x)
 
 WAYS = dict( # name -> how a float network and images [n, c, h, w] become a QuantNet
@@ -65,6 +95,7 @@ WAYS = dict( # name -> how a float network and images [n, c, h, w] become a Quan
     percentiles=lambda net, x: narrowed(_extremes(net, x), x, percentile),
     mse=lambda net, x: narrowed(_extremes(net, x), x, least_error),
     corrected=quantize,
+    equalized=_equalized,
     mse_corrected=lambda net, x: narrowed(_extremes(net, x), x, least_error).correct(x))
 
 

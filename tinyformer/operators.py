@@ -510,6 +510,7 @@ class CCall:
     scratch:str=None   # the structure that <function>_scratch_bytes takes; None = no scratch
     files:dict=None    # (isa, format) -> files that are needed beside the function's own
     rows:tuple=()      # of (isa, format): there is a <function>_rows, which makes some rows only
+    narrow:tuple=()    # of ((isa, format), name, attrs -> whether it fits): a form for some sizes
 
     @property
     def formats(self)->tuple: # 'dense', and 'rle' where weights may be a stream
@@ -874,9 +875,9 @@ def _depthwise_counts(a, kept=0, live=None):
     rows = taps_inside(a['h'], oh, a['kh'], a['sh'], a['top'], a['dh'])
     columns = taps_inside(a['w'], ow, a['kw'], a['sw'], a['left'], a['dw'])
     return unit_counts(pixels, taps*c, c, pixels*taps*c, read) | dict(
-        plane_calls=planes, plane_channels=planes*c, plane_inputs=planes*read,
-        plane_outputs=planes*pixels*c, tap_outputs=quads*pixels, tap_rows=quads*rows*ow,
-        taps=quads*rows*columns)
+        kernel_rows=pixels*c*a['kh'], plane_calls=planes, plane_channels=planes*c,
+        plane_inputs=planes*read, plane_outputs=planes*pixels*c, tap_outputs=quads*pixels,
+        tap_rows=quads*rows*ow, taps=quads*rows*columns)
 
 # %% ../nbs/04_operators.ipynb #r040c
 def _same_3x3(a): return all(a[n] == v for n, v in Shape().window.items())
@@ -885,10 +886,10 @@ _DEPTHWISE_COSTS = ('plane_calls', 'plane_channels', 'plane_inputs', 'plane_outp
                     'tap_outputs', 'tap_rows', 'taps')
 _DEPTHWISE_CALL = CCall(
     'depthwise', 'depthwise', _CONV_ARGS,
-    {('c', 'dense'): ('call', 'outputs', 'macs'),
+    {('c', 'dense'): ('call', 'outputs', 'kernel_rows', 'macs'),
      ('dsp', 'dense'): _DEPTHWISE_COSTS},
     'tfm_conv_dims', {('dsp', 'dense'): ('depthwise/tfm_depthwise3x3.c',)},
-    rows=(('dsp', 'dense'),))
+    rows=(('dsp', 'dense'),), narrow=((('dsp', 'dense'), 'depthwise3x3', _in_planes),))
 
 # %% ../nbs/04_operators.ipynb #r041
 OPERATORS['depthwise3x3'] = Operator(

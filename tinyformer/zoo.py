@@ -6,7 +6,7 @@
 __all__ = ['ROOM', 'ON', 'TEXT', 'NUMBER', 'MAYBE', 'PAIRS', 'CARD', 'NOTES', 'MAX_FILE', 'own_data', 'labelled', 'Setting',
            'threads', 'spread', 'footprint', 'evaluate', 'evaluation_text', 'check_card', 'notes', 'words', 'made_by',
            'report', 'milliseconds', 'card_table', 'card_markdown', 'plot_card', 'shelf', 'names', 'card_of', 'Model',
-           'load', 'add', 'at_hand', 'pictures', 'Shelf', 'list']
+           'load', 'add', 'at_hand', 'pictures', 'renew', 'Shelf', 'list']
 
 # %% ../nbs/23_zoo.ipynb #c002
 import hashlib, json, os, shlex, tempfile, time
@@ -23,7 +23,7 @@ from .codegen import constants, generate
 from .data import (TORCHVISION, check_images, check_labels, data_file, load as load_data,
                              names as data_names, one_line)
 from .errors import (BadInput, CorruptModel, TinyFormerError, UnknownDataset,
-                               UnknownModel)
+                               UnknownModel, WrongBytes)
 from .files import atomic_path, write_json
 from .graph import Graph
 from .hardware import parse_bytes, target as board_named
@@ -360,17 +360,21 @@ def made_by(
                 seconds=round(seconds, 1))
 
 # %% ../nbs/23_zoo.ipynb #c045
-def _measured(graph, host, dev):
-    "What a card says of a model and of its two runs."
+def _costs(dev):
+    "What a card says of a run on the device."
     stack, sram = dev['stack_bytes'], dev['sram']
     sram = sram | dict(stack=stack, total=sram['data'] + sram['bss'] + stack)
+    return dict(flash=dev['flash'], sram=sram, instructions=dev['instructions_per_inference'],
+                cycles=dev['est_cycles'], profile=dev['profile'], compiler=dev['compiler'])
+
+def _measured(graph, host, dev):
+    "What a card says of a model and of its two runs."
     weights = sum(o.params['weight'].size for o in graph.ops if 'weight' in o.params)
     return dict(
         images=dict(int8=host['images'], device=dev['images']),
         bytes={r['on']: [r['bytes_compared'], r['bytes_different']] for r in (host, dev)},
         weight_sparsity=graph.weight_sparsity(), weights=weights, macs=graph.macs(),
-        flash=dev['flash'], sram=sram, instructions=dev['instructions_per_inference'],
-        cycles=dev['est_cycles'], profile=dev['profile'], compiler=dev['compiler'])
+        **_costs(dev))
 
 # %% ../nbs/23_zoo.ipynb #c045b
 def report(
@@ -416,6 +420,11 @@ def _typed_at(made):
     "A command and its commit."
     return f"`{made['command'] or 'not said'}` at {made['commit'][:8] or 'no commit'}"
 
+def _measured_by(m):
+    "What measured a model, in words; what it costs may have been measured later."
+    later = f"; flash, SRAM and counts by {_typed_at(m['costs'])}" if 'costs' in m else ''
+    return _typed_at(m) + later
+
 def _trained_by(t):
     "Who trained a model, in words."
     took = f", {t['hours']} h" if t['hours'] is not None else ''
@@ -451,7 +460,7 @@ def card_table(
             ('estimated cycles', _estimate(card)),
             ('board, compiler', f"{card['setting']['target']}, {card['compiler']}"),
             ('trained by', _trained_by(card['trained'])),
-            ('measured by', _typed_at(card['measured']))]
+            ('measured by', _measured_by(card['measured']))]
 
 # %% ../nbs/23_zoo.ipynb #c051a
 def card_markdown(
@@ -630,6 +639,26 @@ def pictures(
     waves = [wave() for _ in range(n * c)]
     stack = np.stack(waves, -1).reshape(h, w, n, c)
     return stack.transpose(2, 0, 1, 3).round().astype(np.uint8), None
+
+# %% ../nbs/23_zoo.ipynb #c069b
+def renew(
+    name:str, # one of `names()`
+    images:int=20, # how many run on the emulated core; the first is counted
+    folder:Path=None, # see `shelf`
+    progress:bool=True, # show a bar
+    command:str='', # what was typed
+)->Path: # the card
+    "Measure again what a model of the zoo costs."
+    began, model, path = time.perf_counter(), load(name, folder), shelf(folder)/f'{name}.json'
+    x, how = pictures(model, images)[0], Setting(**model.card['setting'])
+    dev = evaluate(model, (x, np.zeros(len(x), int)), 'device', how=how, progress=progress)
+    if dev['bytes_different']:
+        raise WrongBytes(f"{name}: {dev['bytes_different']} of {dev['bytes_compared']} output bytes "
+                         'differ from the reference, so the card was left as it is')
+    made = made_by(command or 'zoo.renew', time.perf_counter() - began) | dict(images=len(x))
+    card = model.card | _costs(dev)
+    write_json(path, card | dict(measured=model.card['measured'] | dict(costs=made)))
+    return path
 
 # %% ../nbs/23_zoo.ipynb #c071
 def _shelf_row(card):

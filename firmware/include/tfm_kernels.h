@@ -102,15 +102,22 @@ int32_t tfm_conv_s8_rle_dsp_scratch_bytes(const tfm_conv_dims *dims);
 
 /* out[y][x][c] = requant(bias[c] + sum over ky, kx of in[y*sh+ky*dh-top][x*sw+kx*dw-left][c] * weight[ky][kx][c])
  * cin == cout == C. out int8[oh][ow][C], in int8[h][w][C], weight int8[kh][kw][C]. Padding is zp_in.
- * _dsp: out may be in when kh = kw = 3 and strides, dilations and paddings are 1. */
+ * _dsp: out may be in when kh = kw = 3 and strides, dilations and paddings are 1.
+ * 3x3_s8_dsp: the same for kh = kw = 3, sh = sw <= 2, no dilation, left <= 1, other sizes are TFM_ERR_DIMS. A program
+ * that calls nothing else links no code for other windows. */
 int tfm_depthwise_s8_ref(int8_t *out, const int8_t *in, const int8_t *weight, const tfm_conv_dims *dims,
                          const tfm_quant *quant, void *scratch, int32_t scratch_bytes);
 int tfm_depthwise_s8_dsp(int8_t *out, const int8_t *in, const int8_t *weight, const tfm_conv_dims *dims,
                          const tfm_quant *quant, void *scratch, int32_t scratch_bytes);
 int tfm_depthwise_s8_dsp_rows(int8_t *out, const int8_t *in, const int8_t *weight, const tfm_conv_dims *dims,
                               const tfm_quant *quant, const tfm_band *band, void *scratch, int32_t scratch_bytes);
+int tfm_depthwise3x3_s8_dsp(int8_t *out, const int8_t *in, const int8_t *weight, const tfm_conv_dims *dims,
+                            const tfm_quant *quant, void *scratch, int32_t scratch_bytes);
+int tfm_depthwise3x3_s8_dsp_rows(int8_t *out, const int8_t *in, const int8_t *weight, const tfm_conv_dims *dims,
+                                 const tfm_quant *quant, const tfm_band *band, void *scratch, int32_t scratch_bytes);
 int32_t tfm_depthwise_s8_ref_scratch_bytes(const tfm_conv_dims *dims);
 int32_t tfm_depthwise_s8_dsp_scratch_bytes(const tfm_conv_dims *dims);
+int32_t tfm_depthwise3x3_s8_dsp_scratch_bytes(const tfm_conv_dims *dims);
 
 /* out[i] = sat8((a[i] * mult_a + b[i] * mult_b + bias) >> shift), i < n. |mult_a|, |mult_b| <= 32767,
  * shift 0..20, the sum stays inside int32. out may be a or b. n is 1 to TFM_MAX_VALUES. */

@@ -98,6 +98,13 @@ static inline int tfm_args_status(const void *out, const void *in, const void *w
     return tfm_shift_ok(quant->shift) ? TFM_OK : TFM_ERR_DIMS;
 }
 
+/* The same, and of the scratch: `need` is -1 where the sizes are wrong. */
+static inline int tfm_all_status(const void *out, const void *in, const void *weight, const void *dims,
+                                 const tfm_quant *quant, const void *scratch, int32_t scratch_bytes, int32_t need) {
+    const int status = tfm_args_status(out, in, weight, dims, quant);
+    if (status) return status;
+    return need < 0 ? TFM_ERR_DIMS : tfm_scratch_status(scratch, scratch_bytes, need);
+}
 
 #define TFM_RLE_FIRST 128    /* header flag: first block of a row */
 #define TFM_RLE_MAX_GAP 119  /* blocks that one header can skip */

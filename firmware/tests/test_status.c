@@ -263,6 +263,11 @@ int main(void) {
         tfm_linear_s8_rle_ref_scratch_bytes, tfm_linear_s8_rle_dsp_scratch_bytes};
     int32_t (*const conv_need[])(const tfm_conv_dims *) = {tfm_conv_s8_ref_scratch_bytes, tfm_conv_s8_dsp_scratch_bytes,
         tfm_conv_s8_rle_ref_scratch_bytes, tfm_conv_s8_rle_dsp_scratch_bytes, tfm_depthwise_s8_ref_scratch_bytes, tfm_depthwise_s8_dsp_scratch_bytes};
+    COMMON(tfm_depthwise3x3_s8_dsp, weight, depth, bad_conv, tfm_depthwise3x3_s8_dsp_scratch_bytes);
+    tfm_conv_dims wide = depth;
+    wide.kw = 2; /* a window that this form does not have code for */
+    EXPECT(tfm_depthwise3x3_s8_dsp(out, in, weight, &wide, &quant, scratch, sizeof scratch), TFM_ERR_DIMS);
+    EXPECT(tfm_depthwise3x3_s8_dsp_scratch_bytes(&wide), -1);
     for (int i = 0; i < 2; i++) {
         COMMON(linears[i], weight, lin, bad_lin, lin_need[i]);
         COMMON(rle_linears[i], &rle, lin, bad_lin, lin_need[2 + i]);

@@ -21,8 +21,9 @@ int tfm_attention_s8_dsp(int8_t *out, const int8_t *q, const int8_t *k, const in
                          const tfm_attention *attention, void *scratch, int32_t scratch_bytes) {
     const tfm_attention *a = attention;
     if (!out || !q || !k || !v || !a || !a->table) return TFM_ERR_NULL;
-    if (!tfm_attention_ok(a) || !tfm_table_ok(a->table)) return TFM_ERR_DIMS;
-    const int status = tfm_scratch_status(scratch, scratch_bytes, tfm_attention_s8_dsp_scratch_bytes(a));
+    const int32_t need = tfm_attention_s8_dsp_scratch_bytes(a);
+    if (need < 0 || !tfm_table_ok(a->table)) return TFM_ERR_DIMS;
+    const int status = tfm_scratch_status(scratch, scratch_bytes, need);
     if (status) return status;
     const int32_t n = a->keys, dim = a->dim, width = dim / a->heads, vdim = a->vdim, v_width = vdim / a->heads;
     const int32_t padded = tfm_round4(n), more = 1 + TFM_ROWS_MORE;

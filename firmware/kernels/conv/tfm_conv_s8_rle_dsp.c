@@ -47,11 +47,9 @@ static void gather4(uint32_t *tile, int32_t p, const int8_t *in, const tfm_conv_
 
 int tfm_conv_s8_rle_dsp(int8_t *out, const int8_t *in, const tfm_rle *weight, const tfm_conv_dims *dims,
                         const tfm_quant *quant, void *scratch, int32_t scratch_bytes) {
-    int status = tfm_args_status(out, in, weight, dims, quant);
+    const int32_t need = tfm_conv_s8_rle_dsp_scratch_bytes(dims);
+    int status = tfm_all_status(out, in, weight, dims, quant, scratch, scratch_bytes, need);
     if (!status) status = tfm_rle_status(weight, dims->cout);
-    if (status) return status;
-    if (!tfm_conv_dims_ok(dims)) return TFM_ERR_DIMS;
-    status = tfm_scratch_status(scratch, scratch_bytes, tfm_conv_s8_rle_dsp_scratch_bytes(dims));
     if (status) return status;
     const int32_t ow = tfm_conv_ow(dims), pixels = tfm_conv_oh(dims) * ow, last = pixels - TFM_TILE;
     tfm_tile_layer layer = {weight, quant, out, pixels, dims->cout, 0};
