@@ -26,10 +26,10 @@ from tinyformer.hardware import MB, target
 from tinyformer.importer import import_model
 from tinyformer.lowering import lower
 from tinyformer.provenance import commit
-from tinyformer.quantization import quantize
+from tinyformer.quantization import quantize, watch
 from tinyformer.simulator import build, simulate
 
-CLASSES, CALIBRATION, JUDGED = 10, 16, 8              # outputs; images that set ranges, images that are compared
+CLASSES, CALIBRATION, JUDGED = 10, 64, 8              # outputs; images that set ranges, images that are compared
 ON_HOST, ON_CORE = 4, 2                                # images whose bytes are compared
 JUDGED_TRAINED = 100                                   # digits that no training saw
 BOARDS = [target('stm32f746'), target('stm32h743'), replace(target('stm32f746'), flash_bytes=64*MB, sram_bytes=16*MB)]
@@ -198,17 +198,19 @@ def noise_of_input(model, x, want):
 
 
 @torch.no_grad()
-def noise_of_weights(graph, x, want):
-    "dB of the float steps with weights rounded to 8 bits, and nothing else."
-    steps, before = [s for s in graph.steps if s.kind in ('conv', 'linear')], {}
-    for s in steps:
-        before[s.name] = w = s.params['weight']
-        scale = (w.abs().flatten(1).amax(1) / 127).clamp_min(1e-12).reshape(-1, *[1]*(w.ndim - 1))
-        s.params['weight'] = (w / scale).round() * scale
-    y = graph.run(x)
-    for s in steps: s.params['weight'] = before[s.name]
-    y = y.permute(0, 2, 3, 1) if y.ndim == 4 else y
-    return score(y.flatten(1).numpy(), want, None)['snr']
+def noise_of_steps(qnet, x):
+    "dB of each rounding step alone, its inputs exact: the median, the lowest, and the step that has it."
+    x, found = qnet.eval().source.inward(x), []
+    exact, quant = {'input': x}, {'input': qnet.image}
+    for node in qnet.nodes:
+        layer, coded = qnet.layer(node.name), {'input': x} | {i: exact[i] for i in node.inputs}
+        watch(layer)
+        qnet.step(node, exact, quant)
+        watch(layer, False)
+        qnet.step(node, coded, quant)
+        db = score(coded[node.name].flatten(1).numpy(), exact[node.name].flatten(1).numpy(), None)['snr']
+        if db is not None: found.append((db, node.name))
+    return dict(steps=len(found), step_db=float(np.median([db for db, _ in found])), lowest=min(found))
 
 
 def placed(graph, folder):
@@ -227,9 +229,10 @@ def refusals(text):
     return list(dict.fromkeys(p.split('(', 1)[-1].rstrip(')') if '(' in p else p for p in parts))
 
 
-def compared(net, model, graph, integers, x):
+def compared(net, model, qnet, x):
     "Integers against float: on the reference, on this machine and on the emulated core, on these images."
-    want, codes = answers(model, x), to_int8((x.permute(0, 2, 3, 1)*255).round().numpy().astype(np.uint8))
+    integers, want = lower(qnet, net.factory), answers(model, x)
+    codes = to_int8((x.permute(0, 2, 3, 1)*255).round().numpy().astype(np.uint8))
     with tempfile.TemporaryDirectory() as tmp:
         fw, image, board = placed(integers, Path(tmp))
         host, core = run_host(fw, codes), simulate(image, fw, codes[:ON_CORE], 0, progress=False)
@@ -238,8 +241,8 @@ def compared(net, model, graph, integers, x):
                    bytes_compared=int(exact.size + core.outputs.size),
                    host_different=int((host[:ON_HOST] != exact).sum()),
                    core_different=int((core.outputs != exact[:ON_CORE]).sum()))
-    row |= dict(input_db=noise_of_input(model, x, want), weights_db=noise_of_weights(graph, x, want),
-                snr=score(real(integers, host), want, None)['snr'])
+    row |= dict(operators=len(integers.ops), macs=integers.macs(), snr=score(real(integers, host), want, None)['snr'],
+                input_db=noise_of_input(model, x, want)) | noise_of_steps(qnet, x[:JUDGED])
     return row, want, real(integers, host)
 
 
@@ -248,21 +251,18 @@ def trained(net, model):
     x, y = digits(net.size)
     steps, rest = TRAINED[net.factory], len(x) - JUDGED_TRAINED
     train(model, x[:rest], y[:rest], steps)
-    graph = import_model(model, x[:CALIBRATION])
-    integers = lower(quantize(graph, x[:CALIBRATION]), net.factory)
-    row, want, got = compared(net, model, graph, integers, x[rest:])
+    qnet = quantize(import_model(model, x[:CALIBRATION]), x[:CALIBRATION])
+    row, want, got = compared(net, model, qnet, x[rest:])
     right = {k: float((v.argmax(1) == y[rest:].numpy()).mean()) for k, v in dict(accuracy=want, int8=got).items()}
-    return row | dict(steps=steps, images=JUDGED_TRAINED) | right
+    return row | dict(trained=steps, images=JUDGED_TRAINED) | right
 
 
 def through(net, model):
     "What came of the whole road with random weights."
     calib, x = pictures(CALIBRATION, net.size, 1), pictures(JUDGED, net.size, 3)
-    graph = import_model(model, calib)
-    integers = lower(quantize(graph, calib), net.factory)
-    row, want, got = compared(net, model, graph, integers, x)
+    row, want, got = compared(net, model, quantize(import_model(model, calib), calib), x)
     same = float((got.argmax(1) == want.argmax(1)).mean()) if got.shape[1] == CLASSES else None
-    return dict(operators=len(integers.ops), macs=integers.macs()) | row | dict(same_class=same)
+    return row | dict(same_class=same)
 
 
 def attempt(net, found, road):
@@ -282,8 +282,9 @@ def told(name, row):
     "One line for a row."
     head = f'{name:<46}{row["result"]:<9}'
     if row['result'] not in ('ok', 'wrong'): return head + (row.get('refused') or [row['error']])[0][:120]
-    said = f"{row['snr']:5.1f} dB (input alone {row['input_db']:.1f}, weights alone {row['weights_db']:.1f}), "
-    if 'steps' in row: return head + said + f"{row['accuracy']:.1%} right, int8 {row['int8']:.1%}"
+    alone = f"input alone {row['input_db']:.1f}, each of {row['steps']} steps {row['step_db']:.1f}"
+    said = f"{row['snr']:5.1f} dB ({alone}), "
+    if 'trained' in row: return head + said + f"{row['accuracy']:.1%} right, int8 {row['int8']:.1%}"
     return head + said + f"{row['flash']:,} B flash, {row['arena']:,} B arena, {row['board']}"
 
 
