@@ -6,7 +6,7 @@ import pytest
 
 from tinyformer import graph as tg, zoo
 from tinyformer.codegen import generate
-from tinyformer.errors import BadInput, CorruptModel, SimulationFailed, UnknownModel
+from tinyformer.errors import BadInput, CorruptModel, SimulationFailed, UnknownModel, WrongBytes
 
 
 @pytest.fixture(scope='module')
@@ -130,6 +130,14 @@ def test_adding_and_loading_give_the_same_model(toy, card, tmp_path):
     back = zoo.load('a-1', tmp_path/'shelf')
     assert tg.equal(back, toy) and back.card['name'] == 'a-1' and len(zoo.list(tmp_path/'shelf')) == 1
     assert isinstance(generate(back, zoo.Setting().board(), tmp_path/'fw').graph, zoo.Model)
+
+
+def test_a_card_is_not_renewed_where_a_byte_differs(toy, card, tmp_path, monkeypatch):
+    zoo.add(toy, 'toy', card, tmp_path)
+    was, right = (tmp_path/'toy.json').read_bytes(), zoo.tg.run
+    monkeypatch.setattr(zoo.tg, 'run', lambda *args, **kw: right(*args, **kw) ^ 1)
+    with pytest.raises(WrongBytes, match='toy: 20 of 20 output bytes differ'): zoo.renew('toy', 2, tmp_path, False)
+    assert (tmp_path/'toy.json').read_bytes() == was
 
 
 def test_a_file_over_the_limit_is_refused(toy, card, tmp_path, monkeypatch):

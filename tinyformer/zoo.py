@@ -653,8 +653,8 @@ def renew(
     x, how = pictures(model, images)[0], Setting(**model.card['setting'])
     dev = evaluate(model, (x, np.zeros(len(x), int)), 'device', how=how, progress=progress)
     if dev['bytes_different']:
-        raise WrongBytes(f"{name}: {dev['bytes_different']} of {dev['bytes_compared']} output bytes "
-                         'differ from the reference, so the card was left as it is')
+        wrong = f"{dev['bytes_different']} of {dev['bytes_compared']} output bytes"
+        raise WrongBytes(f'{name}: {wrong} differ from the reference; its card was left as it is')
     made = made_by(command or 'zoo.renew', time.perf_counter() - began) | dict(images=len(x))
     card = model.card | _costs(dev)
     write_json(path, card | dict(measured=model.card['measured'] | dict(costs=made)))
