@@ -101,3 +101,14 @@ def test_systems_cover_the_memory_of_their_targets():
             for at in range(start, start + size, 4096): assert any(a <= at < b for a, b in spans), (name, hex(at))
         known = {c.name for c in system.caches} | {ms.AT_ONCE, ms.SLOW}
         assert {p.code for p in system.places} | {p.data for p in system.places} <= known
+
+
+def test_a_written_back_line_counts_where_it_lies():
+    "A load from flash throws a changed line of SRAM out of the cache that both share: SRAM is written."
+    places = (ms.Place('flash', 0, 4096, ms.AT_ONCE, 'D'),
+              ms.Place('SRAM', 4096, 4096, ms.AT_ONCE, 'D', keeps=True, allocates=True))
+    counter = ms.AccessCounter(ms.MemorySystem('shared', places, (ms.Cache('D', 64, 1),)))
+    counter.access(4096, 4, True)
+    counter.access(0)
+    back = [place for (_, place, event) in counter.counts() if event == 'back']
+    assert back == ['SRAM'] and counter.counts()['rest', 'SRAM', 'back'] == 1

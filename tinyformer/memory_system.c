@@ -102,10 +102,10 @@ static int32_t victim(cache *c, int32_t first) {
     return oldest;
 }
 
-/* Whether the line was there. Absent and wanted, it comes in; *out then says whether a changed line had to go. */
-static int32_t lookup(cache *c, uint32_t line, int32_t wanted, int32_t changes, int32_t *out) {
+/* Whether the line was there. Absent and wanted, it comes in; *out then is the changed line that had to go, plus 1. */
+static int32_t lookup(cache *c, uint32_t line, int32_t wanted, int32_t changes, uint32_t *out) {
     const int32_t first = (int32_t)(line % (uint32_t)c->sets) * c->ways;
-    *out = 0;
+    *out = 0u;
     for (int32_t i = first; i < first + c->ways; i++) {
         if (c->tag[i] != line + 1u) continue;
         c->used[i] = ++c->clock;
@@ -114,7 +114,7 @@ static int32_t lookup(cache *c, uint32_t line, int32_t wanted, int32_t changes, 
     }
     if (!wanted) return 0;
     const int32_t i = victim(c, first);
-    *out = c->dirty[i];
+    if (c->dirty[i]) *out = c->tag[i];
     c->tag[i] = line + 1u; c->used[i] = ++c->clock; c->dirty[i] = (uint8_t)changes;
     return 0;
 }
@@ -180,7 +180,7 @@ void tfm_ms_block(void *engine, uint64_t address64, uint32_t size, state *s) {
     if (p->code == AT_ONCE) return;
     const uint32_t bytes = (uint32_t)(p->code == SLOW ? p->fetch_bytes : s->cached[p->code].line_bytes);
     for (uint32_t line = address / bytes; line <= (address + size - 1u) / bytes; line++) {
-        int32_t out;
+        uint32_t out;
         const int32_t next = line == p->last_line + 1u;
         if (line == p->last_line && p->code == SLOW) continue;   /* what was fetched last is still at hand */
         p->last_line = line;
@@ -204,9 +204,9 @@ void tfm_ms_access(void *engine, int32_t type, uint64_t address64, int32_t size,
     const uint32_t line = address / (uint32_t)c->line_bytes;
     const uint32_t last = (address + (uint32_t)size - 1u) / (uint32_t)c->line_bytes;
     for (uint32_t l = line; l <= last; l++) {
-        int32_t out;
+        uint32_t out;
         if (!lookup(c, l, !store || p->allocate, store && p->back, &out)) n[store ? STORE_MISS : LOAD_MISS]++;
-        n[WRITE_BACK] += out;
+        if (out) row(s, place_of(s, (out - 1u) * (uint32_t)c->line_bytes))[WRITE_BACK]++;
     }
 }
 
