@@ -8,7 +8,7 @@ Weights are random: batch norms follow structured pictures, and no branch is swi
 `--train` those that `TRAINED` names are trained on scikit-learn's digits, enlarged, for a minute or a few each. A
 network that is refused is a row as well, with the layers named. With `--out` every finished row is kept there, and a
 run that was stopped goes on with the next one; rows that match `-k` are made again only with `--again`."""
-import argparse, json, sys, tempfile, time, warnings
+import argparse, json, re, sys, tempfile, time, warnings
 from collections import namedtuple
 from dataclasses import replace
 from pathlib import Path
@@ -191,10 +191,16 @@ def answers(model, x):
     return y.permute(0, 2, 3, 1).flatten(1).numpy() if y.ndim == 4 else y.flatten(1).numpy()
 
 
+def rounded_once_more(x):
+    "Pictures with noise as large as that of 8 bits."
+    return x + (torch.rand(x.shape, generator=torch.Generator().manual_seed(2)) - .5) / 255
+
+
 def noise_of_input(model, x, want):
-    "dB of the float network's answers when its input is rounded as an image of 8 bits rounds the world."
-    gen = torch.Generator().manual_seed(2)
-    return score(answers(model, x + (torch.rand(x.shape, generator=gen) - .5)/255), want, None)['snr']
+    "dB of pictures with the noise of 8 bits, and of the float network's answers about them."
+    y = rounded_once_more(x)
+    return dict(rounding_db=score(y.flatten(1).numpy(), x.flatten(1).numpy(), None)['snr'],
+                input_db=score(answers(model, y), want, None)['snr'])
 
 
 @torch.no_grad()
@@ -224,9 +230,8 @@ def placed(graph, folder):
 
 
 def refusals(text):
-    "The layers that an error names, shortened to what differs."
-    parts = [p.split(' has no integer form')[0] for p in str(text).split('; ')]
-    return list(dict.fromkeys(p.split('(', 1)[-1].rstrip(')') if '(' in p else p for p in parts))
+    "What an error says of the layers that are refused, each once."
+    return list(dict.fromkeys(re.findall(r"\((.*?)\) has no integer form", str(text)))) or [str(text)[:160]]
 
 
 def compared(net, model, qnet, x):
@@ -241,9 +246,9 @@ def compared(net, model, qnet, x):
                    bytes_compared=int(exact.size + core.outputs.size),
                    host_different=int((host[:ON_HOST] != exact).sum()),
                    core_different=int((core.outputs != exact[:ON_CORE]).sum()))
-    row |= dict(operators=len(integers.ops), macs=integers.macs(), snr=score(real(integers, host), want, None)['snr'],
-                input_db=noise_of_input(model, x, want)) | noise_of_steps(qnet, x[:JUDGED])
-    return row, want, real(integers, host)
+    got = real(integers, host)
+    row |= dict(operators=len(integers.ops), macs=integers.macs(), snr=score(got, want, None)['snr'])
+    return row | noise_of_input(model, x, want) | noise_of_steps(qnet, x[:JUDGED]), want, got
 
 
 def trained(net, model):
