@@ -4,16 +4,6 @@
 
 #include "tfm_math.h"
 
-/* First and one past last tap of a window at position `at` that lie inside 0..size-1. */
-typedef struct { int32_t from, end; } tfm_taps;
-
-static inline tfm_taps tfm_taps_inside(int32_t at, int32_t size, int32_t n, int32_t dilation) {
-    tfm_taps t = {0, n};
-    if (at < 0) t.from = (dilation - 1 - at) / dilation;
-    if (at + (n - 1) * dilation >= size) t.end = at >= size ? 0 : (size - at + dilation - 1) / dilation;
-    return t;
-}
-
 /* Row y of the input where `ring` rows of it are kept, row y at y % ring; NULL outside the image. */
 static inline const int8_t *tfm_patch_row(const int8_t *in, int32_t ring, const tfm_conv_dims *d, int32_t y) {
     if (y < 0 || y >= d->h) return NULL;

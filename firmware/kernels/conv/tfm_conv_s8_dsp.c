@@ -37,26 +37,39 @@ static inline void copy(int8_t *to, const int8_t *from, int32_t n) {
     memcpy(to + n - 4, from + n - 4, 4);
 }
 
-/* One patch as bytes [kh][kw][cin]. The taps of a row that lie inside are one run of bytes, unless they are
- * dilated: then each is a run. */
+static inline int32_t clip(int32_t x, int32_t low, int32_t high) {
+    return x < low ? low : x > high ? high : x;
+}
+
+/* One patch as bytes [kh][kw][cin], which are a run of bytes for each ky where it lies inside. */
 static void patch_bytes(int8_t *to, const int8_t *in, int32_t ring, const tfm_conv_dims *d, int32_t y, int32_t x,
                         int32_t zp) {
-    const int32_t c = d->cin, dw = d->dw, run = d->kw * c;
-    const tfm_taps rows = tfm_taps_inside(y, d->h, d->kh, d->dh), columns = tfm_taps_inside(x, d->w, d->kw, dw);
-    const int32_t some = dw == 1 ? columns.end - columns.from : 1;
-    if (rows.end - rows.from < d->kh || columns.end - columns.from < d->kw) memset(to, zp, (size_t)(d->kh * run));
-    for (int32_t ky = rows.from; ky < rows.end; ky++) {
-        const int8_t *row = tfm_patch_row(in, ring, d, y + ky * d->dh);
-        for (int32_t kx = columns.from; kx < columns.end; kx += some)
-            copy(to + ky * run + kx * c, row + (x + kx * dw) * c, some * c);
+    const int32_t c = d->cin, run = d->kw * c;
+    const int32_t from = clip(-x, 0, d->kw), end = clip(d->w - x, from, d->kw);
+    if (end - from < d->kw || y < 0 || y + d->kh > d->h) memset(to, zp, (size_t)(d->kh * run));
+    const int32_t ky_end = clip(d->h - y, 0, d->kh), n = (end - from) * c;
+    int32_t ky = clip(-y, 0, d->kh);
+    if (n == 0 || ky >= ky_end) return;
+    to += ky * run + from * c;
+    for (; ky < ky_end; ky++, to += run) copy(to, tfm_patch_row(in, ring, d, y + ky) + (x + from) * c, n);
+}
+
+/* The same where the taps are dilated and no run, byte by byte: few networks need it, so it is small. */
+static TFM_OUTLINE void dilated_bytes(int8_t *to, const int8_t *in, int32_t ring, const tfm_conv_dims *d, int32_t y,
+                                      int32_t x, int32_t zp) {
+    for (int32_t ky = 0; ky < d->kh; ky++, y += d->dh) {
+        const int8_t *row = tfm_patch_row(in, ring, d, y);
+        for (int32_t kx = 0, column = x; kx < d->kw; kx++, column += d->dw) {
+            const int inside = row && column >= 0 && column < d->w;
+            for (int32_t k = 0; k < d->cin; k++) *to++ = inside ? row[column * d->cin + k] : (int8_t)zp;
+        }
     }
 }
 
 /* Four neighbours whose patches lie inside the image: runs without a look at borders. 0 when they do not. */
 static int inner_bytes(int8_t *to, int32_t k4, const int8_t *in, int32_t ring, const tfm_conv_dims *d, const corners *at) {
     const int32_t y = at->y[0], x = at->x[0], run = d->kw * d->cin, step = d->sw * d->cin;
-    if (d->dh > 1 || d->dw > 1 || y != at->y[3] || y < 0 || y + d->kh > d->h) return 0;
-    if (x < 0 || at->x[3] + d->kw > d->w || at->x[3] != x + 3 * d->sw) return 0;
+    if (y != at->y[3] || y < 0 || y + d->kh > d->h || x < 0 || at->x[3] + d->kw > d->w || at->x[3] != x + 3 * d->sw) return 0;
     for (int32_t ky = 0; ky < d->kh; ky++, to += run) {
         const int8_t *from = tfm_patch_row(in, ring, d, y + ky) + x * d->cin;
         for (int32_t p = 0; p < 4; p++, from += step) copy(to + p * k4, from, run);
@@ -69,7 +82,9 @@ static void gather_bytes(uint32_t *x, const int8_t *in, int32_t ring, const tfm_
                          int8_t *patch, int32_t zp) {
     const int32_t k4 = tfm_round4(d->kh * d->kw * d->cin);
     for (int32_t p = 1; p <= 4; p++) memset(patch + p * k4 - 4, 0, 4); /* the bytes past the end */
-    if (!inner_bytes(patch, k4, in, ring, d, at))
+    if (d->dh > 1 || d->dw > 1)
+        for (int32_t p = 0; p < 4; p++) dilated_bytes(patch + p * k4, in, ring, d, at->y[p], at->x[p], zp);
+    else if (!inner_bytes(patch, k4, in, ring, d, at))
         for (int32_t p = 0; p < 4; p++) patch_bytes(patch + p * k4, in, ring, d, at->y[p], at->x[p], zp);
     const int8_t *const four[4] = {patch, patch + k4, patch + 2 * k4, patch + 3 * k4};
     tfm_dense_expand(x, four, k4);

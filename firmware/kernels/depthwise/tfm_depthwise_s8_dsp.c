@@ -1,10 +1,19 @@
 #include "tfm_depthwise.h"
 #include "tfm_dsp.h"
-#include "tfm_patch.h"
 
 int32_t tfm_depthwise_s8_dsp_scratch_bytes(const tfm_conv_dims *dims) {
     if (!dims || !tfm_conv_dims_ok(dims) || dims->cin != dims->cout) return -1;
     return tfm_depthwise3x3_ok(dims) ? tfm_depthwise3x3_scratch_bytes(dims) : 0;
+}
+
+/* First and one past last tap of a window at position `at` that lie inside 0..size-1. */
+typedef struct { int32_t from, end; } taps;
+
+static inline taps inside(int32_t at, int32_t size, int32_t n, int32_t dilation) {
+    taps t = {0, n};
+    if (at < 0) t.from = (dilation - 1 - at) / dilation;
+    if (at + (n - 1) * dilation >= size) t.end = at >= size ? 0 : (size - at + dilation - 1) / dilation;
+    return t;
 }
 
 /* Four channels, or one where there are no four. */
@@ -18,11 +27,11 @@ static inline void any_row(int8_t *out, const int8_t *in, int32_t ring, const in
     const int32_t c = d->cin, kw = d->kw, w = d->w, dw = d->dw, sw = d->sw, shift = quant->shift, zp = quant->zp_out;
     const int32_t top = y * d->sh - d->top, line = w * c, down = d->dh * line, wrap = ring * line, step = dw * c;
     const uint32_t minus_zp = tfm_pkhbt((uint32_t)-quant->zp_in, (uint32_t)-quant->zp_in);
-    const tfm_taps rows = tfm_taps_inside(top, d->h, d->kh, d->dh);
+    const taps rows = inside(top, d->h, d->kh, d->dh);
     const int32_t first = rows.from < rows.end ? (top + rows.from * d->dh) % ring * line : 0;
     weight += rows.from * kw * c;
     for (int32_t x = -d->left, i = tfm_conv_ow(d); i > 0; i--, x += sw, out += c) {
-        const tfm_taps columns = tfm_taps_inside(x, w, kw, dw);
+        const taps columns = inside(x, w, kw, dw);
         const int8_t *w_row = weight + columns.from * c, *in_x = in + (x + columns.from * dw) * c;
         int32_t a0 = start[0], a1 = start[1], a2 = start[2], a3 = start[3], at = first;
         for (int32_t ky = rows.from; ky < rows.end; ky++, w_row += kw * c) {
