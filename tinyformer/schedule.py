@@ -6,7 +6,7 @@
 __all__ = ['AT_ONCE', 'MEMORY', 'LONGEST', 'TILE', 'choose_kernels', 'Step', 'step', 'steps_of', 'Flow', 'flow', 'elsewhere',
            'columns', 'live_bytes', 'best_order', 'reorder', 'heights', 'Chain', 'bands', 'rows_kept', 'pieces',
            'fewest_rows', 'Inside', 'inside', 'chain_bytes', 'chains_of', 'Taken', 'choose', 'peak', 'part',
-           'choose_chains', 'Buffer', 'buffers', 'Arena', 'plan_arena']
+           'choose_chains', 'Buffer', 'buffers', 'Arena', 'hot_first', 'plan_arena']
 
 # %% ../nbs/07_schedule.ipynb #c002
 import math
@@ -20,7 +20,8 @@ from . import graph as tg, kernels as tk
 from .errors import BadInput, UnsupportedOp
 from .graph import Graph, Op
 from .hardware import Target
-from .memory_alloc import Interval, Plan, aligned, plan as plan_memory
+from .memory_alloc import (Interval, Plan, aligned, peak_of, place,
+                                     plan as plan_memory)
 from .operators import OPERATORS
 
 # %% ../nbs/07_schedule.ipynb #c017
@@ -591,6 +592,18 @@ class Arena:
         shared = {b.label for b in self.buffers if len(b.holds) > 1} - scratch
         return self.plan.plot(ax, time, scratch, shared)
 
+# %% ../nbs/07_schedule.ipynb #s074q
+def hot_first(
+    plan:Plan,    # of the buffers
+    buffers:list, # of Buffer
+)->Plan:          # the same plan, or one that is no higher
+    "Scratch and small tensors at the lowest addresses, if that costs no byte."
+    order = sorted(buffers, key=lambda b: (not b.scratch, b.size))
+    intervals = [b.interval for b in order]
+    offsets = place(intervals, plan.align)
+    peak = peak_of(intervals, offsets, plan.align)
+    return plan if peak > plan.peak else replace(plan, offsets=offsets, peak=peak)
+
 # %% ../nbs/07_schedule.ipynb #s074b
 def plan_arena(
     graph:Graph,       # the model
@@ -600,7 +613,7 @@ def plan_arena(
 )->Arena:              # with a place for every tensor but the caller's, and for every scratch
     "Place every buffer."
     needs = buffers(graph, choices, chains)
-    plan = plan_memory([b.interval for b in needs], capacity=capacity)
+    plan = hot_first(plan_memory([b.interval for b in needs], capacity=capacity), needs)
     def places(scratch):
         return {name: plan.offsets[b.label] for b in needs
                 if b.scratch == scratch for name in b.holds}
