@@ -104,7 +104,8 @@ def test_module_equals_notebook(name, exported):
 ROOMS = """
     errors files pairs provenance hardware toolchain rle_encoding memory_alloc minimalloc
     operators graph kernels schedule codegen cycles memory_system simulator stack
-    data distributed training pruning arch blocks importer onnx_ops onnx_net quantization lowering
+    data distributed training pruning arch blocks
+    float_graph reader patterns importer onnx_ops onnx_net quantization lowering
     cost_model search_space supernas trials sparsenas
     peers published bench cost_check judge_check
     pipeline zoo modelfile examples budget deploy fitting console cli recipe random_networks""".split()

@@ -19,8 +19,9 @@ from fastcore.basics import patch
 from . import importer
 from .distributed import extremes
 from .errors import BadInput, UnsupportedOp
-from .importer import COMPUTE, FloatGraph, Port, Step
+from .float_graph import COMPUTE, FloatGraph, Port, Step
 from .operators import qparams
+from .reader import still_copy
 
 # %% ../nbs/16_quantization.ipynb #c097
 class FakeRound(torch.autograd.Function):
@@ -962,7 +963,7 @@ def refuses(
 def _runnable(net):
     "What can be called on a batch: a copy in float32 on the CPU, or one that knows the shape."
     if isinstance(net, FloatGraph): return net.run
-    if not isinstance(net, torch.export.ExportedProgram): return importer._still(net, {})
+    if not isinstance(net, torch.export.ExportedProgram): return still_copy(net, {})
     shape = next(iter(net.example_inputs[0])).shape[1:]
     def fits(x):
         if x.shape[1:] != shape: raise BadInput(f'the program reads {tuple(shape)}')
