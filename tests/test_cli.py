@@ -185,7 +185,18 @@ def test_foreign_and_damaged_model_files(refused, tmp_path, model):
 
 def test_wrong_input_shape(refused, tmp_path):
     save(random_graph(0, (6, 6, 3)), tmp_path/'six.tfm')
-    refused('simulate', 'six.tfm', words=['6, 6, 3'])
+    refused('simulate', 'six.tfm', words=['takes images of 6x6x3', 'digits has 8x8x1'])
+
+
+def test_options_of_the_other_kind_are_refused(refused, tmp_path):
+    "A model file has no steps to repeat, and a run folder has its settings: neither is ignored without a word."
+    save(random_graph(0, (8, 8, 1)), tmp_path/'m.tfm')
+    for command, option in (('compile', '--again'), ('simulate', '--again'), ('simulate', '--qemu')):
+        refused(command, 'm.tfm', option, words=[f'{option} is for a run folder'])
+    refused('search', '--sram', '1KB', '--out', 'run')
+    for command, *options in (('compile', '--no-check'), ('simulate', '--images', 3), ('simulate', '--dataset', 'x')):
+        refused(command, 'run', *options, words=[f'{options[0]} is for a model file'])
+    refused('simulate', 'm.tfm', '--images', 1000, words=['1000 images', '360'])
 
 
 def test_debug_shows_the_traceback():

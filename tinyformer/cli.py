@@ -221,6 +221,12 @@ def _only_cc(what, **given):
     return given.get('cc', 'auto')
 
 
+def _no_step(what, **given):
+    "Refuse what only the steps of a run folder can do."
+    odd = [f'--{k}' for k, v in given.items() if v]
+    if odd: raise BadInput(f'{odd[0]} is for a run folder; {what} is a model file')
+
+
 RANDOM = ('ranges come from random inputs, not from your data: sizes and times are right, answers are not. Give --data '
           'FILE.npz before you trust one.')
 
@@ -288,10 +294,11 @@ def cmd_compile(
     from tinyformer.pipeline import Run, result
     from tinyformer.simulator import build
     if Path(what).is_dir():
-        own = dict(out=out, kernel=kernel, port=port, prefix=prefix, data=data, weights=weights)
+        own = dict(out=out, kernel=kernel, port=port, prefix=prefix, data=data, weights=weights, no_check=no_check)
         run, cc = Run(what), _only_cc(what, **own, **setting)
         other = run.path('compile.json').exists() and result(run, 'compile')['cc'] != cc
         return _steps(run, 'compile', again=again or other, cc=cc)
+    _no_step(what, again=again)
     fw = _model_firmware(what, out, kernel, setting, data, weights, check=not no_check, port=port, prefix=prefix)
     image = fw.port != 'host' and build(fw, cc=setting.get('cc', 'auto'))
     for line in _kernel_lines(fw): print(line)
@@ -317,21 +324,23 @@ def cmd_simulate(
     "Run test images on the emulated core and compare every output byte with the reference."
     from tinyformer.pipeline import Run
     if not Path(what).is_dir():
+        _no_step(what, again=again, qemu=qemu)
         return _simulate_model(_model_firmware(what, out, kernel, setting), dataset, images, setting)
-    run, cc = Run(what), _only_cc(what, out=out, kernel=kernel, **setting)
+    own = dict(out=out, kernel=kernel, images=images, dataset=dataset != 'digits')
+    run, cc = Run(what), _only_cc(what, **own, **setting)
     _steps(run, 'simulate', again=again)
     if qemu: _qemu(run, cc)
 
 
 def _simulate_model(fw, dataset, images, setting):
     "Accuracy, agreement and instructions of a model file on the test images of a data set."
-    from tinyformer.data import load
     from tinyformer.graph import encode, run as reference
     from tinyformer.simulator import build, simulate
-    data = load(dataset)
-    x, y = encode(fw.graph, data.x_test[:images or None]), data.y_test[:images or None]
+    from tinyformer.zoo import labelled
+    x, y, source = labelled(fw.graph, dataset, images or None)
+    x = encode(fw.graph, x)
     sim, ref = simulate(build(fw, cc=setting.get('cc', 'auto')), fw, x), reference(fw.graph, x)
-    print(f'{len(x)} images of {data.name}: {(sim.outputs.argmax(1) == y).mean():.2%} right; '
+    print(f'{len(x)} {source}: {(sim.outputs.argmax(1) == y).mean():.2%} right; '
           f'{(sim.outputs != ref).sum()} of {ref.size} bytes '
           f'differ from the reference; {sim.instructions:,.0f} instructions per inference; stack {sim.stack_bytes} '
           'bytes')
