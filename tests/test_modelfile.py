@@ -195,3 +195,12 @@ def test_a_model_file_of_ours(tmp_path):
 
 
 def test_names_are_safe(): assert [safe_name(t) for t in ('a b/c', '..', 'é', '-x')] == ['a_b_c', 'model', '_', 'x']
+
+
+def test_a_program_for_two_images_runs_an_odd_number(tmp_path):
+    net = nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4), nn.ReLU()).eval()
+    torch.export.save(torch.export.export(net, (torch.zeros(2, 5),)), tmp_path/'pair.pt2')
+    read = open_model(tmp_path/'pair.pt2').net
+    for n in (1, 2, 3, 4, 7):
+        x = torch.randn(n, 5, generator=torch.Generator().manual_seed(n))
+        with torch.no_grad(): torch.testing.assert_close(read(x), net(x))

@@ -178,7 +178,8 @@ class OneByOne(nn.Module):
 
     def forward(self, x):
         if len(x) == self.images: return self.program(x)
-        return torch.cat([self.program(one) for one in x.split(self.images)])
+        full = torch.cat([x, x[-1:].expand(-len(x) % self.images, *x.shape[1:])])    # the last one fills up the rest
+        return torch.cat([self.program(part) for part in full.split(self.images)])[:len(x)]
 
 
 def _any_batch(program, args):
