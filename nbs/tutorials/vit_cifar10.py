@@ -16,8 +16,8 @@ from vit_model import RESULTS, Net, OneQuery, vit
 EPOCHS, BATCH, RATE = 6, 128, 3e-3
 COMMANDS = ['python vit_cifar10.py train FOLDER', 'python vit_cifar10.py data FOLDER',
             'tinyformer deploy vit_model.py:vit --data FOLDER/cifar10.npz --device-inputs 10 --out FOLDER/dense',
-            'tinyformer deploy vit_model.py:vit --data FOLDER/cifar10.npz --device-inputs 10 --sparsity 0.8 --finetune 3 '
-            '--out FOLDER/sparse',
+            'tinyformer deploy vit_model.py:vit --data FOLDER/cifar10.npz --device-inputs 10 --sparsity 0.8 '
+            '--finetune 3 --out FOLDER/sparse',
             'python vit_cifar10.py results FOLDER']
 
 
