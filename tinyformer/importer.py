@@ -23,6 +23,7 @@ from torch.utils._pytree import tree_flatten_with_path, tree_leaves, tree_map, t
 
 from . import blocks
 from .errors import BadInput, UnsupportedOp
+from .operators import TAPS
 
 # %% ../nbs/15_importer.ipynb #c011
 @dataclass
@@ -1967,6 +1968,7 @@ def conv(self:Reader,
 )->Val: # [n, cout, ...]
     "A convolution over a map, or over a line, which is a map one row high."
     if v.index.ndim == 5: raise Refused('a convolution in three dimensions', 'nn.Conv2d')
+    if _apart(weight, stride, pads, dilation, groups): return self.patches(node, v, weight, bias)
     line, order = v.index.ndim == 3, (1, 0) if v.index.ndim == 3 else (1, 2, 0)
     if line: weight, stride, dilation = weight[:, :, None], [1, *stride], [1, *dilation]
     weight, groups = _ungrouped(weight.permute(0, 2, 3, 1), groups)
@@ -1976,9 +1978,31 @@ def conv(self:Reader,
     x = self.get(x, torch.arange(math.prod(shape)), shape, node)
     if min(map(min, pads)) < 0: raise Refused(f'paddings {pads}', 'paddings of 0 or more')
     how = tuple(stride), tuple(dilation), (*pads[0], *pads[1]), groups
-    name = self.label(node, _argument(node, 1))
-    name = self.graph.add_conv(name, x, weight.contiguous(), bias, *how)
+    label = self.label(node, _argument(node, 1))
+    name = self.graph.add_conv(label, x, weight.contiguous(), bias, *how)
     return self.whole(name, self.graph.shapes[name][line:], order)
+
+# %% ../nbs/15_importer.ipynb #c208p
+def _apart(weight, stride, pads, dilation, groups):
+    "Whether windows lie side by side and are larger than the kernels take."
+    alike = [*weight.shape[2:]] == [*stride] and groups == max(dilation) == 1
+    return alike and not any(map(any, pads)) and math.prod(stride) > TAPS
+
+@patch
+def patches(self:Reader,
+    node:fx.Node, # the layer
+    v:Val, # [n, c, h, w] or [n, c, l]
+    weight:torch.Tensor, # [cout, c, kh, kw] or [cout, c, k]
+    bias:torch.Tensor, # [cout] or None
+)->Val: # [n, cout, ...]
+    "A convolution over large windows side by side: a linear layer over the values of each."
+    def cut(t): # [n, oh, ow, kh, kw, c], what does not fill a window left out
+        rank = t.ndim - 2
+        for a, k in enumerate(weight.shape[2:]):
+            t = t.narrow(2 + a, 0, t.shape[2 + a]//k*k).unflatten(2 + a, (-1, k)).movedim(3 + a, -1)
+        return t.movedim(1, -1).flatten(1 + rank)
+    y = self.linear(node, v.moved(cut), weight.movedim(1, -1).flatten(1), bias, _argument(node, 1))
+    return y.moved(lambda t: t.movedim(-1, 1))
 
 # %% ../nbs/15_importer.ipynb #c209
 def _ungrouped(w, groups):
@@ -2411,6 +2435,7 @@ def _one_over_root(f):
     eps = (k / float(f(at)[0]))**2
     if 0 < eps < 1 and torch.allclose(f(at), k*(at + eps).rsqrt(), 1e-4): return k, eps
 
+# %% ../nbs/15_importer.ipynb #c236x
 @patch
 def hand_norm(self:Reader,
     node:fx.Node, # the product
@@ -2469,6 +2494,7 @@ def _waits(t):
     "Whether a tensor is a product that no step has computed."
     return isinstance(t, Val) and isinstance(t.source, Scores)
 
+# %% ../nbs/15_importer.ipynb #c242x
 @patch
 def contract(self:Reader,
     node:fx.Node, # the product
@@ -2506,6 +2532,7 @@ def _mixes(self:Reader, v):
     made = self.maker(v.source)
     return made is not None and made.kind == 'softmax'
 
+# %% ../nbs/15_importer.ipynb #c243x
 @patch
 def _scores(self:Reader, node, a, b, constant):
     "A product that waits for a softmax; numbers that the factors wait for are factors of it."
@@ -2802,6 +2829,7 @@ def _read_upsample(self:Reader, node, input, align_corners, **_):
         input = y.moved(lambda t: t.movedim(-1, axis))
     return input
 
+# %% ../nbs/15_importer.ipynb #c263w
 @patch
 @reads('addcmul')
 def _read_addcmul(self:Reader, node, input, tensor1, tensor2, value=1, **_):
