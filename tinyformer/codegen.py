@@ -315,7 +315,8 @@ def op_function(
     name = f'{prefix}_op_{c_name(i, op.name)}'
     head = f"static TFM_NOINLINE int {name}({', '.join(PARAMETERS[p] for p in params)}) {{"
     body = [head, *_indented(['int status;', *lines, 'return status;']), '}\n']
-    return Function(name, params, '\n'.join([op_comment(graph, i, choice, arena, loop, prefix), *body]))
+    head = op_comment(graph, i, choice, arena, loop, prefix)
+    return Function(name, params, '\n'.join([head, *body]))
 
 # %% ../nbs/08_codegen.ipynb #c076
 def fill(
@@ -626,8 +627,9 @@ def plan_dict(
     functions = {name: f for f, name in fw.functions.items()}
     def operator(op):
         c = fw.choices[op.name]
-        return dict(name=op.name, kind=op.kind, function=functions.get(op.name), kernel=c.kernel.name,
-                    block=c.block, weight_bytes=c.weight_bytes, scratch_bytes=c.scratch_bytes,
+        return dict(name=op.name, kind=op.kind, function=functions.get(op.name),
+                    kernel=c.kernel.name, block=c.block, weight_bytes=c.weight_bytes,
+                    scratch_bytes=c.scratch_bytes,
                     predicted_instructions=c.instructions)
     def buffer(b):
         return dict(name=b.label, holds=list(b.holds), scratch=b.scratch, bytes=b.size,

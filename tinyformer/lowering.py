@@ -176,8 +176,8 @@ LOWER = dict( # kind -> how it is lowered
     avgpool2d=_lower_avgpool2d,
     add=_lower_add, add_broadcast=_lower_add, mul=_lower_mul, lut=_lower_lut, layernorm=_lower_norm,
     rmsnorm=_lower_norm, attention=_lower_attention, softmax=_lower_softmax,
-    matmul_qk=_lower_matmul_qk, matmul_av=_lower_matmul_av, const=_lower_const, concat=_lower_concat, copy=_lower_copy,
-    pad=_lower_pad)
+    matmul_qk=_lower_matmul_qk, matmul_av=_lower_matmul_av, const=_lower_const,
+    concat=_lower_concat, copy=_lower_copy, pad=_lower_pad)
 
 # %% ../nbs/17_lowering.ipynb #c063k
 def _parts(ports):
