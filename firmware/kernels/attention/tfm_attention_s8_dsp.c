@@ -3,7 +3,7 @@
 #include "tfm_softmax_words.h"
 
 /* one head of k and of v as words; two rows of q with their end, of probabilities with theirs, of scores */
-int32_t tfm_attention_s8_dsp_scratch_bytes(const tfm_attention *attention) {
+TFM_OUTLINE int32_t tfm_attention_s8_dsp_scratch_bytes(const tfm_attention *attention) {
     if (!attention || !tfm_attention_ok(attention)) return -1;
     const int32_t n = tfm_round4(attention->keys), width = tfm_round4(attention->dim / attention->heads);
     const int32_t v_width = tfm_round4(attention->vdim / attention->heads);

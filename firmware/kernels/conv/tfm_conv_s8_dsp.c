@@ -1,7 +1,7 @@
 #include "tfm_dense.h"
 #include "tfm_patch.h"
 
-int32_t tfm_conv_s8_dsp_scratch_bytes(const tfm_conv_dims *dims) {
+TFM_OUTLINE int32_t tfm_conv_s8_dsp_scratch_bytes(const tfm_conv_dims *dims) {
     return dims && tfm_conv_dims_ok(dims) ? tfm_dense_tile_bytes(dims->kh * dims->kw, dims->cin) : -1;
 }
 

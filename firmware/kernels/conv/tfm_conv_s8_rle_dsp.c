@@ -1,7 +1,7 @@
 #include "tfm_patch.h"
 #include "tfm_tile.h"
 
-int32_t tfm_conv_s8_rle_dsp_scratch_bytes(const tfm_conv_dims *dims) {
+TFM_OUTLINE int32_t tfm_conv_s8_rle_dsp_scratch_bytes(const tfm_conv_dims *dims) {
     return dims && tfm_conv_dims_ok(dims) ? 16 * dims->kh * dims->kw * tfm_round4(dims->cin) : -1;
 }
 

@@ -1,7 +1,7 @@
 #include "tfm_depthwise.h"
 #include "tfm_dsp.h"
 
-int32_t tfm_depthwise_s8_dsp_scratch_bytes(const tfm_conv_dims *dims) {
+TFM_OUTLINE int32_t tfm_depthwise_s8_dsp_scratch_bytes(const tfm_conv_dims *dims) {
     if (!dims || !tfm_conv_dims_ok(dims) || dims->cin != dims->cout) return -1;
     return tfm_depthwise3x3_ok(dims) ? tfm_depthwise3x3_scratch_bytes(dims) : 0;
 }
