@@ -426,13 +426,22 @@ def clock_cycles(self:Simulation)->int: # None where either is not known
     return self.est_cycles + round(self.stall_cycles.likely)
 
 # %% ../nbs/09_simulator.ipynb #c071a
+def _spent(s, owner):
+    "Cells of a table: core and likely waiting of an owner, or 'unknown'."
+    core = 'unknown' if s.cycles is None else f'{s.cycles.get(owner, 0):,}'
+    wait = 'unknown' if s.stalls is None else f'{total(s.stalls.get(owner, {})).likely:,.0f}'
+    return f'{core} | {wait}'
+
 @patch
 def _repr_markdown_(self:Simulation):
-    n, parts = self.instructions, [*self.per_op.items(), ('entry and calls', self.rest)]
-    rows = '\n'.join(f'| {name} | {part:,} | {part / max(1, n):.1%} |' for name, part in parts)
+    n, parts = self.instructions, [*self.per_op.items(), ('rest', self.rest)]
+    called = dict(rest='entry and calls')
+    rows = '\n'.join(f'| {called.get(name, name)} | {part:,} | {part / max(1, n):.1%} | '
+                     f'{_spent(self, name)} |' for name, part in parts)
     return (f'**{n:,} instructions per inference** (mean of {self.profiled}), {self.stack_bytes} '
             f'bytes of stack, {self.arena_high_water} bytes of arena, {self.images} images\n\n'
-            f'| operator | instructions | share |\n|:--|--:|--:|\n{rows}')
+            '| operator | instructions | share | core cycles | waiting for memory |\n'
+            f'|:--|--:|--:|--:|--:|\n{rows}')
 
 # %% ../nbs/09_simulator.ipynb #c074
 def mean_profile(
