@@ -2,7 +2,7 @@
 
 Sizes are alike wherever that can be, so that an axis guessed from a size is guessed wrongly.
 The importer's own comparison is switched off here, so that the reading itself is tested."""
-import collections, copy, math, random
+import collections, copy, math, random, types
 
 import numpy as np, pytest, torch, torch.nn as nn, torch.nn.functional as F, torch.nn.utils.prune as mask
 
@@ -288,6 +288,20 @@ def test_moves_that_no_loops_count(form):
     torch.manual_seed(0)
     off, graph = difference(Call(form, nn.Linear(4, 4)), torch.randn(4, 4, 8, 8))
     assert off != 'refused' and off < 1e-3, graph
+
+
+class Shaky(nn.Module):
+    "Off by 0.2 % in one precision alone, as a network that enlarges its own rounding, or in both, as a wrong reading."
+    def __init__(self, both): super().__init__(); self.both = both
+    def forward(self, x): return x * 1.002 if self.both or x.dtype == torch.float32 else x * 1.
+
+
+def test_a_network_that_is_unsure_of_itself_is_no_wrong_reading():
+    steps = import_model(nn.Identity(), torch.rand(4, 8))
+    reader = types.SimpleNamespace(images=2, kept=[True], left={}, narrow=False)
+    importer.check(Shaky(False), steps, [torch.rand(4, 8)], reader)
+    with pytest.raises(UnsupportedOp, match='off by 0.2%'):
+        importer.check(Shaky(True), steps, [torch.rand(4, 8)], reader)
 
 
 def test_hidden_keys_change_no_byte():

@@ -103,6 +103,7 @@ def check(
     one = reader.images if program or reader.images == 1 else min(COMPARED, len(xs[0]))
     worst = max(_off(run, graph, part, reader) for part in _parts(xs, one))
     if worst < (3e-2 if reader.narrow else 1e-3): return
+    if worst < min(3e-2, 10*max(_unsure(run, part) for part in _parts(xs, one))): return
     why = f'the steps read off the network give other values than it (off by {worst:.1%}): '
     why += 'something in its forward escapes the trace (a hook, chance, state); write it plainly'
     raise UnsupportedOp(why)
@@ -129,6 +130,15 @@ def _off(run, graph, xs, reader):
         if w.shape != g.shape: return math.inf
         worst = max(worst, float((w - g).abs().max() / w.abs().max().clamp_min(1e-12)))
     return worst
+
+def _unsure(run, xs):
+    "How much of its values a network changes when it computes in double precision; 0 if it can't."
+    try: double = copy.deepcopy(run).double()(*(x.double() for x in xs))
+    except Exception: return 0.
+    pairs = zip(tree_leaves(run(*(x.clone() for x in xs))), tree_leaves(double))
+    offs = [float((a - b).abs().max() / b.abs().max().clamp_min(1e-12))
+            for a, b in pairs if isinstance(a, torch.Tensor)]
+    return max(offs, default=0.)
 
 # %% ../nbs/15_importer.ipynb #h140s
 def beside(
