@@ -35,7 +35,7 @@ JUDGED_TRAINED = 100                                   # digits that no training
 BOARDS = [target('stm32f746'), target('stm32h743'), replace(target('stm32f746'), flash_bytes=64*MB, sram_bytes=16*MB)]
 ROOMY = 'an emulated Cortex-M7 with 64 MB of flash and 16 MB of SRAM'
 INSTALL = '.venv/bin/pip install timm'
-TRAINED = dict(shufflenet_v2_x0_5=100, mobilenet_v3_small=100, lcnet_050=100, mnasnet0_5=100) # steps of 32 digits
+TRAINED = dict(shufflenet_v2_x0_5=400, mobilenet_v3_small=100, lcnet_050=400, mnasnet0_5=100) # steps of 32 digits
 # library: module with the factory; factory: its name; size: pixels; options: of the factory
 Network = namedtuple('Network', 'library factory size why options', defaults=({},))
 
