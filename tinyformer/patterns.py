@@ -10,6 +10,7 @@ import math
 import torch, torch.nn.functional as F
 from fastcore.basics import patch
 from torch import fx
+from .operators import TAPS
 from .float_graph import describe
 from .reader import (MOVES, Reader, Refused, Scores, Val, columns, line_formula, loops,
                                natural, one_value, places_of, reads)
@@ -157,6 +158,7 @@ def conv(self:Reader,
 )->Val: # [n, cout, ...]
     "A convolution over a map, or over a line, which is a map one row high."
     if v.index.ndim == 5: raise Refused('a convolution in three dimensions', 'nn.Conv2d')
+    if _apart(weight, stride, pads, dilation, groups): return self.patches(node, v, weight, bias)
     line, order = v.index.ndim == 3, (1, 0) if v.index.ndim == 3 else (1, 2, 0)
     if line: weight, stride, dilation = weight[:, :, None], [1, *stride], [1, *dilation]
     weight, groups = _ungrouped(weight.permute(0, 2, 3, 1), groups)
@@ -169,6 +171,28 @@ def conv(self:Reader,
     name = self.label(node, _argument(node, 1))
     name = self.graph.add_conv(name, x, weight.contiguous(), bias, *how)
     return self.whole(name, self.graph.shapes[name][line:], order)
+
+# %% ../nbs/14c_patterns.ipynb #c208p
+def _apart(weight, stride, pads, dilation, groups):
+    "Whether windows lie side by side and are larger than the kernels take."
+    alike = [*weight.shape[2:]] == [*stride] and groups == max(dilation) == 1
+    return alike and not any(map(any, pads)) and math.prod(stride) > TAPS
+
+@patch
+def patches(self:Reader,
+    node:fx.Node, # the layer
+    v:Val, # [n, c, h, w] or [n, c, l]
+    weight:torch.Tensor, # [cout, c, kh, kw] or [cout, c, k]
+    bias:torch.Tensor, # [cout] or None
+)->Val: # [n, cout, ...]
+    "A convolution over large windows side by side: a linear layer over the values of each."
+    def cut(t): # [n, oh, ow, kh, kw, c], what does not fill a window left out
+        rank = t.ndim - 2
+        for a, k in enumerate(weight.shape[2:]):
+            t = t.narrow(2 + a, 0, t.shape[2 + a]//k*k).unflatten(2 + a, (-1, k)).movedim(3 + a, -1)
+        return t.movedim(1, -1).flatten(1 + rank)
+    y = self.linear(node, v.moved(cut), weight.movedim(1, -1).flatten(1), bias, _argument(node, 1))
+    return y.moved(lambda t: t.movedim(-1, 1))
 
 # %% ../nbs/14c_patterns.ipynb #c209
 def _ungrouped(w, groups):
