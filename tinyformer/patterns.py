@@ -133,6 +133,7 @@ def _read_conv(self:Reader, node, input, weight, bias, stride, padding, dilation
     if input.index.ndim != weight.ndim:
         raise Refused('a convolution without an axis of images', 'x[None]', True)
     k = weight.shape[2:]
+    if len(k) == 3: raise Refused('a convolution in three dimensions', 'nn.Conv2d')
     stride, dilation = (_each(v, len(k)) for v in (stride, dilation))
     total = [d*(n - 1) for n, d in zip(k, dilation)]
     if padding == 'same': pads = [(t//2, t - t//2) for t in total]
@@ -157,7 +158,6 @@ def conv(self:Reader,
     groups:int, # 1 or more
 )->Val: # [n, cout, ...]
     "A convolution over a map, or over a line, which is a map one row high."
-    if v.index.ndim == 5: raise Refused('a convolution in three dimensions', 'nn.Conv2d')
     if _apart(weight, stride, pads, dilation, groups): return self.patches(node, v, weight, bias)
     line, order = v.index.ndim == 3, (1, 0) if v.index.ndim == 3 else (1, 2, 0)
     if line: weight, stride, dilation = weight[:, :, None], [1, *stride], [1, *dilation]
