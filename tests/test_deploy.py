@@ -337,6 +337,15 @@ def test_compile_takes_a_float_network(say, place):
     assert code == 0 and 'not from your data' not in out
 
 
+def test_labels_that_the_network_cannot_give(say, place, tmp_path, quick):
+    "A label of 2^40 would ask for as many classes."
+    with np.load(place/'d.npz') as f: arrays = {k: f[k] for k in f.files}
+    far = arrays | {k: np.full(len(v), 2**40) for k, v in arrays.items() if k.startswith('y')}
+    np.savez(tmp_path/'far.npz', **far)
+    code, _, err = say('deploy', place/'net.onnx', '--data', tmp_path/'far.npz', '--finetune', 1, '--out', tmp_path/'o')
+    assert code == 1 and 'has the label 1,099,511,627,776' in err and 'Traceback' not in err
+
+
 NET = '{p}/net.onnx'
 
 

@@ -265,6 +265,13 @@ def said(s):
 
 # ---- int8 ------------------------------------------------------------------------------------------------------------
 
+def _check_labels(run, outputs):
+    "Refuse to train with labels that the network cannot give."
+    if not run.cfg.finetune or run.examples.classes <= outputs: return
+    raise BadInput(f'{run.cfg.data} has the label {run.examples.classes - 1:,}, and the network gives {outputs} values: '
+                   f'--finetune needs labels from 0 to {outputs - 1}')
+
+
 @step
 def step_int8(run):
     "Import, fold, calibrate, lower."
@@ -275,6 +282,7 @@ def step_int8(run):
     graph = lower(qnet, run.opened.name)
     save_graph(graph, run.path('dense.tfm'))
     exact = answers(run.opened.net, ex.x_test)
+    _check_labels(run, exact.shape[1])
     now = answers(qnet, ex.x_test)
     stages = dict(float=score(exact, exact, ex.y_test), int8=score(now, exact, ex.y_test))
     run.say(f"  {len(graph.ops)} operators, {graph.macs():,} multiply-accumulates; {ex.source}, {len(ex.x)} inputs")
