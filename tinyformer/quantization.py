@@ -309,7 +309,7 @@ class QSoftmax(QOp):
         self.out, self.top = Quantizer('relu', 0., 255/256, fixed=True), math.inf
 
     def _compute(self, x):
-        if self.out.watching: self.top = min(self.top, float(x.detach().amax(-1).min())) # of all rows
+        if self.out.watching: self.top = min(self.top, float(x.detach().amax(-1).min()))
         return super()._compute(x)
 
 # %% ../nbs/16_quantization.ipynb #c117
