@@ -16,7 +16,7 @@ from fastcore.basics import patch
 
 from .arch import Arch, LayerSpec, _head, layers
 from .hardware import Target
-from .kernels import Choice, choose, cost_table
+from .kernels import Choice, choose, cost_table, narrow
 from .memory_alloc import Interval
 from .rle_encoding import BLOCKS, blocks_per_row, expected_bytes, kept_blocks, live_rows
 from .schedule import flow, part, peak, pieces, step
@@ -54,7 +54,7 @@ def without_limits(
 @lru_cache(maxsize=None)
 def _price(kind, sizes, block, sparsity, target, objective):
     l = LayerSpec(kind, kind, (), dict(sizes), (), block, sparsity)
-    best = choose(l, target, objective, expected_formats)
+    best = narrow(l, choose(l, target, objective, expected_formats))
     beside = sum(np.dtype(array.dtype).itemsize*prod(array.sizes(l.attrs))
                  for name, array in l.record.params.items() if name != 'weight')
     return Price(best, round(best.weight_bytes + beside), best.instructions)

@@ -268,8 +268,8 @@ def said(s):
 def _check_labels(run, outputs):
     "Refuse to train with labels that the network cannot give."
     if not run.cfg.finetune or run.examples.classes <= outputs: return
-    raise BadInput(f'{run.cfg.data} has the label {run.examples.classes - 1:,}, and the network gives {outputs} values: '
-                   f'--finetune needs labels from 0 to {outputs - 1}')
+    raise BadInput(f'{run.cfg.data} has the label {run.examples.classes - 1:,}, and the network gives {outputs} '
+                   f'values: --finetune needs labels from 0 to {outputs - 1}')
 
 
 @step
