@@ -7,8 +7,8 @@ __all__ = ['FIRMWARE', 'CATALOGUE', 'NARROW', 'GUARD', 'STATUS', 'MEASURED', 'AC
            'Kernel', 'kernel', 'constants', 'arguments', 'sources', 'host', 'guarded', 'guards_hold', 'scratch_bytes',
            'default_block', 'call', 'plot_tile', 'plot_ladder', 'CostTable', 'load_cost_table', 'cost_table',
            'features', 'predict_instructions', 'predict_cycles', 'account', 'plot_account', 'Choice', 'candidates',
-           'choose', 'narrow', 'select', 'parse_overrides', 'may_overwrite', 'by_rows', 'variants', 'plot_variants',
-           'weights_blob', 'call_lines']
+           'choose', 'narrow', 'select', 'parse_overrides', 'may_overwrite', 'by_rows', 'time_of', 'variants',
+           'plot_variants', 'weights_blob', 'call_lines']
 
 # %% ../nbs/06_kernels.ipynb #c002
 import ctypes, functools, json, re
@@ -419,6 +419,8 @@ class Choice:
     scratch_bytes:int  # working memory, from the kernel's own C function
     instructions:int   # predicted
     cycles:int = None  # predicted for a Cortex-M7, None when the table has none
+    kept:int = 0       # blocks in the stream, 0 for dense weights
+    live:int = None    # output channels that keep a block; None = all
 
     @property
     def time(self)->int:
@@ -457,7 +459,7 @@ def candidates(
         for block, size, kept, live in formats(k, op):
             layer = k, op, block, kept, live, table
             out.append(Choice(k, block, size, scratch, predict_instructions(*layer),
-                              predict_cycles(*layer)))
+                              predict_cycles(*layer), kept, live))
     return out
 
 # %% ../nbs/06_kernels.ipynb #c096
@@ -542,6 +544,21 @@ def by_rows(
     end = len(kernel.args) - bool(kernel.scratch)                           # scratch stays last
     args = (*kernel.args[:end], ('struct', 'tfm_band'), *kernel.args[end:])
     return replace(kernel, name=kernel.rows, args=args, rows=None)
+
+# %% ../nbs/06_kernels.ipynb #b110
+_WIDE = {form.name: name for name, (form, _) in NARROW.items()}
+
+def time_of(
+    choice:Choice, # a kernel and its format
+    op:Op,         # a layer of any size that it would run
+    table=None,    # cost table; None = the one shipped with the package
+)->int: # predicted cycles, or instructions where the table has none
+    "What the kernel would take for a layer of this size with such weights."
+    wide = kernel(_WIDE.get(choice.kernel.name, choice.kernel.name))
+    layer = wide, op, choice.block, choice.kept, choice.live, table
+    cycles = predict_cycles(*layer)
+    return predict_instructions(*layer) if cycles is None else cycles
+
 
 # %% ../nbs/06_kernels.ipynb #c113
 def variants(

@@ -843,7 +843,7 @@ _CONV_CALL = CCall(
     {('c', 'dense'): ('call', 'outputs', 'macs'), ('c', 'rle'): _STREAM,
      ('dsp', 'dense'): ('call', 'pixels', 'edge_pixels', *_QUADS),
      ('dsp', 'rle'): ('call', 'pixels', 'edge_pixels', *_TILES)},
-    'tfm_conv_dims', _TILE_FILES, rows=(('dsp', 'dense'),))
+    'tfm_conv_dims', _TILE_FILES, rows=(('dsp', 'dense'), ('dsp', 'rle')))
 
 # %% ../nbs/04_operators.ipynb #r039
 OPERATORS['conv3x3'] = Operator(
@@ -853,7 +853,7 @@ OPERATORS['conv3x3'] = Operator(
     macs=lambda a: math.prod(out_hw(a))*a['cout']*a['kh']*a['kw']*a['cin'],
     reference=lambda a, p, x: _convolve(conv_s8, a, p, x),
     features=_conv_counts, draw=_draw_conv, bound=lambda a, p: _weighted_bound(a, p, (1, 2, 3)),
-    bands=lambda a, isa, format: (isa, format) == ('dsp', 'dense'),
+    bands=lambda a, isa, format: isa == 'dsp',
     prunable=lambda a: a['cin'] >= 4, c_values=lambda a, p: a | p | _all_rows(a))
 
 # %% ../nbs/04_operators.ipynb #r040

@@ -95,6 +95,8 @@ int tfm_conv_s8_rle_dsp(int8_t *out, const int8_t *in, const tfm_rle *weight, co
                         const tfm_quant *quant, void *scratch, int32_t scratch_bytes);
 int tfm_conv_s8_dsp_rows(int8_t *out, const int8_t *in, const int8_t *weight, const tfm_conv_dims *dims,
                          const tfm_quant *quant, const tfm_band *band, void *scratch, int32_t scratch_bytes);
+int tfm_conv_s8_rle_dsp_rows(int8_t *out, const int8_t *in, const tfm_rle *weight, const tfm_conv_dims *dims,
+                             const tfm_quant *quant, const tfm_band *band, void *scratch, int32_t scratch_bytes);
 int32_t tfm_conv_s8_ref_scratch_bytes(const tfm_conv_dims *dims);
 int32_t tfm_conv_s8_dsp_scratch_bytes(const tfm_conv_dims *dims);
 int32_t tfm_conv_s8_rle_ref_scratch_bytes(const tfm_conv_dims *dims);

@@ -10,10 +10,4 @@ static inline const int8_t *tfm_patch_row(const int8_t *in, int32_t ring, const 
     return in + (y < ring ? y : y % ring) * d->w * d->cin;
 }
 
-/* Input channels of the pixel (y, x); NULL where only padding is. */
-static inline const int8_t *tfm_patch_tap(const int8_t *in, const tfm_conv_dims *d, int32_t y, int32_t x) {
-    const int inside = y >= 0 && y < d->h && x >= 0 && x < d->w;
-    return inside ? in + (y * d->w + x) * d->cin : NULL;
-}
-
 #endif

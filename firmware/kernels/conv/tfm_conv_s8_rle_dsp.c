@@ -5,62 +5,94 @@ TFM_OUTLINE int32_t tfm_conv_s8_rle_dsp_scratch_bytes(const tfm_conv_dims *dims)
     return dims && tfm_conv_dims_ok(dims) ? 16 * dims->kh * dims->kw * tfm_round4(dims->cin) : -1;
 }
 
-/* Gather the patch of output pixel number `pixel` into column p. */
-static void gather(uint32_t *tile, int32_t p, const int8_t *in, const tfm_conv_dims *d, int32_t pixel,
-                   int32_t zp, int32_t block) {
-    const int32_t ow = tfm_conv_ow(d), oy = pixel / ow, ox = pixel - oy * ow;
-    const int32_t c = tfm_padded(d->cin, block), y0 = oy * d->sh - d->top, x0 = ox * d->sw - d->left;
-    const int32_t y_end = y0 + d->kh * d->dh, x_end = x0 + d->kw * d->dw;
-    int32_t k0 = 0;
-    for (int32_t y = y0; y < y_end; y += d->dh) {
-        for (int32_t x = x0; x < x_end; x += d->dw, k0 += c) {
-            const int8_t *in_k = tfm_patch_tap(in, d, y, x);
-            if (in_k) tfm_tile_expand(tile, p, k0, in_k, d->cin, block);
-            else tfm_tile_fill(tile, p, k0, zp, d->cin, block);
+/* What all patches of a call share; c: channels of a tap, whole blocks of them. */
+typedef struct {
+    uint32_t *tile;
+    const int8_t *in;
+    const tfm_conv_dims *d;
+    int32_t ring, c, zp, block;
+} patches;
+
+/* Some taps of a row of one patch, from input column x on, into column p of the tile. row: NULL outside the image. */
+static void gather(const patches *g, int32_t p, int32_t k0, const int8_t *row, int32_t x, int32_t taps) {
+    const tfm_conv_dims *d = g->d;
+    if (!row) {
+        tfm_tile_fill(g->tile, p, k0, g->zp, taps * g->c, g->block);
+        return;
+    }
+    for (; taps > 0; taps--, x += d->dw, k0 += g->c) {
+        if (x >= 0 && x < d->w) tfm_tile_expand(g->tile, p, k0, row + x * d->cin, d->cin, g->block);
+        else tfm_tile_fill(g->tile, p, k0, g->zp, d->cin, g->block);
+    }
+}
+
+/* A row of the patches of four neighbours, into the columns p to p + 3. All taps where they lie side by side, else
+ * each tap, are one run through the input, read without a look at left and right borders as long as it stays inside
+ * the rows that are there: what it read there is overwritten. Weights of the padding to whole blocks are 0. */
+static void gather4(const patches *g, int32_t p, int32_t k0, const int8_t *row, int32_t x) {
+    const tfm_conv_dims *d = g->d;
+    const int32_t step = d->sw * d->cin, taps = g->c == d->cin && d->dw == 1 ? d->kw : 1, n = taps * g->c;
+    const int32_t size = g->ring * d->w * d->cin - 3 * step - n; /* the last place where a run may begin */
+    for (int32_t left = d->kw; left > 0; left -= taps, x += taps * d->dw, k0 += n) {
+        const int32_t at = row ? (int32_t)(row - g->in) + x * d->cin : -1, end = x + 3 * d->sw + taps;
+        if (at < 0 || at > size) {
+            for (int32_t i = 0; i < 4; i++) gather(g, p + i, k0, row, x + i * d->sw, taps);
+            continue;
+        }
+        tfm_tile_expand4(g->tile, p, k0, g->in + at, step, n, g->block);
+        if (x >= 0 && end <= d->w) continue;
+        for (int32_t i = 0; i < 4; i++) {
+            for (int32_t t = 0, column = x + i * d->sw; t < taps; t++, column++)
+                if (column < 0 || column >= d->w) tfm_tile_fill(g->tile, p + i, k0 + t * g->c, g->zp, d->cin, g->block);
         }
     }
 }
 
-/* Four pixels of one output row into the columns p to p + 3. Each tap is one run through the input, read
- * without looking at left and right borders as long as it stays inside the tensor: what it read there
- * is overwritten. Channels are rounded up to whole blocks; weights of the padding are 0. */
-static void gather4(uint32_t *tile, int32_t p, const int8_t *in, const tfm_conv_dims *d, int32_t oy, int32_t ox,
-                    int32_t zp, int32_t block) {
-    const int32_t c = tfm_padded(d->cin, block), step = d->sw * d->cin, size = d->h * d->w * d->cin;
-    const int32_t y0 = oy * d->sh - d->top, x0 = ox * d->sw - d->left, run = 3 * step + c;
-    const int32_t y_end = y0 + d->kh * d->dh, x_end = x0 + d->kw * d->dw;
-    int32_t k0 = 0;
-    for (int32_t y = y0; y < y_end; y += d->dh) {
-        for (int32_t x = x0; x < x_end; x += d->dw, k0 += c) {
-            const int32_t at = (y * d->w + x) * d->cin, far = x + 3 * d->sw;
-            const int safe = y >= 0 && y < d->h && at >= 0 && at + run <= size;
-            if (safe) tfm_tile_expand4(tile, p, k0, in + at, step, c, block);
-            if (safe && x >= 0 && far < d->w) continue;
-            for (int32_t i = 0; i < 4; i++) {
-                const int8_t *in_k = tfm_patch_tap(in, d, y, x + i * d->sw);
-                if (!in_k) tfm_tile_fill(tile, p + i, k0, zp, d->cin, block);
-                else if (!safe) tfm_tile_expand(tile, p + i, k0, in_k, d->cin, block);
-            }
-        }
+/* `count` patches, 4 neighbours or 1, from the output pixel (oy, ox) on, into the columns from p on. */
+static void gather_rows(const patches *g, int32_t p, int32_t count, int32_t oy, int32_t ox) {
+    const tfm_conv_dims *d = g->d;
+    const int32_t x = ox * d->sw - d->left, run = d->kw * g->c;
+    int32_t y = oy * d->sh - d->top, k0 = 0;
+    for (int32_t left = d->kh; left > 0; left--, y += d->dh, k0 += run) {
+        const int8_t *row = tfm_patch_row(g->in, g->ring, d, y);
+        if (count == 4) gather4(g, p, k0, row, x);
+        else gather(g, p, k0, row, x, d->kw);
     }
+}
+
+static int status_of(const int8_t *out, const int8_t *in, const tfm_rle *weight, const tfm_conv_dims *dims,
+                     const tfm_quant *quant, const void *scratch, int32_t scratch_bytes) {
+    const int32_t need = tfm_conv_s8_rle_dsp_scratch_bytes(dims);
+    const int status = tfm_all_status(out, in, weight, dims, quant, scratch, scratch_bytes, need);
+    return status ? status : tfm_rle_status(weight, dims->cout);
 }
 
 int tfm_conv_s8_rle_dsp(int8_t *out, const int8_t *in, const tfm_rle *weight, const tfm_conv_dims *dims,
                         const tfm_quant *quant, void *scratch, int32_t scratch_bytes) {
-    const int32_t need = tfm_conv_s8_rle_dsp_scratch_bytes(dims);
-    int status = tfm_all_status(out, in, weight, dims, quant, scratch, scratch_bytes, need);
-    if (!status) status = tfm_rle_status(weight, dims->cout);
+    const int status = status_of(out, in, weight, dims, quant, scratch, scratch_bytes);
     if (status) return status;
-    const int32_t ow = tfm_conv_ow(dims), pixels = tfm_conv_oh(dims) * ow, last = pixels - TFM_TILE;
+    const tfm_band all = {0, tfm_conv_oh(dims), dims->h};
+    return tfm_conv_s8_rle_dsp_rows(out, in, weight, dims, quant, &all, scratch, scratch_bytes);
+}
+
+int tfm_conv_s8_rle_dsp_rows(int8_t *out, const int8_t *in, const tfm_rle *weight, const tfm_conv_dims *dims,
+                             const tfm_quant *quant, const tfm_band *band, void *scratch, int32_t scratch_bytes) {
+    if (!band) return TFM_ERR_NULL;
+    const int status = status_of(out, in, weight, dims, quant, scratch, scratch_bytes);
+    if (status) return status;
+    if (!tfm_band_ok(band, dims)) return TFM_ERR_DIMS;
+    const int32_t ow = tfm_conv_ow(dims), pixels = (band->end - band->first) * ow, last = pixels - TFM_TILE;
+    const int32_t c = tfm_padded(dims->cin, weight->block);
+    const patches all = {(uint32_t *)scratch, in, dims, band->ring, c, quant->zp_in, weight->block};
     tfm_tile_layer layer = {weight, quant, out, pixels, dims->cout, 0};
     /* the last tile reaches back so that it is full, too */
     for (int32_t at = 0; at < pixels; at += TFM_TILE) {
         if (at > last && last > 0) at = last;
-        for (int32_t p = 0; p < TFM_TILE; p += 4) {
-            const int32_t oy = (at + p) / ow, ox = at + p - oy * ow;
-            if (ox + 3 < ow && at + p < pixels) gather4((uint32_t *)scratch, p, in, dims, oy, ox, quant->zp_in, weight->block);
-            else for (int32_t i = p; i < p + 4; i++) /* a pixel past the end repeats the last one */
-                gather((uint32_t *)scratch, i, in, dims, at + i < pixels ? at + i : pixels - 1, quant->zp_in, weight->block);
+        for (int32_t p = 0, count; p < TFM_TILE; p += count) {
+            const int32_t i = at + p < pixels ? at + p : pixels - 1; /* a pixel past the end repeats the last one */
+            const int32_t y = i / ow, x = i - y * ow;
+            count = p % 4 == 0 && x + 3 < ow && at + p < pixels ? 4 : 1;
+            gather_rows(&all, p, count, band->first + y, x);
         }
         tfm_tile_rows_rle(&layer, (const uint32_t *)scratch, at);
     }
