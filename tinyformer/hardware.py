@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['KB', 'MB', 'UNITS', 'FEATURES', 'CORES', 'F746_MEMORY', 'parse_bytes', 'format_bytes', 'Core', 'core', 'Memory',
-           'Target', 'targets', 'target', 'require_port', 'plot_boards', 'Region', 'plot_memory', 'signed', 'pack16',
-           'smlad', 'sxtb16', 'milliseconds', 'plot_fit']
+           'joined', 'Target', 'targets', 'target', 'require_port', 'plot_boards', 'Region', 'plot_memory', 'signed',
+           'pack16', 'smlad', 'sxtb16', 'milliseconds', 'plot_fit']
 
 # %% ../nbs/01_hardware.ipynb #c002
 from dataclasses import dataclass, field, replace
@@ -117,6 +117,13 @@ class Memory:
         "The first address after it."
         return self.start + self.size
 
+# %% ../nbs/01_hardware.ipynb #p008
+def joined(
+    memories: tuple # of Memory
+) -> bool:          # whether an array may begin in one and end in the next
+    "Whether they lie side by side."
+    return all(a.end == b.start for a, b in zip(memories, memories[1:]))
+
 # %% ../nbs/01_hardware.ipynb #c015
 @dataclass(frozen=True)
 class Target:
@@ -158,17 +165,12 @@ def has(self: Target,
 
 # %% ../nbs/01_hardware.ipynb #p005
 @patch(as_prop=True)
-def joined(self: Target) -> bool: # whether an array may begin in one and end in the other
-    "Whether its memories lie side by side."
-    return all(a.end == b.start for a, b in zip(self.memories, self.memories[1:]))
-
-@patch(as_prop=True)
 def rooms(self: Target) -> tuple: # of `Memory`, the fast one first
     "The memories that a budget reaches into, and how far."
     if not self.memories: return (Memory('SRAM', self.sram_start, self.sram_bytes),)
     fast, slow = self.memories
     if self.sram_bytes <= fast.size: return (replace(fast, size=self.sram_bytes),)
-    rest = self.sram_bytes - fast.size * self.joined
+    rest = self.sram_bytes - fast.size * joined(self.memories)
     return fast, replace(slow, size=rest)
 
 # %% ../nbs/01_hardware.ipynb #c024
