@@ -22,9 +22,19 @@ def test_plain_rewrites_what_llvm_mca_refuses():
 
 def test_time_in_words_or_why_there_is_none(monkeypatch):
     m7, m4 = target('stm32f746'), target('nrf52840')
-    assert cycles.time_text(216_000, m7) == '1.0 ms at 216 MHz, estimated' and cycles.milliseconds(None, m4) is None
-    assert cycles.time_text(None, m4) == 'unknown: no cycles are known for cortex-m4'
-    assert cycles.time_text(None, m7) == 'unknown without llvm-mca'
+    none, core = dict(est_cycles=None, stall_cycles=[1, 2, 3]), dict(est_cycles=216_000)
+    said = cycles.time_text(core | dict(stall_cycles=[54_000, 108_000, 216_000]), m7)
+    assert said == '1.5 ms at 216 MHz (1.2 to 2.0), estimated: core 1.0, modelled waiting for memory 0.5'
+    said = cycles.time_text(core | dict(stall_cycles=[108_000] * 3), m7)
+    assert said == '1.5 ms at 216 MHz, estimated: core 1.0, modelled waiting for memory 0.5'
+    alone = '1.0 ms at 216 MHz, estimated for the core alone: its waiting for memory is unknown'
+    assert cycles.time_text(core, m7) == alone
+    assert cycles.milliseconds(None, m4) is None
+    assert cycles.time_text(none, m4) == 'unknown: no cycles are known for cortex-m4'
+    assert cycles.time_text(none, m7) == 'unknown without llvm-mca'
+    assert (cycles.three(none), cycles.three(core)) == ((None, 2, None), (216_000, None, 216_000))
+    assert cycles.three_ms(core | dict(stall_cycles=[0, 216_000, 0]), m7) == ('1.0', '1.0', '2.0')
+    assert cycles.three_ms(none, m7) == ('unknown', '0.0', 'unknown')
     monkeypatch.setattr(cycles, 'available', lambda: True)
     cycles.require_cycles(m7, '--max-ms')
     with pytest.raises(BadInput, match='--max-ms: .* no cycles are known for cortex-m4. .*--max-instructions'):

@@ -8,6 +8,7 @@ import torch, torch.nn as nn
 from tinyformer import budget as bg, cli, deploy, fitting
 from tinyformer.data import load
 from tinyformer.deploy import Bytes, Deployment, Needs, Settings, codes, do, go, score
+from tinyformer.cycles import available
 from tinyformer.errors import BadInput, CorruptModel, DoesNotFit, RunFolderError
 from tinyformer.examples import as_read, made_up, read_examples
 from tinyformer.graph import load as load_graph
@@ -191,6 +192,11 @@ def test_without_labels_to_a_budget(place, tmp_path):
     assert 'dB against float' in text and all((tmp_path/'out'/p).is_file()
                                               for p in ('memory.png', 'sparsity.png', 'stages.png'))
     assert json.loads((tmp_path/'out'/'report.json').read_text())['model'] == 'net'
+    low, likely, high = d['stall_cycles']
+    assert 0 < low <= likely <= high and abs(sum(c[1] for c in d['stall_causes'].values()) - likely) < 9
+    if available():
+        assert d['cycles'] == d['est_cycles'] + likely and d['est_ms'] == pytest.approx(d['cycles'] / 216e3)
+        assert f"{likely:,} waiting for memory" in text and 'modelled waiting for memory' in text
     before = stamp(tmp_path/'out')
     go(tmp_path/'out', cfg, progress=False)
     assert stamp(tmp_path/'out') == before

@@ -334,6 +334,7 @@ def cmd_simulate(
 
 def _simulate_model(fw, dataset, images, setting):
     "Accuracy, agreement and instructions of a model file on the test images of a data set."
+    from tinyformer.cycles import time_text
     from tinyformer.graph import encode, run as reference
     from tinyformer.simulator import build, simulate
     from tinyformer.zoo import labelled
@@ -343,7 +344,7 @@ def _simulate_model(fw, dataset, images, setting):
     print(f'{len(x)} {source}: {(sim.outputs.argmax(1) == y).mean():.2%} right; '
           f'{(sim.outputs != ref).sum()} of {ref.size} bytes '
           f'differ from the reference; {sim.instructions:,.0f} instructions per inference; stack {sim.stack_bytes} '
-          'bytes')
+          f'bytes; time per inference {time_text(sim.columns(), fw.target)}')
 
 
 def _qemu(run, cc):

@@ -70,13 +70,43 @@ def milliseconds(
     return None if cycles is None else 1000 * cycles / board.clock_hz
 
 
+def with_waiting(
+    est_cycles,       # of the core, None where they are unknown
+    stall_cycles=None, # [at least, likely, at most] spent waiting for memory, None where that is unknown
+): # int, None where the core's are unknown
+    "Cycles of an inference as far as they are known: the core's and the likely waiting."
+    return est_cycles and est_cycles + round((stall_cycles or (0, 0))[1])
+
+
 def time_text(
-    cycles, # of an inference, None where they are unknown
-    board,  # hardware.Target
+    columns, # dict as `Simulation.columns` gives it; est_cycles and stall_cycles are read
+    board,   # hardware.Target
 )->str:
-    "The estimated time in words, or why there is none."
-    if cycles is None: return why_unknown(board)
-    return f'{milliseconds(cycles, board):.1f} ms at {board.clock_hz / 1e6:.0f} MHz, estimated'
+    "The estimated time in words with what it is made of, or why there is none."
+    core, waits = columns['est_cycles'], columns.get('stall_cycles')
+    if core is None: return why_unknown(board)
+    def ms(n): return f'{milliseconds(n, board):.1f}'
+    clock = f'ms at {board.clock_hz / 1e6:.0f} MHz'
+    if waits is None: return f'{ms(core)} {clock}, estimated for the core alone: its waiting for memory is unknown'
+    low, likely, high = (core + w for w in waits)
+    between = f' ({ms(low)} to {ms(high)})' if ms(low) != ms(high) else ''
+    return f'{ms(likely)} {clock}{between}, estimated: core {ms(core)}, modelled waiting for memory {ms(waits[1])}'
+
+
+def three(
+    columns, # see `time_text`
+)->tuple: # cycles of the core, likely waiting, both as far as they are known; None: unknown
+    "The three columns of cycles in a table."
+    core, waits = columns['est_cycles'], columns.get('stall_cycles')
+    return core, waits and waits[1], with_waiting(core, waits)
+
+
+def three_ms(
+    columns, # see `time_text`
+    board,   # hardware.Target
+)->tuple: # of texts
+    "The same in milliseconds."
+    return tuple('unknown' if v is None else f'{milliseconds(v, board):.1f}' for v in three(columns))
 
 
 # ---- from executed blocks to basic blocks

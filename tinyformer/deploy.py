@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 
 from tinyformer import budget as bg
 from tinyformer.codegen import generate
-from tinyformer.cycles import milliseconds, require_cycles, time_text
+from tinyformer.cycles import require_cycles, time_text, with_waiting
 from tinyformer.data import Dataset
 from tinyformer.errors import BadInput, CorruptModel, DoesNotFit, RunFolderError, check_number
 from tinyformer.examples import made_up, read_examples
@@ -22,8 +22,8 @@ from tinyformer.graph import load as load_graph, run as run_graph, save as save_
 from tinyformer.hardware import parse_bytes, require_port, target as board_named, targets
 from tinyformer.lowering import lower
 from tinyformer.modelfile import open_model
-from tinyformer.pipeline import (check_speed, chosen_kernels, kernel_section, perform, plot_profile, save_figure,
-                                 walk)
+from tinyformer.pipeline import (check_speed, chosen_kernels, cycle_columns, cycle_rows, kernel_section, perform,
+                                 plot_profile, save_figure, walk)
 from tinyformer.provenance import versions
 from tinyformer.pruning import Pruner, agp_sparsity
 from tinyformer.quantization import quantize, watch
@@ -321,8 +321,13 @@ class Needs:
     flash: int
     sram: int         # data, arena and stack
     instructions: int
-    cycles: int       # estimated; None where they are unknown
+    cycles: int       # estimated, with the likely waiting where that is known; None where they are unknown
     memory: str
+    est_cycles: int = None    # of the core alone; None: as `cycles`
+    stall_cycles: list = None # spent waiting for memory: [at least, likely, at most]; None where that is unknown
+
+    def __post_init__(self):
+        if self.est_cycles is None: self.est_cycles = self.cycles
 
 
 def measure(graph, cfg, memory):
@@ -333,8 +338,9 @@ def measure(graph, cfg, memory):
         image = build(fw, cc=cfg.cc)
         x = np.zeros((1, *graph.tensors[graph.input].shape), np.int8)
         sim = simulate(image, fw, x, progress=False)
+    spent = {k: sim.columns()[k] for k in ('est_cycles', 'stall_cycles')}
     return Needs(image.flash_bytes, image.data_bytes + image.bss_bytes + sim.stack_bytes, sim.instructions,
-                 sim.est_cycles, memory)
+                 with_waiting(**spent), memory, **spent)
 
 
 def limits_of(cfg):
@@ -426,7 +432,7 @@ def _not_trained():
 
 def _needs_text(n, board):
     return (f'{n.flash:,} bytes of flash, {n.sram:,} of SRAM (--memory {n.memory}), {n.instructions:,} instructions, '
-            f'time {time_text(n.cycles, board)}')
+            f'time {time_text(asdict(n), board)}')
 
 
 def _over_text(graph, needs, cfg):
@@ -591,8 +597,8 @@ def step_simulate(run):
     run.say(f'  {len(x)} inputs: {said(stages[last])}; {n} of them on the emulated core: {wrong} of '
             f'{reference[:n].size} bytes differ from the reference')
     return dict(stages=stages, device_inputs=n, bytes_compared=int(reference[:n].size), bytes_different=wrong,
-                stack_bytes=sim.stack_bytes, instructions=sim.instructions, est_cycles=sim.est_cycles,
-                instructions_by_operator=sim.per_op)
+                stack_bytes=sim.stack_bytes, instructions=sim.instructions, **sim.columns(),
+                instructions_by_operator=sim.per_op, cycles_by_operator=sim.cycles_by_operator())
 
 
 # ---- the report ------------------------------------------------------------------------------------------------------
@@ -640,8 +646,7 @@ def report_data(run):
         memory=r['prune']['needs']['memory'], flash_limit_bytes=b.flash_bytes, sram_limit_bytes=b.sram_bytes,
         **{k: v for k, v in img.items() if k.endswith('_bytes') or k == 'weights_bytes_dense'},
         stack_bytes=sim['stack_bytes'], sram_bytes=img['data_bytes'] + img['bss_bytes'] + sim['stack_bytes'],
-        instructions_per_inference=sim['instructions'], est_cycles=sim['est_cycles'],
-        est_ms=milliseconds(sim['est_cycles'], b), compiler=img['compiler'],
+        instructions_per_inference=sim['instructions'], **cycle_columns(sim, b), compiler=img['compiler'],
         bytes_compared=sim['bytes_compared'], bytes_different=sim['bytes_different'], kernels=img['kernels'],
         seconds=round(sum(v['seconds'] for v in r.values()), 1), versions=versions(), settings=asdict(cfg))
 
@@ -659,14 +664,14 @@ def closing_table(d):
             ('SRAM', use(d['sram_bytes'], d['sram_limit_bytes'])),
             ('arena', f"{d['arena_bytes']:,} bytes (--memory {d['memory']}); stack {d['stack_bytes']:,}"),
             ('instructions per inference', f"{d['instructions_per_inference']:,}"),
-            ('time per inference', time_text(d['est_cycles'], board_named(d['target']))),
+            *cycle_rows(d),
             ('device against reference', f"{d['bytes_different']} of {d['bytes_compared']:,} output bytes differ, over "
                                          f"{d['device_inputs']} inputs")]
 
 
 def report_markdown(run, d):
     "The report for people."
-    ran = result(run, 'simulate')['instructions_by_operator']
+    sim = result(run, 'simulate')
     notes = ['## Notes', '\n'.join(f'* {n}' for n in d['notes'])] if d['notes'] else []
     layers = ['| layer | block | sparsity | loss |', '|---|---|--:|--:|',
               *(f"| {k} | {p['block']} | {p['sparsity']:.0%} | {p['loss']:.2e} |" for k, p in d['plan'].items())]
@@ -677,7 +682,7 @@ def report_markdown(run, d):
                                                        *(f'| {k} | {v} |' for k, v in closing_table(d))]),
         *notes, '## After each stage', '![stages](stages.png)', *pruned, '## Memory over time',
         '![memory plan](memory.png)',
-        '## Instructions by operator', '![instructions](instructions.png)', *kernel_section(d, ran)]) + '\n'
+        '## Instructions by operator', '![instructions](instructions.png)', *kernel_section(d, sim)]) + '\n'
 
 
 @step

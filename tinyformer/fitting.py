@@ -3,7 +3,7 @@ import math
 from dataclasses import dataclass, replace
 
 from tinyformer import budget as bg
-from tinyformer.cycles import milliseconds, why_unknown
+from tinyformer.cycles import milliseconds, three_ms, why_unknown, with_waiting
 from tinyformer.deploy import Needs, check, limits_of, measure, over
 from tinyformer.hardware import target as board_named, targets
 from tinyformer.lowering import lower
@@ -22,9 +22,12 @@ class Change:
     flash: int        # bytes, estimated
     sram: int         # bytes, estimated
     instructions: int # of one inference, estimated
-    ms: float         # estimated; None where no cycles are known
+    ms: float         # estimated, with the likely waiting where that is known; None where no cycles are known
     price: str        # in words
     fits: bool
+    est_cycles: int = None    # of the core alone
+    stall_cycles: list = None # spent waiting for memory: [at least, likely, at most]; None where that is unknown
+    cycles: int = None        # both, as far as they are known
 
 
 @dataclass
@@ -32,27 +35,37 @@ class Beside:
     "What an image takes beside constants and arena, and how far predictions of its time are off: measured once."
     code: int      # bytes of flash
     sram: int      # bytes of variables and stack
-    cycles: float  # measured over predicted; None where they are unknown
+    cycles: float  # the core's, measured over predicted; None where they are unknown
+    stalls: list   # [at least, likely, at most] cycles of waiting for each of the core; None where that is unknown
     instructions: float # measured over predicted
 
 
 def beside(graph, cfg, memory, b):
     "Build the model and run it once, to know what no prediction has."
     n = measure(graph, cfg, memory)
-    return Beside(n.flash - b.constants, n.sram - b.arena, n.cycles and n.cycles / max(1, b.time),
+    waits = n.est_cycles and n.stall_cycles and [w / n.est_cycles for w in n.stall_cycles]
+    return Beside(n.flash - b.constants, n.sram - b.arena, n.est_cycles and n.est_cycles / max(1, b.time), waits,
                   n.instructions / max(1, b.instructions))
+
+
+def _time(b, extra):
+    "Predicted cycles: what `Needs` has of them."
+    core = extra.cycles and round(b.time * extra.cycles)
+    waits = extra.stalls and [round(core * w) for w in extra.stalls]
+    return dict(cycles=with_waiting(core, waits), est_cycles=core, stall_cycles=waits)
 
 
 def _row(what, b, board, cfg, price, extra):
     "A change with its bill."
-    n = Needs(b.constants + extra.code, b.arena + extra.sram, round(b.instructions * extra.instructions),
-              extra.cycles and b.time * extra.cycles, '')
+    n = Needs(b.constants + extra.code, b.arena + extra.sram, round(b.instructions * extra.instructions), memory='',
+              **_time(b, extra))
     return _change(what, n, board, price, not over(n, cfg))
 
 
 def _change(what, n, board, price, fits=True):
     "A change with what the model needs then."
-    return Change(what, board.name, n.flash, n.sram, n.instructions, milliseconds(n.cycles, board), price, fits)
+    return Change(what, board.name, n.flash, n.sram, n.instructions, milliseconds(n.cycles, board), price, fits,
+                  n.est_cycles, n.stall_cycles, n.cycles)
 
 
 def _at(b, layers, i):
@@ -98,7 +111,7 @@ def _width(now, board, cfg, extra):
     lim, code = limits_of(cfg), extra.code
     room = [math.sqrt(max(0, lim['flash'] - code) / max(1, now.constants)),
             (lim['sram'] - extra.sram) / max(1, now.arena)]
-    if 'cycles' in lim: room.append(math.sqrt(lim['cycles'] / max(1, now.time * extra.cycles)))
+    if 'cycles' in lim: room.append(math.sqrt(lim['cycles'] / max(1, _time(now, extra)['cycles'])))
     if 'instructions' in lim: room.append(math.sqrt(lim['instructions'] / max(1,
                                                                               now.instructions * extra.instructions)))
     w = math.floor(20 * min(1., *room)) / 20
@@ -147,12 +160,15 @@ def fit_text(name, cfg, now, rows):
     head = f"{name} {'fits' if now.fits else 'does not fit'} {b.name} with {', '.join(limit)}"
     shown = [now, *rows]
     wide = max(len(r.what) for r in shown)
-    lines = [f"{'':<{wide}}{'flash':>12}{'SRAM':>12}{'instructions':>15}{'est. ms':>9}  price"]
+    titles = f"{'flash':>12}{'SRAM':>12}{'instructions':>15}{'core ms':>9}{'waiting':>9}{'est. ms':>9}  price"
+    lines = [f"{'':<{wide}}{titles}"]
     for r in shown:
-        ms = 'unknown' if r.ms is None else f'{r.ms:.1f}'
-        lines.append(f'{r.what:<{wide}}{r.flash:>12,}{r.sram:>12,}{r.instructions:>15,}{ms:>9}  {r.price}')
+        times = ''.join(f'{t:>9}' for t in three_ms(vars(r), board_named(r.target)))
+        lines.append(f'{r.what:<{wide}}{r.flash:>12,}{r.sram:>12,}{r.instructions:>15,}{times}  {r.price}')
     unknown = dict.fromkeys(why_unknown(board_named(r.target)) for r in shown if r.ms is None)
     lines += [f'time: {why}' for why in unknown]
+    if any(r.stall_cycles for r in shown):
+        lines.append('time: the estimate of the core, and the likely waiting for memory as it is modelled')
     if not now.fits: lines.insert(2, 'any one of these makes it fit:' if rows
                                   else 'nothing that is known here makes it fit')
     return '\n'.join([head, *lines])

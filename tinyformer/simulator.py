@@ -425,12 +425,31 @@ def clock_cycles(self:Simulation)->int: # None where either is not known
     if None in (self.est_cycles, self.stall_cycles): return None
     return self.est_cycles + round(self.stall_cycles.likely)
 
+# %% ../nbs/09_simulator.ipynb #c071r
+@patch
+def columns(self:Simulation)->dict: # est_cycles, stall_cycles, stall_causes, cycles; None: unknown
+    "Cycles of an inference as reports keep them; of the waiting [at least, likely, at most]."
+    def three(c): return [round(v) for v in c.three]
+    causes = {}
+    for waits in (self.stalls or {}).values():
+        for cause, c in waits.items(): causes[cause] = causes.get(cause, Cycles()) + c
+    waited = self.stalls is not None
+    return dict(est_cycles=self.est_cycles, cycles=self.clock_cycles,
+                stall_cycles=three(self.stall_cycles) if waited else None,
+                stall_causes={k: three(c) for k, c in causes.items()} if waited else None)
+
+@patch
+def cycles_by_operator(self:Simulation)->dict: # op name, and 'rest' -> [core, waiting]
+    "Estimated cycles of the core and likely waiting of each operator; None: unknown."
+    def core(name): return None if self.cycles is None else self.cycles.get(name, 0)
+    def wait(name):
+        return None if self.stalls is None else round(total(self.stalls.get(name, {})).likely)
+    return {k: [core(k), wait(k)] for k in (*self.per_op, 'rest')}
+
 # %% ../nbs/09_simulator.ipynb #c071a
 def _spent(s, owner):
     "Cells of a table: core and likely waiting of an owner, or 'unknown'."
-    core = 'unknown' if s.cycles is None else f'{s.cycles.get(owner, 0):,}'
-    wait = 'unknown' if s.stalls is None else f'{total(s.stalls.get(owner, {})).likely:,.0f}'
-    return f'{core} | {wait}'
+    return ' | '.join('unknown' if n is None else f'{n:,}' for n in s.cycles_by_operator()[owner])
 
 @patch
 def _repr_markdown_(self:Simulation):
