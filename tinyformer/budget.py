@@ -57,15 +57,14 @@ def block_of(op):
 
 
 def mask_for(
-    qnet,     # QuantNet
-    name,     # of a layer
+    weight,   # [cout, cin] or [cout, kh, kw, cin], as a QuantNet holds it
     block,    # block shape
     sparsity, # share of the blocks that go
-): # bool, as the network holds the layer's weights: True = kept
+): # bool, of the weight's shape: True = kept
     "Which weights stay: those in the blocks with the largest norms, along the input channels."
-    weight = qnet.layer(name).weight.detach()
+    weight = weight.detach()
     if weight.ndim < 4: return block_mask(weight, block, sparsity)
-    return block_mask(weight.movedim(-1, 1), block, sparsity).movedim(1, -1)    # [cout, kh, kw, cin]
+    return block_mask(weight.movedim(-1, 1), block, sparsity).movedim(1, -1)
 
 
 def cut(
@@ -75,7 +74,7 @@ def cut(
     sparsity, # 0 to 1
 ): # Op
     "The operator without the weights that go."
-    w, mask = op.params['weight'], mask_for(qnet, op.name, block, sparsity)
+    w, mask = op.params['weight'], mask_for(qnet.layer(op.name).weight, block, sparsity)
     kept = mask.numpy().reshape(w.shape).astype(np.int8)
     return replace(op, params=op.params | dict(weight=np.ascontiguousarray(w * kept)))
 
@@ -145,7 +144,7 @@ def prune_net(
     with torch.no_grad():
         for l, i in zip(layers, chosen):
             m = qnet.layer(l.name)
-            m.weight.mul_(mask_for(qnet, l.name, l.block, l.options[i].sparsity))
+            m.weight.mul_(mask_for(m.weight, l.block, l.options[i].sparsity))
             m.mask.copy_(m.weight != 0)
     return qnet
 
@@ -230,7 +229,7 @@ def measure_losses(
             module, found, worst = qnet.layer(layer.name), [0.], 0.
             kept = module.weight.detach().clone()
             for share in MEASURED:                             # the largest blocks stay the largest
-                module.weight.mul_(mask_for(qnet, layer.name, layer.block, share))
+                module.weight.mul_(mask_for(module.weight, layer.block, share))
                 worst = max(worst, float((qnet(x) - want).square().mean()) / power)
                 found.append(worst)
                 tick()
@@ -255,12 +254,26 @@ def _over(sums, limits):
     return {k: sums[k] - v for k, v in vars(limits).items() if v is not None and sums[k] > v}
 
 
+TRUSTED = .25
+"Loss of one layer alone up to which it is a measure."
+
+
+def prices(
+    layer, # Layer with losses
+): # list of floats, one per option
+    """What each sparsity costs in a choice: the loss as far as it is small. Once the outputs are lost they cannot be
+    lost again, and the measured loss stops growing. So from `TRUSTED` on it grows as fewer weights are left."""
+    shares, losses = [o.sparsity for o in layer.options], [o.loss for o in layer.options]
+    left = TRUSTED * (1 - float(np.interp(TRUSTED, losses, shares)))
+    return [loss if loss <= TRUSTED else left / (1 - share) for share, loss in zip(shares, losses)]
+
+
 def choose_sparsities(
     layers, # of `layers_of`, with losses
     limits, # Limits
 ): # list: index of each layer's option
     "Take the step that saves most of what is over for the least loss, until nothing is over."
-    chosen = [0] * len(layers)
+    chosen, costs = [0] * len(layers), [prices(l) for l in layers]
     while over := _over(totals(layers, chosen), limits):
         best, step = 0., None
         for k, layer in enumerate(layers):
@@ -268,7 +281,7 @@ def choose_sparsities(
             for i in range(chosen[k] + 1, len(layer.options)):
                 new = layer.options[i]
                 saved = sum(min(1., (MEASURES[m](layer, now) - MEASURES[m](layer, new)) / v) for m, v in over.items())
-                price = max(new.loss - now.loss, 1e-9)
+                price = max(costs[k][i] - costs[k][chosen[k]], 1e-9)
                 if saved > 0 and saved / price > best: best, step = saved / price, (k, i)
         if step is None:
             what = ', '.join(f'{k} by {v:,.0f}' for k, v in over.items())

@@ -64,7 +64,10 @@ def cmd_deploy(
     objective:str = 'bytes', # kernels are chosen for the smallest weights (bytes), or for speed
     cc:str = 'auto', # compiler: auto, zig or gcc
     device_inputs:Annotated[int, (1, 1_000_000)] = 50, # test inputs that run on the emulated core
-    lr:Annotated[float, (1e-9, 10.)] = 2e-3, # peak learning rate of the training
+    # change pictures in training: none; shift (up to an eighth of the height, any way); flip (shift, and half of them
+    # mirrored left to right)
+    augment:str = 'none',
+    lr:Annotated[float, (1e-9, 10.)] = 5e-3, # peak learning rate of the training
     batch_size:Annotated[int, (1, 1_000_000)] = 64, # inputs per training step
     seed:Annotated[int, (0, 2**32 - 1)] = 0, # of the training
     out:Path = None, # folder of the results (default: runs/NAME of the model)

@@ -8,16 +8,17 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import torch, torch.nn as nn, torch.nn.functional as F
+import torch
 from tqdm.auto import tqdm
 
 from tinyformer import budget as bg
 from tinyformer.codegen import generate
 from tinyformer.cycles import require_cycles, time_text, with_waiting
-from tinyformer.data import Dataset
-from tinyformer.errors import BadInput, CorruptModel, DoesNotFit, RunFolderError, check_number
+from tinyformer.errors import BadInput, CorruptModel, DoesNotFit, RunFolderError, TinyFormerError, check_number
 from tinyformer.examples import made_up, read_examples
-from tinyformer.files import changed, claim, digest, finished, record, remove, write_json, write_text
+from tinyformer.files import (MARKER, changed, claim, digest, finished, record, remove, remove_folder, write_json,
+                              write_text)
+from tinyformer.finetune import AUGMENT, LR, check_augment, finetune
 from tinyformer.graph import load as load_graph, run as run_graph, save as save_graph
 from tinyformer.hardware import parse_bytes, require_port, target as board_named, targets
 from tinyformer.lowering import lower
@@ -25,10 +26,9 @@ from tinyformer.modelfile import open_model
 from tinyformer.pipeline import (check_speed, chosen_kernels, cycle_columns, cycle_rows, kernel_section, perform,
                                  plot_profile, save_figure, walk)
 from tinyformer.provenance import versions
-from tinyformer.pruning import Pruner, agp_sparsity
-from tinyformer.quantization import quantize, watch
+from tinyformer.quantization import CORRECTING, quantize
 from tinyformer.simulator import build, simulate
-from tinyformer.training import Checkpoint, Run as Training, TrainConfig, identity, make_optimiser, plot_history
+from tinyformer.training import plot_history
 
 ROAD = dict(
     int8='import the network, fold it, calibrate it and turn it into int8', prune='prune it to the budget',
@@ -61,7 +61,8 @@ class Settings:
     objective: str = 'bytes'   # kernels for the smallest weights, or 'speed'
     cc: str = 'auto'           # compiler
     device_inputs: int = 50    # test inputs that run on the emulated core
-    lr: float = 1e-3           # peak learning rate of the training
+    augment: str = 'none'      # 'shift' moves pictures in training, 'flip' mirrors them as well
+    lr: float = LR             # peak learning rate of the training
     batch_size: int = 64       # inputs per training step
     seed: int = 0              # of the training
 
@@ -82,6 +83,8 @@ def check(cfg):
         raise BadInput(f'--objective is {cfg.objective!r}: it must be bytes or speed')
     require_port(cfg.board())
     if cfg.max_ms: require_cycles(cfg.board(), '--max-ms')
+    if cfg.augment not in AUGMENT:
+        raise BadInput(f"--augment is {cfg.augment!r}: it must be {', '.join(AUGMENT)}")
     if cfg.finetune and not cfg.data: raise BadInput('--finetune needs --data FILE.npz: random inputs teach nothing')
 
 
@@ -107,9 +110,12 @@ def opened_with(
                    'input_shape, such as net.input_shape = (3, 32, 32)')
 
 
+def some(x, most): return x[::-(-len(x) // most)]
+
+
 def quantised(opened, ex):
     "The network as it rounds on the device, its ranges set."
-    return quantize(opened.source, ex.x[::-(-len(ex.x) // CALIBRATE)]).eval()
+    return quantize(opened.source, some(ex.x, CALIBRATE)).eval()
 
 
 def graph_of(
@@ -131,6 +137,7 @@ class Deployment:
         progress=True, # say what happens, with bars
     ):
         self.folder, self.cfg, self.progress = Path(folder), cfg, progress
+        self.new = not self.folder.exists()
         check(cfg)
         file = self.path('deploy.json')
         if not file.exists(): return self._begin(file)
@@ -208,7 +215,16 @@ def do(run, name):
         run.say(f'{mark}: done before')
         return result(run, name)
     run.say(mark)
-    return perform(run.folder, [f'{name}.json', *FILES[name]], LEFT.get(name, []), lambda: STEPS[name](run))
+    try: return perform(run.folder, [f'{name}.json', *FILES[name]], LEFT.get(name, []), lambda: STEPS[name](run))
+    except TinyFormerError:
+        if name == next(iter(ROAD)): leave(run)
+        raise
+
+
+def leave(run):
+    "Take back what was written before the first step refused: the next try may have other settings."
+    forget(run.folder)
+    if run.new and [p.name for p in run.folder.iterdir()] == [MARKER]: remove_folder(run.folder)
 
 
 def forget(folder):
@@ -265,9 +281,11 @@ def said(s):
 
 # ---- int8 ------------------------------------------------------------------------------------------------------------
 
-def _check_labels(run, outputs):
-    "Refuse to train with labels that the network cannot give."
-    if not run.cfg.finetune or run.examples.classes <= outputs: return
+def _check_training(run, outputs):
+    "Refuse to train with labels that the network cannot give, or to move what is no picture."
+    if not run.cfg.finetune: return
+    check_augment(run.cfg.augment, run.examples.shape)
+    if run.examples.classes <= outputs: return
     raise BadInput(f'{run.cfg.data} has the label {run.examples.classes - 1:,}, and the network gives {outputs} '
                    f'values: --finetune needs labels from 0 to {outputs - 1}')
 
@@ -280,9 +298,9 @@ def step_int8(run):
     if run.opened.graph is not None: return _int8_file(run)
     qnet = run.quantised()
     graph = lower(qnet, run.opened.name)
-    save_graph(graph, run.path('dense.tfm'))
     exact = answers(run.opened.net, ex.x_test)
-    _check_labels(run, exact.shape[1])
+    _check_training(run, exact.shape[1])
+    save_graph(graph, run.path('dense.tfm'))
     now = answers(qnet, ex.x_test)
     stages = dict(float=score(exact, exact, ex.y_test), int8=score(now, exact, ex.y_test))
     run.say(f"  {len(graph.ops)} operators, {graph.macs():,} multiply-accumulates; {ex.source}, {len(ex.x)} inputs")
@@ -409,7 +427,7 @@ def step_prune(run):
     needs = fitting_memory(dense, cfg)
     check_sram(needs, dense, cfg)
     run.say(f'  dense: {_needs_text(needs, run.board)}')
-    plan, hist = {}, []
+    plan, hist, whole = {}, [], needs
     if cfg.sparsity == 'auto' and not over(needs, cfg):
         graph = dense
         run.say('  it fits as it is: nothing is pruned' + ', and nothing trained' * bool(cfg.finetune))
@@ -418,7 +436,7 @@ def step_prune(run):
     save_graph(graph, run.path('model.tfm'))
     save_figure(plot_sparsity(plan), run.path('sparsity.png'))
     save_figure(plot_history(hist).figure if hist else _not_trained(), run.path('train.png'))
-    return dict(plan=plan, needs=asdict(needs), weight_sparsity=_zeros(graph), history=hist)
+    return dict(plan=plan, needs=asdict(needs), dense=asdict(whole), weight_sparsity=_zeros(graph), history=hist)
 
 
 def _not_trained():
@@ -433,6 +451,14 @@ def _not_trained():
 def _needs_text(n, board):
     return (f'{n.flash:,} bytes of flash, {n.sram:,} of SRAM (--memory {n.memory}), {n.instructions:,} instructions, '
             f'time {time_text(asdict(n), board)}')
+
+
+def saved_text(now, dense):
+    "What pruning does to flash and time, which weights are only a part of."
+    def part(key, less):
+        share = 1 - now[key] / max(1, dense[key])
+        return f"{abs(share):.0%} {less if share >= 0 else 'more'} {key}"
+    return f"{part('flash', 'less')}, {part('instructions', 'fewer')}"
 
 
 def _over_text(graph, needs, cfg):
@@ -450,7 +476,7 @@ def _to_budget(run, dense, needs):
     with tqdm(total=len(layers) * len(bg.MEASURED), desc='loss of each layer', unit='try', delay=1,
               disable=not run.progress) as bar:
         bg.measure_losses(qnet, layers, ex.x, dense.macs(), bar.update)
-    spare, some = {}, ex.x[::-(-len(ex.x) // 256)]
+    spare = {}
     for _ in range(ATTEMPTS):
         chosen = bg.choose_sparsities(layers, _limits(dense, needs, layers, cfg, spare))
         now = measure(bg.cut_graph(dense, qnet, layers, chosen), cfg, needs.memory)
@@ -462,96 +488,38 @@ def _to_budget(run, dense, needs):
             for l, i in zip(layers, chosen)}
     lost = sum(p['sparsity'] * p['weights'] for p in plan.values()) / sum(p['weights'] for p in plan.values())
     run.say(f'  pruned: {lost:.1%} of the weights of {len(layers)} layers go; {_needs_text(now, run.board)}')
-    once, hist = _pruned(qnet, layers, chosen, some, dense.macs(), run.progress), []
+    run.say(f'  than dense: {saved_text(asdict(now), asdict(needs))}')
+    once, hist = _pruned(qnet, layers, chosen, some(ex.x, CORRECTING), dense.macs(), run.progress), []
     free = {n: (p['block'], p['sparsity']) for n, p in plan.items() if p['sparsity']}
-    if cfg.finetune: once, hist = train(run, qnet, once, free)
-    qnet = once
-    return lower(qnet.eval(), dense.name), now, plan, hist
+    if cfg.finetune: once, hist = train(run, once, free)
+    return lower(once.eval(), dense.name), now, plan, hist
 
 
 # ---- training while pruning ------------------------------------------------------------------------------------------
 
-class Bytes:
-    "Inputs as bytes and back: what the training loop shuffles, and what the network reads."
-    def __init__(self, x):
-        flat = x.reshape(len(x), -1)
-        self.shape, self.lo, self.hi = tuple(x.shape[1:]), float(flat.min()), float(flat.max())
-        self.step = max((self.hi - self.lo) / 255, 1e-12)
-
-    def encode(self, x):
-        b = ((x - self.lo) / self.step).round().clamp(0, 255).to(torch.uint8).numpy()
-        return b.reshape(len(b), 1, -1, 1)
-
-    def decode(self, x):
-        "[n, 1, values, 1] in [0, 1], as the loop gives them -> what the network reads."
-        return (x * 255 * self.step + self.lo).reshape(len(x), *self.shape)
-
-
-class Reads(nn.Module):
-    "A network that reads what the training loop gives."
-    def __init__(self, net, form): super().__init__(); self.net, self.form = net, form
-    def forward(self, x): return self.net(self.form.decode(x))
-
-
-class NetPruner(Pruner):
-    "A `Pruner` that knows how the shadow network holds its weights."
-    def step(self, step):
-        if step < self.begin: return
-        self.apply()
-        t = self.last_change(step)
-        if t != step and self.masks: return
-        for name, (block, s) in self.plan.items():
-            share, layer = agp_sparsity(t, self.begin, self.end, s), self.names[name]
-            self.masks[name] = bg.mask_for(self.model.net, layer, block, share)
-        self.apply()
-
-
-class Mimic(Training):
-    "Training without labels: the outputs of the dense network are the goal."
-    def loss(self, step, x, y):
-        with torch.no_grad(): want = self.judge(x)
-        got = self.forward(self.model, x, step)
-        return F.mse_loss(got, want) / want.square().mean().clamp_min(1e-12)
-
-
 def train(
     run,  # Deployment
-    qnet, # QuantNet, dense; changed in place
-    once, # the same, pruned in one go without training
+    once, # QuantNet, pruned in one go without training
     plan, # layer -> (block shape, final sparsity)
 ): # (the better of the trained network and `once`, history)
-    "Automated gradual pruning over the first 60 % of the steps, with the dense float network as teacher."
+    "Prune while training, and keep what that gives where it wins on inputs held back."
     cfg, ex = run.cfg, run.examples
-    form = Bytes(ex.x)
-    teacher, labels = Reads(watch(copy.deepcopy(qnet).eval()), form), ex.y is not None
-    y, yt = (ex.y, ex.y_test) if labels else (np.zeros(len(ex.x), np.int64), np.zeros(len(ex.x_test), np.int64))
     val = slice(0, None, 5)                                # every fifth input validates, the test inputs never do
     rest = np.setdiff1d(np.arange(len(ex.x)), np.arange(len(ex.x))[val])
-    data = Dataset(ex.source, form.encode(ex.x[rest]), y[rest], form.encode(ex.x[val]), y[val],
-                   form.encode(ex.x_test), yt, tuple(map(str, range(max(1, ex.classes)))), ex.source)
-    how = TrainConfig(epochs=cfg.finetune, batch_size=cfg.batch_size, lr=cfg.lr, augment=False, seed=cfg.seed,
-                      label_smoothing=0., distill=.7, clip=1.)
-    steps = cfg.finetune * -(-len(rest) // cfg.batch_size)
-    model = Reads(qnet, form)
-    modules = {id(m): name for name, m in model.named_modules()}
-    names = {modules[id(qnet.layer(n))]: n for n in plan}
-    pruner = NetPruner(model, {k: plan[n] for k, n in names.items()}, 0, steps * 6 // 10, 2)
-    pruner.names = names
-    kind = Training if labels else Mimic
-    loop = kind(model, data, how, make_optimiser(model, how), None, teacher, lambda s, t, m: pruner.step(s))
-    held, goal = ex.x[val], answers(teacher.net, ex.x[val])
-    def judge(m):
-        s = score(answers(m.net.eval(), held), goal, ex.y[val] if labels else None)
+    y, y_val = (None, None) if ex.y is None else (ex.y[rest], ex.y[val])
+    held, goal = ex.x[val], answers(run.opened.net, ex.x[val])
+    def judge(net):
+        s = score(answers(net.eval(), held), goal, y_val)
         return s.get('accuracy', s['snr'])
-    file = Checkpoint(run.path('train.ckpt'), identity(model, data, how))
-    hist = loop.train(judge, file, dict(pruner=pruner), run.progress, 'pruning')
-    with torch.no_grad():
-        for name in plan: qnet.layer(name).mask.copy_(qnet.layer(name).weight != 0)
-    trained, untrained = hist[-1]['val_accuracy'], judge(Reads(once, form))
-    unit = 'accuracy' if labels else 'dB'
+    net, hist = finetune(run.opened.source, plan, ex.x[rest], y, judge, cfg.finetune, lr=cfg.lr,
+                         batch_size=cfg.batch_size, seed=cfg.seed, augment=cfg.augment,
+                         checkpoint=run.path('train.ckpt'), progress=run.progress)
+    net.calibrate(some(ex.x, CALIBRATE)).correct(some(ex.x, CORRECTING)).eval()
+    trained, untrained = judge(net), judge(once)
+    unit = 'dB' if y is None else 'accuracy'
     run.say(f'  after {cfg.finetune} epochs: {trained:.4g} on inputs held back, without training {untrained:.4g} '
             f'({unit})')
-    if trained >= untrained: return qnet, hist
+    if trained >= untrained: return net, hist
     run.say('  the training was too short to win: the network without it is taken. Give --finetune more epochs.')
     return once, hist
 
@@ -642,7 +610,7 @@ def report_data(run):
         model=r['int8']['name'], target=b.name, data=r['int8']['source'], random_inputs=not run.examples.real,
         stages={**r['int8']['stages'], **sim['stages']}, test_inputs=r['int8']['test_inputs'],
         device_inputs=sim['device_inputs'], macs=r['int8']['macs'], weights=r['int8']['weights'],
-        notes=r['int8']['notes'], weight_sparsity=r['prune']['weight_sparsity'], plan=r['prune']['plan'],
+        notes=r['int8']['notes'], saved=saved_text(r['prune']['needs'], r['prune']['dense']), weight_sparsity=r['prune']['weight_sparsity'], plan=r['prune']['plan'],
         memory=r['prune']['needs']['memory'], flash_limit_bytes=b.flash_bytes, sram_limit_bytes=b.sram_bytes,
         **{k: v for k, v in img.items() if k.endswith('_bytes') or k == 'weights_bytes_dense'},
         stack_bytes=sim['stack_bytes'], sram_bytes=img['data_bytes'] + img['bss_bytes'] + sim['stack_bytes'],
@@ -658,7 +626,7 @@ def closing_table(d):
     data = d['data'] + (': ranges and answers mean nothing, give --data' if d['random_inputs'] else '')
     return [('model', f"{d['model']}, {d['weights']:,} weights, {d['macs']:,} multiply-accumulates"),
             ('target', f"{d['target']}, {d['compiler']}"), ('data', data), *stages,
-            ('weight sparsity', f"{d['weight_sparsity']:.1%} of the weights are zero"),
+            ('weight sparsity', f"{d['weight_sparsity']:.1%} of the weights are zero" + f"; {d['saved']} than dense" * bool(d['plan'])),
             ('flash', use(d['flash_bytes'], d['flash_limit_bytes'])),
             ('constants', f"{d['weights_bytes']:,} bytes; dense {d['weights_bytes_dense']:,}"),
             ('SRAM', use(d['sram_bytes'], d['sram_limit_bytes'])),

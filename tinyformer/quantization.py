@@ -71,7 +71,8 @@ class Quantizer(nn.Module):
         super().__init__()
         self.kind, self.fixed, self.rate, self.known = kind, fixed, rate, None
         self.least, self.most = (0. if kind == 'relu' else -math.inf), math.inf
-        self.watching, self.seen, self.peers, self.given = False, [], [self], False
+        self.watching, self.noting, self.seen = False, True, []
+        self.peers, self.given = [self], False
         self.register_buffer('lo', torch.tensor(lo)); self.register_buffer('hi', torch.tensor(hi))
 
     def forward(self,
@@ -119,9 +120,10 @@ def join(self:Quantizer,
 # %% ../nbs/16_quantization.ipynb #c100c
 @patch
 def _watch(self:Quantizer, x):
-    "Note how far each image reaches below and above 0."
+    "Note how far each image reaches below and above 0, where it is asked to."
     if self.given: return FakeRound.apply(x, *self.qparams())
     x = self.clamp(x)
+    if not self.noting: return x
     ends = torch.aminmax(x.detach().flatten(1), dim=1)
     self.seen.append(torch.stack([-ends.min, ends.max]).clamp_min(0))
     return x
@@ -309,7 +311,8 @@ class QSoftmax(QOp):
         self.out, self.top = Quantizer('relu', 0., 255/256, fixed=True), math.inf
 
     def _compute(self, x):
-        if self.out.watching: self.top = min(self.top, float(x.detach().amax(-1).min()))
+        q = self.out
+        if q.watching and q.noting: self.top = min(self.top, float(x.detach().amax(-1).min()))
         return super()._compute(x)
 
 # %% ../nbs/16_quantization.ipynb #c117
@@ -463,10 +466,11 @@ def forward(self:QuantNet,
 def watch(
     net:nn.Module, # a QuantNet, or one of its operators
     on:bool=True, # False: round again
+    note:bool=True, # False: let exact values pass and learn nothing from them
 )->nn.Module: # itself
     "Let every quantizer inside watch, so that what passes is exact."
     for m in net.modules():
-        if isinstance(m, Quantizer): m.watching, m.seen = on, []
+        if isinstance(m, Quantizer): m.watching, m.noting, m.seen = on, note, []
     return net
 
 @patch

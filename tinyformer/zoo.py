@@ -82,6 +82,10 @@ def labelled(
         takes, has = ('x'.join(map(str, s)) for s in (shape, x.shape[1:]))
         axes = ('channels', 'time, channels', 'height, width, channels')[len(shape) - 1]
         raise BadInput(f'{graph.name} takes images of {takes} ({axes}), {source} has {has}')
+    values = int(np.prod(graph.tensors[graph.output].shape))
+    if y.max() >= values:
+        raise BadInput(f'{source} has the label {y.max():,}, and {graph.name} gives {values} '
+                       f'values: labels go from 0 to {values - 1}')
     if images is not None and not 1 <= images <= len(x):
         raise BadInput(f'{images} images were asked for, {source} has {len(x)}: '
                        f'ask for 1 to {len(x)}')
