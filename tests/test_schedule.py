@@ -1,13 +1,16 @@
 """Bands and rings: every window in a chain returns the reference's bytes; nothing that is wanted is overwritten."""
-import itertools
+import itertools, time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tinyformer import codegen as cg, kernels as tk, operators as ops8, schedule as sch
-from tinyformer.graph import Graph, Op, Tensor, check, out_hw, random_graph, run, run_op
+from tinyformer import codegen as cg, kernels as tk, operators as ops8, random_networks as rn, schedule as sch, zoo
+from tinyformer.arch import Arch
+from tinyformer.graph import Graph, Op, Tensor, check, load, out_hw, random_graph, run, run_op
 from tinyformer.hardware import target
+from tinyformer.lowering import random_model
 from tinyformer.memory_alloc import validate
 from tinyformer.simulator import run_host
 
@@ -145,11 +148,63 @@ def test_a_chain_has_at_most_eight_steps_and_wide_rows_run_one_by_one():
     assert [sch.fewest_rows(row(width), 'least') for width in (32, 16, 8, 1)] == [1, 1, 2, None]
 
 
-def test_of_chains_that_lower_as_much_the_shortest_is_taken():
-    single, together = np.array([[8, 8, 64, 64]]), np.array([[8, 8, 8]])
-    for spans in ([(0, 3), (1, 3), (2, 3)], [(2, 3), (1, 3), (0, 3)]):
-        taken = sch.choose(spans, single, together)
-        assert spans[taken.chain[0, 2]] == (2, 3) and taken.chain[0].tolist()[:2] == [-1, -1]
+def test_of_chains_that_cost_as_much_the_shortest_is_taken():
+    ways = [(sch.Chain(first, 3, 1), 7) for first in (0, 1, 2)]
+    for order in (ways, ways[::-1]):
+        assert sch.quickest([True, True, False, False], order) == (sch.Chain(2, 3, 1),)
+
+
+def test_peaks_of_a_mode_that_saves_memory_are_never_higher():
+    "Random sizes in one structure of widening, depthwise and narrowing layers."
+    rng = np.random.default_rng(0)
+    shape = dict(is_map=True, count=48, positions=48*48)
+    deep = dict(window=(3, 1, 1, 1), finds_rows=True, at_once=8)
+    steps = [sch.Step((t,), t + 1, **(deep if t % 3 == 1 else dict(window=(1, 1, 0, 0))), **shape) for t in range(12)]
+    flow = sch.flow(tuple(steps), callers=(0, 12))
+    sizes, scratch = 48*48*rng.integers(4, 64, (500, 13)), rng.integers(0, 9000, (500, 12))
+    sizes[:, [0, 12]] = 0
+    fast, low, least = (sch.peak(flow, sizes, scratch, memory) for memory in sch.MEMORY)
+    assert (low <= fast).all() and (least <= low).all() and (least < low).sum() > 400 and (low < fast).sum() > 400
+
+
+def arena_of(graph, picked, memory):
+    return sch.plan_arena(graph, picked, chains=sch.choose_chains(graph, picked, memory)).size
+
+
+def in_order(graph, picked):
+    "Bytes of each mode, which may not rise from one to the next."
+    graph = sch.reorder(graph, picked)
+    sizes = [arena_of(graph, picked, memory) for memory in sch.MEMORY]
+    assert sizes == sorted(sizes, reverse=True), (graph.name, dict(zip(sch.MEMORY, sizes)))
+    return sizes
+
+
+def test_a_mode_that_saves_memory_never_needs_more():
+    "Random networks as the sweep draws them, with its kernels and with the engine's."
+    lower = 0
+    for number in range(40):
+        net = rn.draw(5, number)
+        for choices in (net.choices, {}):
+            fast, low, least = in_order(net.graph, sch.choose_kernels(net.graph, BOARD, choices, net.objective))
+            lower += (low < fast) + (least < low)
+    print(f'{lower} of 160 steps are lower')
+    assert lower > 5
+
+
+TUTORIALS = Path(__file__).parents[1]/'nbs'/'tutorials'/'results'
+
+
+@pytest.mark.parametrize('name', [*zoo.names(), 'R', 'P', *sorted(p.name for p in TUTORIALS.glob('*.tfm'))])
+def test_modes_and_seconds_of_known_networks(name):
+    "The zoo, two networks of random weights, what the tutorials end with; each mode is planned in the time allowed."
+    if name in 'RP': graph = random_model(Arch.load(name))
+    elif name.endswith('.tfm'): graph = load(TUTORIALS/name)
+    else: graph = zoo.load(name)
+    picked, start = sch.choose_kernels(graph, BOARD), time.process_time()
+    fast, low, least = in_order(graph, picked)
+    took = time.process_time() - start
+    print(f'{name}: {fast}, {low}, {least} bytes in {took:.2f} s')
+    assert took < (5 if name == 'P' else 2)
 
 
 def test_the_drawing_hatches_what_takes_over_memory():

@@ -5,16 +5,17 @@
 # %% auto #0
 __all__ = ['AT_ONCE', 'MEMORY', 'LONGEST', 'TILE', 'choose_kernels', 'Step', 'step', 'steps_of', 'Flow', 'flow', 'elsewhere',
            'columns', 'live_bytes', 'best_order', 'reorder', 'heights', 'Chain', 'bands', 'rows_kept', 'pieces',
-           'fewest_rows', 'Inside', 'inside', 'chain_bytes', 'chains_of', 'Taken', 'choose', 'peak', 'part',
-           'choose_chains', 'Buffer', 'buffers', 'Arena', 'hot_first', 'plan_arena']
+           'fewest_rows', 'Inside', 'inside', 'chain_bytes', 'chains_of', 'lowest', 'peak', 'part', 'some_rows',
+           'extra_time', 'taller', 'quickest', 'lowest_chains', 'Buffer', 'buffers', 'Arena', 'hot_first', 'plan_arena',
+           'choose_chains']
 
 # %% ../nbs/07_schedule.ipynb #c002
 import math
+from collections import Counter
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
-from fastcore.basics import patch
 
 from . import graph as tg, kernels as tk
 from .errors import BadInput, UnsupportedOp
@@ -345,112 +346,52 @@ def chains_of(
     flow:Flow,        # the structure
     memory:str='low', # 'fast', 'low' or 'least'
 )->tuple:             # of (Chain, Inside)
-    "Every chain that may be tried, with the fewest rows at a time."
+    "Every chain that may be tried, with the fewest rows at a time of each mode up to this one."
     if memory not in MEMORY:
         raise BadInput(f"no memory plan {memory!r}; choose {', '.join(map(repr, MEMORY))}")
-    res = []
-    for first, last in pieces(flow) if memory != 'fast' else ():
+    modes, res = MEMORY[1:MEMORY.index(memory) + 1], []
+    for first, last in pieces(flow) if modes else ():
         for a in range(first, last):
             for b in range(a + 1, min(a + LONGEST, last + 1)):
-                rows = fewest_rows(flow.steps[a:b + 1], memory)
-                if rows is None: continue
-                chain = Chain(a, b, rows)
-                res.append((chain, inside(flow, chain)))
+                need = {fewest_rows(flow.steps[a:b + 1], m) for m in modes} - {None}
+                chains = [Chain(a, b, rows) for rows in sorted(need)]
+                res += [(chain, inside(flow, chain)) for chain in chains]
     return tuple(res)
 
+
 # %% ../nbs/07_schedule.ipynb #s050
-def _fullest_first(live): return -np.sort(-live, axis=1)
-
-def _before(a, b):
-    "Whether each row of `a` comes before the row of `b` in lexicographic order."
-    d = a - b
-    return d[np.arange(len(d)), (d != 0).argmax(1)] < 0
-
-# %% ../nbs/07_schedule.ipynb #s052
-class Taken:
-    "The chains taken so far, for all networks of one structure."
-    def __init__(self,
-        spans:list,          # (first, last) step of each chain that may be tried
-        single:np.ndarray,   # [n, steps] live bytes where there is no chain
-        together:np.ndarray, # [n, chains] live bytes while each runs
-    ):
-        self.spans = np.array([*spans, (single.shape[1] + 1, -1)])      # the last stands for none
-        self.single, self.together, self.live = single, together, single.copy()
-        self.chain = np.full(single.shape, -1)     # number of the chain at each step, -1 for none
-
-    def tried(self,
-        rows:np.ndarray, # some networks
-        w:int,           # a chain
-    )->np.ndarray:       # [rows, steps]
-        "Live bytes with one chain more, and without those that it overlaps."
-        a, b = self.spans[w]
-        ends = self.spans[self.chain[rows]]
-        gone = (ends[..., 0] <= b) & (ends[..., 1] >= a)
-        live = np.where(gone, self.single[rows], self.live[rows])
-        live[:, a:b + 1] = self.together[rows, w:w + 1]
-        return live
-
-# %% ../nbs/07_schedule.ipynb #s054
-@patch
-def best(self:Taken,
-    todo:np.ndarray, # networks, [m] numbers
-)->tuple:            # (number of the best chain or -1 [m], live bytes with it [m, steps])
-    "The chain through the fullest step that lowers the live bytes most."
-    t, low = self.live[todo].argmax(1), self.live[todo]
-    key = np.full((len(todo), self.live.shape[1] + 1), np.iinfo(np.int64).max // 2)
-    pick = np.full(len(todo), -1)
-    for w, (a, b) in enumerate(self.spans[:-1]):
-        at = np.flatnonzero((a <= t) & (t <= b))
-        if not len(at): continue
-        live = self.tried(todo[at], w)
-        new = np.column_stack([_fullest_first(live), np.full(len(at), b - a)])
-        better = _before(new, key[at])
-        at, live, new = at[better], live[better], new[better]
-        pick[at], low[at], key[at] = w, live, new
-    return pick, low
-
-# %% ../nbs/07_schedule.ipynb #s055
-@patch
-def take(self:Taken,
-    row:np.ndarray,  # networks, [m] numbers
-    pick:np.ndarray, # [m] the chain that each takes
-    live:np.ndarray, # [m, steps] live bytes with it
-):
-    "Take a chain, and dissolve those that it overlaps."
-    a, b = self.spans[pick][:, :1], self.spans[pick][:, 1:]
-    ends, steps = self.spans[self.chain[row]], np.arange(live.shape[1])
-    chain = np.where((ends[..., 0] <= b) & (ends[..., 1] >= a), -1, self.chain[row])
-    self.chain[row] = np.where((steps >= a) & (steps <= b), pick[:, None], chain)
-    self.live[row] = live
-
-# %% ../nbs/07_schedule.ipynb #s055b
-def choose(
+def lowest(
     spans:list,          # (first, last) step of each chain that may be tried
     single:np.ndarray,   # [n, steps] live bytes where there is no chain
     together:np.ndarray, # [n, chains] live bytes while each runs
-)->Taken:                # the chains of each network
-    "Lower the fullest step by the best chain through it, until none helps."
-    taken, todo = Taken(spans, single, together), np.arange(len(single))
-    while len(todo):
-        pick, live = taken.best(todo)
-        helps = _before(_fullest_first(live), _fullest_first(taken.live[todo]))
-        todo, pick, live = todo[helps], pick[helps], live[helps]
-        taken.take(todo, pick, live)
-    return taken
+)->np.ndarray:           # [n] bytes
+    "The lowest peak of each network, over all sets of chains."
+    best = [np.zeros(len(single), np.int64)]      # of the first 0, 1, 2, ... steps
+    for t in range(single.shape[1]):
+        low = np.maximum(best[t], single[:, t])
+        for w, (first, last) in enumerate(spans):
+            if last == t: low = np.minimum(low, np.maximum(best[first], together[:, w]))
+        best.append(low)
+    return best[-1]
+
 
 # %% ../nbs/07_schedule.ipynb #s057
+def _live(flow, sizes, scratch, ways):
+    "(bytes without chains [n, steps], bytes while each of them runs [n, chains])."
+    together = [chain_bytes(flow, chain, sizes, scratch, there) for chain, there in ways]
+    return live_bytes(flow, sizes, scratch), np.reshape(together, (-1, len(sizes))).T
+
 def peak(
     flow:Flow,          # the structure
     sizes:np.ndarray,   # [n, tensors] bytes; 0 where a tensor is the caller's
     scratch:np.ndarray, # [n, steps] bytes
     memory:str='low',   # 'fast', 'low' or 'least'
 )->np.ndarray:          # [n] bytes
-    "Fullest step of each network after the choice of chains."
-    single, ways = live_bytes(flow, sizes, scratch), chains_of(flow, memory)
-    if not ways: return single.max(1, initial=0)
-    together = [chain_bytes(flow, chain, sizes, scratch, there) for chain, there in ways]
+    "Fullest step of each network with the chains that make it lowest."
+    ways = chains_of(flow, memory)
     spans = [(chain.first, chain.last) for chain, _ in ways]
-    return choose(spans, single, np.stack(together, 1)).live.max(1)
+    return lowest(spans, *_live(flow, sizes, scratch, ways))
+
 
 # %% ../nbs/07_schedule.ipynb #s060
 def part(
@@ -472,32 +413,88 @@ def part(
     return Flow(tuple(steps), tuple(lives), tuple(over), private), tensors
 
 # %% ../nbs/07_schedule.ipynb #s063
-def _with_more_rows(flow, sizes, scratch, chains, live):
-    "The same chains with as many rows at a time as the fullest step allows."
-    top, live, res = live.max(), live.copy(), []
-    for chain in chains:
-        here, height = slice(chain.first, chain.last + 1), inside(flow, chain).heights[-1]
-        for rows in [chain.rows * 2**k for k in range(1, 10) if chain.rows * 2**k < height]:
-            more = replace(chain, rows=rows)
-            bytes_ = chain_bytes(flow, more, sizes, scratch)[0]
-            if bytes_ <= top: chain, live[here] = more, bytes_
-        res.append(chain)
-    return tuple(res)
+def some_rows(
+    op:Op,      # any operator that a chain may hold
+    rows:int,   # of its output
+    height:int, # rows of its whole output
+)->Op:
+    "The operator as a layer that makes so many rows."
+    record, a = OPERATORS[op.kind], op.attrs
+    if record.rows != 'h':
+        return replace(op, attrs=a | {record.rows: a[record.rows] // height * rows})
+    k, stride, *_ = record.window(a)
+    fewer = dict(h=(rows - 1)*stride + k, top=0, bottom=0, oh=rows)
+    return replace(op, attrs=a | {name: v for name, v in fewer.items() if name in a})
+
+def extra_time(
+    steps:tuple, # of Step: all of a model
+    chain:Chain, # some of them
+    time:object, # (step, rows, rows of the whole) -> cycles
+)->int:          # cycles, at least 0
+    "What it costs to run steps in bands: their calls for a few rows, less the calls for all."
+    part, total = steps[chain.first:chain.last + 1], 0
+    when, whole = bands(part, chain.rows), heights(part)[1:]
+    for i, height in enumerate(whole):
+        made = Counter(end - first for first, end in (band[i] for band in when))
+        costs = [n * time(chain.first + i, rows, height) for rows, n in made.items() if rows]
+        total += sum(costs) - time(chain.first + i, height, height)
+    return max(0, total)
+
+
+# %% ../nbs/07_schedule.ipynb #d011
+def taller(
+    chain:Chain, # with the fewest rows at a time
+    height:int,  # rows of its last output
+)->list:         # of Chain, the fewest rows first
+    "The same chain with more rows, for each number of bands that is possible."
+    rows = {math.ceil(height / n) for n in range(2, math.ceil(height / chain.rows) + 1)}
+    return [replace(chain, rows=r) for r in sorted(rows | {chain.rows}) if r >= chain.rows]
+
+
+# %% ../nbs/07_schedule.ipynb #d014
+def quickest(
+    alone:list, # for each step: whether it may run without a chain
+    ways:list,  # of (Chain, cycles it costs)
+)->tuple:       # of Chain, in order
+    "The chains that cost least in all, the fewest steps in chains where that is equal."
+    best = [(0, 0, ())]        # of the first steps: (cycles, steps in chains, chains), None if none
+    for t, free in enumerate(alone):
+        found = [best[t]] if free else []
+        for chain, cost in ways:
+            if chain.last != t or best[chain.first] is None: continue
+            cycles, within, before = best[chain.first]
+            within += t + 1 - chain.first
+            found.append((cycles + cost, within, (*before, chain)))
+        found = [f for f in found if f is not None]
+        best.append(min(found, key=lambda f: f[:2]) if found else None)
+    return best[-1][2]
+
 
 # %% ../nbs/07_schedule.ipynb #s065
-def choose_chains(
+def _prices(graph, choices):
+    "time(step, rows, rows of the whole) of a model's operators, each asked once."
+    @lru_cache(maxsize=None)
+    def time(t, rows, height):
+        op = graph.ops[t]
+        return tk.time_of(choices[op.name], some_rows(op, rows, height))
+    return time
+
+def lowest_chains(
     graph:Graph,        # the model
     choices:dict,       # op name -> Choice
     memory:str='least', # 'fast': none; 'low': cost next to no time; 'least': as low as can be
 )->tuple:               # of Chain, in order
-    "Chains that lower the peak, and no others."
+    "Of all chains with which the fullest step is lowest, those that cost least time."
     f, sizes, scratch = columns(graph, choices)
-    ways, single = chains_of(f, memory), live_bytes(f, sizes, scratch)
-    if not ways: return ()
-    together = [chain_bytes(f, chain, sizes, scratch, there) for chain, there in ways]
-    taken = choose([(c.first, c.last) for c, _ in ways], single, np.stack(together, 1))
-    numbers = dict.fromkeys(w for w in taken.chain[0].tolist() if w >= 0)
-    return _with_more_rows(f, sizes, scratch, [ways[w][0] for w in numbers], taken.live[0])
+    top, found, time = peak(f, sizes, scratch, memory)[0], {}, _prices(graph, choices)
+    for chain, there in chains_of(f, memory):
+        for c in taller(chain, there.heights[-1]):
+            if chain_bytes(f, c, sizes, scratch)[0] > top: break
+            found[c] = None
+    alone = (live_bytes(f, sizes, scratch)[0] <= top).tolist()
+    if all(alone): return ()
+    return quickest(alone, [(c, extra_time(f.steps, c, time)) for c in found])
+
 
 # %% ../nbs/07_schedule.ipynb #s068
 @dataclass(frozen=True)
@@ -618,3 +615,17 @@ def plan_arena(
         return {name: plan.offsets[b.label] for b in needs
                 if b.scratch == scratch for name in b.holds}
     return Arena(plan, tuple(needs), places(False), places(True))
+
+# %% ../nbs/07_schedule.ipynb #d021
+def choose_chains(
+    graph:Graph,        # the model
+    choices:dict,       # op name -> Choice
+    memory:str='least', # 'fast': none; 'low': cost next to no time; 'least': as low as can be
+)->tuple:               # of Chain, in order
+    "Chains that lower the arena, and no others."
+    found = lowest_chains(graph, choices, memory)
+    plan = plan_arena(graph, choices, chains=found).plan
+    if memory == MEMORY[0] or plan.peak == plan.lower_bound: return found
+    before = choose_chains(graph, choices, MEMORY[MEMORY.index(memory) - 1])
+    return min(found, before, key=lambda c: plan_arena(graph, choices, chains=c).size)
+
