@@ -710,6 +710,7 @@ class Operator:
 
     def __repr__(self): return self.kind
 
+# %% ../nbs/04_operators.ipynb #r025p
 OPERATORS = {} # kind -> Operator
 
 # %% ../nbs/04_operators.ipynb #r030
