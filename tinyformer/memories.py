@@ -282,7 +282,7 @@ def plan_memories(
     moved: dict,       # name -> bytes moved
     memories: tuple,   # of Memory, the fast ones first
     most: int = None,  # bytes of all together; None: all that they have
-    spare: int = 0,    # bytes that the plan may be higher than `line`
+    spare: int = 0,    # bytes that memories apart may take together beyond `line`
     tries: int = 8,    # placements for each order
 ) -> Placement:
     "The busiest buffers in the fast memory; `DoesNotFit` when there is no room."
@@ -292,11 +292,12 @@ def plan_memories(
     if line.peak > most: raise does_not_fit(line, most)
     found, first = line, memories[0].size
     ends = tuple(min(line.peak, end) for end in reach(memories))
-    if line.peak > first:
-        limit = min(most, line.peak + spare)
-        if joined(memories): found = in_line(line, moved, memories, limit, tries)
-        else: found, ends = spread(line, moved, memories, (limit, most), tries)
-    if joined(memories): ends = tuple(min(found.peak, end) for end in reach(memories))
+    if line.peak > first and joined(memories):
+        found = in_line(line, moved, memories, line.peak, tries)
+        ends = tuple(min(found.peak, end) for end in ends)
+    elif line.peak > first:
+        limits = min(most, line.peak + spare), most
+        found, ends = spread(line, moved, memories, limits, tries)
     bound = least_waiting(line.intervals, moved, memories)
     return Placement(found, tuple(memories), ends, moved, bound)
 

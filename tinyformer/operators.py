@@ -703,12 +703,14 @@ class Operator:
     rows:str=None                         # attribute in proportion to the rows, see below
     in_place:Callable=lambda a, isa: ()   # inputs that the output may be written over
     whole:Callable=lambda a: ()           # inputs that every row of the output may read all of
+    reads:Callable=lambda a: 1            # how often a value of the inputs is read
     moves:bool=False                      # codes stay what they are: one scale for all its tensors
     prunable:Callable=lambda a: False     # whether pruning may touch the weights
     c_values:Callable=lambda a, p: a | p  # what C's structures and arguments hold
 
     def __repr__(self): return self.kind
 
+# %% ../nbs/04_operators.ipynb #r025p
 OPERATORS = {} # kind -> Operator
 
 # %% ../nbs/04_operators.ipynb #r030
@@ -853,6 +855,7 @@ OPERATORS['conv3x3'] = Operator(
     macs=lambda a: math.prod(out_hw(a))*a['cout']*a['kh']*a['kw']*a['cin'],
     reference=lambda a, p, x: _convolve(conv_s8, a, p, x),
     features=_conv_counts, draw=_draw_conv, bound=lambda a, p: _weighted_bound(a, p, (1, 2, 3)),
+    reads=lambda a: math.prod(out_hw(a))*a['kh']*a['kw'] / (a['h']*a['w']),
     bands=lambda a, isa, format: isa == 'dsp',
     prunable=lambda a: a['cin'] >= 4, c_values=lambda a, p: a | p | _all_rows(a))
 
@@ -1089,7 +1092,7 @@ OPERATORS['layernorm'] = Operator(
     params=dict(gamma=Array('int16', ('c',)), beta=Array('int32', ('c',))),
     call=CCall('layernorm', 'layernorm', (OUT, IN0, ('struct', 'tfm_layernorm')), _NORM_COSTS),
     sizes=lambda a: ((a['tokens']*a['c'],), a['tokens']*a['c']), macs=lambda a: 0*a['c'],
-    reference=_run_layernorm, features=_layernorm_counts,
+    reference=_run_layernorm, features=_layernorm_counts, reads=lambda a: 2,
     window=lambda a: (1, 1, 0, 0), rows='tokens', in_place=lambda a, isa: (0,))
 
 # %% ../nbs/04_operators.ipynb #r049
@@ -1603,5 +1606,5 @@ OPERATORS['rmsnorm'] = Operator(
         'rmsnorm', 'layernorm', (OUT, IN0, ('struct', 'tfm_rmsnorm')), {
             ('c', 'dense'): _NORM_COSTS['c', 'dense']}),
     sizes=lambda a: ((a['tokens']*a['c'],), a['tokens']*a['c']), macs=lambda a: 0*a['c'],
-    reference=_run_rmsnorm, features=_layernorm_counts,
+    reference=_run_rmsnorm, features=_layernorm_counts, reads=lambda a: 2,
     window=lambda a: (1, 1, 0, 0), rows='tokens', in_place=lambda a, isa: (0,))
