@@ -55,16 +55,19 @@ def picture(net):
     return np.random.default_rng(0).integers(-128, 128, shape).astype(np.int8)
 
 
-def test_counting_in_c_equals_counting_in_python(built):
-    "Bytes, instructions by operator and blocks; the kernels hold loads under IT."
+def test_counting_in_c_equals_counting_in_python(built, monkeypatch):
+    "Bytes, instructions by operator, blocks and jumps; the kernels hold loads under IT."
     net, firmware, image = built
     x, seen = picture(net), []
-    for memory in (None, ms.SYSTEMS['stm32f746']):
+    for why, memory in (('no compiler', None), ('', None), ('', ms.SYSTEMS['stm32f746'])):
+        monkeypatch.setattr(simulator, 'unavailable', lambda: why)
         emu = simulator._prepared(image, firmware)
         emu.memory = memory
         out = emu.invoke(x[0], net.tensors[net.output].nbytes, count=True)
-        seen.append((out.tobytes(), emu.profile(), emu.hits))
-    assert seen[0] == seen[1] and seen[0][0] == run(net, x).tobytes()
+        assert (emu.hook is not None) == bool(why)
+        seen.append((out.tobytes(), emu.profile(), emu.hits, emu.jumps))
+    assert seen[0] == seen[1] == seen[2] and seen[0][0] == run(net, x).tobytes()
+    assert 100 < sum(emu.jumps.values()) < sum(emu.hits.values())
 
 
 def test_every_access_is_counted(built):

@@ -35,7 +35,7 @@ typedef struct {
     uint32_t last_line;                     /* of code: what was fetched before */
 } place;
 
-typedef struct { uint32_t address, size; int32_t owner; int64_t times; } block;
+typedef struct { uint32_t address, size; int32_t owner; int64_t times, jumps; } block;
 
 /* What is known of the code at an address: whose it is, and whether an IT instruction stands in the block. */
 typedef struct { uint32_t address; int32_t owner, it; } known;
@@ -55,6 +55,7 @@ typedef struct {
     known memo[MEMO];
     place at[MAX_PLACES];
     cache cached[MAX_CACHES];
+    block *left;                            /* the block that ran last */
     block blocks[MAX_BLOCKS];
 } state;
 
@@ -125,7 +126,7 @@ static int64_t *row(const state *s, int32_t at) {
 
 static int32_t has_it(const state *s, void *engine, uint32_t address, uint32_t size) {
     uint8_t code[4];
-    for (uint32_t i = 0; engine && i < size; i += 2) {
+    for (uint32_t i = 0; engine && s->read_code && i < size; i += 2) {
         if (s->read_code(engine, address + i, code, 2)) return 1;
         if (code[1] >> 3 >= 0x1D) i += 2;              /* a long instruction */
         else if (code[1] == 0xBF && (code[0] & 15)) return 1;
@@ -156,12 +157,14 @@ static void clear_it(const state *s, void *engine) {
     (void)s->write_register(engine, s->psr, &psr);
 }
 
+/* Jumps: how often the code that ran next was not the code that lies next. */
 static void book(state *s, uint32_t address, uint32_t size) {
+    if (s->left && s->left->address + s->left->size != address) s->left->jumps++;
     uint32_t i = (address * 2654435761u + size * 40503u + (uint32_t)s->owner * 97u) & (MAX_BLOCKS - 1);
     for (int32_t tries = 0; tries < 64; tries++, i = (i + 1) & (MAX_BLOCKS - 1)) {
         block *b = &s->blocks[i];
         if (b->times == 0) { b->address = address; b->size = size; b->owner = s->owner; }
-        if (b->address == address && b->size == size && b->owner == s->owner) { b->times++; return; }
+        if (b->address == address && b->size == size && b->owner == s->owner) { b->times++; s->left = b; return; }
     }
     s->full = 1;
 }
@@ -214,15 +217,15 @@ void tfm_ms_emulator(state *s, memory_reader code, register_access get, register
     s->read_code = code; s->read_register = get; s->write_register = set; s->psr = psr;
 }
 
-/* The blocks that ran, packed: owner, address, bytes, times in rows of four. -1: there were too many. */
+/* The blocks that ran, packed: owner, address, bytes, times, jumps in rows of five. -1: there were too many. */
 int32_t tfm_ms_blocks(const state *s, int64_t *out) {
     int32_t n = 0;
     if (s->full) return -1;
     for (int32_t i = 0; i < MAX_BLOCKS; i++) {
         const block *b = &s->blocks[i];
         if (b->times == 0) continue;
-        out[4 * n] = b->owner; out[4 * n + 1] = b->address; out[4 * n + 2] = b->size; out[4 * n + 3] = b->times;
-        n++;
+        const int64_t row[5] = {b->owner, b->address, b->size, b->times, b->jumps};
+        memcpy(out + 5 * n++, row, sizeof row);
     }
     return n;
 }

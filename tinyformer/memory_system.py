@@ -195,13 +195,16 @@ def counts(self:AccessCounter)->dict: # (owner, place, event) -> how often; only
 @patch
 def attach(self:AccessCounter,
     uc:Uc, # that is about to run
+    accesses:bool=True, # loads and stores too, which takes ten times as long as code alone
 ):
     "Count what `uc` does from now on, until `detach`."
     lib, state = library(), _at(self._state)
     own = uclib.uc_mem_read, uclib.uc_reg_read, uclib.uc_reg_write
-    lib.tfm_ms_emulator(state, *(ctypes.cast(f, ctypes.c_void_p) for f in own), UC_ARM_REG_CPSR)
-    for kind, f in ((UC_HOOK_BLOCK, lib.tfm_ms_block), (UC_HOOK_MEM_READ, lib.tfm_ms_access),
-                    (UC_HOOK_MEM_WRITE, lib.tfm_ms_access)):
+    kinds = [(UC_HOOK_BLOCK, lib.tfm_ms_block)]
+    if accesses:
+        kinds += [(k, lib.tfm_ms_access) for k in (UC_HOOK_MEM_READ, UC_HOOK_MEM_WRITE)]
+        lib.tfm_ms_emulator(state, *(ctypes.cast(f, ctypes.c_void_p) for f in own), UC_ARM_REG_CPSR)
+    for kind, f in kinds:
         handle = uclib.uc_hook_del.argtypes[1]()
         f = ctypes.cast(f, ctypes.c_void_p)
         if uclib.uc_hook_add(uc._uch, ctypes.byref(handle), kind, f, state, 1, 0):
@@ -219,12 +222,22 @@ def detach(self:AccessCounter):
 
 # %% ../nbs/08a_memory_system.ipynb #m043
 @patch
-def blocks(self:AccessCounter)->dict: # (owner, address, bytes) -> executions
-    "The basic blocks that ran, as `Emulator.hits` has them."
-    rows = np.zeros((1 << 16, 4), np.int64)
+def _rows(self:AccessCounter):
+    "Of each basic block that ran: owner, address, bytes, executions, jumps."
+    rows = np.zeros((1 << 16, 5), np.int64)
     n = library().tfm_ms_blocks(_at(self._state), _at(rows))
     if n < 0: raise BadInput('more basic blocks than the counter has room for')
-    return {(self.owners[o], at, size): times for o, at, size, times in rows[:n].tolist()}
+    return [(self.owners[o], *rest) for o, *rest in rows[:n].tolist()]
+
+@patch
+def blocks(self:AccessCounter)->dict: # (owner, address, bytes) -> executions
+    "The basic blocks that ran, as `Emulator.hits` has them."
+    return {(owner, at, size): times for owner, at, size, times, _ in self._rows()}
+
+@patch
+def jumps(self:AccessCounter)->dict: # (owner, address, bytes) -> how often other code came next
+    "After which blocks the core went on elsewhere than behind them."
+    return {(owner, at, size): n for owner, at, size, _, n in self._rows() if n}
 
 # %% ../nbs/08a_memory_system.ipynb #m046
 def pairs_beyond(
@@ -258,7 +271,7 @@ def stalls(
         elif event not in ('fetches', 'loads', 'stores'):
             what = dict(next='code', jump='code', back='write-back').get(event, event)
             add(owner, f'{what}, {place}', getattr(s.place(place), event), n)
-    if read is None: return out
+    if read is None or not s.multiple.high: return out
     for (owner, at, size), times in counter.blocks().items():
         add(owner, 'LDM and STM', s.multiple, times * pairs_beyond(read(at, size)))
     return out
