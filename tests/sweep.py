@@ -155,6 +155,7 @@ def band(rng, op, xs, want):
 def jobs(rng, kernels, kinds, images):
     "A drawn operator with the kernels that are to run it, and bands of it for those that have a form for that."
     op, xs, want = draw(rng, kinds, images)
+    if 'weight' in op.params: op.attrs['empty'] = int(rng.integers(2))    # of a stream, whether that is so or not
     forms = [form for k in kernels for form, fits in [tk.NARROW.get(k.name, (None, None))] if form and fits(op.attrs)]
     kernels = [*kernels, *forms]
     yield op, xs, want, kernels

@@ -113,8 +113,9 @@ def constants(
     "An operator's integers and arrays under the names that the C structures use."
     c = OPERATORS[op.kind].c_values(op.attrs, op.params)
     if not block: return c
-    stream = np.frombuffer(encode(_matrix(op), block), np.uint8)
-    return c | dict(stream=stream, bytes=len(stream), block=block)
+    w = _matrix(op)
+    stream, empty = np.frombuffer(encode(w, block), np.uint8), not w.any((1, 2)).all()
+    return c | dict(stream=stream, bytes=len(stream), block=block, empty=int(empty))
 
 def _matrix(op): return op.params['weight'].reshape(len(op.params['weight']), -1, op.attrs['cin'])
 

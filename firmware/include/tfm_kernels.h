@@ -57,8 +57,9 @@ typedef struct { int32_t first, end, ring; } tfm_band;
  * byte and `block` int8 weights (block is 1, 2 or 4). Low seven bits of the header, 0 to 119: blocks
  * skipped before this one; a longer gap is bridged by blocks of zeros. High bit: first item of a row.
  * 0xF8 to 0xFE stand for 7 to 1 empty rows, 0xFF for the end of the stream. Each tap's input channels
- * are padded with zeros to a multiple of `block`. `bytes` is the length of the stream. */
-typedef struct { const uint8_t *stream; int32_t bytes, block; } tfm_rle;
+ * are padded with zeros to a multiple of `block`. `bytes` is the length of the stream.
+ * `empty` is not 0 where a row is empty. Results do not depend on it: 0 may cost a second start of the first tile. */
+typedef struct { const uint8_t *stream; int32_t bytes, block, empty; } tfm_rle;
 
 /* Reads the whole stream once: TFM_OK when it describes exactly `rows` rows of `row_blocks` blocks,
  * TFM_ERR_STREAM when it is truncated, runs past a row, or has bytes left over. */

@@ -55,7 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     for (int32_t i = 0; mult[0] == 0 && i < 1 << 16; i++) numbers[i] = (int8_t)(i * 37 ^ i >> 5);
     for (int32_t i = 0; i < MAX; i++) mult[i] = 40000000 + i * 1000003, bias[i] = i * 777 - 5000;
     const int32_t block = 1 << data[0] % 3, cin = 1 + data[1] * (data[0] & 64 ? 3 : 1), rows = 1 + data[2] % MAX;
-    tfm_rle w = {exact(data + 6, size - 6), (int32_t)(size - 6), block};
+    tfm_rle w = {exact(data + 6, size - 6), (int32_t)(size - 6), block, 0};
     const int32_t blocks = (cin + block - 1) / block;
     if (data[0] & 128) {
         const int32_t step = 1 + (data[5] >> 4) % 2, pad = (data[5] >> 5) % 3, more = data[3] >> 6, apart = 1 + data[4] / 128;

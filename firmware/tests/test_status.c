@@ -22,8 +22,8 @@ static int32_t bias[5], mult[5], scratch[4096];
 static const uint8_t stream[] = {0x80, 1, 2, 3, 4, 0xFB, 0xFF};
 static const tfm_quant quant = {bias, mult, 0, 0, 0}, no_bias = {NULL, mult, 0, 0, 0};
 static const tfm_quant no_mult = {bias, NULL, 0, 0, 0}, bad_shift = {bias, mult, 32, 0, 0};
-static const tfm_rle rle = {stream, (int32_t)sizeof stream, 4}, no_stream = {NULL, 9, 4}, bad_block = {stream, 9, 3};
-static const tfm_rle few_bytes = {stream, 0, 4}, cut = {stream, (int32_t)sizeof stream - 1, 4};
+static const tfm_rle rle = {stream, (int32_t)sizeof stream, 4, 0}, no_stream = {NULL, 9, 4, 0}, bad_block = {stream, 9, 3, 0};
+static const tfm_rle few_bytes = {stream, 0, 4, 0}, cut = {stream, (int32_t)sizeof stream - 1, 4, 0};
 
 typedef int dense_linear(int8_t *, const int8_t *, const int8_t *, const tfm_linear_dims *, const tfm_quant *, void *, int32_t);
 typedef int rle_linear(int8_t *, const int8_t *, const tfm_rle *, const tfm_linear_dims *, const tfm_quant *, void *, int32_t);

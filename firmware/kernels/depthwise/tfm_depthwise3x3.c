@@ -100,6 +100,46 @@ TFM_NAKED static void two_rows(TFM_UNUSED const uint32_t *p, TFM_UNUSED int8_t *
         "pop {r4-r11, pc}\n");
 }
 
+/* A last row of outputs that has no partner, two columns at a time: 14 multiplies in 17 cycles.
+ * r0: p, r1: o, r2: l, lr: last; r3 to r8: weights, r9, r10: left and right, r11, r12: pixels. */
+TFM_NAKED static void last_row(TFM_UNUSED const uint32_t *p, TFM_UNUSED int8_t *o, TFM_UNUSED const lane *l) {
+    __asm volatile(
+        "push {r4-r11, lr}\n"
+        "ldm r2, {r3-r8}\n"
+        "ldr lr, [r2, #32]\n"
+        "1: ldr r11, [r0]\n"
+        "ldr r9, [r2, #24]\n"
+        "ldr r12, [r0, #160]\n"
+        "smlatb r10, r11, r3, r9\n"
+        "smlad r9, r11, r3, r9\n"
+        "ldr r11, [r0, #4]\n"
+        "smlad r10, r12, r6, r10\n"
+        "smlabt r9, r12, r6, r9\n"
+        "ldr r12, [r0, #164]\n"
+        "smlatb r10, r11, r4, r10\n"
+        "smlad r9, r11, r4, r9\n"
+        "ldr r11, [r0, #8]\n"
+        "smlad r10, r12, r7, r10\n"
+        "smlabt r9, r12, r7, r9\n"
+        "ldr r12, [r0, #168]\n"
+        "smlatb r10, r11, r5, r10\n"
+        "cmp r0, lr\n"
+        "smlad r9, r11, r5, r9\n"
+        "ldr r11, [r2, #28]\n"
+        "smlad r10, r12, r8, r10\n"
+        "smlabt r9, r12, r8, r9\n"
+        "ldr r12, [r2, #36]\n" /* zp */
+        "add r0, r0, #160\n"
+        "smmlar r10, r10, r11, r12\n"
+        "smmlar r9, r9, r11, r12\n"
+        "ssat r10, #8, r10\n"
+        "strb r10, [r1, #4]\n"
+        "ssat r9, #8, r9\n"
+        "strb r9, [r1], #64\n"
+        "bne 1b\n"
+        "pop {r4-r11, pc}\n");
+}
+
 /* Two rows of outputs at stride 2, one column at a time: rows 0 to 2 give a, rows 2 to 4 give b.
  * r0: p, r1: o, r2: l, r3: zp; r4 to r7 and r12: pixels, r8, r9: weights, r10, r11: a, b. */
 TFM_NAKED static void two_rows_stride2(TFM_UNUSED const uint32_t *p, TFM_UNUSED int8_t *o, TFM_UNUSED const lane *l) {
@@ -167,7 +207,7 @@ static TFM_OUTLINE void one_row(const uint32_t *p, int8_t *o, const lane *l, int
     }
 }
 
-/* One channel of a band. An odd number of rows is made even: planes and stage have the room. */
+/* One channel of a band. At stride 2 an odd number of rows is made even: planes and stage have the room. */
 static void channel_rows(const band *g, lane *l, int32_t c, int32_t rows) {
     const uint32_t *p = g->planes + c * TFM_DW_ROWS;
     int8_t *o = g->stage + TFM_DW_SLOT + c;
@@ -175,8 +215,9 @@ static void channel_rows(const band *g, lane *l, int32_t c, int32_t rows) {
 #if TFM_HAS_DSP
     if (l->shift == 0) {
         for (; rows > 0; rows -= 2, o += 16, p += 2 * g->stride, l->last += 2 * g->stride) {
-            if (g->stride == 1) two_rows(p, o, l);
-            else two_rows_stride2(p, o, l);
+            if (g->stride == 2) two_rows_stride2(p, o, l);
+            else if (rows > 1) two_rows(p, o, l);
+            else last_row(p, o, l);
         }
         return;
     }

@@ -62,8 +62,9 @@ void tfm_tile_rows_rle(tfm_tile_layer *l, const uint32_t *tile, int32_t at) {
     const int32_t left = l->pixels - at, n = left < TFM_TILE ? left : TFM_TILE, block = l->weight->block;
 #if TFM_HAS_DSP && !defined(TFM_NO_ASM)
     if (n == TFM_TILE && l->quant->bias && !l->quant->shift) {
+        if (l->weight->empty && !l->empty_ok) fill(l), l->empty_ok = 1;
         if (fast(l, tile, at)) return;
-        fill(l); /* the first tile found out that there are empty rows: it starts again */
+        fill(l); /* nobody had said that there are empty rows: the first tile starts again */
         l->empty_ok = 1;
         fast(l, tile, at);
         return;
