@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
+from fastcore.basics import patch
 
 from . import graph as tg, kernels as tk
 from .errors import BadInput, UnsupportedOp
