@@ -183,8 +183,8 @@ _BOARDS = [
                      Memory('SRAM', 0x2001_0000, 256 * KB, 12 / 32))),
     Target('stm32h743', 'NUCLEO-H743ZI', 'cortex-m7',
            ('fpu_sp', 'fpu_dp', 'cache'), 2 * MB, 512 * KB, 480_000_000,
-           'ST STM32H743 data sheet and RM0433: SRAM is the AXI SRAM; of 1 MB in all, 128 KB of DTCM '
-           'are used in its place where that is faster, the rest lies elsewhere',
+           'ST STM32H743 data sheet and RM0433: SRAM is the AXI SRAM; of 1 MB in all, 128 KB of '
+           'DTCM are used in its place where that is faster, the rest lies elsewhere',
            0x0800_0000, 0x2400_0000,
            (Memory('DTCM', 0x2000_0000, 128 * KB),
             Memory('AXI SRAM', 0x2400_0000, 512 * KB, 16 / 32))),

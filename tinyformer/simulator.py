@@ -24,7 +24,7 @@ from unicorn import arm_const
 from unicorn.arm_const import (UC_ARM_REG_LR, UC_ARM_REG_PC, UC_ARM_REG_R0, UC_ARM_REG_R1,
                                UC_ARM_REG_R2, UC_ARM_REG_R3, UC_ARM_REG_SP)
 
-from .codegen import Firmware, check_images, run_host
+from .codegen import ARENAS, Firmware, check_images, run_host
 from .cycles import available, cycle_profile
 from .errors import BadInput, BuildFailed, DoesNotFit, SimulationFailed
 from .hardware import CORES, core as find_core
@@ -69,7 +69,9 @@ def map_memory(
     def at(name): return symbols[name][0]
     def pages(n): return -(-n // 4096) * 4096
     uc.mem_map(at('_flash_start'), pages(at('_flash_bytes')), UC_PROT_READ | UC_PROT_EXEC)
-    uc.mem_map(at('_ram_start'), pages(at('_ram_bytes')), UC_PROT_READ | UC_PROT_WRITE)
+    for name in ('_ram', '_fast'):
+        size = pages(symbols.get(f'{name}_bytes', (0, 0))[0])
+        if size: uc.mem_map(at(f'{name}_start'), size, UC_PROT_READ | UC_PROT_WRITE)
     uc.mem_map(HEAP, HEAP_BYTES, UC_PROT_READ | UC_PROT_WRITE)
     uc.mem_map(RETURN_TO, 4096, UC_PROT_READ | UC_PROT_EXEC)
 
@@ -324,7 +326,7 @@ def overflow(
     over = re.search(r"overflowed by (\d+) bytes", log)
     if not over: return ''
     region = re.search(r"region [`'](\w+)'", log)
-    memory = dict(FLASH='flash', RAM='SRAM').get(region and region[1], 'memory')
+    memory = dict(FLASH='flash', RAM='SRAM', FAST='the fast memory').get(region and region[1], 'memory')
     names = dict.fromkeys(re.findall(r"section [`']([^']+)' will not fit", log))
     return f"{', '.join(names) or 'the image'}: {over[1]} bytes too many for {memory}"
 
@@ -382,16 +384,17 @@ def arena_used(self:Emulator,
     x:np.ndarray, # int8: one image
     n:int,        # output bytes
 )->int:           # bytes
-    "Highest byte of the arena that one inference writes, plus one; 0 for a model that needs none."
-    name = f'{self.prefix}_arena'
-    if name not in self.symbols: return 0             # no operator uses it: it was left out
-    (at, size), top = self.symbols[name], 0
+    "Highest byte of each array of the arena that one inference writes, plus one, added up."
+    names = [f'{self.prefix}_{a}' for a in ARENAS if f'{self.prefix}_{a}' in self.symbols]
+    top = dict.fromkeys(names, 0)             # empty where no operator uses it: it was left out
     for value in (0xA5, 0x5A):
-        self.write(at, bytes([value]) * size)
-        self.invoke(x, n)
-        touched = np.flatnonzero(np.frombuffer(self.read(at, size), np.uint8) != value)
-        top = max(top, int(touched[-1]) + 1 if touched.size else 0)
-    return top
+        for name in top: self.write(self.address(name), bytes([value]) * self.symbols[name][1])
+        if top: self.invoke(x, n)
+        for name in top:
+            held = np.frombuffer(self.read(*self.symbols[name]), np.uint8)
+            touched = np.flatnonzero(held != value)
+            top[name] = max(top[name], int(touched[-1]) + 1 if touched.size else 0)
+    return sum(top.values())
 
 # %% ../nbs/09_simulator.ipynb #c071
 @dataclass(frozen=True, repr=False)
