@@ -66,7 +66,7 @@ def test_targets_lists_the_board(say):
     assert code == 0 and 'stm32f746' in out and '320 KB' in out
     lines = {line.split()[0]: line for line in out.splitlines()}
     assert all(t.name in lines for t in targets())
-    assert 'Cortex-M0 ' in lines['rp2040'] and 'not known' in lines['rp2040'] and 'estimated' in lines['stm32h743']
+    assert 'Cortex-M0 ' in lines['rp2040'] and 'not known' in lines['rp2350'] and 'estimated' in lines['rp2040']
 
 
 def test_compile_for_another_board_and_for_a_project_of_ones_own(say, tmp_path):

@@ -21,7 +21,7 @@ def test_plain_rewrites_what_llvm_mca_refuses():
 
 
 def test_time_in_words_or_why_there_is_none(monkeypatch):
-    m7, m4 = target('stm32f746'), target('nrf52840')
+    m7, m33 = target('stm32f746'), target('rp2350')
     none, core = dict(est_cycles=None, stall_cycles=[1, 2, 3]), dict(est_cycles=216_000)
     said = cycles.time_text(core | dict(stall_cycles=[54_000, 108_000, 216_000]), m7)
     assert said == '1.5 ms at 216 MHz (1.2 to 2.0), estimated: core 1.0, modelled waiting for memory 0.5'
@@ -29,16 +29,16 @@ def test_time_in_words_or_why_there_is_none(monkeypatch):
     assert said == '1.5 ms at 216 MHz, estimated: core 1.0, modelled waiting for memory 0.5'
     alone = '1.0 ms at 216 MHz, estimated for the core alone: its waiting for memory is unknown'
     assert cycles.time_text(core, m7) == alone
-    assert cycles.milliseconds(None, m4) is None
-    assert cycles.time_text(none, m4) == 'unknown: no cycles are known for cortex-m4'
+    assert cycles.milliseconds(None, m33) is None
+    assert cycles.time_text(none, m33) == 'unknown: no cycles are known for cortex-m33'
     assert cycles.time_text(none, m7) == 'unknown without llvm-mca'
     assert (cycles.three(none), cycles.three(core)) == ((None, 2, None), (216_000, None, 216_000))
     assert cycles.three_ms(core | dict(stall_cycles=[0, 216_000, 0]), m7) == ('1.0', '1.0', '2.0')
     assert cycles.three_ms(none, m7) == ('unknown', '0.0', 'unknown')
     monkeypatch.setattr(cycles, 'available', lambda: True)
     cycles.require_cycles(m7, '--max-ms')
-    with pytest.raises(BadInput, match='--max-ms: .* no cycles are known for cortex-m4. .*--max-instructions'):
-        cycles.require_cycles(m4, '--max-ms')
+    with pytest.raises(BadInput, match='--max-ms: .* no cycles are known for cortex-m33. .*--max-instructions'):
+        cycles.require_cycles(m33, '--max-ms')
     monkeypatch.setattr(cycles, 'available', lambda: False)
     with pytest.raises(BadInput, match='without llvm-mca. Please install it'): cycles.require_cycles(m7, '--max-ms')
 
@@ -96,3 +96,45 @@ def test_without_llvm(monkeypatch):
     monkeypatch.setenv('PATH', '')
     assert not cycles.available() and cycles.est_cycles(None) is None
     with pytest.raises(MissingTool, match='llvm'): cycles.find_llvm()
+
+
+# ---- cores whose manual gives the cycles
+
+@pytest.mark.parametrize('text, count', [                              # the first four: the manual's own examples
+    ('ldr r0, [r1]; ldr r1, [r2]', 3), ('ldr r0, [r1, r2]; str r0, [r3, #20]', 3),
+    ('ldr r0, [r1, r2]; str r1, [r3, r2]', 3), ('ldr r0, [r1, r5]; ldr r1, [r2]; ldr r2, [r3, #4]', 4),
+    ('ldr r0, [r1]; ldr r2, [r0]', 4),                                 # the address is what was loaded
+    ('adds r1, r2, r3; ldr r0, [r1]', 4), ('adds r4, r2, r3; ldr r0, [r1]', 3),   # or what was just computed
+    ('str r0, [r1, #4]', 1), ('str r0, [r1, r2]', 2), ('ldrd r0, r1, [r2]', 3),
+    ('ldm r0!, {r1, r2, r3}', 4), ('push.w {r4, r5, lr}', 4), ('vpush {s0, s1}', 3),
+    ('mul r0, r1, r2', 1), ('mla r0, r1, r2, r3', 2), ('smlad r0, r1, r2, r3', 1), ('udiv r0, r1, r2', 6),
+    ('cmp r0, #0; bne #-4', 2)])
+def test_cycles_of_a_cortex_m4(text, count):
+    assert cycles.manual_cycles(tuple(text.split('; ')), 'cortex-m4') == count
+
+
+@pytest.mark.parametrize('text, count', [('ldr r0, [r1]; ldr r1, [r2]', 4), ('push {r4, lr}', 3), ('muls r0, r1, r0', 1),
+                                         ('str r0, [r1]; adds r0, #1', 3)])
+def test_cycles_of_a_cortex_m0plus(text, count):
+    assert cycles.manual_cycles(tuple(text.split('; ')), 'cortex-m0plus') == count
+
+
+def test_cycles_of_a_jump():
+    said = {'b #4': (1, 1), 'bne #4': (1, 1), 'bl #8': (1, 2), 'bls #8': (1, 1), 'bx lr': (2, 1),
+            'pop {r4, pc}': (2, 2)}
+    for text, each in said.items():
+        assert tuple(cycles.jump_cycles(text, c) for c in ('cortex-m4', 'cortex-m0plus')) == each
+
+
+@pytest.mark.needs('llvm-mca')
+def test_a_loop_on_a_cortex_m4_by_hand():
+    "Ten times round: 2 + 10 * 2 instructions of a cycle, nine jumps back, and the return."
+    class Ran:
+        core, read = 'cortex-m4', staticmethod(memory(bytes.fromhex(LOOP)))
+        hits = {('op', 0x1000, 8): 1, ('op', 0x1004, 4): 9, ('op', 0x1008, 2): 1}
+        jumps = {('op', 0x1000, 8): 1, ('op', 0x1004, 4): 8, ('op', 0x1008, 2): 1}
+    assert cycles.cycle_profile(Ran) == {'op': 2 + 20 + 1 + 9 * 1 + 2}
+    wide = bytes.fromhex('0121 0022 00bf aff3 0080 fbe7'.replace(' ', ''))   # ..., nop, L: nop.w, b L
+    Ran.read, Ran.hits = staticmethod(memory(wide)), {('op', 0x1000, 12): 1, ('op', 0x1006, 6): 4}
+    Ran.jumps = {('op', 0x1000, 12): 1, ('op', 0x1006, 6): 3}
+    assert cycles.cycle_profile(Ran) == {'op': 3 + 5 * 2 + 4 * 1 + 4 * 1}

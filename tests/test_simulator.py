@@ -269,7 +269,9 @@ def test_every_core_returns_the_reference_bytes(tmp_path, graph, name, emulated)
     s = sim.simulate(image, fw, x, progress=False)
     print(f'{s.outputs.size} bytes compared on a {board.cpu.emulated}, {s.instructions:,} instructions')
     assert (s.outputs == run(graph, x)).all() and s.stack_bytes > 0 and s.arena_high_water <= fw.arena_bytes
-    assert board.cpu.emulated == emulated and (s.cycles is None) == (board.core != 'cortex-m7')
+    assert board.cpu.emulated == emulated and (s.cycles is None) == (not board.cpu.cycle_model)
+    assert bool(board.cpu.cycle_model) == (name in ('rp2040', 'nrf52840', 'stm32h743'))
+    if board.cpu.cycle_model == 'manual': assert s.instructions < s.est_cycles < 2 * s.instructions
     symbols = sim.sections(image.elf)['symbols']
     assert (symbols['_flash_start'][0], symbols['_ram_start'][0]) == (board.flash_start, board.sram_start)
     assert all(c.cycles is None for c in fw.choices.values()) == (board.core != 'cortex-m7')

@@ -238,62 +238,60 @@ DIVISION = 6
 
 MANUALS = {
     'cortex-m4': dict(
-        source='Arm DDI 0439, Cortex-M4 TRM: Instruction set summary; Load/store timings; FPU instruction set',
+        source='Arm DDI 0439, Cortex-M4 TRM: Instruction set summary, Load/store timings, FPU instruction set',
         # mnemonic -> cycles, and cycles more for each register of a list; what is not listed takes 1
         rows=((r'(ldm|stm|push|pop|vldm|vstm|vpush|vpop)', 1, 1), (r'(ldrd|strd)', 3, 0), (r'(vldr|vstr|ldr)', 2, 0),
               (r'(ml[as]|tb[bh]|mrs|msr)$', 2, 0), (r'[us]div', DIVISION, 0), (r'v(fn?m|n?ml)[as]', 3, 0),
               (r'v(div|sqrt)', 14, 0)),
-        overlaps=True,       # neighbouring loads; an address just computed is waited for
-        jumps=((r'(bx|ldr|pop|ldm|mov|add|tb)', 2), (r'', 1))),   # cycles to refill the pipeline, by the last mnemonic
+        overlaps=True,  # neighbouring loads; an address that was just computed is waited for
+        jumps=((r'(blx|bx|ldr|pop|ldm|mov|add|tb)', 2), (r'', 1)),  # cycles to refill the pipeline, by the last instruction
+        wide_target=1), # more where it goes to a long instruction that does not begin on a word
     'cortex-m0plus': dict(
         source='Arm DDI 0484, Cortex-M0+ TRM: Instruction set summary, with the multiplier of one cycle',
         rows=((r'(ldm|stm|push|pop)', 1, 1), (r'(ldr|str)', 2, 0), (r'(mrs|msr|dmb|isb|dsb)', 3, 0)),
-        overlaps=False, jumps=((r'(pop|bl)', 2), (r'', 1)))}
+        overlaps=False, jumps=((r'(pop|bl )', 2), (r'', 1)), wide_target=0)}
 
 _REGISTER = re.compile(r'\b(?:r\d+|ip|sp|lr)\b')
-_LOAD, _STORE = re.compile(r'(v?ldr)(?!d)'), re.compile(r'(v?str)(?!d)')
 
 
-def _registers(
+def _listed(
     operands, # of an instruction, as text
-)->int: # in its list; s0-s15 counts as what it spans
-    "How many registers a list names."
-    listed, n = operands[operands.find('{') + 1:].rstrip('}'), 0
-    for part in filter(None, (p.strip() for p in listed.split(','))):
-        first, _, last = part.partition('-')
+)->int:
+    "How many registers stand in braces."
+    n = 0
+    for part in operands[operands.find('{') + 1:].rstrip('}').split(','):
+        first, _, last = part.strip().partition('-')
         n += int(last[1:]) - int(first[1:]) + 1 if last else 1
     return n
 
 
 def _overlapped(text):
-    "What a Cortex-M4 saves, and waits, between the instructions of a block."
-    saved, written, after_load = 0, None, None
+    "Cycles that a Cortex-M4 saves between the instructions of a block, less those it waits for an address."
+    saved, written, loaded = 0, None, None
     for t in text:
         name, _, operands = t.partition(' ')
-        address = operands[operands.find('['):] if '[' in operands else ''
-        load, store = _LOAD.match(name), _STORE.match(name)
-        used = set(_REGISTER.findall(address))
-        if (load or store) and written in used: saved -= 1              # no forwarding into an address
-        by_register = store and len(_REGISTER.findall(address)) > 1
-        if store and not by_register and not name.startswith('v'): saved += 0
-        if store and by_register: saved -= 1                             # two cycles, not one
-        if after_load and after_load not in used and (load or by_register): saved += 1
-        first = _REGISTER.match(operands.lstrip('{ '))
-        after_load = first[0] if load and first else '-' if load else None
-        written = first[0] if first and not (load or store or name.startswith(('cmp', 'tst', 'push', 'stm'))) else None
+        load, store = re.match(r'v?ldr(?!d)', name), re.match(r'v?str(?!d)', name)
+        used = _REGISTER.findall(operands.partition('[')[2])
+        by_register = bool(store) and len(used) > 1
+        saved -= by_register + bool((load or store) and written in used)
+        saved += bool(loaded and loaded not in used and (load or by_register))
+        first = _REGISTER.match(operands)
+        loaded = (first[0] if first else '-') if load else None
+        computes = first and not (load or store or name.startswith(('cmp', 'cmn', 'tst', 'push', 'stm')))
+        written = first[0] if computes else None
     return saved
 
 
 def manual_cycles(
     text,      # instructions of a block, as `plain` gives them
     core:str,  # a key of `MANUALS`
-)->float: # cycles when its last branch is not taken
-    "Cycles of a block by the table of its core's manual."
+)->int: # cycles when the core goes on behind it
+    "Cycles of a block by the tables of its core's manual."
     manual, cycles = MANUALS[core], 0
     for t in text:
         name, _, operands = t.partition(' ')
         base, each = next(((c, e) for pattern, c, e in manual['rows'] if re.match(pattern, name)), (1, 0))
-        cycles += base + (each and each * _registers(operands))
+        cycles += base + (each and each * _listed(operands))
     return cycles - (_overlapped(text) if manual['overlaps'] else 0)
 
 
@@ -301,22 +299,32 @@ def jump_cycles(
     last,     # instruction of a block
     core:str, # a key of `MANUALS`
 )->int:
-    "Cycles that a jump from there costs beside the instruction itself."
-    name = last.partition(' ')[0]
-    return next(c for pattern, c in MANUALS[core]['jumps'] if re.match(pattern, name))
+    "Cycles that a jump costs beside the instruction itself."
+    return next(c for pattern, c in MANUALS[core]['jumps'] if re.match(pattern, last))
 
 
-def _by_manual(em, blocks, free_it):
-    "owner -> cycles, by the manual: straight code, and every jump."
-    total, ends = Counter(), {}
-    starts = sorted(at for _, at in blocks)
+def _wide_targets(em):
+    "owner -> jumps to a long instruction that does not begin on a word."
+    arrived = Counter()
+    for (owner, at, size), times in em.hits.items():
+        arrived[owner, at] += times
+        arrived[owner, at + size] -= times - em.jumps.get((owner, at, size), 0)
+    total = Counter()
+    for (owner, at), times in arrived.items():
+        if times > 0 and at % 4 and lengths(em.read(at, 2)) == [4]: total[owner] += times
+    return total
+
+
+def _by_manual(em, blocks):
+    "owner -> cycles: straight code, jumps, and where they go. An IT is folded into the instruction before it."
+    starts, ends, manual = sorted(at for _, at in blocks), {}, MANUALS[em.core]
+    total = Counter({owner: times * manual['wide_target'] for owner, times in _wide_targets(em).items()})
     for (owner, at), (times, text) in blocks.items():
-        text = plain(text, free_it)
-        total[owner] += times * manual_cycles(text, em.core)
-        ends[at] = text[-1] if text else 'b'
+        total[owner] += times * manual_cycles(plain(text, free_it=True), em.core)
+        ends[at] = text[-1]
     for (owner, at, size), times in em.jumps.items():
-        start = starts[bisect.bisect_right(starts, at + size - 1) - 1]
-        total[owner] += times * jump_cycles(ends[start], em.core)
+        last = ends[starts[bisect.bisect_right(starts, at + size - 1) - 1]]
+        total[owner] += times * jump_cycles(last, em.core)
     return total
 
 
@@ -328,7 +336,7 @@ def cycle_profile(
 )->Counter: # owner -> cycles
     "Estimated cycles of the last counted call by owner."
     blocks, total = basic_blocks(em.hits, em.read), Counter()
-    if em.core in MANUALS: return _by_manual(em, blocks, free_it)
+    if em.core in MANUALS: return _by_manual(em, blocks)
     cost = block_cycles([text for _, text in blocks.values()], free_it)
     for (owner, _), (times, text) in blocks.items(): total[owner] += times * cost[text]
     return total

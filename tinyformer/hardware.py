@@ -60,7 +60,7 @@ class Core:
     emulator: str = ''     # the emulator's (Unicorn's) name of the model; '' = none
     cost_table: str = ''   # measured costs of the kernels, a file of the package; '' = none
     startup: str = ''      # folder of firmware/ports with start-up code; '' = none
-    cycle_model: str = ''  # llvm-mca's name of the core, for cycles; '' = only counts are known
+    cycle_model: str = ''  # 'llvm-mca' or 'manual' prices its code; '' = only counts are known
     built_as: str = ''     # the core whose instructions images are limited to; '' = its own
     helpers: bool = False  # it lacks division and long products: compilers call functions
 
@@ -82,10 +82,12 @@ class Core:
 # %% ../nbs/01_hardware.ipynb #k004
 CORES = {c.name: c for c in ( # name -> Core
     Core('cortex-m7', ('dsp', 'dual_issue'), 'UC_CPU_ARM_CORTEX_M7', 'cost_table.json',
-         'cortex_m', cycle_model='cortex-m7'),
-    Core('cortex-m0plus', (), 'UC_CPU_ARM_CORTEX_M0', startup='cortex_m', helpers=True),
+         'cortex_m', 'llvm-mca'),
+    Core('cortex-m0plus', (), 'UC_CPU_ARM_CORTEX_M0', startup='cortex_m', helpers=True,
+         cycle_model='manual'),
     Core('cortex-m3', (), 'UC_CPU_ARM_CORTEX_M3', startup='cortex_m'),
-    Core('cortex-m4', ('dsp',), 'UC_CPU_ARM_CORTEX_M4', startup='cortex_m'),
+    Core('cortex-m4', ('dsp',), 'UC_CPU_ARM_CORTEX_M4', startup='cortex_m',
+         cycle_model='manual'),
     Core('cortex-m33', (), 'UC_CPU_ARM_CORTEX_M33', startup='cortex_m'),
     Core('cortex-m55', ('dsp', 'mve'), 'UC_CPU_ARM_CORTEX_M33', startup='cortex_m',
          built_as='cortex-m33'))}
@@ -188,6 +190,9 @@ _BOARDS = [
            0x0800_0000, 0x2400_0000,
            (Memory('DTCM', 0x2000_0000, 128 * KB),
             Memory('AXI SRAM', 0x2400_0000, 512 * KB, 16 / 32))),
+    Target('stm32f407', 'STM32F4DISCOVERY', 'cortex-m4', ('fpu_sp',), 1 * MB, 128 * KB, 168_000_000,
+           'ST STM32F407 data sheet (DS8626) and RM0090: SRAM1 112 KB + SRAM2 16 KB, side by side; '
+           '64 KB of CCM elsewhere not counted', 0x0800_0000),
     Target('nrf52840', 'nRF52840-DK', 'cortex-m4', ('fpu_sp',), 1 * MB, 256 * KB, 64_000_000,
            'Nordic nRF52840 product specification'),
     Target('stm32u575', 'NUCLEO-U575ZI-Q', 'cortex-m33', ('dsp', 'fpu_sp'), 2 * MB, 768 * KB,
@@ -368,7 +373,7 @@ def plot_fit(
     for t, ok in zip(targets(), fits):
         x, y = t.flash_bytes / KB, t.sram_bytes / KB
         ax.scatter(x, y, color='tab:green' if ok else 'lightgrey', edgecolor='k', zorder=3)
-        below = t.name in ('nrf52840', 'rp2040', 'stm32h743')   # their names would lie on others
+        below = t.name in ('stm32f407', 'rp2040', 'stm32h743')   # their names would lie on others
         ax.annotate(t.name, (x, y), xytext=(4, -10 if below else 4), textcoords='offset points',
                     fontsize=8)
     ax.axvspan(flash_kb, 2e5, color='tab:green', alpha=.08)
