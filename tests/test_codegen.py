@@ -215,7 +215,8 @@ def test_a_new_board_is_one_record(tmp_path, graph):
     text = (fw.folder/'port'/'link.ld').read_text()
     assert fw.port == 'mine' and 'home made' in text
     assert '0x00400000, LENGTH = 1048576' in text and '0x30000000, LENGTH = 262144' in text
-    assert {p.name for p in (fw.folder/'port').iterdir()} == {'link.ld', 'main.c', 'memory.c', 'startup.c', 'string.h'}
+    assert {p.name for p in (fw.folder/'port').iterdir()} == {'counter.h', 'link.ld', 'main.c', 'memory.c', 'startup.c',
+                                                                  'string.h'}
 
 
 # ---- two models in one firmware

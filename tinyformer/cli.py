@@ -271,6 +271,16 @@ def _kernel_lines(fw):
                f'predicted {c.instructions:,} instructions{cycles}')
 
 
+def _server(fw, what, setting):
+    "Link the image that answers over a serial line, and say what it is for."
+    from tinyformer.errors import DoesNotFit
+    from tinyformer.simulator import build
+    try: image = build(fw, cc=setting.get('cc', 'auto'), serial=True)
+    except DoesNotFit as e: return print(f'  no image that answers over a serial line: {e}')
+    print(f'  {image.elf} answers over a serial line when it is in the flash of {fw.port}: tinyformer board PORT '
+          f'{what}')
+
+
 @command(record=_c_settings)
 def cmd_compile(
     what:str, # run folder, or a model: .tfm, .onnx, .pt2 or module.py:function
@@ -306,6 +316,7 @@ def cmd_compile(
     image = fw.port != 'host' and build(fw, cc=setting.get('cc', 'auto'))
     for line in _kernel_lines(fw): print(line)
     if note := cost_table(fw.target.core).note: print(f'  {note}')
+    if (fw.folder/'board').is_dir(): _server(fw, what, setting)
     linked, by = f'{fw.weights_bytes:,} bytes of constants, not linked', ''
     if image: linked, by = f'{image.flash_bytes:,} bytes of flash', f', {image.compiler}'
     print(f'{fw.folder}: {linked}, arena {fw.arena_bytes:,} bytes{by}; entry {fw.prefix}_invoke')
@@ -483,11 +494,13 @@ def cmd_bench(
     # engines were)
     optimize:str = None,
     json:Annotated[Output, 'kernel'] = None, # write the rows as JSON; - prints them instead of the table
+    board:list[Path] = None, # instead, show a log of `tinyformer board`; may be given again
 ):
     """Count the instructions and estimate the cycles of a layer, a suite or a network on the emulated Cortex-M7, and
     compare its bytes with NumPy. Weights and inputs are random. Cycles need llvm-mca."""
-    from tinyformer import bench, peers
+    from tinyformer import bench, board as boards, peers
     from tinyformer.files import write_text
+    if board: return print('\n\n'.join(boards.text(boards.summary(boards.read_log(f))) for f in board))
     if suite not in (None, 'anchors', 'published'):
         raise BadInput(f"no suite {suite!r}; there are 'anchors' and 'published'")
     if fit:
@@ -570,6 +583,60 @@ def cmd_plan(
           f"proven {'yes' if found.proven else 'no'} ({found.method})\n"
           + f'{fixed} of {len(found.intervals)} offsets are those of the column '
             'offset\n' * bool(fixed) + f'offsets: {out}')
+
+
+# ---- a board on a desk -----------------------------------------------------------------------------------------------
+
+def _ask_all(line, graph, x, y, show):
+    "Rows of a log: every input on the board, its output beside the reference's. An error of the board ends it early."
+    from tqdm.auto import tqdm
+    from tinyformer import board
+    from tinyformer.graph import encode, run as reference
+    codes, rows = encode(graph, x), []
+    bar = tqdm(zip(codes, y), 'board', len(codes), unit='input', disable=not show)
+    try:
+        for i, (one, label) in enumerate(bar):
+            rows.append(board.row(i, board.infer(line, one), reference(graph, one[None]), label))
+    except (TinyFormerError, KeyboardInterrupt) as e: return rows, e
+    return rows, None
+
+
+@command()
+def cmd_board(
+    port:str, # serial line, such as /dev/ttyACM0, COM3 or socket://localhost:4444
+    what:str = None, # the model on the board: shipped, or a model file (.tfm) (default: only ask what the board is)
+    *,
+    # FILE.npz with x_test (uint8 [n, h, w, c]) and y_test, or the name of a data set (default: the model's own data
+    # set)
+    data:str = None,
+    images:Annotated[int, (1, MANY)] = None, # the first N images (default: all)
+    baud:Annotated[int, (1, 100_000_000)] = 115_200, # bits per second, as the image was built
+    seconds:Annotated[float, (.01, 1e6)] = 30., # how long to wait for an answer
+    # write every inference as a line of JSON, for  tinyformer bench --board FILE; what was measured before an error is
+    # kept
+    log:Annotated[Output, 'tinyformer_board_log'] = None,
+    progress:bool = False, # show the bar even when the output is no terminal
+):
+    """Run test images on a real board over its serial line: accuracy, cycles by the core's own counter, every output
+    byte compared. The board runs board.elf of `tinyformer compile`. Needs pyserial."""
+    from tinyformer import board, provenance, zoo
+    from tinyformer.files import write_text
+    line = board.Line(board.connect(port, baud), seconds, baud)
+    told = board.about(line)
+    if not what: return print(board.about_text(told))
+    _needs_tfm(what)
+    graph = zoo.load(what)
+    board.check(told, graph)
+    x, y, source = zoo.labelled(graph, data, images)
+    rows, failed = _ask_all(line, graph, x, y, progress or sys.stderr.isatty())
+    made = dict(commit=provenance.commit(), versions=provenance.versions())
+    lines = [board.first_line(told, source, made), *rows]
+    if log: write_text(log, ''.join(json.dumps(l) + '\n' for l in lines))
+    print(board.text(board.summary(lines)))
+    if failed: raise failed
+    if any(r['different'] or r['status'] for r in rows):
+        raise TinyFormerError('the board does not return the bytes of the reference. Please report it with the model '
+                              'file and the log.')
 
 
 # ---- models that come with the package -------------------------------------------------------------------------------

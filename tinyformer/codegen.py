@@ -9,12 +9,12 @@ __all__ = ['C_TYPES', 'ARENAS', 'PARAMETERS', 'FAST', 'SLOW', 'TRACE', 'SHORT', 
            'op_comment', 'Function', 'op_function', 'fill', 'stretch', 'ring_ends', 'fill_ring', 'chain_lines',
            'arenas_c', 'arena_params', 'model_c', 'long_name', 'short_names', 'parts_h', 'model_h', 'weights_files',
            'pick_example', 'example_h', 'kernel_sources', 'headers_of', 'ports', 'port_board', 'rooms_of',
-           'linker_script', 'check_flash', 'Firmware', 'memories_dict', 'plan_dict', 'text_files', 'copied_files',
-           'write_folder', 'check_images', 'host_program', 'run_host', 'traced', 'first_fault', 'check_bytes',
-           'generate', 'plot_step']
+           'linker_script', 'serves', 'model_crc', 'check_flash', 'Firmware', 'memories_dict', 'plan_dict', 'about_h',
+           'port_texts', 'text_files', 'copied_files', 'write_folder', 'check_images', 'host_program', 'run_host',
+           'traced', 'first_fault', 'check_bytes', 'generate', 'plot_step']
 
 # %% ../nbs/08_codegen.ipynb #c002
-import json, re, shutil, subprocess, tempfile
+import json, re, shutil, subprocess, tempfile, zlib
 from dataclasses import astuple, dataclass, replace
 from math import prod
 from pathlib import Path
@@ -30,7 +30,7 @@ from .files import owned_folder
 from .graph import Graph, Op, Tensor
 from .hardware import Memory, Target, joined, target as board_named, targets
 from .memory_alloc import Plan, aligned
-from .operators import OPERATORS
+from .operators import CONTRACT_VERSION, OPERATORS
 from .schedule import (Arena, Chain, choose_chains, choose_kernels, heights, plan_arena,
                                  reorder, steps_of, rows_kept)
 from .toolchain import IMAGE_FLAGS, WARNINGS, compile_host, core_flags, firmware_dir
@@ -643,6 +643,24 @@ def linker_script(
                 stack_limit=bottom if stack else '_bss_end',
                 first=keep if stack else '', last='' if stack else keep)
 
+# %% ../nbs/08_codegen.ipynb #sb02
+def serves(
+    port:str, # a name in `ports()`, that of the target, or 'host'
+)->bool:      # whether there is an image that answers over a serial line
+    "Whether a port says how bytes come and go."
+    return (firmware_dir()/'ports'/port/'board.c').is_file()
+
+def model_crc(
+    graph:Graph, # the model
+)->int:          # 32 bits
+    "A checksum of a model's constants, in an order that `reorder` does not change."
+    crc = 0
+    for op in sorted(graph.ops, key=lambda op: op.output):
+        for role in sorted(op.params):
+            crc = zlib.crc32(f'{op.output} {role}'.encode(), crc)
+            crc = zlib.crc32(np.ascontiguousarray(op.params[role]).tobytes(), crc)
+    return crc
+
 # %% ../nbs/08_codegen.ipynb #c103
 def check_flash(
     graph:Graph, # the model
@@ -735,6 +753,30 @@ def plan_dict(
                 operators=[operator(op) for op in fw.graph.ops],
                 bands=[dict(operators=names[c.first:c.last + 1], rows=c.rows) for c in fw.chains])
 
+# %% ../nbs/08_codegen.ipynb #sb05
+def about_h(
+    fw:Firmware, # a model with its plan
+)->str:          # C text
+    "about.h: what a board says about itself."
+    board = re.sub(r'[^ !#-\[\]-~]', '?', port_board(fw.port, fw.target).board)
+    rows = dict(TFM_MODEL_NAME=f'"{fw.graph.name}"', TFM_BOARD_NAME=f'"{board}"',
+                TFM_CONTRACT_VERSION=f'{CONTRACT_VERSION}u',
+                TFM_MODEL_CRC=f'0x{model_crc(fw.graph):08x}u')
+    head = '/* What the board says about itself. Generated. */\n'
+    return head + ''.join(f'#define {k} {v}\n' for k, v in rows.items())
+
+def port_texts(
+    fw:Firmware, # a model with its plan
+)->dict:         # relative path -> text
+    "Generated files of a port: the linker script, and what its server wants."
+    if fw.port == 'host': return {}
+    fast = sum(end - first for k, first, end in fw.arena.arrays if not k)
+    texts = {'port/link.ld': linker_script(fw.port, fw.target, fast)}
+    if not serves(fw.port): return texts
+    whole = replace(fw.target, flash_bytes=board_named(fw.port).flash_bytes)
+    return texts | {'board/about.h': about_h(fw),
+                    'board/link.ld': linker_script(fw.port, whole, fast)}
+
 # %% ../nbs/08_codegen.ipynb #c112
 def text_files(
     fw:Firmware,  # a model with its plan
@@ -756,8 +798,7 @@ def text_files(
     files = {'model.h': head, 'model.c': model, 'weights.h': w_h,
              'weights.c': w_c, 'example.h': example_h(fw.graph, x, fw.prefix), 'Makefile': make,
              'README.md': readme, 'plan.json': json.dumps(plan_dict(fw), indent=1) + '\n'}
-    fast = sum(end - first for k, first, end in fw.arena.arrays if not k)
-    return files if host else files | {'port/link.ld': linker_script(fw.port, t, fast)}
+    return files | port_texts(fw)
 
 # %% ../nbs/08_codegen.ipynb #c114
 def copied_files(
@@ -769,9 +810,12 @@ def copied_files(
     board = None if fw.port == 'host' else port_board(fw.port, fw.target)
     folders = [board.cpu.startup, fw.port] if board else []      # a board's own files come last
     startup = {p.name: p for folder in folders for p in (ports/folder).glob('*.[ch]')}
+    line = startup.pop('board.c', None)
+    server = [line, *(ports/'board').glob('*.[ch]')] if line else []
     return ({f'kernels/{p.name}': p for p in sources} | {f'include/{p.name}': p for p in headers}
             | {'host/main.c': ports/'host'/'main.c'}
-            | {f'port/{name}': p for name, p in startup.items()})
+            | {f'port/{name}': p for name, p in startup.items()}
+            | {f'board/{p.name}': p for p in server})
 
 # %% ../nbs/08_codegen.ipynb #c117
 def write_folder(

@@ -71,11 +71,12 @@ def check_options(
 
 
 def _is_result(path, field):
-    "Whether a file is JSON with this field, in all its rows if it has rows, or CSV with this column."
+    "Whether a file is JSON with this field, in all its rows if it has rows; lines of JSON or CSV that begin with it."
     try:
         text = Path(path).read_text(encoding='utf-8')
-        if field in text.partition('\n')[0].split(','): return True
-        held = json.loads(text)
+        first, _, more = text.partition('\n')
+        if field in first.split(','): return True
+        held = json.loads(first if more.startswith('{') else text)
     except (OSError, ValueError): return False
     rows = held if isinstance(held, list) else [held]
     return bool(rows) and all(isinstance(r, dict) and field in r for r in rows)

@@ -65,6 +65,10 @@ class SimulationFailed(TinyFormerError):
     "The emulated core faulted or a kernel returned an error status."
 
 
+class BoardFailed(TinyFormerError):
+    "A board does not answer over its serial line, or its firmware cannot be trusted."
+
+
 class WrongBytes(TinyFormerError):
     "The generated C and the reference disagree; the message names the first operator that does."
 

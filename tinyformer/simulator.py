@@ -24,7 +24,7 @@ from unicorn import arm_const
 from unicorn.arm_const import (UC_ARM_REG_LR, UC_ARM_REG_PC, UC_ARM_REG_R0, UC_ARM_REG_R1,
                                UC_ARM_REG_R2, UC_ARM_REG_R3, UC_ARM_REG_SP)
 
-from .codegen import ARENAS, Firmware, check_images, run_host
+from .codegen import ARENAS, Firmware, check_images, ports, run_host, serves
 from .cycles import available, cycle_profile
 from .errors import BadInput, BuildFailed, DoesNotFit, SimulationFailed
 from .hardware import CORES, core as find_core
@@ -330,22 +330,35 @@ def overflow(
     names = dict.fromkeys(re.findall(r"section [`']([^']+)' will not fit", log))
     return f"{', '.join(names) or 'the image'}: {over[1]} bytes too many for {memory}"
 
+# %% ../nbs/09_simulator.ipynb #sb11
+def _sources(firmware, serial):
+    "The C files of an image, and the folder with its linker script."
+    f, t = Path(firmware.folder), firmware.target
+    if not (f/'port').is_dir():
+        raise BadInput(f"the folder has no start-up code for {t.name}: generate it with "
+                       "port=None")
+    start = sorted((f/'port').glob('*.c'))
+    if not serial: return [*firmware.sources, *start], f/'port'
+    if not (f/'board').is_dir():
+        able = ', '.join(p for p in ports() if serves(p))
+        raise BadInput(f'no image for {firmware.port} answers over a serial line, one for {able} '
+                       'does. firmware/ports/README.md says what a board.c needs')
+    start = [p for p in start if p.name != 'main.c']
+    return [*firmware.sources, *start, *sorted((f/'board').glob('*.c'))], f/'board'
+
 # %% ../nbs/09_simulator.ipynb #c055
 def build(
     firmware:Firmware,   # a generated folder with a port for a Cortex-M
     cc:str='auto',       # 'auto', 'zig' or 'gcc'
     optimize:str='-O2',  # optimisation level
+    serial:bool=False,   # the image that answers over a serial line
 )->Image:                # linked
     "Compile and link the folder into `build/`. `DoesNotFit` names the section and the bytes over."
     f, t = Path(firmware.folder), firmware.target
-    if not (f/'port').is_dir():
-        raise BadInput(f"the folder has no start-up code for {t.name}: generate it with "
-                       "port=None")
-    compiler = find_compiler(cc, t.core)
-    sources = [*firmware.sources, *sorted((f/'port').glob('*.c'))]
-    elf, include = f/'build'/f'model-{compiler.name}.elf', [f/'include', f, f/'port']
-    try: elf = compile_image(sources, f/'port'/'link.ld', elf, include, WARNINGS, compiler.name,
-                             optimize, t.core)
+    compiler, (sources, own) = find_compiler(cc, t.core), _sources(firmware, serial)
+    elf = f/'build'/f"{'board' if serial else 'model'}-{compiler.name}.elf"
+    try: elf = compile_image(sources, own/'link.ld', elf, [f/'include', f, own, f/'port'], WARNINGS,
+                             compiler.name, optimize, t.core)
     except BuildFailed as e:
         if not overflow(e.log): raise
         raise DoesNotFit(f'{firmware.graph.name} does not fit {t.name} with {t.flash_bytes} bytes '
