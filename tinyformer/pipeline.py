@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['ROAD', 'OTHERS', 'RANGES', 'COMMAND', 'STEPS', 'FILES', 'LEFT', 'WRITTEN_BY', 'COLUMNS', 'SIZES_OF', 'MEASURED',
-           'NET_COLUMNS', 'plot_road', 'RunConfig', 'defaults', 'typed', 'budget', 'settings', 'spaces_for',
-           'check_run', 'Run', 'command', 'result', 'step', 'perform', 'do', 'forget', 'save_figure', 'step_supernas',
-           'save_weights', 'untouched', 'load_weights', 'maker', 'weights_of', 'Stage', 'share_out', 'stages',
+           'NET_COLUMNS', 'plot_road', 'RunConfig', 'defaults', 'typed', 'budget', 'Stage', 'share_out', 'stages',
+           'settings', 'spaces_for', 'check_run', 'Run', 'command', 'result', 'step', 'perform', 'do', 'forget',
+           'save_figure', 'step_supernas', 'save_weights', 'untouched', 'load_weights', 'maker', 'weights_of',
            'train_stage', 'make_supernet', 'step_supernet', 'step_sparsenas', 'step_train', 'step_prune', 'check_drop',
            'make_model', 'step_quantize', 'chosen_kernels', 'step_compile', 'check_speed', 'plot_profile',
            'unseen_accuracies', 'step_simulate', 'cycle_columns', 'cycle_rows', 'compare_qemu', 'report_data',
@@ -129,6 +129,44 @@ RANGES = dict(  # setting → least and most
     supernet_epochs=(1, 100_000), float_epochs=(1, 100_000), prune_epochs=(1, 100_000),
     qat_epochs=(1, 100_000), max_instructions=(0, 10**15), batch_size=(1, 1_000_000),
     lr=(1e-9, 10.), threads=(1, 256), minutes=(.1, 1e6), images=(1, 10**12))
+
+# %% ../nbs/22_pipeline.ipynb #r22d
+@dataclass(frozen=True)
+class Stage:
+    "One training of a road."
+    cfg: TrainConfig  # its numbers
+    rise: tuple = None  # shares of the steps between which sparsity rises; None: it stays
+    every: int = 5  # steps between two choices of the blocks that go
+
+# %% ../nbs/22_pipeline.ipynb #r22d2
+def share_out(
+    stages: dict,  # name → Stage
+    minutes: float = None,  # for all of them together
+    images: int = None,  # the same as a number of images
+) -> dict:  # name → Stage with its part
+    "Share a budget out to stages."
+    if minutes is None and images is None: return stages
+    if minutes is not None: check_number('minutes', minutes, *RANGES['minutes'])
+    whole = sum(s.cfg.epochs for s in stages.values())
+    least = max(math.ceil(LEAST * s.cfg.batch_size * whole / s.cfg.epochs) for s in stages.values())
+    if images is not None and not images >= least:
+        raise BadInput(f'images is {images}: give {least} or more, {LEAST} steps for each training.')
+    def part(s):
+        share = s.cfg.epochs / whole
+        return replace(s.cfg, minutes=(minutes or 0) * share, images=round((images or 0) * share))
+    return {name: replace(s, cfg=part(s)) for name, s in stages.items()}
+
+# %% ../nbs/22_pipeline.ipynb #r22e1
+def stages(
+    c: RunConfig,  # of a run
+) -> dict:  # step → Stage
+    "How each step of a run trains."
+    one = TrainConfig(batch_size=c.batch_size, lr=c.lr, weight_decay=.05, seed=c.seed)
+    road = dict(supernet=Stage(replace(one, epochs=c.supernet_epochs)),
+                train=Stage(replace(one, epochs=c.float_epochs)),
+                prune=Stage(replace(one, epochs=c.prune_epochs, lr=c.lr * 2/3), rise=(0., .6)),
+                quantize=Stage(replace(one, epochs=c.qat_epochs, lr=c.lr / 12)))
+    return share_out(road, c.minutes, c.images)
 
 # %% ../nbs/22_pipeline.ipynb #c015a
 def settings(
@@ -440,44 +478,6 @@ def weights_of(
 ) -> torch.nn.Module:  # the same model, in evaluation mode
     "The weights that a step of the run left."
     return load_weights(model, run.folder, name, maker(run, name))
-
-# %% ../nbs/22_pipeline.ipynb #r22d
-@dataclass(frozen=True)
-class Stage:
-    "One training of a road."
-    cfg: TrainConfig  # its numbers
-    rise: tuple = None  # shares of the steps between which sparsity rises; None: it stays
-    every: int = 5  # steps between two choices of the blocks that go
-
-# %% ../nbs/22_pipeline.ipynb #r22d2
-def share_out(
-    stages: dict,  # name → Stage
-    minutes: float = None,  # for all of them together
-    images: int = None,  # the same as a number of images
-) -> dict:  # name → Stage with its part
-    "Share a budget out to stages."
-    if minutes is None and images is None: return stages
-    if minutes is not None: check_number('minutes', minutes, *RANGES['minutes'])
-    whole = sum(s.cfg.epochs for s in stages.values())
-    least = max(math.ceil(LEAST * s.cfg.batch_size * whole / s.cfg.epochs) for s in stages.values())
-    if images is not None and not images >= least:
-        raise BadInput(f'images is {images}: give {least} or more, {LEAST} steps for each training.')
-    def part(s):
-        share = s.cfg.epochs / whole
-        return replace(s.cfg, minutes=(minutes or 0) * share, images=round((images or 0) * share))
-    return {name: replace(s, cfg=part(s)) for name, s in stages.items()}
-
-# %% ../nbs/22_pipeline.ipynb #r22e1
-def stages(
-    c: RunConfig,  # of a run
-) -> dict:  # step → Stage
-    "How each step of a run trains."
-    one = TrainConfig(batch_size=c.batch_size, lr=c.lr, weight_decay=.05, seed=c.seed)
-    road = dict(supernet=Stage(replace(one, epochs=c.supernet_epochs)),
-                train=Stage(replace(one, epochs=c.float_epochs)),
-                prune=Stage(replace(one, epochs=c.prune_epochs, lr=c.lr * 2/3), rise=(0., .6)),
-                quantize=Stage(replace(one, epochs=c.qat_epochs, lr=c.lr / 12)))
-    return share_out(road, c.minutes, c.images)
 
 # %% ../nbs/22_pipeline.ipynb #r22g
 def train_stage(
