@@ -168,7 +168,8 @@ def test_pictures_show_what_they_say():
         assert y[0] == pytest.approx(1) and all(a >= b for a, b in zip(y, y[1:]))
 
 
-def test_fit_resumes_a_gradual_pruning(tmp_path):
+@pytest.mark.parametrize('old', [False, True])
+def test_fit_resumes_a_gradual_pruning(tmp_path, old):
     "Killed inside the third epoch, in the middle of the schedule: the continued run ends in the bits of the whole one."
     data, cfg = load('digits'), TrainConfig(epochs=5, batch_size=256)
     def run(checkpoint, stop=None):
@@ -182,6 +183,10 @@ def test_fit_resumes_a_gradual_pruning(tmp_path):
         return net, p
     whole, _ = run(tmp_path/'whole.ckpt')
     with pytest.raises(KeyboardInterrupt): run(tmp_path/'cut.ckpt', stop=12)
+    if old:                                                         # a checkpoint of before this field was kept
+        state = torch.load(tmp_path/'cut.ckpt', weights_only=True)
+        assert state['parts']['pruner'].pop('at') == 9
+        torch.save(state, tmp_path/'cut.ckpt')
     again, p = run(tmp_path/'cut.ckpt')
     assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), again.state_dict().values()))
     assert p.sparsity() == pytest.approx(.75, abs=.01)

@@ -85,6 +85,26 @@ def test_two_cores_take_the_cheap_winner_and_ask_the_teacher_once(folder, monkey
         recipe.ask_once(None, data, recipe.TrainConfig(), run / 'answers_of_1.pt')
 
 
+def test_a_network_by_hand_within_a_budget(folder, monkeypatch, tmp_path):
+    "Its sparsity is whole after ten steps, and its notes say how it was made."
+    monkeypatch.setenv('TINYFORMER_DATA', str(folder))
+    def hand(*typed): recipe.main([*typed, '--out', str(tmp_path), '--dataset', 'tiny', '--size', 'tiny', '--quick'])
+    with pytest.raises(BadInput, match='images is 400: give 500 or more'): hand('direct', '--images', '400')
+    hand('direct', '--images', '500')
+    found = json.loads((tmp_path / 'direct_tiny.result.json').read_text())
+    arch = recipe.residual_arch('tiny')
+    plan = recipe.prune_plan(arch).values()
+    assert min(s for _, s in plan) < found['sparsity'] < max(s for _, s in plan)
+    net = recipe._weights(recipe.build(arch), tmp_path, 'direct_tiny/pruned.pt', 'direct')
+    assert abs(recipe.sparsity_of(net, ['blocks.6.conv2']) - arch.blocks[6].sparsity) < .01
+    assert len(load_graph(tmp_path / 'direct_tiny' / 'model.tfm').ops) > 20
+    hand('notes', '--by-hand')
+    said = zoo.notes(tmp_path / 'direct_tiny' / 'notes.json')
+    assert 'direct --images 500 with --size tiny' in said['command'] and 'accuracy_float' in said
+    with pytest.raises(BadInput, match='there are tiny, large'):
+        recipe.main(['direct', '--out', str(tmp_path), '--size', 'small'])
+
+
 def test_a_teacher_is_what_its_seed_makes_it(folder, monkeypatch, tmp_path):
     "The same one again, whatever was drawn before; another seed gives another one."
     monkeypatch.setenv('TINYFORMER_DATA', str(folder))
@@ -97,7 +117,7 @@ def test_a_teacher_is_what_its_seed_makes_it(folder, monkeypatch, tmp_path):
     assert torch.equal(one, made('bb', 0)) and not torch.equal(one, made('ccc', 1))
 
 
-@pytest.mark.parametrize('typed', ['--polish 0', '--polish 3 0', '--refine 0', '--teachers 0', '--candidate 9'])
+@pytest.mark.parametrize('typed', ['--minutes 0', '--images 0', '--polish 0', '--polish 3 0', '--refine 0', '--teachers 0', '--candidate 9'])
 def test_a_number_that_makes_no_sense_is_named(typed, tmp_path):
     with pytest.raises(BadInput, match=f'{typed.split()[0]} is {typed[-1]}'):
         recipe.main(['train', '--out', str(tmp_path / 'run'), *typed.split()])

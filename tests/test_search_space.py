@@ -44,7 +44,7 @@ def odd_space():
         Position('downsample', dict(cout=(6, 9), kind=('conv_pool',)) | s),
         Position('inverted_residual', dict(expand=(1, 3), cout=(5, 11)) | s, (0, 1, 2)),
         Position('downsample', dict(cout=(12, 20), kind=('ir',), expand=(2, 3)) | s),
-        Position('inverted_residual', dict(expand=(2, 5)) | s, (0, 1)),
+        Position('residual', s, (0, 1)),
         Position('transformer', dict(dim=(8, 20, 24), heads=(4,), ffn=(10, 26), depth=(1, 2, 3), convs=(True, False))
                  | s, (1, 2))),
         head=(0, 24), head_block=('1x4', '1x1'), head_sparsity=(0., .75))

@@ -1,5 +1,5 @@
 """The training loop: exact resume after a kill, checkpoints that are whole or refused, and the pieces it is made of."""
-import errno, math, os, signal
+import errno, math, os, re, signal
 from unittest.mock import patch
 
 import numpy as np
@@ -11,9 +11,8 @@ from torch import nn
 from tinyformer.data import load
 from tinyformer.errors import BadInput, CorruptModel, RunFolderError, TinyFormerError
 from tinyformer.quantization import Quantizer, quantize
-from tinyformer.training import (Checkpoint, Machine, Run, TrainConfig, batches, evaluate, fit, loss_of, lr_at,
-                                 make_optimiser, mixed,
-                                 read_checkpoint, rng_at, seeded)
+from tinyformer.training import (LEAST, TICKS, Checkpoint, Machine, Run, TrainConfig, batches, evaluate, fastest, fit,
+                                 loss_of, lr_at, make_optimiser, mixed, multiplies_bf16, read_checkpoint, rng_at, seeded)
 
 CFG = TrainConfig(epochs=3, batch_size=128, seed=5)
 STILL = nn.Sequential(nn.Flatten(), nn.Dropout(.5), nn.Linear(64, 10))
@@ -275,10 +274,13 @@ def test_clip_bounds_every_gradient_and_without_it_some_are_longer(data):
     assert len(cut) == 9 and max(cut) <= .3 * 1.00001 and max(free) > .6
 
 
-@pytest.mark.parametrize('machine', [
-    Machine(bf16=True), Machine(channels_last=True), Machine(bf16=True, channels_last=True)], ids=str)
-def test_a_switch_of_the_machine_changes_rounding_only(data, whole, machine):
-    m = net()
+@pytest.mark.parametrize('switches', [dict(bf16=True), dict(channels_last=True), dict(bf16=True, channels_last=True)],
+                         ids=str)
+def test_a_switch_of_the_machine_changes_rounding_only(data, whole, switches):
+    if 'bf16' in switches and not multiplies_bf16():
+        with pytest.raises(BadInput, match='no bfloat16 arithmetic'): Machine(**switches)
+        return
+    m, machine = net(), Machine(**switches)
     history = fit(m, data, CFG, machine=machine, progress=False)
     for a, b in zip(history, whole[1], strict=True):
         assert a['loss'] == pytest.approx(b['loss'], rel=.02) and abs(a['val_accuracy'] - b['val_accuracy']) < .05
@@ -291,6 +293,112 @@ def test_a_switch_of_the_machine_changes_rounding_only(data, whole, machine):
 def test_a_machine_that_is_not_there_is_named():
     with pytest.raises(BadInput, match="must be 'cpu' or 'cuda'"): Machine('mps')
     with patch('torch.cuda.is_available', lambda: False), pytest.raises(BadInput, match='no GPU'): Machine('cuda')
+    with patch('torch.backends.mkldnn.is_available', lambda: False):
+        with pytest.raises(BadInput, match='no bfloat16 arithmetic'): Machine(bf16=True)
+
+
+def test_the_fastest_machine_is_the_one_with_the_best_rate_and_is_measured_once(data, tmp_path):
+    made, file = [], tmp_path / 'machine.json'
+    def paces(machines, *job):
+        made.append(machines)
+        return {m: 100. + 50 * m.channels_last - 20 * m.bf16 + 5 * m.threads for m in machines}
+    cores = patch('os.cpu_count', lambda: 4)
+    with cores, patch('tinyformer.training.paces', paces), patch('torch.cuda.is_available', lambda: False):
+        best = fastest(net(), data, CFG, file)
+        assert best == Machine(channels_last=True, threads=4) and len(made) == 2
+        assert fastest(net(), data, CFG, file) == best and len(made) == 2
+        fastest(net(), data, TrainConfig(batch_size=32), file)
+        assert len(made) == 4                                     # another batch size: another answer
+        file.write_text('{"machine": 3}')
+        assert fastest(net(), data, CFG, file) == best and len(made) == 6
+
+
+# ---- a budget --------------------------------------------------------------------------------------------------------
+
+def hurried(**kw): return TrainConfig(batch_size=64, **kw)
+
+
+@pytest.fixture
+def short_parts(monkeypatch): monkeypatch.setattr('tinyformer.training.PART', 400)
+
+
+def test_a_budget_of_images_goes_on_to_the_same_bits(data, tmp_path, short_parts):
+    cfg, path, seen = hurried(images=3000, ema=.99, strong=True, mixup=.2, plain=4), tmp_path / 'run.pt', []
+    ref = net()
+    history = fit(ref, data, cfg, progress=False)
+    assert len(history) == 8 and 3000 <= history[-1]['spent'] < 3064    # parts of a third of an epoch
+    def stop(step, total, model):
+        seen.append(step)
+        if len(seen) == 22: raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt): fit(net(), data, cfg, checkpoint=path, on_step=stop, progress=False)
+    assert 1 < len(read_checkpoint(path)["history"]) < 8
+    m = net()
+    again = fit(m, data, cfg, checkpoint=path, progress=False)
+    assert same(m, ref) and [h['loss'] for h in again] == [h['loss'] for h in history]
+    with pytest.raises(RunFolderError, match='budget_images was 3000, now 4000'):
+        fit(net(), data, hurried(images=4000, ema=.99, strong=True, mixup=.2, plain=4), checkpoint=path, progress=False)
+
+
+class Watch:
+    "A clock that shows `step` seconds more at each look."
+    def __init__(self, step): self.now, self.step = 0., step
+
+    def __call__(self):
+        self.now += self.step
+        return self.now
+
+
+@pytest.mark.parametrize('minutes', [1, 10])
+def test_every_budget_of_time_is_a_whole_schedule(data, minutes):
+    "Warm-up, peak and a rate near zero at the end, whatever the clock allows."
+    rates, ticks, cfg = [], [], hurried(minutes=minutes)
+    def look(step, total, model): ticks.append(step), rates.append(lr_at(step, total, cfg))
+    with patch('time.perf_counter', Watch(2.)):
+        history = fit(STILL, data, cfg, on_step=look, validate=lambda m: None, progress=False)
+    assert len(ticks) == pytest.approx(30 * minutes, rel=.15) and ticks == sorted(ticks) and ticks[-1] > .9 * TICKS
+    assert max(rates) > .95 * cfg.lr and rates[-1] < .05 * cfg.lr
+    assert 60 * minutes <= history[-1]['spent'] < 60 * minutes + 6
+
+
+def test_the_time_that_a_killed_run_spent_stays_spent(data, tmp_path, short_parts):
+    cfg, path, ticks = hurried(minutes=2), tmp_path / 'run.pt', []
+    def stop(step, total, model):
+        ticks.append(step)
+        if len(ticks) == 20: raise KeyboardInterrupt
+    how = dict(checkpoint=path, validate=lambda m: None, progress=False)
+    with patch('time.perf_counter', Watch(2.)), pytest.raises(KeyboardInterrupt):
+        fit(net(), data, cfg, on_step=stop, **how)
+    spent = read_checkpoint(path)['history'][-1]['spent']
+    assert 20 < spent < 60
+    rest = []
+    with patch('time.perf_counter', Watch(2.)): fit(net(), data, cfg, on_step=lambda s, t, m: rest.append(s), **how)
+    assert rest[0] == pytest.approx(TICKS * spent / 120, rel=.1) and rest[-1] > .9 * TICKS
+    assert len(rest) < 50
+
+
+@pytest.mark.parametrize('seconds', [7., 61.])               # of a step, and of a look at the clock before the first
+def test_a_time_too_short_for_a_schedule_says_the_least(data, tmp_path, seconds):
+    took = seconds if seconds < 60 else 2 * seconds
+    said = f'a step takes {re.escape(f"{took:.2g}")} s here: give {math.ceil(LEAST * took / 6) / 10} or more'
+    with patch('time.perf_counter', Watch(seconds)), pytest.raises(BadInput, match=said):
+        fit(net(), data, hurried(minutes=1), checkpoint=tmp_path / 'run.pt', progress=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_average_of_a_short_budget_forgets_how_it_began(data):
+    "With a decay for thousands of steps it would keep the weights of the first."
+    def first(**kw):
+        start, m = net()[0].weight.clone(), net()
+        fit(m, data, TrainConfig(batch_size=64, lr=1e-2, ema=.9999, **kw), progress=False)
+        return (m[0].weight - start).norm().item()
+    assert first(images=64 * 54) > 10 * first(epochs=3)
+
+
+def test_a_hook_before_each_step_sees_where_the_schedule_is(data):
+    pairs, seen = [], []
+    fit(STILL, data, TrainConfig(epochs=2, batch_size=256), before=lambda s, t, m: seen.append((s, t)), progress=False,
+        on_step=lambda s, t, m: pairs.append((s, t)))
+    assert seen == pairs == [(s, 10) for s in range(10)]
 
 
 def test_frozen_ranges_are_constants_through_training_and_leave_evaluation_alone(data):
@@ -392,7 +500,8 @@ def test_evaluate_counts_and_puts_the_mode_back(data):
 
 @pytest.mark.parametrize('bad', [dict(epochs=0), dict(lr=0.), dict(warmup=1.), dict(label_smoothing=-.1),
                                  dict(distill=2.), dict(temperature=0.),
-                                 dict(mixup=-.1), dict(ema=1.), dict(clip=-1.), dict(momentum=1.), dict(plain=-1)])
+                                 dict(mixup=-.1), dict(ema=1.), dict(clip=-1.), dict(momentum=1.), dict(plain=-1),
+                                 dict(minutes=-1.), dict(images=-1), dict(images=639)])
 def test_a_number_out_of_range_is_named(bad):
     with pytest.raises(BadInput, match=f'TrainConfig.{next(iter(bad))} is'): TrainConfig(**bad)
 

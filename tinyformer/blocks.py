@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['LEAVES', 'ToTokens', 'ToMap', 'Add', 'GlobalAvgPool', 'AttentionCore', 'Encoder', 'ConvBlock',
-           'InvertedResidualBlock', 'TransformerBlock', 'build_block', 'Net', 'build']
+           'InvertedResidualBlock', 'ResidualBlock', 'TransformerBlock', 'build_block', 'Net', 'build']
 
 # %% ../nbs/14_blocks.ipynb #c002
 import torch
 from torch import nn
 
-from .arch import Arch, Downsample, InvertedResidual, Transformer, _Block, _stride
+from .arch import Arch, Downsample, InvertedResidual, Residual, Transformer, _Block, _stride
 
 # %% ../nbs/14_blocks.ipynb #c055
 class ToTokens(nn.Module):
@@ -130,6 +130,23 @@ class InvertedResidualBlock(nn.Module):
         y = self.bn3(self.project(y))
         return y if self.add is None else self.add(x, y)
 
+# %% ../nbs/14_blocks.ipynb #c071a
+class ResidualBlock(nn.Module):
+    "Twice 3x3 convolution, BatchNorm and ReLU; plus the input where the shapes agree."
+    def __init__(self,
+        cin:int,  # input channels
+        cout:int, # output channels
+    ):
+        super().__init__()
+        self.conv1, self.bn1, self.relu1 = _conv(cin, cout, 3), nn.BatchNorm2d(cout), nn.ReLU()
+        self.conv2, self.bn2, self.relu2 = _conv(cout, cout, 3), nn.BatchNorm2d(cout), nn.ReLU()
+        self.add = Add() if cin == cout else None
+    def forward(self, x:torch.Tensor): # [n, cin, h, w]
+        "Convolve twice, add."
+        y = self.relu1(self.bn1(self.conv1(x)))
+        y = self.relu2(self.bn2(self.conv2(y)))
+        return y if self.add is None else self.add(x, y)
+
 # %% ../nbs/14_blocks.ipynb #c073
 class TransformerBlock(nn.Module):
     "Encoder layers over the map's positions, with convolutions before and after them or without."
@@ -158,13 +175,14 @@ class TransformerBlock(nn.Module):
 
 # %% ../nbs/14_blocks.ipynb #c075
 def build_block(
-    b:_Block, # Downsample, InvertedResidual or Transformer
+    b:_Block, # one of `arch.KINDS`
     h:int, # input height
     w:int, # input width
     c:int, # input channels
 )->nn.Module: # float32, NCHW in and out
     "The torch module of one block."
     if isinstance(b, Transformer): return TransformerBlock(b, h, w, c)
+    if isinstance(b, Residual): return ResidualBlock(c, b.cout or c)
     if b.kind == 'ir': return InvertedResidualBlock(c, b.cout or c, b.expand, _stride(b))
     return ConvBlock(c, b.cout, b.kind == 'conv_pool')
 

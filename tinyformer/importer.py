@@ -283,6 +283,11 @@ def _build_residual(own, name, m, x):
     y = own.chain(x, m.expand, m.bn1, m.relu1, m.depthwise, m.bn2, m.relu2, m.project, m.bn3)
     return y if m.add is None else own(m.add, x, y)
 
+@builds(blocks.ResidualBlock)
+def _build_two(own, name, m, x):
+    y = own.chain(x, m.conv1, m.bn1, m.relu1, m.conv2, m.bn2, m.relu2)
+    return y if m.add is None else own(m.add, x, y)
+
 # %% ../nbs/15_importer.ipynb #c308
 @patch
 def rows(self:Own,

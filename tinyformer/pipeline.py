@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['ROAD', 'OTHERS', 'RANGES', 'COMMAND', 'STEPS', 'FILES', 'LEFT', 'WRITTEN_BY', 'COLUMNS', 'SIZES_OF', 'MEASURED',
-           'NET_COLUMNS', 'plot_road', 'RunConfig', 'defaults', 'typed', 'budget', 'settings', 'spaces_for',
-           'check_run', 'Run', 'command', 'result', 'step', 'perform', 'do', 'forget', 'save_figure', 'step_supernas',
-           'save_weights', 'untouched', 'load_weights', 'maker', 'weights_of', 'Stage', 'stages', 'train_stage',
-           'make_supernet', 'step_supernet', 'step_sparsenas', 'step_train', 'step_prune', 'check_drop', 'make_model',
-           'step_quantize', 'chosen_kernels', 'step_compile', 'check_speed', 'plot_profile', 'unseen_accuracies',
-           'step_simulate', 'cycle_columns', 'cycle_rows', 'compare_qemu', 'report_data', 'closing_table',
-           'plot_stages', 'kernel_table', 'kernel_section', 'report_markdown', 'step_report', 'walk', 'go', 'evenly',
-           'candidate_run', 'agreement', 'rank', 'plot_budget']
+           'NET_COLUMNS', 'plot_road', 'RunConfig', 'defaults', 'typed', 'budget', 'Stage', 'share_out', 'stages',
+           'settings', 'spaces_for', 'check_run', 'Run', 'command', 'result', 'step', 'perform', 'do', 'forget',
+           'save_figure', 'step_supernas', 'save_weights', 'untouched', 'load_weights', 'maker', 'weights_of',
+           'train_stage', 'make_supernet', 'step_supernet', 'step_sparsenas', 'step_train', 'step_prune', 'check_drop',
+           'make_model', 'step_quantize', 'chosen_kernels', 'step_compile', 'check_speed', 'plot_profile',
+           'unseen_accuracies', 'step_simulate', 'cycle_columns', 'cycle_rows', 'compare_qemu', 'report_data',
+           'closing_table', 'plot_stages', 'kernel_table', 'kernel_section', 'report_markdown', 'step_report', 'walk',
+           'go', 'evenly', 'candidate_run', 'agreement', 'rank', 'plot_budget']
 
 # %% ../nbs/22_pipeline.ipynb #c002
 import json, math, shlex, shutil, time
@@ -32,7 +32,7 @@ from .data import load as load_data, to_int8
 from .arch import Arch, prune_plan
 from .blocks import build
 from .search_space import SIZES, SearchSpace, cifar_space
-from .training import TrainConfig, evaluate, fit, plot_history
+from .training import LEAST, TICKS, TrainConfig, evaluate, fit, plot_history
 from .pruning import Pruner, sparsity_of
 from .quantization import quantize
 from .supernas import LAMBDA_LO, plot_acceptances, sample_supernets, supernas
@@ -93,6 +93,8 @@ class RunConfig:
     batch_size: int = 128  # images per training step
     lr: float = 6e-3  # peak learning rate; pruning takes 2/3 of it, int8 fine-tuning 1/12
     threads: int = 1  # CPU threads of torch; the result depends on their number
+    minutes: float = None  # budget of all four trainings, shared out as their epochs are
+    images: int = None  # the same, as a number of images that are shown
 
 # %% ../nbs/22_pipeline.ipynb #c012a
 OTHERS = dict(flash='', sram='', lo=0., trials=300)  # where these differ from the demo's
@@ -126,7 +128,45 @@ RANGES = dict(  # setting → least and most
     supernets=(1, 10_000), trials=(1, 1_000_000), seed=(0, 2**32 - 1), max_drop=(0., 1.),
     supernet_epochs=(1, 100_000), float_epochs=(1, 100_000), prune_epochs=(1, 100_000),
     qat_epochs=(1, 100_000), max_instructions=(0, 10**15), batch_size=(1, 1_000_000),
-    lr=(1e-9, 10.), threads=(1, 256))
+    lr=(1e-9, 10.), threads=(1, 256), minutes=(.1, 1e6), images=(1, 10**12))
+
+# %% ../nbs/22_pipeline.ipynb #r22d
+@dataclass(frozen=True)
+class Stage:
+    "One training of a road."
+    cfg: TrainConfig  # its numbers
+    rise: tuple = None  # shares of the steps between which sparsity rises; None: it stays
+    every: int = 5  # steps between two choices of the blocks that go
+
+# %% ../nbs/22_pipeline.ipynb #r22d2
+def share_out(
+    stages: dict,  # name → Stage
+    minutes: float = None,  # for all of them together
+    images: int = None,  # the same as a number of images
+) -> dict:  # name → Stage with its part
+    "Share a budget out to stages."
+    if minutes is None and images is None: return stages
+    if minutes is not None: check_number('minutes', minutes, *RANGES['minutes'])
+    whole = sum(s.cfg.epochs for s in stages.values())
+    least = max(math.ceil(LEAST * s.cfg.batch_size * whole / s.cfg.epochs) for s in stages.values())
+    if images is not None and not images >= least:
+        raise BadInput(f'images is {images}: give {least} or more, {LEAST} steps for each training.')
+    def part(s):
+        share = s.cfg.epochs / whole
+        return replace(s.cfg, minutes=(minutes or 0) * share, images=round((images or 0) * share))
+    return {name: replace(s, cfg=part(s)) for name, s in stages.items()}
+
+# %% ../nbs/22_pipeline.ipynb #r22e1
+def stages(
+    c: RunConfig,  # of a run
+) -> dict:  # step → Stage
+    "How each step of a run trains."
+    one = TrainConfig(batch_size=c.batch_size, lr=c.lr, weight_decay=.05, seed=c.seed)
+    road = dict(supernet=Stage(replace(one, epochs=c.supernet_epochs)),
+                train=Stage(replace(one, epochs=c.float_epochs)),
+                prune=Stage(replace(one, epochs=c.prune_epochs, lr=c.lr * 2/3), rise=(0., .6)),
+                quantize=Stage(replace(one, epochs=c.qat_epochs, lr=c.lr / 12)))
+    return share_out(road, c.minutes, c.images)
 
 # %% ../nbs/22_pipeline.ipynb #c015a
 def settings(
@@ -140,6 +180,7 @@ def settings(
     cfg = replace(cfg, **kw)
     for f in fields(RunConfig):
         value = getattr(cfg, f.name)
+        if value is None and f.default is None: continue
         if f.name in RANGES: check_number(f.name, value, *RANGES[f.name])
         elif isinstance(f.default, str) and not isinstance(value, str):
             raise BadInput(f'{f.name} is {value!r}: it must be a text.')
@@ -147,6 +188,7 @@ def settings(
         raise BadInput(f'λ_lo = {cfg.lo} and λ_hi = {cfg.hi}: 0 ≤ λ_lo < λ_hi ≤ 1 is needed.')
     if cfg.sampler not in SAMPLERS:
         raise BadInput(f"no sampler {cfg.sampler!r}; there are {', '.join(SAMPLERS)}.")
+    if cfg.minutes or cfg.images: stages(cfg)
     budget(cfg)
     return cfg
 
@@ -437,24 +479,6 @@ def weights_of(
     "The weights that a step of the run left."
     return load_weights(model, run.folder, name, maker(run, name))
 
-# %% ../nbs/22_pipeline.ipynb #r22d
-@dataclass(frozen=True)
-class Stage:
-    "One training of a road."
-    cfg: TrainConfig  # its numbers
-    rise: tuple = None  # shares of the steps between which sparsity rises; None: it stays
-    every: int = 5  # steps between two choices of the blocks that go
-
-def stages(
-    c: RunConfig,  # of a run
-) -> dict:  # step → Stage
-    "How each step of a run trains."
-    one = TrainConfig(batch_size=c.batch_size, lr=c.lr, weight_decay=.05, seed=c.seed)
-    return dict(supernet=Stage(replace(one, epochs=c.supernet_epochs)),
-                train=Stage(replace(one, epochs=c.float_epochs)),
-                prune=Stage(replace(one, epochs=c.prune_epochs, lr=c.lr * 2/3), rise=(0., .6)),
-                quantize=Stage(replace(one, epochs=c.qat_epochs, lr=c.lr / 12)))
-
 # %% ../nbs/22_pipeline.ipynb #r22g
 def train_stage(
     model: torch.nn.Module,  # trained in place
@@ -467,9 +491,10 @@ def train_stage(
     "Train through one stage."
     c = stage.cfg
     if stage.rise:
-        steps = c.epochs * math.ceil(len(data.x_train) / c.batch_size)
+        steps, every = c.epochs * math.ceil(len(data.x_train) / c.batch_size), stage.every
+        if c.minutes or c.images: steps, every = TICKS, TICKS // 100
         begin, end = (int(share * steps) for share in stage.rise)
-        pruner = Pruner(model, prune_plan(arch), begin=begin, end=end, every=stage.every)
+        pruner = Pruner(model, prune_plan(arch), begin=begin, end=end, every=every)
         kw |= dict(keep=dict(pruner=pruner), on_step=lambda step, total, m: pruner.step(step))
     return fit(model, data, c, checkpoint=file, desc=file.stem, **kw)
 

@@ -172,7 +172,7 @@ class Pruner:
             raise BadInput(f'begin={begin}, end={end}, every={every}; '
                            'need 0 <= begin <= end and every > 0.')
         _weights(model, plan)
-        self.model, self.plan, self.masks = model, dict(plan), {}
+        self.model, self.plan, self.masks, self.at = model, dict(plan), {}, -1
         self.begin, self.end, self.every = begin, end, every
 
 # %% ../nbs/12_pruning.ipynb #c049
@@ -200,22 +200,22 @@ def last_change(self:Pruner,
 def step(self:Pruner,
     step:int, # training step that just ended
 )->None:
-    "Zero what is pruned; take new masks where the schedule says so, or where there are none yet."
+    "Zero what is pruned; take new masks where they have become due since the last were taken."
     if step < self.begin: return
     self.apply()
     t = self.last_change(step)
-    if t == step or not self.masks:
+    if t != self.at:
         ws, masks = _weights(self.model, self.plan), {}
         for (name, (block, s)), w in zip(self.plan.items(), ws.values()):
             masks[name] = block_mask(w, block, agp_sparsity(t, self.begin, self.end, s))
-        self.masks = masks
+        self.masks, self.at = masks, t
         self.apply()
 
 # %% ../nbs/12_pruning.ipynb #c056
 @patch
 def state_dict(self:Pruner)->dict: # tensors only
     "What a checkpoint has to hold."
-    return dict(masks={n: m.clone() for n, m in self.masks.items()})
+    return dict(masks={n: m.clone() for n, m in self.masks.items()}, at=self.at)
 
 @patch
 def load_state_dict(self:Pruner,
@@ -228,3 +228,4 @@ def load_state_dict(self:Pruner,
                        f'the plan names {sorted(self.plan)}.')
     ws = _weights(self.model, masks)
     self.masks = {name: m.to(ws[name].device) for name, m in masks.items()}
+    self.at = d.get('at', -1)  # without it the same masks are taken once more

@@ -7,6 +7,14 @@
     python -m tinyformer.recipe notes    --out runs/cifar10                   # for `tinyformer evaluate --notes`
     python -m tinyformer.recipe rank     --out runs/cifar10 --candidate 0     # 0 to 7
 
+A network chosen by hand, of plain 3x3 residuals, needs no search:
+
+    python -m tinyformer.recipe direct   --out runs/cifar10 --size tiny --images 6000000
+    python -m tinyformer.recipe notes    --out runs/cifar10 --size tiny
+
+`--minutes N` or `--images N` give any training step a budget in place of its epochs, and every schedule follows the
+share of it that is spent.
+
 The numbers are for one GPU. Add `--cpu` to `train` for those of a processor core and some hours: a winner that costs
 little arithmetic, gentle distortions, and the teacher asked once for every image instead of at every step.
 
@@ -29,11 +37,11 @@ from tinyformer.errors import BadInput, RunFolderError
 from tinyformer.files import atomic_path, write_json
 from tinyformer.hardware import parse_bytes, target
 from tinyformer.pipeline import (Stage, evenly, load_weights, make_model, make_supernet, perform, save_weights,
-                                 train_stage, unseen_accuracies)
+                                 share_out, train_stage, unseen_accuracies)
 from tinyformer.provenance import commit, versions
 from tinyformer.pruning import sparsity_of
 from tinyformer.quantization import quantize
-from tinyformer.arch import Arch, prune_plan
+from tinyformer.arch import Arch, prune_plan, residual_arch
 from tinyformer.blocks import build
 from tinyformer.cost_model import cost
 from tinyformer.search_space import SIZES, cifar_space
@@ -41,7 +49,8 @@ from tinyformer.sparsenas import PrunedSuperNet, search, train_supernet
 from tinyformer.training import Machine, TrainConfig, evaluate, fastest, read_checkpoint
 
 # flash and SRAM that a size is meant for
-LIMITS = dict(small=('256KB', '64KB'), middle=('512KB', '128KB'), large=('1MB', '320KB'))
+LIMITS = dict(small=('256KB', '64KB'), middle=('512KB', '128KB'), large=('1MB', '320KB'), tiny=('100KB', '52KB'))
+BY_HAND = 'tiny', 'large'  # sizes of `residual_arch`
 
 
 @dataclass(frozen=True)
@@ -68,13 +77,16 @@ class Recipe:
     rank_epochs: int = 3
     rank_images: int = 5_000      # of the training split, so that a CPU can do it
     batch_size: int = 1000
+    direct_epochs: int = 120       # of `direct`
+    minutes: float = None          # budget of a step's trainings together, in place of their epochs
+    images: int = None             # the same as a number of images
 
 
 # presets: what differs on a processor core, and where everything is tiny
 CPU = dict(teachers=1, float_epochs=3, prune_epochs=13, lr=2e-3, strong=False, mixup=0., temperature=3., thrifty=True,
            batch_size=128)
 QUICK = dict(teachers=1, teacher_epochs=1, teacher_width=8, supernet_epochs=1, trials=2, calibration=64, float_epochs=1,
-             prune_epochs=2, rank_epochs=1, batch_size=50)
+             prune_epochs=2, rank_epochs=1, direct_epochs=1, batch_size=50)
 
 
 class Residual(nn.Module):
@@ -110,18 +122,12 @@ def _weights(model, out, name, step):
     return load_weights(model, out, name, f'first run  python -m tinyformer.recipe {step} --out {out}')
 
 
-def _seldom(data, epochs):
-    "A validation that looks at every tenth epoch of a long run, at every one of a short run, and at the last."
-    seen, every = [], 10 if epochs >= 50 else 1
-    def validate(model):
-        seen.append(1)
-        return evaluate(model, data.x_val, data.y_val) if len(seen) % every == 0 or len(seen) == epochs else None
-    return validate
-
-
-def _fit(net, data, stage, file, **kw):
-    "`train_stage` with a validation now and then."
-    return train_stage(net, data, stage, file, validate=_seldom(data, stage.cfg.epochs), **kw)
+def _fit(net, data, stage, file, machine, progress=True, **kw):
+    """`train_stage` with ten validations where it is long, on the fastest machine unless one is given; which one it
+    was is kept beside the checkpoint."""
+    machine = machine or fastest(net, data, stage.cfg, file.with_suffix('.machine.json'), progress)
+    looks = 10 if stage.cfg.epochs >= 50 or stage.cfg.minutes or stage.cfg.images else 0
+    return train_stage(net, data, stage, file, looks=looks, machine=machine, progress=progress, **kw)
 
 
 # ---- every training, as data
@@ -155,7 +161,20 @@ def stages(r):
                            clip=1., seed=r.seed)
     rank = TrainConfig(epochs=r.rank_epochs, batch_size=eighth, lr=1.5e-3, weight_decay=.03, warmup=.05, clip=1.,
                        seed=r.seed)
-    return dict(teacher=Stage(teacher), supernet=Stage(supernet), rank=Stage(rank, rise=(0., 0.), every=20))
+    direct = TrainConfig(epochs=r.direct_epochs, batch_size=min(128, r.batch_size), lr=3e-3, weight_decay=.03,
+                         warmup=.05, label_smoothing=.1, clip=1., ema=.999, seed=r.seed)
+    return dict(teacher=Stage(teacher), supernet=Stage(supernet), rank=Stage(rank, rise=(0., 0.), every=20),
+                direct=Stage(direct, rise=(.1, .6), every=20))
+
+
+def budgeted(r, stages):
+    "Stages with their parts of the budget, where there is one."
+    return share_out(stages, r.minutes, r.images)
+
+
+def stage(r, name):
+    "The only stage of a step."
+    return budgeted(r, {name: stages(r)[name]})[name]
 
 
 # ---- the steps: which data, which stages, which files
@@ -168,7 +187,7 @@ def teacher(r, out, machine, progress=True):
     data = load(r.dataset, val_fraction=.02)
     torch.manual_seed(r.seed)                       # of the weights that it begins with
     net, file = _teacher_net(r, data), out / f'teacher{r.seed}.pt'
-    hist = _fit(net, data, stages(r)['teacher'], file.with_suffix('.ckpt'), machine=machine, progress=progress)
+    hist = _fit(net, data, stage(r, 'teacher'), file.with_suffix('.ckpt'), machine=machine, progress=progress)
     save_weights(net, file)
     return dict(val_accuracy=hist[-1]['val_accuracy'])
 
@@ -179,8 +198,8 @@ def _space(r, data): return cifar_space(r.size, data.shape, len(data.classes))
 def supernet(r, out, machine, progress=True):
     "Train the supernet, one uniformly drawn path per step, pruned as far as the schedule says."
     data = load(r.dataset, val_fraction=.1)
-    return make_supernet(_space(r, data), data, stages(r)['supernet'], out / f'supernet_{r.size}.pt',
-                         machine=replace(machine, compile=False), progress=progress)
+    return make_supernet(_space(r, data), data, stage(r, 'supernet'), out / f'supernet_{r.size}.pt',
+                         machine=replace(machine or fastest(), compile=False), progress=progress)
 
 
 def _supernet(r, out, data): return _weights(PrunedSuperNet(_space(r, data)), out, f'supernet_{r.size}.pt', 'supernet')
@@ -195,7 +214,7 @@ def find(r, out, machine, progress=True, storage=None):
     "SparseNAS over the supernet, within 97 % of the flash. Several processes may run it at once."
     data, board = load(r.dataset, val_fraction=.1), target('stm32f746')
     flash, sram = room(r), parse_bytes(LIMITS[r.size][1])
-    net = _supernet(r, out, data).to(machine.device)
+    net = _supernet(r, out, data).to((machine or fastest()).device)
     found = search(net.space, net, data, board.with_budget(flash, sram), trials=r.trials, storage=storage,
                    run=out / f'search_{r.size}', seed=r.seed, progress=progress)
     rows = [dict(number=c.number, accuracy=c.accuracy, excess=c.excess, cost=asdict(c.cost), arch=c.arch.to_json())
@@ -254,7 +273,7 @@ def train(r, out, machine, progress=True):
     data, work = load(r.dataset, val_fraction=.02), out / r.size
     row, arch = choose(*feasible(out, r.size), r.thrifty)
     nets = [_weights(_teacher_net(r, data), out, f'teacher{i}.pt', f'teacher --seed {i}') for i in range(r.teachers)]
-    teachers, chain, right = Ensemble(nets).eval(), taught(r), {}
+    teachers, chain, right = Ensemble(nets).eval(), budgeted(r, taught(r)), {}
     if r.thrifty:
         answers = out / f'answers_of_{r.teachers}.pt'
         data, teachers = ask_once(teachers, data, chain['float'].cfg, answers, progress), None
@@ -272,35 +291,73 @@ def train(r, out, machine, progress=True):
                 val_images=len(data.y_val), val_accuracy=right)
 
 
+def direct(r, out, machine, progress=True):
+    "Train the network of plain residuals of this size, pruned while it learns; then int8, calibrated, as `model.tfm`."
+    data, work = load(r.dataset, val_fraction=.02), out / f'direct_{r.size}'
+    arch = residual_arch(r.size, data.shape, len(data.classes))
+    torch.manual_seed(r.seed)                       # of the weights that it begins with
+    model = build(arch)
+    hist = _fit(model, data, stage(r, 'direct'), work / 'direct.ckpt', arch=arch, machine=machine, progress=progress)
+    save_weights(model, work / 'pruned.pt')
+    int8 = quantize(model.cpu().eval(), data.x_train[:2 * r.calibration])
+    make_model(int8, f'{r.dataset}-{r.size}', work / 'model.tfm')
+    right = dict(pruned=hist[-1]['val_accuracy'], int8=evaluate(int8, data.x_val, data.y_val))
+    return dict(sparsity=sparsity_of(model, prune_plan(arch)), val_images=len(data.y_val), val_accuracy=right)
+
+
+def _budget(r):
+    "The budget that a result was made with, as it was typed."
+    return ''.join(f' --{name} {r[name]}' for name in ('minutes', 'images') if r.get(name))
+
+
 def _typed(r):
     "The options of `train` that made a result, as they were typed."
     stages = {name: ' '.join(map(str, r[f'{name}_epochs'])) for name in ('polish', 'refine')}
     stages = [f' --{name} {epochs}' for name, epochs in stages.items() if epochs]
     usual = CPU['teachers'] if r['thrifty'] else Recipe.teachers
-    return ' --cpu' * r['thrifty'] + f' --teachers {r["teachers"]}' * (r['teachers'] != usual) + ''.join(stages)
+    teachers = f' --teachers {r["teachers"]}' * (r['teachers'] != usual)
+    return ' --cpu' * r['thrifty'] + teachers + ''.join(stages) + _budget(r)
 
 
-def notes(r, out, machine, progress=True, copy=''):
-    """Ask the float and the pruned network about the test images, and write down what a card wants to know of the
-    training."""
-    data, work = load(r.dataset, val_fraction=.02), out / r.size
-    trained = out / f'train_{r.size}.result.json'
-    if not trained.exists():
-        raise RunFolderError(f'{trained} is missing: first run  python -m tinyformer.recipe train --out {out}')
-    was = json.loads(trained.read_text())
+def _of_search(r, out):
+    "(folder, result, networks by stage, command) of the winner that `train` left."
+    was = _result(out, 'train', r.size)
     arch = next(a for row, a in feasible(out, r.size)[0] if row['number'] == was['candidate'])
     nets = {stage: _weights(build(arch), out, f'{r.size}/{stage}.pt', 'train') for stage in ('float', 'pruned')}
+    return out / r.size, was, nets, f'STEP = teacher, supernet, search, train{_typed(was["recipe"])}, each'
+
+
+def _of_hand(r, out):
+    "The same of the network that `direct` left, which never was a dense one."
+    was, data = _result(out, 'direct', r.size), load(r.dataset, val_fraction=.02)
+    net = build(residual_arch(r.size, data.shape, len(data.classes)))
+    net = _weights(net, out, f'direct_{r.size}/pruned.pt', 'direct')
+    return out / f'direct_{r.size}', was, dict(pruned=net), f'STEP = direct{_budget(was["recipe"])}'
+
+
+def _result(out, step, size):
+    "What a step found."
+    file = out / f'{step}_{size}.result.json'
+    if not file.exists():
+        raise RunFolderError(f'{file} is missing: first run  python -m tinyformer.recipe {step} --out {out}')
+    return json.loads(file.read_text())
+
+
+def notes(r, out, machine, progress=True, copy='', by_hand=False):
+    """Ask the float and the pruned network about the test images, and write down what a card wants to know of the
+    training."""
+    data = load(r.dataset, val_fraction=.02)
+    work, was, nets, how = (_of_hand if by_hand else _of_search)(r, out)
     hours = sum(e['seconds'] for file in work.glob('*.ckpt') for e in read_checkpoint(file)['history']) / 3600
     flash, sram = LIMITS[r.size]
-    said = dict(about=f'{r.dataset} hybrid of the {r.size} space, for {flash} of flash and {sram} of '
-                      'SRAM', dataset=r.dataset, copy=copy,
+    what = 'plain residuals with an encoder layer' if by_hand else f'hybrid of the {r.size} space'
+    said = dict(about=f'{r.dataset} {what}, for {flash} of flash and {sram} of SRAM', dataset=r.dataset, copy=copy,
                 **unseen_accuracies(data, **nets), commit=commit(),
                 seeds=dict(run=was['recipe']['seed']), hours=round(hours, 2),
-                command=f'python -m tinyformer.recipe STEP --out {out.name}, STEP = teacher, supernet, search, '
-                        f'train{_typed(was["recipe"])}, each with --size {r.size} --dataset '
+                command=f'python -m tinyformer.recipe STEP --out {out.name}, {how} with --size {r.size} --dataset '
                         f'{r.dataset}', machine=platform.machine(), versions=versions())
     write_json(work / 'notes.json', said)
-    return {k: said[k] for k in ('accuracy_float', 'accuracy_pruned', 'hours')}
+    return {k: said[k] for k in ('accuracy_float', 'accuracy_pruned', 'hours') if k in said}
 
 
 def rank(r, out, machine, progress=True, candidate=0, of=8):
@@ -315,24 +372,33 @@ def rank(r, out, machine, progress=True, candidate=0, of=8):
         raise BadInput(f'--candidate is {candidate}; the search has only {len(picked)} different candidates.')
     row, arch = picked[candidate]
     model = _supernet(r, out, data).extract(arch)
-    hist = _fit(model, data, stages(r)['rank'], out / f'rank_{r.size}_{candidate}.ckpt', arch=arch,
-                machine=replace(machine, compile=False), progress=progress)
+    hist = _fit(model, data, stage(r, 'rank'), out / f'rank_{r.size}_{candidate}.ckpt', arch=arch,
+                machine=machine, progress=progress)
     int8 = quantize(model.cpu().eval(), data.x_train[:r.calibration // 2])
     return dict(candidate=row['number'], one_shot=row['accuracy'], pruned=hist[-1]['val_accuracy'],
                 final=evaluate(int8, data.x_val, data.y_val), val_images=len(data.y_val))
 
 
-STEPS = dict(teacher=teacher, supernet=supernet, search=find, train=train, notes=notes, rank=rank)
+STEPS = dict(teacher=teacher, supernet=supernet, search=find, train=train, notes=notes, rank=rank, direct=direct)
 
 
-def written(step, r, candidate=0):
+def _trainings(*stems):
+    "The checkpoint of each training, and which machine it chose."
+    return [f'{stem}.{end}' for stem in stems for end in ('ckpt', 'machine.json')]
+
+
+def written(step, r, candidate=0, by_hand=False):
     "What a step writes into the run folder: its result, weights and model; and files that go on changing."
     name = dict(teacher=f'teacher_{r.seed}', rank=f'rank_{r.size}_{candidate}').get(step, f'{step}_{r.size}')
+    if by_hand: name = f'{step}_direct_{r.size}'
+    hand = f'direct_{r.size}'
     done = dict(teacher=[f'teacher{r.seed}.pt'], supernet=[f'supernet_{r.size}.pt'], search=[f'search_{r.size}.json'],
-                train=[f'{r.size}/{f}' for f in ('float.pt', 'pruned.pt', 'model.tfm')], notes=[f'{r.size}/notes.json'])
-    more = dict(teacher=[f'teacher{r.seed}.ckpt'], supernet=[f'supernet_{r.size}.ckpt'], rank=[f'{name}.ckpt'],
+                train=[f'{r.size}/{f}' for f in ('float.pt', 'pruned.pt', 'model.tfm')],
+                notes=[f'{hand if by_hand else r.size}/notes.json'], direct=[f'{hand}/pruned.pt', f'{hand}/model.tfm'])
+    more = dict(teacher=_trainings(f'teacher{r.seed}'), supernet=[f'supernet_{r.size}.ckpt'], rank=_trainings(name),
                 search=[f'search_{r.size}/search.{e}' for e in ('db', 'db-wal', 'db-shm', 'lock')],
-                train=[f'{r.size}/{s}.ckpt' for s in taught(r)] + [f'answers_of_{r.teachers}.pt'])
+                train=_trainings(*(f'{r.size}/{s}' for s in taught(r))) + [f'answers_of_{r.teachers}.pt'],
+                direct=_trainings(f'{hand}/direct'))
     return [f'{name}.result.json', *done.get(step, [])], more.get(step, [])
 
 
@@ -340,7 +406,7 @@ Epochs = Annotated[int, (1, 100_000)]
 
 
 def run(
-    step:str, # teacher, supernet, search, train, notes or rank
+    step:str, # teacher, supernet, search, train, notes, rank or direct
     *,
     out:Path = Path('runs/cifar10'), # run folder
     quick:bool = False, # tiny numbers everywhere: minutes on a CPU, to see that it works
@@ -353,7 +419,10 @@ def run(
     refine:tuple[Epochs, ...] = (),
     # train: learn from the first N teachers (default: 3; with --cpu or --quick 1)
     teachers:Annotated[int, (1, 100)] = None,
-    size:str = 'large', # of the search space: small, middle or large
+    minutes:Annotated[float, (.1, 1e6)] = None, # a budget of time for the step's trainings, in place of their epochs
+    images:Annotated[int, (1, 10**12)] = None, # a budget of images shown, in place of the epochs
+    size:str = 'large', # of the search space: small, middle or large; direct: tiny or large
+    by_hand:bool = False, # notes: of the network that `direct` left
     dataset:str = 'cifar10', # see `tinyformer search --help`
     seed:Annotated[int, (0, 2**32 - 1)] = 0, # of everything random
     candidate:Annotated[int, (0, 7)] = 0, # rank: which of the 8
@@ -362,15 +431,16 @@ def run(
 ):
     "Run one step and write what it found beside its files."
     if step not in STEPS: raise BadInput(f"no step {step!r}; there are {', '.join(STEPS)}")
-    if size not in SIZES: raise BadInput(f"no size {size!r}; there are {', '.join(SIZES)}")
+    sizes = BY_HAND if step == 'direct' or by_hand else SIZES
+    if size not in sizes: raise BadInput(f"no size {size!r}; there are {', '.join(sizes)}")
     preset = (CPU if cpu else {}) | (QUICK if quick else {}) | (dict(teachers=teachers) if teachers else {})
     stages = dict(polish_epochs=tuple(polish), refine_epochs=tuple(refine))
-    r = replace(Recipe(), **stages, size=size, dataset=dataset, seed=seed, **preset)
-    machine = Machine(channels_last=True) if cpu else Machine() if quick else fastest()
-    more = dict(search=dict(storage=storage), notes=dict(copy=copy), rank=dict(candidate=candidate)).get(step, {})
-    finished, changing = written(step, r, candidate)
-    said = dict(recipe=asdict(r), machine=asdict(machine))
-    found = perform(out, finished, changing, lambda: STEPS[step](r, out, machine, **more) | said)
+    r = replace(Recipe(), **stages, size=size, dataset=dataset, seed=seed, minutes=minutes, images=images, **preset)
+    machine = Machine(channels_last=True) if cpu else Machine() if quick else None
+    more = dict(search=dict(storage=storage), notes=dict(copy=copy, by_hand=by_hand), rank=dict(candidate=candidate))
+    finished, changing = written(step, r, candidate, by_hand)
+    said = dict(recipe=asdict(r), machine=machine and asdict(machine))  # None: see the *.machine.json
+    found = perform(out, finished, changing, lambda: STEPS[step](r, out, machine, **more.get(step, {})) | said)
     print({k: v for k, v in found.items() if k not in said}, flush=True)
 
 

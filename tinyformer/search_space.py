@@ -59,7 +59,7 @@ def _check_choices(kind, choices):
 @dataclass(frozen=True)
 class Position:
     "One place on every path: a kind of block, what its fields may be, and how many of them follow."
-    kind:str         # 'downsample', 'inverted_residual' or 'transformer'
+    kind:str         # one of `arch.KINDS`
     choices:tuple    # field → values; a dict is taken too. Fields left out keep the block's default
     repeat:tuple=(1,)  # how many blocks: one of these; 0 = the place may be skipped
 

@@ -65,11 +65,9 @@ def train_supernet(
     "One-shot training: each step trains one random path (Guo et al., 2020), pruned by schedule."
     torch.manual_seed(cfg.seed)
     net = PrunedSuperNet(space)
-    total = cfg.epochs * math.ceil(len(data.x_train) / cfg.batch_size)
-    def path(m, x, step):
-        m.share = agp_sparsity(step, ramp[0] * total, ramp[1] * total, 1.)
-        return m(x, space.sample(rng_at(cfg.seed, step)))
-    fit(net, data, cfg, forward=path, validate=lambda m: None, checkpoint=checkpoint,
+    def path(m, x, step): return m(x, space.sample(rng_at(cfg.seed, step)))
+    def thin(step, total, m): m.share = agp_sparsity(step, ramp[0] * total, ramp[1] * total, 1.)
+    fit(net, data, cfg, forward=path, before=thin, validate=lambda m: None, checkpoint=checkpoint,
         machine=machine, progress=progress, desc='supernet')
     net.share = 1.
     return net
