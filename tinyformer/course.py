@@ -224,3 +224,16 @@ def _(answer):
         root = answer(n)
         if not isinstance(root, (int, np.integer)): raise Wrong('It gives a whole number')
         if not root * root <= n < (root + 1)**2: raise Wrong(f'For {n} it gives {root}')
+
+
+# ---- lesson: one afternoon -------------------------------------------------------------------------------------------
+
+@exercise('afternoon-1', 'lessons/one_afternoon', 1, 'a number of bytes')
+def _(answer):
+    number(answer, 24 * 24 * 3, 'One byte for each pixel and colour')
+
+
+@exercise('afternoon-2', 'lessons/one_afternoon', 2, 'a number of bytes')
+def _(answer):
+    weights, channels = 9 * (3*8 + 8*16 + 16*32) + 32*3, 8 + 16 + 32 + 3
+    number(answer, weights + 8 * channels, f'There are {weights:,} weights and {channels} output channels')
