@@ -7,7 +7,7 @@ import course
 FILE = course.NBS/'images'/'road.svg'
 LIGHT = ('#0f766e', '#b45309', '#2563eb', '#9333ea', '#be123c')                  # the site's dark theme sets its own
 COLOURS = [f'var(--road-{i}, {c})' for i, c in enumerate(LIGHT, 1)]
-TAKES_GIVES = {'I': ('a data sheet', 'bytes, budgets, a plan'), 'II': ('integer operators', 'C on a Cortex-M7'),
+TAKES_GIVES = {'I': ('a data sheet', 'bytes and a plan'), 'II': ('integer operators', 'C on a Cortex-M7'),
                'III': ('images', 'sparse int8 layers'), 'IV': ('a budget', 'one model that fits'),
                'V': ('all of it', 'one command')}
 WIDE, GAP, EDGE, ROW = 184, 20, 12, 31
@@ -18,13 +18,15 @@ def text(x, y, words, size=12.5, fill='var(--road-soft, #4b5563)', extra=''):
 
 
 def box(x, y, name, colour, link):
-    "One notebook: its number and its module's name."
-    num, word = course.number(name), course.page(name)
+    "One notebook: its number, if it has one, and its name."
+    num, page = course.number(name), course.page(name)
+    word = page.rpartition('/')[2]
+    label = f'<tspan style="fill:{colour}">{num}</tspan> {word}' if num else word
     out = (f'<rect class="nb" x="{x}" y="{y}" width="{WIDE - 24}" height="25" rx="5" '
            f'style="fill:var(--road-box, #ffffff);stroke:{colour}" stroke-opacity="0.45"/>'
-           + text(x + 10, y + 17, f'<tspan style="fill:{colour}">{num}</tspan> {word}', fill='var(--road-ink, #111827)',
+           + text(x + 10, y + 17, label, fill='var(--road-ink, #111827)',
                   extra='font-family="Menlo, Consolas, monospace"'))
-    return f'<a href="{word}.html">{out}</a>' if link else out
+    return f'<a href="{page}.html">{out}</a>' if link else out
 
 
 def column(x, part, colour, high, link):

@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 
+import figures
+
 ROOT = Path(__file__).resolve().parent.parent
 NBS = ROOT/'nbs'
 NOT_RUN = ROOT/'tests'/'notebooks_not_run.txt'
@@ -102,8 +104,9 @@ def run_cells(path, store=False, shift=0, threads=0, tell=lambda cell: None):
         os.chdir(path.parent)
         sys.path.insert(0, str(ROOT))
         nb = NBProcessor(path, rm_directives=False, process=True).nb
-        shell = CaptureShell(path)
+        shell, odd = CaptureShell(path), []
         strict_widgets()
+        figures.watch(shell, odd)
         if shift: shift_seeds(shift)
         if threads: fix_threads(threads)
         for cell in nb.cells:
@@ -112,6 +115,8 @@ def run_cells(path, store=False, shift=0, threads=0, tell=lambda cell: None):
             if cell.cell_type == 'code': cell['outputs'] = []     # the shell leaves the old ones where none is new
             shell.cell(cell)
             if shell.exc: return page_lines(shell.exc)
+            if odd and (path.name, cell.id) not in figures.MEANT: return 'the figure: ' + '; '.join(odd)
+            odd.clear()
         if store: save(path, nb)
         return ''
     except BaseException as e: return f'{type(e).__name__}: {e}'

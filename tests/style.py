@@ -13,7 +13,8 @@ RUN_SHARE, ASSERTED_SHARE = .80, .60
 ASSERTION = re.compile(r'^\s*(assert\b|test_\w+\(|with (expect_fail|ExceptionExpected)|expect_fail\()'
                        r'|\b(test_eq|test_close|test_fail|validate)\(', re.M)
 MACHINE_PATH = re.compile(r'(?<![\w.:/])/(?:work|root|home/\w+|Users/\w+|tmp|var/folders)/[\w.@-]+')
-FOLDERS = ('experiments', 'tutorials')           # their notebooks show what modules do and export none
+FOLDERS = ('experiments', 'tutorials', 'lessons', 'solutions')   # their notebooks use modules and export none
+PAGES = ('index.ipynb', 'course.ipynb')          # what one finds where; no lessons
 DEBTS = ROOT/'tests'/'style_debts.json'
 COLUMNS = dict(ipynb=100, py=120)                # longest line; the site's column ends after 100
 LOOPS = 2                                        # most `for` in one comprehension on one line
@@ -217,6 +218,21 @@ def shape(cs, index, module=True):
     return out
 
 
+def onward(cs, path, chapters):
+    "The last words of a chapter name the next one; chapters move, and such lines stay."
+    if path.stem not in chapters[:-1]: return []
+    after = chapters[chapters.index(path.stem) + 1]
+    last = next((c.source for c in reversed(cs) if c.kind == 'markdown'), '')
+    words = re.search(r'^Next\b.*', last, flags=re.M)
+    if words and re.search(rf'\b{after}\b', words[0]): return []
+    return [f'the last cell does not end with the chapter that follows: "Next, `{after}` ..."']
+
+
+def chapters():
+    "The numbered notebooks, in order."
+    return sorted(o.stem for o in NBS.glob('*.ipynb') if o.stem[0].isdigit())
+
+
 # ---- long lines and deep comprehensions ------------------------------------------------------------------------------
 
 def loops(node):
@@ -279,8 +295,9 @@ def debts_text(found):
 
 def offences(path):
     "Every offence of one notebook, as sentences."
-    cs, index = cells(path), path.name == 'index.ipynb'
-    return (title(cs) + shape(cs, index, module=path.parent.name not in FOLDERS) + sizes(cs, path) + documented(cs)
+    cs, index = cells(path), path.name in PAGES
+    module = path.parent.name not in FOLDERS
+    return (title(cs) + onward(cs, path, chapters()) + shape(cs, index, module) + sizes(cs, path) + documented(cs)
             + proven(cs) + hidden(cs) + imports(cs) + stored(cs))
 
 

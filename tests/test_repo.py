@@ -11,7 +11,7 @@ sys.path[:0] = [str(ROOT/'docs'), str(ROOT/'.ci')]
 import counts, course, readme, road
 
 NOTEBOOKS = sorted(o.relative_to(ROOT/'nbs').as_posix() for o in style.notebooks())
-MODULES = [o for o in NOTEBOOKS if o != 'index.ipynb' and not o.startswith(tuple(f'{f}/' for f in style.FOLDERS))]
+MODULES = [o for o in NOTEBOOKS if o not in style.PAGES and not o.startswith(tuple(f'{f}/' for f in style.FOLDERS))]
 TEXT = set('.py .md .ipynb .ini .toml .c .h .yml .css .ld .s .S .json .txt .svg .in'.split()) | {''}
 BUILT = set('.git .venv _docs _proc _build build runs __pycache__ .pytest_cache .hypothesis'.split())
 
@@ -58,6 +58,16 @@ def test_probe_sees_offences(tmp_path):
         assert sign in found, f'{sign!r} not caught in:\n{found}'
 
 
+def test_probe_sees_a_chapter_that_names_a_wrong_next_one(tmp_path):
+    def found(text):
+        cell = dict(cell_type='markdown', id='x', metadata={}, source=text)
+        (tmp_path/'02_b.ipynb').write_text(json.dumps(dict(cells=[cell])))
+        return style.onward(style.cells(tmp_path/'02_b.ipynb'), tmp_path/'02_b.ipynb', ['01_a', '02_b', '03_c'])
+    assert not found('## Summary\n\nNext, `03_c`: more.')
+    assert all(map(found, ['Next, `01_a`.', 'Next, `c`.', 'This is the last chapter, before `03_c`.']))
+    assert not style.onward([], tmp_path/'03_c.ipynb', ['02_b', '03_c'])
+
+
 def test_probe_counts_long_lines_and_deep_comprehensions(tmp_path):
     path = tmp_path/'x.py'
     three = '[[[i for i in a] for j in b] for k in c]'
@@ -76,6 +86,21 @@ def test_long_lines_become_fewer():
     def worse(name): return any(have > may for have, may in zip(found[name], limits.get(name, (0, 0))))
     more = {name: v for name, v in found.items() if worse(name)}
     assert not more, f'(long lines, deep comprehensions) by file, more than tests/style_debts.json allows: {more}'
+
+
+def wide(words, size, bold):
+    "Pixels that words take in the widest of the usual fonts."
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextPath
+    font = FontProperties(family='DejaVu Sans', weight='bold' if bold else 'normal')
+    return TextPath((0, 0), words, size=size, prop=font).get_extents().width
+
+
+def test_words_stay_within_their_column_of_the_road():
+    for takes, gives in road.TAKES_GIVES.values():
+        assert wide(f'takes {takes}', 12.5, False) < road.WIDE - 18, takes
+        assert wide('gives ', 12.5, False) + wide(gives, 12.5, True) < road.WIDE - 18, gives
+    assert wide('gives ', 12.5, False) + wide('bytes, budgets, a plan', 12.5, True) > road.WIDE - 18
 
 
 @pytest.fixture(scope='module')
@@ -108,7 +133,8 @@ ROOMS = """
     float_graph reader patterns importer onnx_ops onnx_net quantization lowering
     cost_model search_space supernas trials sparsenas
     peers published bench cost_check judge_check
-    pipeline zoo modelfile examples budget deploy fitting console cli recipe random_networks""".split()
+    pipeline zoo modelfile examples budget deploy fitting console cli recipe random_networks
+    course""".split()
 
 
 def imports(text):
@@ -172,8 +198,8 @@ def test_every_module_has_its_room():
 def test_sidebar_lists_every_notebook():
     listed = ['index.ipynb'] + [o for p in course.parts() for o in p.notebooks]
     assert sorted(listed) == sorted(NOTEBOOKS), 'nbs/sidebar.yml and nbs/ differ'
-    names = [p.name for p in course.parts()]
-    assert names[:5] == ['What it costs', 'The engine', 'The model', 'The search', 'The road']
+    names = [p.name for p in course.parts() if p.numeral]
+    assert names == ['What it costs', 'The engine', 'The model', 'The search', 'The road']
 
 
 def test_a_starred_entry_lists_what_is_there(tmp_path, monkeypatch):

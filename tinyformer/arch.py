@@ -28,7 +28,7 @@ def draw_boxes(
 )->plt.Axes:
     "Draw places from left to right, one box per alternative; a pure drawing."
     most = max(map(len, places))
-    ax = ax or plt.subplots(figsize=(6, .5 + .5*most))[1]
+    ax = ax or plt.subplots(figsize=(max(6, 1.05*len(places)), .5 + .5*most))[1]
     heights = [[(len(labels) - 1)/2 - j for j in range(len(labels))] for labels in places]
     def marked(i, j): return path is not None and path[i] == j
     for i, labels in enumerate(places):

@@ -348,7 +348,7 @@ def milliseconds(
 # %% ../nbs/01_hardware.ipynb #c060
 @patch
 def with_budget(self: Target,
-    flash_bytes: int | str = None, # bytes or '32KB'; None keeps the present limit
+    flash_bytes: int | str = None, # bytes or '42KB'; None keeps the present limit
     sram_bytes: int | str = None   # bytes or '16KB'; None keeps the present limit
 ) -> Target:                       # same name, new limits
     "The same target with less memory to spend."
@@ -373,8 +373,9 @@ def plot_fit(
     for t, ok in zip(targets(), fits):
         x, y = t.flash_bytes / KB, t.sram_bytes / KB
         ax.scatter(x, y, color='tab:green' if ok else 'lightgrey', edgecolor='k', zorder=3)
-        below = t.name in ('stm32f407', 'rp2040', 'stm32h743')   # their names would lie on others
-        ax.annotate(t.name, (x, y), xytext=(4, -10 if below else 4), textcoords='offset points',
+        place = {'stm32f746': (-52, 4), 'nrf52840': (-48, -9), 'stm32f407': (4, -10),
+                 'rp2040': (4, -10), 'stm32h743': (4, -10)}        # where there is room
+        ax.annotate(t.name, (x, y), xytext=place.get(t.name, (4, 4)), textcoords='offset points',
                     fontsize=8)
     ax.axvspan(flash_kb, 2e5, color='tab:green', alpha=.08)
     ax.axhspan(sram_kb, 1e4, color='tab:green', alpha=.08)

@@ -652,8 +652,8 @@ def plot_plan(
             ax.bar(start, high - low, stop - start, at + low, align='edge', edgecolor='white',
                    alpha=.75 if live else .15, color=color, hatch='//' * (i.name in shared))
         if len(plan.intervals) <= 24 and i.size > plan.peak / 30:
-            ax.text((i.start + i.stop) / 2, at + i.size / 2, i.name, ha='center', va='center',
-                    fontsize=7)
+            x0, x1, low, high = max(pieces(i), key=lambda p: (p[1] - p[0]) * (p[3] - p[2]))
+            ax.text((x0 + x1) / 2, at + (low + high) / 2, i.name, ha='center', va='center', size=7)
     ax.axhline(plan.peak, color='black', lw=1)
     ax.axhline(plan.lower_bound, color='red', lw=1, ls='--')
     if time is not None: ax.axvspan(time, time + 1, color='black', alpha=.08)

@@ -78,7 +78,7 @@ def plot_rounding(
     y = s * np.clip(np.round(x / s), -2**(bits-1), 2**(bits-1) - 1)
     ax.plot(x, y, lw=1.2, label='stored')
     ax.fill_between(x, np.abs(y - x), color='C3', alpha=.6, label='error')
-    ax.set(xlim=(-3.5, 3.5), ylim=(-3.5, 3.5),
+    ax.set(xlim=(-4, 4), ylim=(-4, 4),
            title=f'{bits} bits, clip {clip:g}: mean error {np.abs(y - x).mean():.3f}')
     ax.title.set_fontsize(8)
     ax.legend(fontsize=7)

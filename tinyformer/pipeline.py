@@ -825,7 +825,7 @@ def plot_stages(
     vals = [100 * d[f'accuracy_{n}'] for n in names]
     ax.bar(names, vals, color=['C7', 'C0', 'C0', 'C2'], width=.6)
     for i, v in enumerate(vals): ax.text(i, v, f'{v:.2f} %', ha='center', va='bottom')
-    ax.set(ylabel='test accuracy, %', ylim=(max(0, min(vals) - 5), 101.5))
+    ax.set(ylabel='test accuracy, %', ylim=(0, 110), yticks=range(0, 101, 20))
     return fig
 
 # %% ../nbs/22_pipeline.ipynb #c084b
@@ -994,7 +994,7 @@ def rank(
 # %% ../nbs/22_pipeline.ipynb #c094
 def plot_budget(
     d: dict,  # from `report_data`
-    flash_kb: float = 32,  # flash limit, KB
+    flash_kb: float = 42,  # flash limit, KB
     sram_kb: float = 16,  # SRAM limit, KB
 ) -> object:  # matplotlib Axes
     "Draw what a model uses of two limits, red where it is over; a pure function."

@@ -1,0 +1,50 @@
+"""Exercises of the course: each is asked on its page and solved in a notebook, and its check refuses wrong answers."""
+import json
+
+import numpy as np
+import pytest
+
+from conftest import ROOT
+from tinyformer import course
+from tinyformer.errors import BadInput
+
+WRONG = {                                            # an answer that a person might give
+    'hardware-1': {'stm32f746'}, 'hardware-2': 7.28, 'hardware-3': 2**31 // (127*127),
+    'hardware-4': lambda x, w: 0, 'rle-1': 120, 'rle-2': (501, 11),
+    'rle-3': lambda rows, cin, block, sparsity: rows * cin // 8, 'rle-4': .75,
+    'rle-5': lambda stream, rows, m, b: np.ones((rows, m), bool),
+    'memory-1': dict(a=8, p=512, b=8, q=8, c=512, d=8),
+    'graph-1': None, 'graph-2': lambda graph: {},
+    'graph-3': lambda graph: max(o.nbytes for o in graph.tensors.values()),
+    'attention-1': 3*(12*12 + 12), 'attention-2': lambda q, k, v: q @ k.T @ v, 'attention-3': 256*256,
+    'attention-4': lambda n: round(n**.5), 'afternoon-1': 24*24, 'afternoon-2': 6072}
+
+
+def text_of(path):
+    return '\n'.join(''.join(c['source']) for c in json.loads(path.read_text(encoding='utf-8'))['cells'])
+
+
+SOLUTIONS = '\n'.join(map(text_of, sorted((ROOT/'nbs'/'solutions').glob('*.ipynb'))))
+
+
+@pytest.mark.parametrize('name', course.EXERCISES)
+def test_an_exercise_is_asked_and_solved(name):
+    "With its stars on the page that it names, open there, and solved in a notebook that runs."
+    e = course.EXERCISES[name]
+    page = text_of(ROOT/'nbs'/f'{e.page}.ipynb')
+    assert f"**{name}** {'★' * e.stars} " in page
+    assert f"answer = ...\ncourse.check('{name}', answer)" in page
+    assert f"assert course.check('{name}', " in SOLUTIONS and f'## Exercise {name}\n' in SOLUTIONS
+
+
+@pytest.mark.parametrize('name', course.EXERCISES)
+def test_a_wrong_answer_gets_a_hint(name):
+    verdict = course.check(name, WRONG[name])
+    assert not verdict and 'not yet. ' in repr(verdict) and len(repr(verdict)) > 40
+    assert not course.check(name, ...) and 'open' in repr(course.check(name, ...))
+    assert not course.check(name, lambda: 1/0)                    # no traceback, whatever an answer is
+
+
+def test_what_is_no_exercise_is_refused():
+    with pytest.raises(BadInput, match='known are hardware-1'): course.check('rle-99', 1)
+    assert set(WRONG) == set(course.EXERCISES)

@@ -1,0 +1,239 @@
+"""Exercises of the course: what each asks, how hard it is, and a check of an answer that runs.
+
+    from tinyformer import course
+    course.check('hardware-1', {'stm32f746', 'nrf52840'})
+
+A check knows the task, and an answer that is wrong gets a hint. Solutions are in `nbs/solutions/`."""
+from collections import namedtuple
+
+import numpy as np
+
+from .errors import BadInput
+
+Exercise = namedtuple('Exercise', 'name page stars kind test')   # kind: what an answer is; test: raises or not
+EXERCISES = {}                                                   # name → Exercise
+
+
+class Verdict:
+    "What a check says of an answer; true only for a right one."
+    def __init__(self,
+        exercise: Exercise,     # that was answered
+        right: bool,            # whether the answer passed
+        text: str               # what to show
+    ):
+        self.exercise, self.right, self.text = exercise, right, text
+
+    def __bool__(self): return self.right
+
+    def __repr__(self): return f"{self.exercise.name} {'★' * self.exercise.stars}: {self.text}"
+
+
+def exercise(
+    name: str,   # page and number, such as 'rle-2'
+    page: str,   # notebook that asks, without its suffix
+    stars: int,  # 1 to 3
+    kind: str    # what an answer is: 'a number', 'a function f(x)'
+):               # decorator of the function that tests an answer
+    "Add an exercise; its test raises `Wrong` with a hint, or whatever the answer raised."
+    def add(test):
+        EXERCISES[name] = Exercise(name, page, stars, kind, test)
+        return test
+    return add
+
+
+class Wrong(Exception):
+    "An answer is not right; the text is a hint."
+
+
+def check(
+    name: str,       # of an exercise, such as 'rle-2'
+    answer: object   # what you found: a number, a set, a function, as the exercise says
+) -> Verdict:        # prints itself; true for a right answer
+    "Say whether an answer is right, and if not, where to look."
+    if name not in EXERCISES: raise BadInput(f"no exercise {name!r}: known are {', '.join(EXERCISES)}")
+    e = EXERCISES[name]
+    if answer is ...: return Verdict(e, False, f'open. Put your answer, {e.kind}, in place of `...`')
+    try: e.test(answer)
+    except Wrong as hint: return Verdict(e, False, f'not yet. {hint}')
+    except Exception as error:
+        return Verdict(e, False, f'not yet. With it comes {type(error).__name__}: {error}. An answer is {e.kind}')
+    return Verdict(e, True, 'right')
+
+
+def number(answer, want, hint, within=0.):
+    "Refuse a number that is further than `within`, a share, from what is wanted."
+    if abs(float(answer) - want) > within * abs(want): raise Wrong(hint)
+
+
+def same(answer, want, hint):
+    "Refuse what is not equal to what is wanted."
+    if answer != want: raise Wrong(hint)
+
+
+# ---- 01 hardware -----------------------------------------------------------------------------------------------------
+
+@exercise('hardware-1', '01_hardware', 1, 'a set of names')
+def _(answer):
+    from .hardware import KB, targets
+    holds = {t.name for t in targets() if t.flash_bytes >= 180 * KB and t.sram_bytes >= 40 * KB}
+    same(set(answer), holds, 'Compare both `flash_bytes` and `sram_bytes` of every one of `targets()`; 1 KB is 1024')
+
+
+@exercise('hardware-2', '01_hardware', 1, 'a number of milliseconds')
+def _(answer):
+    from .hardware import milliseconds, target
+    want = milliseconds(64 * 64 * 384 // 2, target('stm32f746'))
+    number(answer, want, 'One SMLAD does two multiply-adds, and the clock is 216 MHz', within=.01)
+
+
+@exercise('hardware-3', '01_hardware', 2, 'a whole number')
+def _(answer):
+    number(answer, (2**31 - 1) // (128 * 127), 'The largest product is 128 · 127; the accumulator ends at 2³¹ - 1')
+
+
+@exercise('hardware-4', '01_hardware', 3, 'a function of two registers that gives four products')
+def _(answer):
+    rng = np.random.default_rng(0)
+    for x, w in [*rng.integers(-128, 128, (50, 2, 4)).tolist(), [[-128] * 4, [-128] * 4]]:
+        xs, ws = (int.from_bytes(bytes(v & 255 for v in o), 'little') for o in (x, w))
+        want = sum(a * b for a, b in zip(x, w))
+        if answer(xs, ws) != want: raise Wrong(f'{x} times {w} is {want}; unpack both registers with `sxtb16`')
+
+
+# ---- 02 run-length encoding ------------------------------------------------------------------------------------------
+
+@exercise('rle-1', '02_rle_encoding', 1, 'a number of columns')
+def _(answer):
+    number(answer, 121, 'One header skips 119 blocks. From which gap on does it no longer do?')
+
+
+@exercise('rle-2', '02_rle_encoding', 1, 'a pair (longest, shortest) in bytes')
+def _(answer):
+    from .rle_encoding import stream_bytes
+    dense, empty = np.ones((10, 40)), np.zeros((10, 40))
+    want = stream_bytes(dense, '1x4'), stream_bytes(empty, '1x4')
+    same(tuple(answer), want, 'Longest: nothing is pruned. Shortest: count the headers of ten empty rows, and the end')
+
+
+@exercise('rle-3', '02_rle_encoding', 2, 'a function f(rows, cin, block, sparsity) that gives bytes')
+def _(answer):
+    from .rle_encoding import block_size, blocks_per_row, kept_blocks
+    cases = (64, 256, '1x4', .75), (64, 256, '1x4', .9), (3, 5, '1x2', .5), (1, 1, '1x1', 0)
+    for rows, cin, block, sparsity in cases:
+        m = blocks_per_row(cin, 1, block)
+        want = rows * -(-m // 8) + kept_blocks(rows * m, sparsity) * block_size(block)
+        number(answer(rows, cin, block, sparsity), want, f'{rows} rows of {m} blocks {block} at {sparsity:.0%} take '
+               f'{want} bytes: a bit per block, each row padded to whole bytes, then the weights of the kept blocks')
+
+
+@exercise('rle-4', '02_rle_encoding', 2, 'a sparsity between 0 and 1')
+def _(answer):
+    number(answer, .875, 'Set k bytes of headers equal to N/8 bytes of bits; k = (1 - s) · N', within=.015)
+
+
+@exercise('rle-5', '02_rle_encoding', 3, 'a function f(stream, rows, m, b) that gives a bool array [rows, m]')
+def _(answer):
+    from .rle_encoding import bridged, encode, to_blocks
+    rng = np.random.default_rng(1)
+    for rows, m, b, keep in [(3, 4, 2, .5), (9, 5, 4, .1), (20, 3, 1, 0.), (2, 300, 1, .01), (5, 7, 1, 1.)]:
+        mask = rng.random((rows, m)) < keep
+        weights = np.repeat(mask, b, 1).astype(np.int8)
+        want = bridged(to_blocks(weights, b).any(2))
+        got = np.asarray(answer(encode(weights, b), rows, m, b))
+        if got.shape != want.shape or (got != want).any():
+            raise Wrong(f'{rows} rows of {m} blocks of {b}: {int(want.sum())} blocks are kept, bridges included')
+
+
+# ---- 03 memory -------------------------------------------------------------------------------------------------------
+
+@exercise('memory-1', '03_memory_alloc', 2, 'a dict of bytes with the keys a, p, b, q, c, d')
+def _(answer):
+    from .memory_alloc import lifetimes, plan
+    made = dict(p=['a'], b=['p'], q=['a'], c=['q'])
+    def peak(order):
+        steps = [(o, answer[o], made.get(o, [])) for o in 'a' + order]
+        return plan(lifetimes([*steps, ('d', answer['d'], ['b', 'c'])])).peak
+    first, second = peak('pbqc'), peak('qcpb')
+    if second < first: return
+    raise Wrong(f'`b` first needs {first} bytes, `c` first {second}: let `c` be small and `a` large')
+
+
+# ---- 05 graph --------------------------------------------------------------------------------------------------------
+
+@exercise('graph-1', '05_graph', 1, 'a `Graph` that takes four numbers and adds its input to itself')
+def _(answer):
+    from .graph import check as checked, run
+    checked(answer)
+    every = np.arange(-128, 128, dtype=np.int8).reshape(64, 4)
+    if [op.kind for op in answer.ops] != ['add']: raise Wrong('It has one operator, an `add`')
+    if not np.array_equal(run(answer, every), every): raise Wrong('The output scale decides: (x + x) / 2 = x')
+
+
+@exercise('graph-2', '05_graph', 2, 'a function f(graph) that gives a dict: layer → its channels of zeros')
+def _(answer):
+    from .graph import random_graph
+    for seed in range(3):
+        g = random_graph(seed)
+        weighted = [op for op in g.ops if 'weight' in op.params]
+        for op in weighted[::2]: op.params['weight'][[0, -1]] = 0
+        def dead(op):
+            w = op.params['weight']
+            return np.flatnonzero(~w.reshape(len(w), -1).any(1)).tolist()
+        want = {op.name: dead(op) for op in weighted if dead(op)}
+        got = {k: sorted(map(int, v)) for k, v in answer(g).items() if len(v)}
+        if got != want: raise Wrong(f'In `random_graph({seed})` with rows set to zero, they are {want}')
+
+
+@exercise('graph-3', '05_graph', 2, 'a function f(graph) that gives bytes')
+def _(answer):
+    from .graph import random_graph
+    for seed in range(3):
+        g = random_graph(seed)
+        want = max(sum(np.prod(g.tensors[o].shape) for o in {*op.inputs, op.output}) for op in g.ops)
+        number(answer(g), want, f'In `random_graph({seed})` the largest sum is {want} bytes, the output included')
+
+
+# ---- lesson: attention -----------------------------------------------------------------------------------------------
+
+@exercise('attention-1', 'lessons/attention', 1, 'a number of parameters')
+def _(answer):
+    number(answer, 4 * (12 * 12 + 12), 'Four square layers with bias: q, k, v and the projection. Do heads add any?')
+
+
+@exercise('attention-2', 'lessons/attention', 2, 'a function f(q, k, v) of float arrays [tokens, d]')
+def _(answer):
+    rng = np.random.default_rng(2)
+    for tokens, d in [(3, 2), (5, 8), (1, 1)]:
+        q, k, v = rng.normal(size=(3, tokens, d))
+        scores = q @ k.T / np.sqrt(d)
+        share = np.exp(scores - scores.max(1, keepdims=True))
+        want = share / share.sum(1, keepdims=True) @ v
+        got = np.asarray(answer(q, k, v))
+        if got.shape != want.shape: raise Wrong(f'{tokens} tokens of {d} numbers go in, and as many come out')
+        if not np.allclose(got, want): raise Wrong('Scores are q·k/√d; each row of the softmax sums to 1')
+
+
+@exercise('attention-3', 'lessons/attention', 2, 'a number of bytes')
+def _(answer):
+    number(answer, 4 * 256 * 256, 'One byte for each score: heads times queries times keys')
+
+
+@exercise('attention-4', 'lessons/attention', 3, 'a function f(n) that gives the whole square root, without floats')
+def _(answer):
+    for n in [0, 1, 2, 3, 4, 15, 16, 17, 255, 256, 2**31, 2**40 - 1, 3**40]:
+        root = answer(n)
+        if not isinstance(root, (int, np.integer)): raise Wrong('It gives a whole number')
+        if not root * root <= n < (root + 1)**2: raise Wrong(f'For {n} it gives {root}')
+
+
+# ---- lesson: one afternoon -------------------------------------------------------------------------------------------
+
+@exercise('afternoon-1', 'lessons/one_afternoon', 1, 'a number of bytes')
+def _(answer):
+    number(answer, 24 * 24 * 3, 'One byte for each pixel and colour')
+
+
+@exercise('afternoon-2', 'lessons/one_afternoon', 2, 'a number of bytes')
+def _(answer):
+    weights, channels = 9 * (3*8 + 8*16 + 16*32) + 32*3, 8 + 16 + 32 + 3
+    number(answer, weights + 8 * channels, f'There are {weights:,} weights and {channels} output channels')
