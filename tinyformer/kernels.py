@@ -379,14 +379,15 @@ def account(
     shape:tuple,   # (pixels, input channels, output channels)
     block:int,     # of the stream: 1, 2 or 4
     sparsity:float,# share of blocks pruned
+    what:str='cycles', # or 'coef': instructions
     table=None,    # cost table; None = the one shipped with the package
-)->dict: # feature -> predicted instructions
-    "Instructions of a layer by what they are spent on, by the cost table."
+)->dict: # feature -> predicted cycles
+    "Cycles of a layer by what they are spent on, by the cost table."
     p, cin, cout = shape
     op = Op('linear', 'l', ['x'], 'y', dict(pixels=p, cin=cin, cout=cout))
     f = features(op, kept_blocks(cout * -(-cin // block), sparsity),
                  live_rows(cout, cin, 1, f'1x{block}', sparsity))
-    coef = (table or load_cost_table())['kernels'][f'{kernel.name}/1x{block}']['coef']
+    coef = (table or load_cost_table())['kernels'][f'{kernel.name}/1x{block}'][what]
     return {name: c * f[name] for name, c in coef.items()}
 
 # %% ../nbs/06_kernels.ipynb #c085d
@@ -399,13 +400,13 @@ def plot_account(
     cout:int=384, # output channels
     block:int=4,  # of the stream
 )->plt.Axes:
-    "Draw what a layer of 64 pixels spends its instructions on, against sparsity. Returns the axes."
+    "Draw what a layer of 64 pixels spends its cycles on, against sparsity. Returns the axes."
     xs = np.linspace(0, .98, 40)
     spent = [account(kernel('tfm_linear_s8_rle_dsp'), (64, cin, cout), block, s) for s in xs]
     ax = plt.subplots(figsize=(5.5, 2.8))[1]
     def share(features): return [sum(s[f] for f in features) for s in spent]
     ax.stackplot(xs, list(map(share, ACCOUNTS.values())), labels=list(ACCOUNTS))
-    ax.set(xlabel='sparsity', ylabel='instructions', xlim=(0, .98),
+    ax.set(xlabel='sparsity', ylabel='cycles', xlim=(0, .98),
            title=f'64 pixels, {cin} to {cout} channels, blocks 1x{block}')
     ax.legend(fontsize=7)
     return ax

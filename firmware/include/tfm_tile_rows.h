@@ -75,183 +75,206 @@ typedef struct {
     uint32_t saved[9];    /* the caller's registers */
 } tfm_row_frame;
 
-/* How the walk moves: r8 is the stream, r9 the tile. Loading a block's weights takes r8 behind the next
- * header, and that header, added to r9, gives the next block. A header that begins a row is negative:
- * the sum wraps around and sets the carry. (The tile lies above the first 8 KB of the address space.)
- * Between blocks r9 stands two words early: a block ends with its last two words, loaded by one LDRD
- * that moves r9 to them, so that the three words before can be one LDMDB. */
+/* How the walk moves: r8 is the stream, at a block's weights, and r9 the block's words of the tile. The header
+ * behind the weights, added to r9, gives the next block. A header that begins a row is negative: the sum wraps
+ * around and sets the carry. (The tile lies above the first 8 KB of the address space.)
+ * A Cortex-M7 starts up to two instructions in a cycle, in order: an LDR beside a product, but an LDRD, an LDM or
+ * a load that moves its pointer alone. So the words come by LDR, and the order is one that waits least. */
 
-/* The first block of a row. Its first line lands in the accumulators by one LDM and takes the bias. */
+/* The first block of a row: header in lr, r11 and r12 as the row before left them (tile and offset of the bias).
+ * Its first line lands in the accumulators by one LDM and takes the bias. */
 #define TFM_FIRST4 \
-    "ldrd r1, r2, [sp, #16]\n" \
-    "ldr r10, [r8], #5\n" \
-    "ldr r12, [r9, r2]\n" \
-    "add r9, r1, lr, lsl #6\n" \
-    "sxtb16 lr, r10\n" \
-    "ldm r9, {r0-r7}\n" \
-    "smlad r4, r4, lr, r12\n" \
-    "smlad r6, r6, lr, r12\n" \
-    "smlad r2, r2, lr, r12\n" \
-    "smlad r7, r7, lr, r12\n" \
-    "sxtb16 r10, r10, ror #8\n" \
-    "smlad r3, r3, lr, r12\n" \
-    "smlad r5, r5, lr, r12\n" \
-    "smlad r1, r1, lr, r12\n" \
-    "smlad r0, r0, lr, r12\n" \
-    "ldrd r11, r12, [r9, #56]!\n" \
-    "smlad r6, r11, r10, r6\n" \
-    "smlad r7, r12, r10, r7\n" \
-    "ldmdb r9, {r11, r12, lr}\n" \
-    "smlad r3, r11, r10, r3\n" \
-    "smlad r5, lr, r10, r5\n" \
+    "ldr r12, [r9, r12]\n" \
+    "ldr r10, [r8]\n" \
+    "add r9, r11, lr, lsl #6\n" \
+    "sxtb16 r11, r10\n" \
+    "add r8, r8, #5\n" \
+    "ldm r9, {r0, r1, r2, r3, r4, r5, r6, r7}\n" \
+    "sxtb16 lr, r10, ror #8\n" \
+    "smlad r1, r1, r11, r12\n" \
+    "add r9, r9, #64\n" \
+    "smlad r7, r7, r11, r12\n" \
+    "smlad r6, r6, r11, r12\n" \
+    "smlad r0, r0, r11, r12\n" \
+    "ldr r10, [r9, #-28]\n" \
+    "smlad r2, r2, r11, r12\n" \
+    "smlad r3, r3, r11, r12\n" \
+    "smlad r4, r4, r11, r12\n" \
+    "smlad r5, r5, r11, r12\n" \
     "ldr r11, [r9, #-16]\n" \
-    "smlad r4, r12, r10, r4\n" \
-    "smlad r2, r11, r10, r2\n" \
-    "ldrsb lr, [r8, #-1]\n" \
-    "ldrd r11, r12, [r9, #-24]\n" \
-    "smlad r0, r11, r10, r0\n" \
-    "adds r9, r9, lr, lsl #6\n" \
-    "smlad r1, r12, r10, r1\n"
+    "ldr r12, [r9, #-32]\n" \
+    "smlad r4, r11, lr, r4\n" \
+    "ldr r11, [r9, #-24]\n" \
+    "smlad r0, r12, lr, r0\n" \
+    "ldr r12, [r9, #-8]\n" \
+    "smlad r2, r11, lr, r2\n" \
+    "ldr r11, [r9, #-20]\n" \
+    "smlad r1, r10, lr, r1\n" \
+    "ldrsb r10, [r8, #-1]\n" \
+    "smlad r3, r11, lr, r3\n" \
+    "ldr r11, [r9, #-12]\n" \
+    "smlad r6, r12, lr, r6\n" \
+    "smlad r5, r11, lr, r5\n" \
+    "ldr r11, [r9, #-4]\n" \
+    "adds r9, r9, r10, lsl #6\n" \
+    "smlad r7, r11, lr, r7\n"
 
 /* [asm4] */
-/* A block in 30 instructions with its branch. The order is the one in which a Cortex-M7, which issues up
- * to two instructions a cycle in order, waits least: a product beside a load or a widening. */
+/* A block in 40 instructions with its branch and 20 cycles: the floor, for no two products start together. */
 #define TFM_BLOCK4 \
-    "ldrd r11, r12, [r9, #8]\n" \
-    "ldr r10, [r8], #5\n" \
-    "sxtb16 lr, r10\n" \
-    "smlad r1, r12, lr, r1\n" \
-    "smlad r0, r11, lr, r0\n" \
-    "ldrd r11, r12, [r9, #16]\n" \
-    "smlad r3, r12, lr, r3\n" \
-    "smlad r2, r11, lr, r2\n" \
-    "ldrd r11, r12, [r9, #24]\n" \
-    "smlad r4, r11, lr, r4\n" \
-    "sxtb16 r10, r10, ror #8\n" \
-    "smlad r5, r12, lr, r5\n" \
-    "ldrd r11, r12, [r9, #32]\n" \
-    "smlad r6, r11, lr, r6\n" \
-    "smlad r7, r12, lr, r7\n" \
-    "ldrd r11, r12, [r9, #64]!\n" \
-    "smlad r7, r12, r10, r7\n" \
-    "smlad r6, r11, r10, r6\n" \
-    "ldmdb r9, {r11, r12, lr}\n" \
-    "smlad r3, r11, r10, r3\n" \
-    "ldr r11, [r9, #-16]\n" \
-    "smlad r4, r12, r10, r4\n" \
-    "smlad r5, lr, r10, r5\n" \
-    "ldrsb lr, [r8, #-1]\n" \
-    "smlad r2, r11, r10, r2\n" \
-    "ldrd r11, r12, [r9, #-24]\n" \
+    "ldr r10, [r9, #4]\n" \
+    "ldr r11, [r8]\n" \
+    "sxtb16 r12, r11\n" \
+    "ldr lr, [r9]\n" \
+    "sxtb16 r11, r11, ror #8\n" \
+    "smlad r0, lr, r12, r0\n" \
+    "ldr lr, [r9, #16]\n" \
+    "smlad r1, r10, r12, r1\n" \
+    "ldr r10, [r9, #8]\n" \
+    "smlad r4, lr, r12, r4\n" \
+    "ldr lr, [r9, #12]\n" \
+    "smlad r2, r10, r12, r2\n" \
+    "ldr r10, [r9, #20]\n" \
+    "smlad r3, lr, r12, r3\n" \
+    "ldr lr, [r9, #28]\n" \
+    "smlad r5, r10, r12, r5\n" \
+    "ldr r10, [r9, #24]\n" \
+    "smlad r7, lr, r12, r7\n" \
+    "ldr lr, [r9, #32]\n" \
+    "smlad r6, r10, r12, r6\n" \
+    "ldr r10, [r9, #36]\n" \
+    "smlad r0, lr, r11, r0\n" \
+    "ldr r12, [r9, #40]\n" \
+    "smlad r1, r10, r11, r1\n" \
+    "ldr lr, [r9, #44]\n" \
+    "smlad r2, r12, r11, r2\n" \
+    "ldr r10, [r9, #56]\n" \
+    "smlad r3, lr, r11, r3\n" \
+    "ldr r12, [r9, #52]\n" \
+    "add r9, r9, #64\n" \
+    "smlad r5, r12, r11, r5\n" \
+    "ldrsb lr, [r8, #4]\n" \
+    "ldr r12, [r9, #-16]\n" \
+    "smlad r6, r10, r11, r6\n" \
+    "ldr r10, [r9, #-4]\n" \
+    "add r8, r8, #5\n" \
     "adds r9, r9, lr, lsl #6\n" \
-    "smlad r1, r12, r10, r1\n" \
-    "smlad r0, r11, r10, r0\n"
+    "smlad r7, r10, r11, r7\n" \
+    "smlad r4, r12, r11, r4\n"
 /* [/asm4] */
 
 #define TFM_FIRST2 \
-    "ldrd r1, r2, [sp, #16]\n" \
-    "ldrsb r10, [r8], #3\n" \
-    "ldr r12, [r9, r2]\n" \
-    "add r9, r1, lr, lsl #5\n" \
-    "ldrsb lr, [r8, #-2]\n" \
-    "ldm r9, {r0-r7}\n" \
-    "pkhbt r10, r10, lr, lsl #16\n" \
-    "add r9, r9, #24\n" \
-    "ldrsb lr, [r8, #-1]\n" \
-    "smlad r0, r0, r10, r12\n" \
-    "smlad r1, r1, r10, r12\n" \
-    "adds r9, r9, lr, lsl #5\n" \
-    "smlad r2, r2, r10, r12\n" \
-    "smlad r3, r3, r10, r12\n" \
+    "ldrsb r10, [r8, #1]\n" \
+    "ldr r12, [r9, r12]\n" \
+    "add r9, r11, lr, lsl #5\n" \
+    "ldrsb r11, [r8]\n" \
+    "ldm r9, {r0, r1, r2, r3, r4, r5, r6, r7}\n" \
+    "pkhbt r10, r11, r10, lsl #16\n" \
+    "ldrsb r11, [r8, #2]\n" \
+    "add r9, r9, #32\n" \
     "smlad r4, r4, r10, r12\n" \
+    "smlad r0, r0, r10, r12\n" \
+    "smlad r3, r3, r10, r12\n" \
+    "adds r9, r9, r11, lsl #5\n" \
+    "smlad r2, r2, r10, r12\n" \
+    "smlad r7, r7, r10, r12\n" \
+    "add r8, r8, #3\n" \
     "smlad r5, r5, r10, r12\n" \
-    "smlad r6, r6, r10, r12\n" \
-    "smlad r7, r7, r10, r12\n"
+    "smlad r1, r1, r10, r12\n" \
+    "smlad r6, r6, r10, r12\n"
 #define TFM_BLOCK2 \
-    "ldrsb r10, [r8], #3\n" \
-    "ldrsb lr, [r8, #-2]\n" \
-    "ldrd r11, r12, [r9, #32]!\n" \
-    "pkhbt r10, r10, lr, lsl #16\n" \
-    "smlad r6, r11, r10, r6\n" \
-    "smlad r7, r12, r10, r7\n" \
-    "ldmdb r9, {r11, r12, lr}\n" \
-    "smlad r3, r11, r10, r3\n" \
-    "ldr r11, [r9, #-16]\n" \
-    "smlad r4, r12, r10, r4\n" \
-    "smlad r5, lr, r10, r5\n" \
-    "ldrsb lr, [r8, #-1]\n" \
+    "ldrsb r10, [r8, #1]\n" \
+    "ldrsb r11, [r8]\n" \
+    "ldrd r12, lr, [r9], #32\n" \
+    "pkhbt r10, r11, r10, lsl #16\n" \
+    "add r8, r8, #3\n" \
+    "ldr r11, [r9, #-24]\n" \
+    "smlad r1, lr, r10, r1\n" \
+    "ldr lr, [r9, #-16]\n" \
+    "smlad r0, r12, r10, r0\n" \
+    "ldrsb r12, [r8, #-1]\n" \
     "smlad r2, r11, r10, r2\n" \
-    "ldrd r11, r12, [r9, #-24]\n" \
-    "smlad r0, r11, r10, r0\n" \
-    "adds r9, r9, lr, lsl #5\n" \
-    "smlad r1, r12, r10, r1\n"
+    "ldr r11, [r9, #-12]\n" \
+    "smlad r4, lr, r10, r4\n" \
+    "ldr lr, [r9, #-20]\n" \
+    "smlad r5, r11, r10, r5\n" \
+    "ldr r11, [r9, #-8]\n" \
+    "smlad r3, lr, r10, r3\n" \
+    "ldr lr, [r9, #-4]\n" \
+    "smlad r6, r11, r10, r6\n" \
+    "adds r9, r9, r12, lsl #5\n" \
+    "smlad r7, lr, r10, r7\n"
 
 /* A word holds two pixels of one channel, the weight is a low half. */
 #define TFM_FIRST1 \
-    "ldrd r1, r2, [sp, #16]\n" \
-    "ldrsb r10, [r8], #2\n" \
-    "ldr r12, [r9, r2]\n" \
-    "add r9, r1, lr, lsl #4\n" \
-    "ldrsb lr, [r8, #-1]\n" \
+    "ldr r12, [r9, r12]\n" \
+    "add r9, r11, lr, lsl #4\n" \
+    "ldrsb lr, [r8]\n" \
+    "ldrsb r10, [r8, #1]\n" \
     "ldm r9, {r1, r3, r5, r7}\n" \
-    "add r9, r9, #8\n" \
-    "smlabb r0, r1, r10, r12\n" \
-    "smlatb r1, r1, r10, r12\n" \
-    "adds r9, r9, lr, lsl #4\n" \
-    "smlabb r2, r3, r10, r12\n" \
-    "smlatb r3, r3, r10, r12\n" \
-    "smlabb r4, r5, r10, r12\n" \
-    "smlatb r5, r5, r10, r12\n" \
-    "smlabb r6, r7, r10, r12\n" \
-    "smlatb r7, r7, r10, r12\n"
+    "add r9, r9, #16\n" \
+    "smlabb r0, r1, lr, r12\n" \
+    "add r8, r8, #2\n" \
+    "smlatb r1, r1, lr, r12\n" \
+    "smlabb r2, r3, lr, r12\n" \
+    "adds r9, r9, r10, lsl #4\n" \
+    "smlatb r3, r3, lr, r12\n" \
+    "smlabb r4, r5, lr, r12\n" \
+    "smlatb r5, r5, lr, r12\n" \
+    "smlabb r6, r7, lr, r12\n" \
+    "smlatb r7, r7, lr, r12\n"
 #define TFM_BLOCK1 \
-    "ldrsb r10, [r8], #2\n" \
-    "ldrd r11, r12, [r9, #16]!\n" \
-    "ldrsb lr, [r8, #-1]\n" \
-    "smlabb r4, r11, r10, r4\n" \
-    "smlatb r5, r11, r10, r5\n" \
-    "smlabb r6, r12, r10, r6\n" \
-    "smlatb r7, r12, r10, r7\n" \
-    "ldrd r11, r12, [r9, #-8]\n" \
+    "ldrsb r10, [r8]\n" \
+    "ldrd r11, r12, [r9], #16\n" \
     "smlabb r0, r11, r10, r0\n" \
-    "adds r9, r9, lr, lsl #4\n" \
+    "ldr lr, [r9, #-4]\n" \
     "smlatb r1, r11, r10, r1\n" \
     "smlabb r2, r12, r10, r2\n" \
-    "smlatb r3, r12, r10, r3\n"
+    "smlatb r3, r12, r10, r3\n" \
+    "ldrsb r11, [r8, #1]\n" \
+    "ldr r12, [r9, #-8]\n" \
+    "smlatb r7, lr, r10, r7\n" \
+    "add r8, r8, #2\n" \
+    "smlatb r5, r12, r10, r5\n" \
+    "adds r9, r9, r11, lsl #4\n" \
+    "smlabb r4, r12, r10, r4\n" \
+    "smlabb r6, lr, r10, r6\n"
 
 /* [epilogue] */
-/* Eight accumulators to eight bytes, a stride apart: multiply, saturate, store. The header was in lr. */
+/* Eight accumulators to eight bytes, a stride apart: multiply, saturate, store. Then what the next row begins with. */
 #define TFM_REQUANT \
     "ldm sp, {r9, r10, r11, lr}\n" \
     "ldr r12, [r9], #4\n" \
     "smmlar r1, r1, r12, r11\n" \
-    "smmlar r4, r4, r12, r11\n" \
-    "ssat r1, #8, r1\n" \
-    "smmlar r6, r6, r12, r11\n" \
-    "strb r1, [r10, lr]\n" \
     "smmlar r2, r2, r12, r11\n" \
-    "ssat r6, #8, r6\n" \
-    "smmlar r3, r3, r12, r11\n" \
-    "ssat r4, #8, r4\n" \
-    "smmlar r7, r7, r12, r11\n" \
+    "ssat r1, #8, r1\n" \
+    "smmlar r4, r4, r12, r11\n" \
     "ssat r2, #8, r2\n" \
     "smmlar r5, r5, r12, r11\n" \
+    "ssat r4, #8, r4\n" \
+    "smmlar r6, r6, r12, r11\n" \
     "strb r4, [r10, lr, lsl #2]\n" \
+    "smmlar r7, r7, r12, r11\n" \
+    "ssat r6, #8, r6\n" \
     "smmlar r0, r0, r12, r11\n" \
-    "add r11, r10, lr\n" \
-    "add r12, lr, lr, lsl #1\n" \
+    "add r4, lr, lr, lsl #1\n" \
+    "smmlar r12, r3, r12, r11\n" \
     "ssat r0, #8, r0\n" \
+    "strb r1, [r10, lr]\n" \
+    "ssat r1, #8, r12\n" \
     "strb r2, [r10, lr, lsl #1]\n" \
-    "ssat r3, #8, r3\n" \
-    "strb r6, [r10, r12, lsl #1]\n" \
-    "ssat r5, #8, r5\n" \
-    "strb r3, [r10, r12]\n" \
-    "strb r0, [r10], #1\n" \
-    "strd r9, r10, [sp]\n" \
+    "add r3, r10, lr\n" \
+    "strb r1, [r10, r4]\n" \
+    "ssat r11, #8, r5\n" \
+    "strb r6, [r10, r4, lsl #1]\n" \
     "ssat r7, #8, r7\n" \
-    "strb r5, [r11, lr, lsl #2]\n" \
-    "strb r7, [r11, r12, lsl #1]\n" \
-    "ldrsb lr, [r8, #-1]\n"
+    "strb r11, [r3, lr, lsl #2]\n" \
+    "ldrd r11, r12, [sp, #16]\n" \
+    "strb r0, [r10], #1\n" \
+    "ldrsb lr, [r8, #-1]\n" \
+    "strd r9, r10, [sp]\n" \
+    "cmn lr, #8\n" \
+    "strb r7, [r3, r4, lsl #1]\n"
 /* [/epilogue] */
 
 /* [rows] */
@@ -270,8 +293,7 @@ typedef struct {
             "1: " FIRST "bcs 3f\n"                                              \
             "2: " BLOCK "bcc 2b\n"                                              \
             "3: " TFM_REQUANT                                                   \
-            "4: cmn lr, #8\n"                                                   \
-            "blt 1b\n"                                                          \
+            "4: blt 1b\n"                                                       \
             "mvns r0, lr\n" /* how many empty rows */                           \
             "beq 6f\n"                                                          \
             "ldr r1, [sp, #24]\n"                                               \
@@ -281,6 +303,8 @@ typedef struct {
             "add r10, r10, r0\n"                                                \
             "strd r9, r10, [sp]\n"                                              \
             "5: ldrsb lr, [r8], #1\n"                                           \
+            "ldrd r11, r12, [sp, #16]\n"                                        \
+            "cmn lr, #8\n"                                                      \
             "b 4b\n"                                                            \
             "6: mov r0, lr\n"                                                   \
             "add r12, sp, #28\n"                                                \
