@@ -636,7 +636,8 @@ def array_of(self:Arena,
     offset:int, # of a tensor or of scratch
 )->tuple:       # (number of the array, offset in it)
     "Which array a byte lies in."
-    k = next(k for k, (_, _, end) in enumerate(self.arrays) if offset < end)
+    ends = [end for *_, end in self.arrays[:-1]]
+    k = sum(end <= offset for end in ends)
     return k, offset - self.arrays[k][1]
 
 # %% ../nbs/07_schedule.ipynb #s074y
