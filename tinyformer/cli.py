@@ -548,8 +548,10 @@ def cmd_plan(
     file:Path,
     *,
     # bytes there are, such as 1048576 or 1MB: the search stops at a plan that fits, and none is an error (default: as
-    # low as can be)
-    capacity:str = None,
+    # low as can be); or NAME=BYTES, once for each of several memories, the fast one first
+    capacity:list[str] = None,
+    # board whose memories are meant, with what a byte moved costs there; --capacity NAME=BYTES then takes less of one
+    target:str = None,
     align:Annotated[int, (1, 2**30)] = 1, # every offset is a multiple of it
     # steps of each part of the search at most; it never looks at the clock, so every machine makes the same plan
     nodes:Annotated[int, (0, MANY)] = 1_000_000,
@@ -560,29 +562,72 @@ def cmd_plan(
     # write peak, lower bound, seconds, proven and offsets as JSON; - prints them
     json:Annotated[Output, 'lower_bound'] = None,
 ):
-    """Place buffers of fixed life and size in one arena: a CSV of id,lower,upper,size (MiniMalloc's format) gets an
-    offset column."""
+    """Place buffers of fixed life and size in one arena, or in several memories: a CSV of id,lower,upper,size
+    (MiniMalloc's format, and a column moved) gets an offset column."""
     from tinyformer.files import write_text
-    from tinyformer.hardware import parse_bytes
     from tinyformer.memory_alloc import plan, validate
     from tinyformer.minimalloc import csv_text, read_csv
-    limit = None if capacity is None else parse_bytes(capacity)
+    limit, memories, moved = *_memories(capacity or [], target), {}
     beside = file.with_suffix('.plan.csv')
     out = out or (beside if os.access(beside.parent, os.W_OK) else Path(beside.name))
     check_output('--out', out, 'offset', dict(file=file))
-    found = plan(read_csv(file), align, limit, nodes, seed, _searching())
+    found, spots = plan(read_csv(file, moved), align, limit, nodes, seed, _searching()), None
+    if memories:
+        from tinyformer.memories import plan_memories
+        spots = plan_memories(found, moved, memories, spare=sum(m.size for m in memories))
+        found = spots.plan
     validate(found)
-    write_text(out, csv_text(found))
+    write_text(out, csv_text(found, spots))
     if json:
         row = dict(peak=found.peak, lower_bound=found.lower_bound, seconds=round(found.seconds, 3), proven=found.proven,
-                   method=found.method, capacity=limit, seed=seed, offsets=found.offsets)
+                   method=found.method, capacity=limit, seed=seed, offsets=found.offsets) | _spots_row(spots)
         if json == '-': return print(_json(row))
         write_text(json, _json(row) + '\n')
     fixed = sum(i.fixed is not None for i in found.intervals)
     print(f"peak {found.peak:,} bytes, lower bound {found.lower_bound:,}, {found.seconds:.2f} s, "
           f"proven {'yes' if found.proven else 'no'} ({found.method})\n"
           + f'{fixed} of {len(found.intervals)} offsets are those of the column '
-            'offset\n' * bool(fixed) + f'offsets: {out}')
+            'offset\n' * bool(fixed) + _spots_text(spots) + f'offsets: {out}')
+
+
+def _memories(typed, target):
+    "(bytes of one arena or None, the memories or ()) that a person asked for."
+    from dataclasses import replace
+    from tinyformer.hardware import Memory, parse_bytes, target as board_named
+    if not target and len(typed) < 2 and not any('=' in t for t in typed):
+        return parse_bytes(typed[0]) if typed else None, ()
+    asked = {}
+    for text in typed:
+        name, equals, size = text.partition('=')
+        if not equals or not name:
+            raise BadInput(f'--capacity {text}: of several memories each needs a name, such as DTCM=64KB')
+        if name in asked: raise BadInput(f'--capacity names {name} twice')
+        asked[name] = parse_bytes(size)
+        if asked[name] < 1: raise BadInput(f'--capacity {text}: a memory needs at least a byte')
+    if not target: return None, tuple(Memory(n, k << 40, size, float(k)) for k, (n, size) in enumerate(asked.items()))
+    rooms = {m.name: m for m in board_named(target).rooms}
+    for name, size in asked.items():
+        if name not in rooms: raise BadInput(f'--capacity: {target} has no memory {name!r}; it has {", ".join(rooms)}')
+        if size > rooms[name].size:
+            raise BadInput(f'--capacity {name}={size}: {target} has {rooms[name].size} bytes of it')
+    return None, tuple(replace(m, size=asked.get(name, m.size)) for name, m in rooms.items())
+
+
+def _spots_row(spots):
+    "What JSON says of several memories."
+    if not spots: return {}
+    rows = [dict(name=m.name, capacity=m.size, peak=spots.peaks[m.name], wait_per_byte=m.wait) for m in spots.memories]
+    where = {i.name: spots.memories[spots.place_of(i.name)[0]].name for i in spots.plan.intervals}
+    return dict(memories=rows, waiting=spots.waiting, waiting_bound=spots.bound, waiting_proven=spots.proven,
+                memory=where, offsets={name: spots.place_of(name)[1] for name in where})
+
+
+def _spots_text(spots):
+    "One line for each of several memories, and one for the waiting."
+    if not spots: return ''
+    used = ''.join(f'{m.name}: {spots.peaks[m.name]:,} of {m.size:,} bytes\n' for m in spots.memories)
+    return used + (f'waiting {spots.waiting:,.0f}, at least {spots.bound:,.0f}: bytes moved times the cost of a byte in '
+                   'their memory\n')
 
 
 # ---- a board on a desk -----------------------------------------------------------------------------------------------

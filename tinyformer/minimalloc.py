@@ -1,7 +1,8 @@
 """Buffers to place and their plan as CSV files in the format of MiniMalloc, a planner for accelerators.
 
 Columns, in any order: `id` (or `buffer`, `buffer_id`), `lower` (`begin`, `start`), `upper`, or `end` which is one
-less, `size`, and if wanted `alignment`, `gaps`, `hint`, `offset`. Every column is honoured, any other is refused."""
+less, `size`, and if wanted `alignment`, `gaps`, `hint`, `offset`, and `moved`: the bytes that its readers and writers
+move, which decide who lies in the fastest of several memories. Every column is honoured, any other is refused."""
 import csv, io, re
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from tinyformer.errors import BadInput
 from tinyformer.memory_alloc import Gap, Interval
 
 SAME = dict(buffer='id', buffer_id='id', begin='lower', start='lower', end='upper')  # other names of a column
-NEEDED, OPTIONAL = ('id', 'lower', 'upper', 'size'), ('alignment', 'hint', 'gaps', 'offset')
+NEEDED, OPTIONAL = ('id', 'lower', 'upper', 'size'), ('alignment', 'hint', 'gaps', 'offset', 'moved')
 GAP = re.compile(r'(-?\d+)-(-?\d+)(?:@(\d+):(\d+))?', re.ASCII)
 
 
@@ -62,8 +63,9 @@ def _interval(cell, last):
 
 
 def read_csv(
-    path, # of a CSV file whose first line names the columns; separated by commas, semicolons or tabs
-):        # list of Intervals
+    path,       # of a CSV file whose first line names the columns; separated by commas, semicolons or tabs
+    moved=None, # dict that is filled: name -> bytes moved; without that column each byte counts once
+):              # list of Intervals
     "Intervals of a file in MiniMalloc's format. Raises `BadInput` that names the line."
     text = _read_text(path)
     head, out = text.partition('\n')[0], {}
@@ -75,17 +77,21 @@ def read_csv(
         for row in rows:
             if not row: continue
             if len(row) != len(names): raise BadInput(f"{len(row)} cells under {len(names)} columns")
-            i = _interval(lambda column: row[at[column]].strip() if column in at else '', last)
+            def cell(column): return row[at[column]].strip() if column in at else ''
+            i = _interval(cell, last)
             if i.name in out: raise BadInput(f"a row above has the id {i.name!r} already")
-            out[i.name] = i
+            out[i.name], n = i, _whole(cell('moved') or str(i.size), 'moved')
+            if n < 0: raise BadInput(f'moved must not be negative, got {n}')
+            if moved is not None: moved[i.name] = n
     except (BadInput, csv.Error) as e: raise BadInput(f"{path}, line {max(rows.line_num, 1)}: {e}") from None
     if not out: raise BadInput(f"{path}: no rows after the first line")
     return list(out.values())
 
 
 def csv_text(
-    plan, # any Plan
-):        # text of a CSV file
+    plan,           # any Plan
+    placement=None, # of it in several memories: a column says which, and offsets count from where each begins
+):                  # text of a CSV file
     "The rows with their offsets, always with `lower` and `upper`, and with the other columns where a row needs them."
     def gap(g): return f'{g.start}-{g.stop}' + (f'@{g.low}:{g.high}' if g.high else '')
     columns = dict(id=lambda i: i.name, lower=lambda i: i.start, upper=lambda i: i.stop, size=lambda i: i.size)
@@ -93,6 +99,9 @@ def csv_text(
     if any(i.hint is not None for i in plan.intervals): columns['hint'] = lambda i: -1 if i.hint is None else i.hint
     if any(i.gaps for i in plan.intervals): columns['gaps'] = lambda i: ' '.join(map(gap, i.gaps))
     columns['offset'] = lambda i: plan.offsets[i.name]
+    if placement:
+        columns['offset'] = lambda i: placement.place_of(i.name)[1]
+        columns['memory'] = lambda i: placement.memories[placement.place_of(i.name)[0]].name
     out = io.StringIO()
     rows = [[f(i) for f in columns.values()] for i in plan.intervals]
     csv.writer(out, lineterminator='\n').writerows([columns, *rows])

@@ -7,7 +7,7 @@ __all__ = ['AT_ONCE', 'MEMORY', 'LONGEST', 'TILE', 'SCRATCH_WORDS', 'choose_kern
            'elsewhere', 'columns', 'live_bytes', 'best_order', 'reorder', 'heights', 'Chain', 'bands', 'rows_kept',
            'pieces', 'fewest_rows', 'Inside', 'inside', 'chain_bytes', 'chains_of', 'lowest', 'peak', 'part',
            'some_rows', 'extra_time', 'taller', 'quickest', 'lowest_chains', 'Buffer', 'buffers', 'Arena', 'hot_first',
-           'bytes_moved', 'plan_arena', 'choose_chains']
+           'bytes_moved', 'arena_of', 'plan_arena', 'choose_chains']
 
 # %% ../nbs/07_schedule.ipynb #c002
 import math
@@ -636,8 +636,21 @@ def array_of(self:Arena,
     offset:int, # of a tensor or of scratch
 )->tuple:       # (number of the array, offset in it)
     "Which array a byte lies in."
-    k = next(k for k, (_, _, end) in enumerate(self.arrays) if offset < end)
+    ends = [end for *_, end in self.arrays[:-1]]
+    k = sum(end <= offset for end in ends)
     return k, offset - self.arrays[k][1]
+
+# %% ../nbs/07_schedule.ipynb #s074y
+def arena_of(
+    buffers:list, # of Buffer
+    plan:Plan,    # with an offset for each label
+    placement:Placement=None, # of the same plan, on a board with two memories
+)->Arena:
+    "The place of each tensor and of each operator's scratch."
+    def places(scratch):
+        return {name: plan.offsets[b.label] for b in buffers
+                if b.scratch == scratch for name in b.holds}
+    return Arena(plan, tuple(buffers), places(False), places(True), placement)
 
 # %% ../nbs/07_schedule.ipynb #s074b
 def plan_arena(
@@ -655,10 +668,7 @@ def plan_arena(
         moved = bytes_moved(graph, choices, needs)
         spots = plan_memories(plan, moved, rooms, capacity, spare)
         plan = spots.plan
-    def places(scratch):
-        return {name: plan.offsets[b.label] for b in needs
-                if b.scratch == scratch for name in b.holds}
-    return Arena(plan, tuple(needs), places(False), places(True), spots)
+    return arena_of(needs, plan, spots)
 
 # %% ../nbs/07_schedule.ipynb #d021
 def choose_chains(
