@@ -113,8 +113,8 @@ def test_cycles_of_a_cortex_m4(text, count):
     assert cycles.manual_cycles(tuple(text.split('; ')), 'cortex-m4') == count
 
 
-@pytest.mark.parametrize('text, count', [('ldr r0, [r1]; ldr r1, [r2]', 4), ('push {r4, lr}', 3), ('muls r0, r1, r0', 1),
-                                         ('str r0, [r1]; adds r0, #1', 3)])
+@pytest.mark.parametrize('text, count', [('ldr r0, [r1]; ldr r1, [r2]', 4), ('push {r4, lr}', 3),
+                                         ('muls r0, r1, r0', 1), ('str r0, [r1]; adds r0, #1', 3)])
 def test_cycles_of_a_cortex_m0plus(text, count):
     assert cycles.manual_cycles(tuple(text.split('; ')), 'cortex-m0plus') == count
 

@@ -244,7 +244,8 @@ MANUALS = {
               (r'(ml[as]|tb[bh]|mrs|msr)$', 2, 0), (r'[us]div', DIVISION, 0), (r'v(fn?m|n?ml)[as]', 3, 0),
               (r'v(div|sqrt)', 14, 0)),
         overlaps=True,  # neighbouring loads; an address that was just computed is waited for
-        jumps=((r'(blx|bx|ldr|pop|ldm|mov|add|tb)', 2), (r'', 1)),  # cycles to refill the pipeline, by the last instruction
+        # last instruction -> cycles to refill the pipeline when it jumps
+        jumps=((r'(blx|bx|ldr|pop|ldm|mov|add|tb)', 2), (r'', 1)),
         wide_target=1), # more where it goes to a long instruction that does not begin on a word
     'cortex-m0plus': dict(
         source='Arm DDI 0484, Cortex-M0+ TRM: Instruction set summary, with the multiplier of one cycle',

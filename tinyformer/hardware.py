@@ -190,9 +190,6 @@ _BOARDS = [
            0x0800_0000, 0x2400_0000,
            (Memory('DTCM', 0x2000_0000, 128 * KB),
             Memory('AXI SRAM', 0x2400_0000, 512 * KB, 16 / 32))),
-    Target('stm32f407', 'STM32F4DISCOVERY', 'cortex-m4', ('fpu_sp',), 1 * MB, 128 * KB, 168_000_000,
-           'ST STM32F407 data sheet (DS8626) and RM0090: SRAM1 112 KB + SRAM2 16 KB, side by side; '
-           '64 KB of CCM elsewhere not counted', 0x0800_0000),
     Target('nrf52840', 'nRF52840-DK', 'cortex-m4', ('fpu_sp',), 1 * MB, 256 * KB, 64_000_000,
            'Nordic nRF52840 product specification'),
     Target('stm32u575', 'NUCLEO-U575ZI-Q', 'cortex-m33', ('dsp', 'fpu_sp'), 2 * MB, 768 * KB,
@@ -206,6 +203,9 @@ _BOARDS = [
 
 # %% ../nbs/01_hardware.ipynb #c025
 _BOARDS += [
+    Target('stm32f407', 'STM32F4DISCOVERY', 'cortex-m4', ('fpu_sp',), 1 * MB, 128 * KB,
+           168_000_000, 'ST STM32F407 data sheet (DS8626) and RM0090: SRAM1 112 KB + SRAM2 '
+           '16 KB, side by side; 64 KB of CCM elsewhere not counted', 0x0800_0000),
     Target('stm32n657', 'NUCLEO-N657X0-Q', 'cortex-m55',
            ('fpu_sp', 'fpu_dp', 'cache'), 64 * MB, 4224 * KB, 800_000_000,
            'ST STM32N657 data sheet: no flash on the chip, 512 Mbit octo-SPI flash on the board; '

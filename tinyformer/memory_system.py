@@ -212,6 +212,7 @@ def attach(self:AccessCounter,
         self._hooks.append((uc, handle))
     uc.ctl_flush_tb()
 
+# %% ../nbs/08a_memory_system.ipynb #m036b
 @patch
 def detach(self:AccessCounter):
     "Stop counting; what was counted stays."
