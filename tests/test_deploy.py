@@ -7,7 +7,7 @@ import torch, torch.nn as nn
 
 from tinyformer import budget as bg, cli, deploy, fitting
 from tinyformer.data import load
-from tinyformer.deploy import Bytes, Deployment, Needs, Settings, codes, do, go, score
+from tinyformer.deploy import Deployment, Needs, Settings, codes, do, go, score
 from tinyformer.cycles import available
 from tinyformer.errors import BadInput, CorruptModel, DoesNotFit, RunFolderError
 from tinyformer.examples import as_read, made_up, read_examples
@@ -61,13 +61,6 @@ def test_some_inputs_are_kept_for_testing(tmp_path):
     ex = read_examples(npz(tmp_path/'d.npz', x_train=x, x_test=x + 1, y_train=np.zeros(40, int),
                            y_test=np.ones(40, int)))
     assert torch.equal(ex.x + 1, ex.x_test) and set(ex.y_test) == {1}
-
-
-def test_bytes_of_the_training_loop_come_back():
-    x = torch.randn(4, 3, 5)
-    form = Bytes(x)
-    loop = torch.from_numpy(form.encode(x)).permute(0, 3, 1, 2).float() / 255
-    assert (form.decode(loop) - x).abs().max() <= form.step / 2 + 1e-6
 
 
 def test_scores():

@@ -183,15 +183,17 @@ class Tuning(Training):
 
 
 class NetPruner(Pruner):
-    "A `Pruner` that knows how the shadow network holds its weights."
+    """A `Pruner` that knows how the shadow network holds its weights. Its masks are the layers' own, so that a weight
+    which is gone has no gradient: behind a row of zeros a norm would make a huge one of it."""
     def step(self, step):
         if step < self.begin: return
         self.apply()
         t = self.last_change(step)
         if t != step and self.masks: return
         for name, (block, s) in self.plan.items():
-            weight = self.model.get_submodule(name).weight
-            self.masks[name] = bg.mask_for(weight, block, agp_sparsity(t, self.begin, self.end, s))
+            layer = self.model.get_submodule(name)
+            self.masks[name] = bg.mask_for(layer.weight, block, agp_sparsity(t, self.begin, self.end, s))
+            layer.mask.copy_(self.masks[name])
         self.apply()
 
 
@@ -238,6 +240,4 @@ def finetune(
     file = Checkpoint(checkpoint, identity(net, data, cfg) | dict(augment=augment)) if checkpoint else None
     hist = loop.train(lambda m: judge(exactly(m.eval())), file, dict(pruner=pruner), progress, 'pruning')
     fold(refresh(exactly(net), x, batch_size))
-    with torch.no_grad():
-        for name in plan: net.layer(name).mask.copy_(net.layer(name).weight != 0)
     return watch(net, False).eval(), hist
