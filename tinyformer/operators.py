@@ -835,10 +835,16 @@ def _draw_conv(rng, s):
              zp_out=s.zp_out)
     return a, p | dict(weight=weight.reshape(s.cout, kh, kw, s.cin))
 
+def _gathered(a): # share of the patches that the sparse kernel gathers: two rows share some of it
+    oh, ow = out_hw(a)
+    once = (ow % 8 == 0) & (a['dh'] == 1) & (a['sh'] < a['kh'])
+    return 1 - once*(oh // 2)*(a['kh'] - a['sh']) / (oh*a['kh'])
+
 def _conv_counts(a, kept=0, live=None):
     (oh, ow), taps, cin = out_hw(a), a['kh']*a['kw'], a['cin']
-    return _weighted_counts(oh*ow, taps, cin, a['cout'], kept, live, a['h']*a['w']*cin,
-                            edge_pixels(oh, ow, taps))
+    counts = _weighted_counts(oh*ow, taps, cin, a['cout'], kept, live, a['h']*a['w']*cin,
+                              edge_pixels(oh, ow, taps))
+    return counts | dict(tile_cin=counts['tile_cin']*_gathered(a))
 
 _CONV_CALL = CCall(
     'conv', 'conv', _CONV_ARGS,

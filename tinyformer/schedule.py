@@ -65,7 +65,8 @@ class Step:
         return {self.reads[p] for p in self.whole}
 
 # %% ../nbs/07_schedule.ipynb #s004
-AT_ONCE = {'depthwise3x3': 8}   # its kernel unpacks so many rows at a time
+AT_ONCE = {('depthwise3x3', 'dense'): 8,   # its kernel unpacks so many rows at a time
+           ('conv3x3', 'rle'): 2}          # two rows share what they read of the input
 
 def step(
     op:Op,            # an operator, or a layer with kind and attributes only
@@ -80,7 +81,7 @@ def step(
     if finds_rows and tk.by_rows(kernel, op) is None: window = None
     count = positions if record.rows in (None, 'n') else op.attrs[record.rows]
     return Step(tuple(reads), makes, window, record.rows == 'h', count, positions, finds_rows,
-                tk.may_overwrite(kernel, op), AT_ONCE.get(op.kind, 1), record.whole(op.attrs))
+                tk.may_overwrite(kernel, op), AT_ONCE.get((op.kind, kernel.format), 1), record.whole(op.attrs))
 
 # %% ../nbs/07_schedule.ipynb #s008
 def steps_of(

@@ -1,8 +1,14 @@
 #include "tfm_patch.h"
 #include "tfm_tile.h"
 
+/* Where tiles fill the rows of the output, the patches of two rows, one below the other, stand in the same tile:
+ * what the second has in common with the first is gathered once. `below` rows of taps more make room for it. */
+static inline int32_t below(const tfm_conv_dims *d) {
+    return tfm_conv_ow(d) % TFM_TILE == 0 && tfm_conv_oh(d) > 1 && d->dh == 1 && d->sh < d->kh ? d->sh : 0;
+}
+
 TFM_OUTLINE int32_t tfm_conv_s8_rle_dsp_scratch_bytes(const tfm_conv_dims *dims) {
-    return dims && tfm_conv_dims_ok(dims) ? 16 * dims->kh * dims->kw * tfm_round4(dims->cin) : -1;
+    return dims && tfm_conv_dims_ok(dims) ? 16 * (dims->kh + below(dims)) * dims->kw * tfm_round4(dims->cin) : -1;
 }
 
 /* What all patches of a call share; c: channels of a tap, whole blocks of them. */
@@ -48,15 +54,29 @@ static void gather4(const patches *g, int32_t p, int32_t k0, const int8_t *row, 
     }
 }
 
-/* `count` patches, 4 neighbours or 1, from the output pixel (oy, ox) on, into the columns from p on. */
-static void gather_rows(const patches *g, int32_t p, int32_t count, int32_t oy, int32_t ox) {
+/* Rows `from` to end - 1 of the tile, of 4 neighbours or one patch whose first tap is (y, x), from column p on. */
+static void gather_rows(const patches *g, int32_t p, int32_t count, int32_t y, int32_t x, int32_t from, int32_t end) {
     const tfm_conv_dims *d = g->d;
-    const int32_t x = ox * d->sw - d->left, run = d->kw * g->c;
-    int32_t y = oy * d->sh - d->top, k0 = 0;
-    for (int32_t left = d->kh; left > 0; left--, y += d->dh, k0 += run) {
-        const int8_t *row = tfm_patch_row(g->in, g->ring, d, y);
-        if (count == 4) gather4(g, p, k0, row, x);
-        else gather(g, p, k0, row, x, d->kw);
+    for (int32_t r = from; r < end; r++) {
+        const int8_t *row = tfm_patch_row(g->in, g->ring, d, y + r * d->dh);
+        if (count == 4) gather4(g, p, r * d->kw * g->c, row, x);
+        else gather(g, p, r * d->kw * g->c, row, x, d->kw);
+    }
+}
+
+/* Tiles of eight neighbours, down through the rows of the output from `first` on. */
+static void columns_of(const patches *g, tfm_tile_layer *layer, int32_t first, int32_t rows) {
+    const tfm_conv_dims *d = g->d;
+    const int32_t ow = tfm_conv_ow(d), four = 4 * d->sw;
+    for (int32_t ox = 0; ox < ow; ox += TFM_TILE) {
+        const int32_t x = ox * d->sw - d->left;
+        for (int32_t y = 0; y < rows; y++) {
+            const int32_t second = y & 1, top = (first + y - second) * d->sh - d->top;
+            const int32_t from = second ? d->kh : 0, end = d->kh + (second ? d->sh : 0);
+            gather_rows(g, 0, 4, top, x, from, end);
+            gather_rows(g, 4, 4, top, x + four, from, end);
+            tfm_tile_rows_rle(layer, g->tile + (second ? 4 * d->sh * d->kw * g->c : 0), y * ow + ox);
+        }
     }
 }
 
@@ -85,6 +105,10 @@ int tfm_conv_s8_rle_dsp_rows(int8_t *out, const int8_t *in, const tfm_rle *weigh
     const int32_t c = tfm_padded(dims->cin, weight->block);
     const patches all = {(uint32_t *)scratch, in, dims, band->ring, c, quant->zp_in, weight->block};
     tfm_tile_layer layer = {weight, quant, out, pixels, dims->cout, 0};
+    if (below(dims)) {
+        columns_of(&all, &layer, band->first, band->end - band->first);
+        return TFM_OK;
+    }
     /* the last tile reaches back so that it is full, too */
     for (int32_t at = 0; at < pixels; at += TFM_TILE) {
         if (at > last && last > 0) at = last;
@@ -92,7 +116,7 @@ int tfm_conv_s8_rle_dsp_rows(int8_t *out, const int8_t *in, const tfm_rle *weigh
             const int32_t i = at + p < pixels ? at + p : pixels - 1; /* a pixel past the end repeats the last one */
             const int32_t y = i / ow, x = i - y * ow;
             count = p % 4 == 0 && x + 3 < ow && at + p < pixels ? 4 : 1;
-            gather_rows(&all, p, count, band->first + y, x);
+            gather_rows(&all, p, count, (band->first + y) * dims->sh - dims->top, x * dims->sw - dims->left, 0, dims->kh);
         }
         tfm_tile_rows_rle(&layer, (const uint32_t *)scratch, at);
     }
