@@ -428,5 +428,5 @@ def test_the_objective_ms_takes_the_fastest_way(place, tmp_path):
 
 
 def test_ms_is_refused_where_no_cycles_are_known(say, place):
-    code, _, err = say('deploy', place/'net.onnx', '--target', 'rp2040', '--objective', 'ms')
+    code, _, err = say('deploy', place/'net.onnx', '--target', 'rp2350', '--objective', 'ms')
     assert code == 1 and '--objective ms' in err and 'no cycles are known' in err

@@ -671,7 +671,7 @@ def _ways(d):
 def trade_section(d):
     "Arena against time: a person picks another way from it."
     (ways, taken), board = _ways(d), board_named(d['target'])
-    if not board.cpu.cycle_model: return []                             # no cycles are known of its core
+    if not (ways[0].measured or board.cpu.cost_table): return []           # nothing predicts cycles of its core
     how = ('Each way was built and run once; waiting is that of the memory model.' if ways[0].measured else
            'Predicted by the cost table and the plan, for comparison; `--objective ms` measures each way and takes the '
            'fastest that fits.')
