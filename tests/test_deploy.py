@@ -5,17 +5,20 @@ import numpy as np
 import pytest
 import torch, torch.nn as nn
 
-from tinyformer import budget as bg, cli, deploy, fitting
+from tinyformer import budget as bg, cli, deploy, fitting, tradeoff as tr
+from tinyformer.codegen import generate
 from tinyformer.data import load
 from tinyformer.deploy import Deployment, Needs, Settings, codes, do, go, score
 from tinyformer.cycles import available
 from tinyformer.errors import BadInput, CorruptModel, DoesNotFit, RunFolderError
 from tinyformer.examples import as_read, made_up, read_examples
+from tinyformer.finetune import Bytes
 from tinyformer.graph import load as load_graph
 from tinyformer.hardware import target
 from tinyformer.lowering import lower
 from tinyformer.pipeline import kernel_section
 from tinyformer.quantization import quantize
+from tinyformer.zoo import load as load_model
 
 
 # ---- data ------------------------------------------------------------------------------------------------------------
@@ -377,3 +380,46 @@ def test_refusals_are_one_line(line, words, say, place, tmp_path, quick):
     assert 'unexpected' not in told[0] and 'Traceback' not in err, err
     made = [p for p in tmp_path.rglob('*') if p.suffix in ('.tfm', '.c') and 'dense' not in p.name]
     assert not made, 'nothing half-written'
+
+
+# ---- memory against time -----------------------------------------------------------------------------------------------
+
+def test_ways_to_compile_are_what_generate_makes(tmp_path):
+    "Arena and constants of each way; the curve falls; the fastest that fits is taken, else the smallest is named."
+    graph = load_model('cifar10-256kb')
+    board = target('stm32f746')
+    ways = tr.ways(graph, board)
+    assert len(ways) >= 4 and len({(w.kernels, w.memory) for w in ways}) == len(ways)
+    for w in ways:
+        fw = generate(graph, board, tmp_path/'fw', port='host', objective=w.kernels, memory=w.memory)
+        assert (w.arena, w.constants) == (fw.arena_bytes, fw.weights_bytes)
+    curve = tr.front(ways)
+    assert all(a.arena < b.arena and a.cycles > b.cycles for a, b in zip(curve, curve[1:]))
+    assert tr.fastest(ways, board) == min(ways, key=lambda w: (w.cycles, w.arena))
+    least = min(ways, key=lambda w: w.arena)
+    small = board.with_budget(sram_bytes=least.arena)
+    assert tr.fastest(ways, small).arena <= least.arena
+    with pytest.raises(DoesNotFit, match=f'smallest arena is {least.arena:,} bytes'):
+        tr.fastest(ways, board.with_budget(sram_bytes=least.arena - 8))
+    rows = tr.table(ways, board, ways[0])
+    assert len(rows) == len(ways) + 2 and sum('**' in r for r in rows) == 1
+    assert len(tr.plot(ways, board, ways[0]).axes[0].texts) == len(ways)
+
+
+@pytest.mark.needs('llvm-mca')
+def test_the_objective_ms_takes_the_fastest_way(place, tmp_path):
+    "Each way is run; the one that is taken is on the curve, and the report says what every way costs."
+    cfg = Settings(str(place/'net.onnx'), data=str(place/'x.npz'), objective='ms', device_inputs=2)
+    d = go(tmp_path/'out', cfg, progress=False)
+    ways = [tr.Way(**w) for w in d['trade']]
+    best = min(ways, key=lambda w: w.cycles)
+    assert all(w.measured for w in ways) and (d['chosen_for'], d['memory']) == (best.kernels, best.memory)
+    assert d['bytes_different'] == 0 and abs(d['cycles'] - best.cycles) < .02 * best.cycles
+    text = (tmp_path/'out'/'report.md').read_text()
+    assert '## Memory against time' in text and 'Each way was built and run once' in text
+    assert (tmp_path/'out'/'trade.png').is_file()
+
+
+def test_ms_is_refused_where_no_cycles_are_known(say, place):
+    code, _, err = say('deploy', place/'net.onnx', '--target', 'rp2350', '--objective', 'ms')
+    assert code == 1 and '--objective ms' in err and 'no cycles are known' in err

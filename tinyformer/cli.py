@@ -61,7 +61,9 @@ def cmd_deploy(
     finetune:Annotated[int, (0, 100_000)] = 0, # epochs of training while pruning, with the dense network as teacher
     # layers in bands: fast never, low where that is cheap, least wherever it saves; auto: as it fits
     memory:str = 'auto',
-    objective:str = 'bytes', # kernels are chosen for the smallest weights (bytes), or for speed
+    # kernels are chosen for the smallest weights (bytes), or for speed; ms: kernels and bands together, the fastest that
+    # fits of all ways to compile the model, each built and run once
+    objective:str = 'bytes',
     cc:str = 'auto', # compiler: auto, zig or gcc
     device_inputs:Annotated[int, (1, 1_000_000)] = 50, # test inputs that run on the emulated core
     # change pictures in training: none; shift (up to an eighth of the height, any way); flip (shift, and half of them
@@ -97,7 +99,7 @@ def cmd_fit(
     max_ms:Share = 0., # limit of the estimated time per inference, milliseconds; 0 is none
     max_instructions:Annotated[int, (0, 10**15)] = 0, # limit per inference; 0 is none
     memory:str = 'auto', # layers in bands: fast, low or least
-    objective:str = 'bytes', # kernels for the smallest weights (bytes), or for speed
+    objective:str = 'bytes', # kernels for the smallest weights (bytes), or for speed; ms as for `tinyformer deploy`
     cc:str = 'auto', # compiler: auto, zig or gcc
     json:Annotated[Output, 'fits'] = None, # write the rows as JSON; - prints them
 ):
@@ -257,8 +259,24 @@ def _model_firmware(what, out, kernel, setting, data=None, weights=None, **kw):
                        'one with: tinyformer demo')
     board, graph = how.board(), _graph_of(what, data, weights)
     folder = out or path.with_name(f'{path.stem}_firmware')
+    if how.objective == 'ms': how = _fastest(graph, how, kernel)
     return generate(graph, board, folder, choices=parse_overrides(graph, kernel or (), board), objective=how.objective,
                     memory=how.memory, **kw)
+
+
+def _fastest(graph, how, kernel):
+    "The settings of the fastest way to compile a model, after a run of each."
+    from dataclasses import replace
+    from tinyformer import tradeoff as tr
+    from tinyformer.cycles import require_cycles
+    if kernel: raise BadInput('--objective ms chooses all kernels: leave --kernel out, or take --objective speed')
+    board = how.board()
+    require_cycles(board, '--objective ms')
+    ways = [tr.measured(w, graph, board, how.cc) for w in tr.ways(graph, board)]
+    best = tr.fastest(ways, board)
+    for w in tr.front(ways):
+        print(f'{w.arena:>9,} bytes of arena {tr.ms(w.cycles, board):>9.2f} ms  {w.name}' + '  (taken)' * (w == best))
+    return replace(how, objective=best.kernels, memory=best.memory)
 
 
 def _kernel_lines(fw):

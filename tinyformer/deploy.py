@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from tinyformer import budget as bg
+from tinyformer import budget as bg, tradeoff as tr
 from tinyformer.codegen import generate
 from tinyformer.cycles import require_cycles, time_text, with_waiting
 from tinyformer.errors import BadInput, CorruptModel, DoesNotFit, RunFolderError, TinyFormerError, check_number
@@ -34,7 +34,7 @@ ROAD = dict(
     int8='import the network, fold it, calibrate it and turn it into int8', prune='prune it to the budget',
     compile='generate C and build the image', simulate='run it on the emulated core', report='tables and pictures')
 FILES = dict(int8=['dense.tfm'], prune=['model.tfm', 'sparsity.png', 'train.png'], compile=['memory.png'],
-             simulate=['instructions.png'], report=['stages.png', 'report.md'])
+             simulate=['instructions.png'], report=['stages.png', 'trade.png', 'report.md'])
 LEFT = dict(prune=['train.ckpt'])
 CALIBRATE = 512
 "Inputs at most that set the ranges."
@@ -58,13 +58,18 @@ class Settings:
     sparsity: str = 'auto'     # 'auto': as little as meets the limits; or a share, 0 to 0.95
     finetune: int = 0          # epochs of training while pruning
     memory: str = 'auto'       # 'fast', 'low', 'least'; 'auto': low, and least where low does not fit
-    objective: str = 'bytes'   # kernels for the smallest weights, or 'speed'
+    objective: str = 'bytes'   # kernels for the smallest weights, for 'speed', or 'ms': kernels and bands by time
     cc: str = 'auto'           # compiler
     device_inputs: int = 50    # test inputs that run on the emulated core
     augment: str = 'none'      # 'shift' moves pictures in training, 'flip' mirrors them as well
     lr: float = LR             # peak learning rate of the training
     batch_size: int = 64       # inputs per training step
     seed: int = 0              # of the training
+
+    @property
+    def kernels(self):
+        "What kernels are chosen for while layers are pruned."
+        return 'speed' if self.objective == 'ms' else self.objective
 
     def board(self):
         "The target with its limits."
@@ -79,9 +84,10 @@ def check(cfg):
     check_number('--finetune', cfg.finetune, 0, 100_000)
     if cfg.memory not in ('auto', 'fast', 'low', 'least'):
         raise BadInput(f'--memory is {cfg.memory!r}: it must be auto, fast, low or least')
-    if cfg.objective not in ('bytes', 'speed'):
-        raise BadInput(f'--objective is {cfg.objective!r}: it must be bytes or speed')
+    if cfg.objective not in ('bytes', 'speed', 'ms'):
+        raise BadInput(f'--objective is {cfg.objective!r}: it must be bytes, speed or ms')
     require_port(cfg.board())
+    if cfg.objective == 'ms': require_cycles(cfg.board(), '--objective ms')
     if cfg.max_ms: require_cycles(cfg.board(), '--max-ms')
     if cfg.augment not in AUGMENT:
         raise BadInput(f"--augment is {cfg.augment!r}: it must be {', '.join(AUGMENT)}")
@@ -343,22 +349,24 @@ class Needs:
     memory: str
     est_cycles: int = None    # of the core alone; None: as `cycles`
     stall_cycles: list = None # spent waiting for memory: [at least, likely, at most]; None where that is unknown
+    kernels: str = ''         # what they were chosen for; '' = what the settings say
 
     def __post_init__(self):
         if self.est_cycles is None: self.est_cycles = self.cycles
 
 
-def measure(graph, cfg, memory):
+def measure(graph, cfg, memory, kernels=''):
     "Build a model with room to spare, and run it once."
+    kernels = kernels or cfg.kernels
     roomy = replace(cfg.board(), **HUGE)
     with tempfile.TemporaryDirectory() as tmp:
-        fw = generate(graph, roomy, Path(tmp)/'try', memory=memory, objective=cfg.objective)
+        fw = generate(graph, roomy, Path(tmp)/'try', memory=memory, objective=kernels)
         image = build(fw, cc=cfg.cc)
         x = np.zeros((1, *graph.tensors[graph.input].shape), np.int8)
         sim = simulate(image, fw, x, progress=False)
     spent = {k: sim.columns()[k] for k in ('est_cycles', 'stall_cycles')}
     return Needs(image.flash_bytes, image.data_bytes + image.bss_bytes + sim.stack_bytes, sim.instructions,
-                 with_waiting(**spent), memory, **spent)
+                 with_waiting(**spent), memory, kernels=kernels, **spent)
 
 
 def limits_of(cfg):
@@ -397,7 +405,7 @@ def check_sram(needs, graph, cfg):
 
 def _limits(dense, needs, layers, cfg, spare):
     "Limits for the layers that may be pruned: what the rest of the model leaves them."
-    sums, b = bg.totals(layers, [0] * len(layers)), bg.bill(dense, cfg.board(), needs.memory, cfg.objective)
+    sums, b = bg.totals(layers, [0] * len(layers)), bg.bill(dense, cfg.board(), needs.memory, cfg.kernels)
     lim, share = bg.Limits(), cfg.sparsity
     lim.flash = cfg.board().flash_bytes - (needs.flash - sums['flash']) - spare.get('flash', 0)
     if cfg.max_ms:
@@ -434,9 +442,25 @@ def step_prune(run):
     elif run.opened.graph is not None: raise DoesNotFit(_over_text(dense, needs, cfg))
     else: graph, needs, plan, hist = _to_budget(run, dense, needs)
     save_graph(graph, run.path('model.tfm'))
+    needs, trade = _traded(run, graph, needs)
     save_figure(plot_sparsity(plan), run.path('sparsity.png'))
     save_figure(plot_history(hist).figure if hist else _not_trained(), run.path('train.png'))
-    return dict(plan=plan, needs=asdict(needs), dense=asdict(whole), weight_sparsity=_zeros(graph), history=hist)
+    return dict(plan=plan, needs=asdict(needs), dense=asdict(whole), weight_sparsity=_zeros(graph), history=hist,
+                trade=[asdict(w) for w in trade])
+
+
+def _traded(run, graph, needs):
+    "(what the model needs in the way that is taken, all ways): with --objective ms each is run, and the fastest taken."
+    cfg, board = run.cfg, run.board
+    ways = [w for w in tr.ways(graph, board) if cfg.memory in ('auto', w.memory) or cfg.objective != 'ms']
+    if cfg.objective != 'ms': return needs, ways
+    run.say(f'  {len(ways)} ways to compile it are built and run once each')
+    tried = [measure(graph, cfg, w.memory, w.kernels) for w in ways]
+    ways = [tr.timed(w, n.est_cycles, n.stall_cycles and n.stall_cycles[1]) for w, n in zip(ways, tried)]
+    able = [n for n in tried if not over(n, cfg)] or [needs]
+    best = min(able, key=lambda n: (n.cycles, n.sram))
+    run.say(f'  taken: kernels for {best.kernels}, bands {best.memory}')
+    return best, ways
 
 
 def _not_trained():
@@ -471,7 +495,7 @@ def _to_budget(run, dense, needs):
     "Measure the layers, choose, prune, build; choose anew while the image is over."
     cfg, ex = run.cfg, run.examples
     qnet = run.quantised()
-    layers = bg.layers_of(dense, qnet, run.board, cfg.objective)
+    layers = bg.layers_of(dense, qnet, run.board, cfg.kernels)
     if not layers: raise DoesNotFit(_over_text(dense, needs, cfg))
     with tqdm(total=len(layers) * len(bg.MEASURED), desc='loss of each layer', unit='try', delay=1,
               disable=not run.progress) as bar:
@@ -528,10 +552,10 @@ def train(
 
 def firmware(run, check=False):
     "The C project: the same bytes every time it is asked for."
-    graph, cfg = model_of(run, 'model.tfm'), run.cfg
+    graph, needs = model_of(run, 'model.tfm'), result(run, 'prune')['needs']
     example = codes(graph, run.examples.x_test[:1].numpy())[0]
     return generate(graph, run.board, run.path('firmware'), port=require_port(run.board), example=example, check=check,
-                    memory=result(run, 'prune')['needs']['memory'], objective=cfg.objective)
+                    memory=needs['memory'], objective=needs['kernels'] or run.cfg.kernels)
 
 
 @step
@@ -611,7 +635,8 @@ def report_data(run):
         stages={**r['int8']['stages'], **sim['stages']}, test_inputs=r['int8']['test_inputs'],
         device_inputs=sim['device_inputs'], macs=r['int8']['macs'], weights=r['int8']['weights'],
         notes=r['int8']['notes'], saved=saved_text(r['prune']['needs'], r['prune']['dense']), weight_sparsity=r['prune']['weight_sparsity'], plan=r['prune']['plan'],
-        memory=r['prune']['needs']['memory'], flash_limit_bytes=b.flash_bytes, sram_limit_bytes=b.sram_bytes,
+        memory=r['prune']['needs']['memory'], chosen_for=r['prune']['needs']['kernels'] or cfg.kernels, trade=r['prune']['trade'],
+        flash_limit_bytes=b.flash_bytes, sram_limit_bytes=b.sram_bytes,
         **{k: v for k, v in img.items() if k.endswith('_bytes') or k == 'weights_bytes_dense'},
         stack_bytes=sim['stack_bytes'], sram_bytes=img['data_bytes'] + img['bss_bytes'] + sim['stack_bytes'],
         instructions_per_inference=sim['instructions'], **cycle_columns(sim, b), compiler=img['compiler'],
@@ -637,6 +662,25 @@ def closing_table(d):
                                          f"{d['device_inputs']} inputs")]
 
 
+def _ways(d):
+    "(ways to compile the model, the one that was taken) of a report."
+    ways = [tr.Way(**w) for w in d['trade']]
+    return ways, next((w for w in ways if (w.kernels, w.memory) == (d['chosen_for'], d['memory'])), None)
+
+
+def trade_section(d):
+    "Arena against time: a person picks another way from it."
+    (ways, taken), board = _ways(d), board_named(d['target'])
+    if not (ways[0].measured or board.cpu.cost_table): return []           # nothing predicts cycles of its core
+    how = ('Each way was built and run once; waiting is that of the memory model.' if ways[0].measured else
+           'Predicted by the cost table and the plan, for comparison; `--objective ms` measures each way and takes the '
+           'fastest that fits.')
+    pick = 'The line is the curve: no other way is smaller and faster. Take one of its ways with `--objective` (bytes '\
+           'or speed) and `--memory`.'
+    return ['## Memory against time', f'{how} {pick}', '![arena against milliseconds](trade.png)',
+            '\n'.join(tr.table(ways, board, taken))]
+
+
 def report_markdown(run, d):
     "The report for people."
     sim = result(run, 'simulate')
@@ -649,7 +693,7 @@ def report_markdown(run, d):
         f"# {d['model']} on {d['target']}", '\n'.join(['| | |', '|---|---|',
                                                        *(f'| {k} | {v} |' for k, v in closing_table(d))]),
         *notes, '## After each stage', '![stages](stages.png)', *pruned, '## Memory over time',
-        '![memory plan](memory.png)',
+        '![memory plan](memory.png)', *trade_section(d),
         '## Instructions by operator', '![instructions](instructions.png)', *kernel_section(d, sim)]) + '\n'
 
 
@@ -658,6 +702,7 @@ def step_report(run):
     "Write report.json and report.md."
     d = report_data(run)
     save_figure(plot_stages(named_stages(d)), run.path('stages.png'))
+    save_figure(tr.plot(_ways(d)[0], run.board, _ways(d)[1]), run.path('trade.png'))
     write_text(run.path('report.md'), report_markdown(run, d))
     return d
 

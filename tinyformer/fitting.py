@@ -78,7 +78,7 @@ def _at(b, layers, i):
 
 def _sparsities(graph, qnet, board, cfg, bills, extra):
     "The least sparsity that fits, as an image was built with it; with bands only where it takes them."
-    layers = bg.layers_of(graph, qnet, board, cfg.objective)
+    layers = bg.layers_of(graph, qnet, board, cfg.kernels)
     for memory, b in bills.items():
         for i in range(1, len(bg.LEVELS)):
             what = f'--sparsity {bg.LEVELS[i]:g}' + f' --memory {memory}' * (memory != 'low')
@@ -97,7 +97,7 @@ def _boards(graph, cfg, board):
     rows = []
     for t in sorted(targets(), key=lambda t: (t.flash_bytes, t.sram_bytes)):
         if t.name in (board.name, 'mps2_an500') or cfg.max_ms and not t.cpu.cycle_model: continue
-        b, other = bg.bill(graph, t, 'low', cfg.objective), replace(cfg, target=t.name, flash='', sram='')
+        b, other = bg.bill(graph, t, 'low', cfg.kernels), replace(cfg, target=t.name, flash='', sram='')
         if b.constants > t.flash_bytes or b.arena > t.sram_bytes: continue
         n = measure(graph, other, 'low')
         if over(n, other): continue
@@ -131,14 +131,14 @@ def fit_report(
     board, is_graph = cfg.board(), hasattr(net_or_graph, 'ops')
     qnet = None if is_graph else quantize(net_or_graph, x).eval()
     graph = net_or_graph if is_graph else lower(qnet, 'model')
-    bills = {m: bg.bill(graph, board, m, cfg.objective) for m in ('low', 'least', 'fast')}
+    bills = {m: bg.bill(graph, board, m, cfg.kernels) for m in ('low', 'least', 'fast')}
     asked = 'low' if cfg.memory == 'auto' else cfg.memory
     extra = beside(graph, cfg, asked, bills[asked])
     def row(what, b, price): return _row(what, b, board, cfg, price, extra)
     now = row(f'as it is (--memory {asked})', bills[asked], '')
     if now.fits: return graph, now, []
     rows = [row(f'--memory {m}', b, _slower(b, bills[asked])) for m, b in bills.items() if m != asked]
-    if cfg.objective == 'bytes': rows.append(row('--objective speed', bg.bill(graph, board, asked, 'speed'), 'flash'))
+    if cfg.kernels == 'bytes': rows.append(row('--objective speed', bg.bill(graph, board, asked, 'speed'), 'flash'))
     rows = [r for r in rows if r.fits]
     if not is_graph:
         rows += _sparsities(graph, qnet, board, cfg, {m: bills[m] for m in ('low', 'least')}, extra)

@@ -1,0 +1,152 @@
+"""The ways to compile a model: less memory against less time, as a curve from which a person picks."""
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from tinyformer import kernels as tk, schedule as sc
+from tinyformer.codegen import constant_bytes, constants, generate, rooms_of
+from tinyformer.errors import DoesNotFit
+from tinyformer.simulator import build, simulate
+
+KERNELS = 'bytes', 'speed'
+ROOMY = dict(flash_bytes=1 << 26, sram_bytes=1 << 26)
+"Limits under which a model is built only to see what it takes."
+
+
+@dataclass(frozen=True)
+class Way:
+    "One way to compile a model, and what it takes."
+    kernels: str           # chosen for the smallest weights ('bytes') or for 'speed'
+    memory: str            # see `schedule.choose_chains`
+    arena: int             # bytes
+    constants: int         # bytes of flash
+    core: int              # cycles of the core
+    waiting: int           # cycles of waiting for memory, as far as they are known
+    measured: bool = False # run on the emulated core; else by the cost table and the plan
+
+    @property
+    def cycles(self):
+        "Cycles of an inference."
+        return self.core + self.waiting
+
+    @property
+    def name(self):
+        "What a person types for it."
+        return f'--objective {self.kernels} --memory {self.memory}'
+
+
+def _planned(graph, picked, chains, board, kernels, memory):
+    "The way with these kernels and chains, by the cost table and the plan."
+    port, spare = board.name if board.cpu.startup else 'host', board.sram_bytes * (kernels == 'speed')
+    arena = sc.plan_arena(graph, picked, None, chains, rooms_of(port, board), spare)
+    steps = sc.steps_of(graph, picked)
+    def time(t, rows, height):
+        op = graph.ops[t]
+        return tk.time_of(picked[op.name], sc.some_rows(op, rows, height))
+    core = sum(c.time for c in picked.values()) + sum(sc.extra_time(steps, c, time) for c in chains)
+    waiting = round(arena.placement.waiting) if arena.placement else 0
+    return Way(kernels, memory, arena.size, constant_bytes(constants(graph, picked)), round(core), waiting)
+
+
+def ways(
+    graph, # int8 model
+    board, # target with its budget
+): # list of Way, predicted; those that come out alike stand once
+    "Every choice of kernels with every choice of bands, each with the placement that waits least."
+    found, seen, wide = [], [], replace(board, **ROOMY)
+    for kernels in KERNELS:
+        picked = sc.choose_kernels(graph, board, None, kernels)
+        ordered = sc.reorder(graph, picked)
+        for memory in sc.MEMORY:
+            chains = sc.choose_chains(ordered, picked, memory)
+            if (picked, chains) in seen: continue
+            seen.append((picked, chains))
+            found.append(_planned(ordered, picked, chains, wide, kernels, memory))
+    return found
+
+
+def measured(
+    way,       # predicted
+    graph,     # int8 model
+    board,     # target with its budget
+    cc='auto', # compiler
+): # the same Way as the emulated core and its memory system have it
+    "Build a model with room to spare, and run it once."
+    with tempfile.TemporaryDirectory() as tmp:
+        fw = generate(graph, replace(board, **ROOMY), Path(tmp)/'way', memory=way.memory, objective=way.kernels)
+        x = np.zeros((1, *graph.tensors[graph.input].shape), np.int8)
+        sim = simulate(build(fw, cc=cc), fw, x, progress=False)
+    return timed(way, sim.est_cycles, sim.stall_cycles and sim.stall_cycles.likely)
+
+
+def timed(
+    way,     # predicted
+    core,    # cycles of the core that were measured, None where they are unknown
+    waiting, # likely cycles of waiting, None where they are unknown
+): # the same Way with these
+    "A way with what was measured of it."
+    if core is None: return way
+    return replace(way, core=core, waiting=round(waiting or 0), measured=True)
+
+
+def front(
+    ways, # list of Way
+): # list of Way: the smallest arena first, each faster than all before it
+    "The curve: ways of which no other is both smaller and faster."
+    out = []
+    for w in sorted(ways, key=lambda w: (w.arena, w.cycles)):
+        if not out or w.cycles < out[-1].cycles: out.append(w)
+    return out
+
+
+def fastest(
+    ways,  # list of Way
+    board, # target with its budget
+): # Way
+    "The way that takes least time of those whose constants and arena fit; of equal ones the smallest."
+    able = [w for w in ways if w.constants <= board.flash_bytes and w.arena <= board.sram_bytes]
+    if able: return min(able, key=lambda w: (w.cycles, w.arena))
+    least = min(ways, key=lambda w: w.arena)
+    raise DoesNotFit(f'no way to compile it fits {board.name}: the smallest arena is {least.arena:,} bytes '
+                     f'({least.name}, {least.constants:,} bytes of constants); there are {board.sram_bytes:,} of SRAM and '
+                     f'{board.flash_bytes:,} of flash')
+
+
+def ms(cycles, board): return cycles / board.clock_hz * 1e3
+
+
+def table(
+    ways,   # list of Way
+    board,  # target
+    taken,  # the Way that was taken, or None
+): # lines of a Markdown table
+    "All ways by arena; those on the curve are marked, and the one that was taken is bold."
+    curve = front(ways)
+    rows = ['| kernels | bands | arena, bytes | constants, bytes | core, ms | waiting, ms | ms | on the curve |',
+            '|---|---|--:|--:|--:|--:|--:|---|']
+    for w in sorted(ways, key=lambda w: (w.arena, w.cycles)):
+        cells = [w.kernels, w.memory, f'{w.arena:,}', f'{w.constants:,}', *(f'{ms(c, board):.2f}' for c in
+                 (w.core, w.waiting, w.cycles)), 'yes' if w in curve else '']
+        rows.append('| ' + ' | '.join(f'**{c}**' if c and w == taken else c for c in cells) + ' |')
+    return rows
+
+
+def plot(
+    ways,   # list of Way
+    board,  # target
+    taken,  # the Way that was taken, or None
+): # matplotlib Figure
+    "Draw arena against milliseconds (a pure function): the curve as a line, all ways as points."
+    import matplotlib.pyplot as plt
+    fig, ax = plt.subplots(figsize=(5.5, 3))
+    curve = front(ways)
+    ax.step([w.arena / 1024 for w in curve], [ms(w.cycles, board) for w in curve], where='post', color='C0', lw=1)
+    for w in ways:
+        at = w.arena / 1024, ms(w.cycles, board)
+        ax.plot(*at, 'o', color='C0' if w in curve else '.6', ms=11 if w == taken else 5, mfc='C1' if w == taken else None)
+        ax.annotate(f'{w.kernels}, {w.memory}', at, xytext=(5, 5), textcoords='offset points', fontsize=7)
+    ax.margins(.15)
+    ax.set(xlabel='arena, KB', ylabel='ms per inference', title='measured' if ways[0].measured else 'predicted')
+    return fig
