@@ -114,3 +114,13 @@ def test_one_kernel_is_fitted_and_the_others_stay(tmp_path, capsys):
     assert new == shipped
     assert cli.main(['bench', '--fit', '--kernel', 'tfm_gelu_s8_ref']) == 1
     assert 'tfm_lut_s8_ref' in capsys.readouterr().err
+
+
+def test_a_ratio_with_waiting_needs_it_on_both_sides():
+    "The core's cycles and the likely waiting, over the same of CMSIS-NN; None where one side never counted it."
+    theirs = peers.peers()['networks']['R']['cmsis_nn']
+    row = fake('network', .8, theirs['est_cycles'] / 8, network='R') | dict(stall_cycles=[0, 100_000, 200_000])
+    both = theirs['est_cycles'] + theirs['stall_cycles'][1]
+    assert peers.ratio(row, 'cycles') == pytest.approx(both / (theirs['est_cycles'] / 8 + 100_000), rel=1e-6)
+    assert peers.ratio(row | dict(stall_cycles=None), 'cycles') is None and peers.ratio(row) == pytest.approx(8)
+    assert peers.ratio(row | dict(network='P'), 'cycles', 'authors') is None

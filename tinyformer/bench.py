@@ -263,12 +263,11 @@ def _network_rows(name, sparsity, pruned, fw, image, sim, how, x):
     (h, w, c), classes = graph.tensors[graph.input].shape, math.prod(graph.tensors[graph.output].shape)
     whole = dict(
         op='network', h=h, w=w, cin=c, cout=classes, sparsity=sparsity, macs=sum(map(tg.op_macs, graph.ops)),
-        instructions=sim.instructions, est_cycles=sim.est_cycles, **how,
+        instructions=sim.instructions, **sim.columns(), **how,
         weight_bytes=sum(c.weight_bytes for c in fw.choices.values()), bytes_compared=int(want.size),
         bytes_different=int((sim.outputs != want).sum()), network=name, arena_bytes=fw.arena_bytes,
         arena_lower_bound_bytes=fw.arena_lower_bound_bytes, flash_bytes=image.flash_bytes, stack_bytes=sim.stack_bytes,
-        sram_bytes=image.data_bytes + image.bss_bytes + sim.stack_bytes, rest_instructions=sim.rest,
-        stall_cycles=_waiting(sim.stall_cycles))
+        sram_bytes=image.data_bytes + image.bss_bytes + sim.stack_bytes, rest_instructions=sim.rest)
     rows = [dict.fromkeys(KEYS) | whole]
     for op in graph.ops:
         c, spent = fw.choices[op.name], sim.per_op[op.name]
@@ -345,6 +344,10 @@ def table_text(
     return _columns(head, [[l[h] for h in head] for l in table], ('op', 'shape', 'block', 'kernel'))
 
 
+RATIOS = dict(instructions='instructions', est_cycles='cycles of the core', cycles='cycles with waiting')
+"What two engines are compared by."
+
+
 def network_text(
     rows, # from `measure_network`
 )->str:
@@ -352,21 +355,23 @@ def network_text(
     whole, table = rows[0], []
     for r in rows[1:]:
         share = f"{r['est_cycles']/whole['est_cycles']:.1%}" if whole['est_cycles'] else ''
+        core, wait, both = map(_n, cycles.three(r))
         table.append({
             'layer': r['layer'], 'op': r['op'], 'shape': _size(r), 'sparsity': f"{r['sparsity']:.0%}",
             'block': r['block'], 'kernel': r['kernel'], 'MACs': f"{r['macs']:,}",
-            'instructions': f"{r['instructions']:,}", 'share': f"{r['share']:.1%}", 'cycles': _n(r['est_cycles']),
-            'share of cycles': share})
-    lines = [f"network {whole['network']}: {whole['instructions']:,} instructions, {_n(whole['est_cycles'])} estimated "
-             f"cycles, {whole['macs']:,} MACs",
+            'instructions': f"{r['instructions']:,}", 'share': f"{r['share']:.1%}", 'core cycles': core,
+            'share of cycles': share, 'waiting': wait, 'cycles': both})
+    core, wait, both = map(_n, cycles.three(whole))
+    lines = [f"network {whole['network']}: {whole['instructions']:,} instructions, {whole['macs']:,} MACs",
+             f'{core} estimated cycles of the core, {wait} of modelled waiting for memory, {both} in all',
              f"weights {whole['weight_bytes']:,} bytes, arena {whole['arena_bytes']:,} bytes "
              f"(no plan below {whole['arena_lower_bound_bytes']:,}), stack {whole['stack_bytes']:,}, "
              f"flash {whole['flash_bytes']:,}; "
              f"{whole['bytes_different']} of {whole['bytes_compared']} output bytes differ"]
     for name, engine in (('dense CMSIS-NN', 'cmsis_nn'), ("the authors' engine", 'authors')):
-        for what in ('instructions', 'est_cycles'):
+        for what, words in RATIOS.items():
             said = times(ratio(whole, what, engine))
-            if said: lines.append(f"{name} {what.removeprefix('est_')}: {said}")
+            if said: lines.append(f'{name} {words}: {said}')
     body = [list(l.values()) for l in table]
     return '\n'.join([_columns(list(table[0]), body, ('layer', 'op', 'shape', 'block', 'kernel')), '', *lines])
 

@@ -2,6 +2,7 @@
 import functools, json, math
 from pathlib import Path
 
+from tinyformer.cycles import three
 from tinyformer.hardware import target
 
 SPARSITIES = (0., .5, .7, .8, .9, .95)
@@ -64,14 +65,21 @@ def beside(
 
 def ratio(
     row:dict,                # from `bench.measure` or `bench.measure_network`
-    what:str='est_cycles',   # or 'instructions'
+    what:str='est_cycles',   # of the core; or 'instructions', or 'cycles': with the likely waiting on both sides
     engine:str='cmsis_nn',   # 'cmsis_nn' (always dense), 'authors' or 'prototype' (at the row's sparsity)
 )->float: # how many times less we take; None where a figure is missing
     "Another engine's figure over ours."
     entry = (peers()['networks'].get(row.get('network')) if row['op'] == 'network' else peer(row)) or {}
     theirs = entry.get(engine) or {}
     if engine != 'cmsis_nn' and row['op'] != 'network': theirs = theirs.get(f"{row['sparsity'] or 0:g}") or {}
-    return theirs[what] / row[what] if theirs.get(what) and row[what] else None
+    a, b = _figure(theirs, what), _figure(row, what)
+    return a / b if a and b else None
+
+
+def _figure(entry, what):
+    "An engine's figure; None where it is not known."
+    if what != 'cycles': return entry.get(what)
+    return three(entry)[2] if entry.get('stall_cycles') else None
 
 
 def geomean(
