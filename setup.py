@@ -18,7 +18,7 @@ PYTHONS = ['3.10', '3.11', '3.12', '3.13', '3.14']
 
 
 class BuildWithFirmware(build_py):
-    "Copy the C sources into the package when a wheel is built; a checkout uses `firmware/` where it lies."
+    "Copy the C sources and their licence into the package when a wheel is built; a checkout uses them where they lie."
 
     def run(self):
         super().run()
@@ -37,7 +37,7 @@ class BuildWithFirmware(build_py):
     def _firmware():
         kinds = {'.c', '.h', '.s', '.S', '.ld', '.md', '.in', '.mk', '.txt', '.json'}
         files = sorted(o for o in (HERE/'firmware').rglob('*') if o.is_file())
-        return [o for o in files if o.suffix in kinds or o.name == 'Makefile']
+        return [HERE/'LICENSE', *(o for o in files if o.suffix in kinds or o.name == 'Makefile')]
 
 
 setup(

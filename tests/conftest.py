@@ -14,6 +14,7 @@ TOOLS = {'gcc':      (('arm-none-eabi-gcc',), 'apt install gcc-arm-none-eabi lib
          'qemu':     (('qemu-system-arm',), 'apt install qemu-system-arm'),
          'cc':       (('gcc',), 'apt install gcc libc6-dev'),
          'make':     (('make',), 'apt install make'),
+         'cmake':    (('cmake',), 'apt install cmake'),
          'git':      (('git',), 'apt install git'),
          'llvm-mca': (('llvm-mca', 'llvm-mca-14'), 'apt install llvm'),
          'postgres': (('pg_ctl',), 'apt install postgresql'),

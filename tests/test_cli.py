@@ -45,7 +45,7 @@ def model(tmp_path):
 
 
 COMMANDS = ('deploy fit demo search rank train compress compile simulate report bench plan evaluate zoo '
-            'targets board').split()
+            'targets board export size').split()
 
 @pytest.mark.parametrize('command', COMMANDS)
 def test_help_has_units_and_defaults(command, capsys):

@@ -133,6 +133,7 @@ ROOMS = """
     float_graph reader patterns importer onnx_ops onnx_net quantization lowering
     cost_model search_space supernas trials sparsenas
     peers published bench cost_check judge_check
+    export sizes
     pipeline zoo modelfile examples budget tradeoff deploy fitting console cli recipe random_networks
     course""".split()
 

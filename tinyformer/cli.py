@@ -340,6 +340,61 @@ def cmd_compile(
     print(f'{fw.folder}: {linked}, arena {fw.arena_bytes:,} bytes{by}; entry {fw.prefix}_invoke')
 
 
+def _any_graph(what, data, weights):
+    "The int8 graph of a shipped model, a model file or a float network."
+    from tinyformer import zoo
+    return zoo.load(what) if what in zoo.names() else _graph_of(what, data, weights)
+
+
+@command(record=_c_settings)
+def cmd_export(
+    what:str, # a shipped model, or a model: .tfm, .onnx, .pt2 or module.py:function
+    *,
+    format:str = 'cmake', # cmake, platformio, arduino, zephyr, esp-idf or cubemx
+    out:Path = None, # folder (default: NAME_FORMAT of the model, here)
+    data:str = None, # float model: FILE.npz that sets the ranges, as for `tinyformer deploy` (default: random inputs)
+    weights:str = None, # module.py:function: file of torch.save(net.state_dict(), FILE)
+    prefix:str = None, # what the names of functions, constants and macros begin with (default: from the model's name)
+    no_check:bool = False, # do not run the C on this machine and compare it with the reference before it is written
+    **setting, # what decides the C
+):
+    """A model as a folder for somebody else's build system: C99, the kernels that it uses and no others, licence, five
+    steps, and an example that prints the answer for a stored input."""
+    from tinyformer.export import FORMATS, export
+    from tinyformer.zoo import Setting
+    graph, how = _any_graph(what, data, weights), Setting(**setting)
+    folder = out or Path(f"{graph.name}_{format.replace('-', '_')}")
+    fw = export(graph, how.board(), format, folder, prefix, objective=how.objective, memory=how.memory,
+                check=not no_check)
+    print(f'{folder}: {FORMATS[format].title}, {fw.weights_bytes:,} bytes of constants, arena {fw.arena_bytes:,} '
+          f'bytes; entry {fw.prefix}_invoke. README.md has the five steps.')
+
+
+@command(record=_c_settings)
+def cmd_size(
+    what:str, # a shipped model, or a model: .tfm, .onnx, .pt2 or module.py:function
+    *,
+    data:str = None, # float model: FILE.npz that sets the ranges (default: random inputs; the sizes are the same)
+    weights:str = None, # module.py:function: file of torch.save(net.state_dict(), FILE)
+    json:Annotated[Output, 'operators'] = None, # write the sizes as JSON; - prints them instead of the tables
+    **setting, # what decides the C
+):
+    """Where the bytes of a model's image go: flash by operator, weights, tables and code, SRAM by arena, variables and
+    stack, and how far each limit is."""
+    import tempfile
+    from tinyformer import sizes
+    from tinyformer.codegen import generate
+    from tinyformer.files import write_json
+    from tinyformer.simulator import build
+    from tinyformer.zoo import Setting
+    graph, how = _any_graph(what, data, weights), Setting(**setting)
+    with tempfile.TemporaryDirectory() as tmp:
+        fw = generate(graph, how.board(), Path(tmp)/'fw', objective=how.objective, memory=how.memory)
+        found = sizes.of_image(fw, build(fw, cc=how.cc))
+    if json not in (None, '-'): write_json(json, found)
+    print(_json(found) if json == '-' else sizes.text(found))
+
+
 @command(record=_c_settings)
 def cmd_simulate(
     what:str, # run folder, or a model file (.tfm)
