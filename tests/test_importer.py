@@ -445,8 +445,8 @@ def test_our_networks_are_read_as_after_an_export(monkeypatch):
         same_graph(own, exported_graph(net, x, monkeypatch))
         with torch.no_grad(): assert torch.allclose(own.run(x), net(x), 1e-4, 1e-4)
         seen |= features(arch)
-    wanted = {('conv', None), ('conv_pool', None), ('ir', None), ('ir', 1), ('ir', 2), ('3x3', 1), ('head', True), ('head', False),
-              ('add', True), ('add', False), ('channels', 1), ('channels', 3)}
+    wanted = {('conv', None), ('conv_pool', None), ('ir', None), ('ir', 1), ('ir', 2), ('3x3', 1), ('head', True),
+              ('head', False), ('add', True), ('add', False), ('channels', 1), ('channels', 3)}
     assert seen >= wanted | {(convs, depth) for convs in (True, False) for depth in (1, 2)}
 
 

@@ -117,7 +117,8 @@ def test_a_teacher_is_what_its_seed_makes_it(folder, monkeypatch, tmp_path):
     assert torch.equal(one, made('bb', 0)) and not torch.equal(one, made('ccc', 1))
 
 
-@pytest.mark.parametrize('typed', ['--minutes 0', '--images 0', '--polish 0', '--polish 3 0', '--refine 0', '--teachers 0', '--candidate 9'])
+@pytest.mark.parametrize('typed', ['--minutes 0', '--images 0', '--polish 0', '--polish 3 0', '--refine 0',
+                                   '--teachers 0', '--candidate 9'])
 def test_a_number_that_makes_no_sense_is_named(typed, tmp_path):
     with pytest.raises(BadInput, match=f'{typed.split()[0]} is {typed[-1]}'):
         recipe.main(['train', '--out', str(tmp_path / 'run'), *typed.split()])

@@ -12,7 +12,8 @@ from tinyformer.data import load
 from tinyformer.errors import BadInput, CorruptModel, RunFolderError, TinyFormerError
 from tinyformer.quantization import Quantizer, quantize
 from tinyformer.training import (LEAST, TICKS, Checkpoint, Machine, Run, TrainConfig, batches, evaluate, fastest, fit,
-                                 loss_of, lr_at, make_optimiser, mixed, multiplies_bf16, read_checkpoint, rng_at, seeded)
+                                 loss_of, lr_at, make_optimiser, mixed, multiplies_bf16, read_checkpoint, rng_at,
+                                 seeded)
 
 CFG = TrainConfig(epochs=3, batch_size=128, seed=5)
 STILL = nn.Sequential(nn.Flatten(), nn.Dropout(.5), nn.Linear(64, 10))

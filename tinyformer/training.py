@@ -673,7 +673,8 @@ def _settings(device):
     first = [Machine(device, half, last) for half in halves for last in (False, True)]
     def then(best):
         if device == 'cuda': return [replace(best, compile=True)]
-        counts = {1, os.cpu_count() or 1, torch.get_num_threads()}
+        cores = os.cpu_count() or 1
+        counts = {1, max(1, cores // 2), cores, torch.get_num_threads()}
         return [replace(best, threads=n) for n in sorted(counts)]
     return first, then
 
