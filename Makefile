@@ -9,7 +9,7 @@ export OMP_NUM_THREADS ?= 1
 export MPLBACKEND ?= agg
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test nb-test nb-test-isa py-test style docs nb readme prepare clean distclean
+.PHONY: help venv lab demo test nb-test nb-test-isa py-test style docs nb readme prepare clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,10 @@ $(STAMP): settings.ini setup.py
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@
+
+lab: $(STAMP) ## JupyterLab on the course; installed when it is first called
+	@$(BIN)/python -c 'import jupyterlab' 2>/dev/null || $(BIN)/python -m pip install --quiet --editable '.[dev,lab]'
+	$(BIN)/jupyter lab nbs/course.ipynb
 
 demo: $(STAMP) ## the whole road on real digits: search, compress, compile, run on an emulated Cortex-M7 (runs/demo)
 	$(BIN)/tinyformer demo

@@ -66,7 +66,7 @@ setup(
     include_package_data=False,
     zip_safe=False,
     install_requires=cfg['requirements'].split(),
-    extras_require={extra: cfg[f'{extra}_requirements'].split() for extra in ('board', 'dev', 'onnx')},
+    extras_require={extra: cfg[f'{extra}_requirements'].split() for extra in ('board', 'dev', 'lab', 'onnx')},
     entry_points={'console_scripts': cfg['console_scripts'].split(),
                   'nbdev': [f"{cfg['lib_name']}={cfg['lib_path']}._modidx:d"]},
     cmdclass={'build_py': BuildWithFirmware},

@@ -11,6 +11,7 @@ import course, road
 
 ROOT = course.ROOT
 SRC, BUILT, OUT = ROOT/'_build'/'docs', ROOT/'_build'/'html', ROOT/'_docs'
+ENTRY = re.compile(r"^show_doc\((\[')?([\w.]+)", re.M)        # a method of several classes has a list of names
 SITE_FILES = {'CONTRIBUTING.md': 'contributing', 'CHANGELOG.md': 'changelog', 'tests/README.md': 'tests'}
 
 
@@ -120,8 +121,9 @@ class Page:
 
     def entry(self, c, after):
         "A reference entry: heading, signature with its comments, docstring, then the source, folded."
-        name = re.search(r'show_doc\(([\w.]+)', c['source']).group(1)
-        md = ''.join(t for o in c.get('outputs', []) for t in o.get('data', {}).get('text/markdown', ''))
+        several, name = ENTRY.search(c['source']).groups()
+        shown = [] if several else c.get('outputs', [])
+        md = ''.join(t for o in shown for t in o.get('data', {}).get('text/markdown', ''))
         md = re.sub(r'\[source\]\([^)]*\)\{[^}]*\}\s*', '', re.sub(r'^---\s*', '', md))
         md = re.sub(r'^#+ .*$', '', md, count=1, flags=re.M).strip()
         if name.rpartition('.')[2][0].isupper(): md = md.replace('```python\ndef ', '```python\nclass ', 1)
@@ -297,7 +299,7 @@ def shown_entries(notebook):
     "Symbols that have a reference entry on a notebook's page."
     raw = json.loads((ROOT/'_proc'/notebook).read_text(encoding='utf-8'))
     code = '\n'.join(''.join(c['source']) for c in raw['cells'] if c['cell_type'] == 'code')
-    return set(re.findall(r'^show_doc\(([\w.]+)', code, flags=re.M))
+    return {name for _, name in ENTRY.findall(code)}
 
 
 if __name__ == '__main__': main()

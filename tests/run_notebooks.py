@@ -1,7 +1,7 @@
 """Run every notebook of `nbs/`, each in a fresh process, and account for each: passed, failed, or listed as not run.
 
 A widget whose function raises fails the notebook too (Jupyter would only print the error inside the widget)."""
-import argparse, base64, io, os, sys, time, traceback
+import argparse, base64, io, json, os, sys, time, traceback
 from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from multiprocessing import get_context
@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 NBS = ROOT/'nbs'
 NOT_RUN = ROOT/'tests'/'notebooks_not_run.txt'
 SHOWN_LINES = 4                                   # of a cell that failed
-Result = namedtuple('Result', 'name seconds cell error')   # cell and error are '' where all went well
+Result = namedtuple('Result', 'name seconds cpu cell error')   # cell and error are '' where all went well
 
 
 def present():
@@ -125,7 +125,9 @@ def run_cells(path, store=False, shift=0, threads=0, tell=lambda cell: None):
 def child(pipe, path, options):
     "The process of one notebook: it sends each cell before it runs, and the error, or '', at the end."
     def tell(cell): pipe.send(('cell', f'cell {cell.id}:\n{head(cell.source)}'))
-    pipe.send(('end', run_cells(path, **options, tell=tell)))
+    text = run_cells(path, **options, tell=tell)
+    pipe.send(('cpu', sum(os.times()[:4])))                        # its own seconds and its programs', user and system
+    pipe.send(('end', text))
 
 
 def head(source):
@@ -137,7 +139,7 @@ def head(source):
 
 def run_one(name, folder=NBS, **options):
     "Run one notebook in a process of its own; one that dies fails in the cell that it had begun."
-    began, cell = time.time(), 'before the first cell'
+    began, cpu, cell = time.time(), 0., 'before the first cell'
     context = get_context('spawn')
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=child, args=(theirs, folder/name, options))
@@ -145,14 +147,16 @@ def run_one(name, folder=NBS, **options):
     theirs.close()
     try:
         while True:
-            kind, text = ours.recv()
+            kind, what = ours.recv()
             if kind == 'end': break
-            cell = text
+            if kind == 'cpu': cpu = what
+            else: cell = what
+        text = what
     except EOFError:
         process.join()
         text = f'the process ended with status {process.exitcode} (a negative number is a signal)'
     process.join()
-    return Result(name, time.time() - began, cell if text else '', text)
+    return Result(name, time.time() - began, cpu, cell if text else '', text)
 
 
 def smaller(png):
@@ -197,6 +201,17 @@ def closing(results, started):
     return f'notebooks: {count}, in {time.time() - started:.0f} s'
 
 
+def write_times(file, results):
+    "Store what each page takes, with what made it; figures of pages that did not run this time stay."
+    sys.path.insert(0, str(ROOT))
+    from tinyformer.provenance import commit, machine
+    old = json.loads(file.read_text(encoding='utf-8'))['cpu_seconds'] if file.exists() else {}
+    new = {o: s for o, s in old.items() if o in present()} | {r.name: round(r.cpu, 1) for r in results if not r.error}
+    command = f'python tests/run_notebooks.py --times {file.relative_to(ROOT).as_posix()}'
+    row = dict(command=command, commit=commit(), machine=machine(), cpu_seconds=dict(sorted(new.items())))
+    file.write_text(json.dumps(row, indent=1) + '\n', encoding='utf-8')
+
+
 def main(argv=None):
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument('-k', default='', help='only notebooks whose name contains this (the count is then not checked)')
@@ -204,6 +219,7 @@ def main(argv=None):
     p.add_argument('--store', action='store_true', help='write the new outputs into the notebooks')
     p.add_argument('--seed-shift', type=int, default=0, help='add this to the seed of every training')
     p.add_argument('--threads', type=int, default=0, help='threads of torch, whatever the pages ask for')
+    p.add_argument('--times', type=Path, help='write the seconds of CPU of each page that passed into this JSON file')
     a = p.parse_args(argv)
 
     skip = not_run()
@@ -212,6 +228,7 @@ def main(argv=None):
     started = time.time()
     results = run_many(names, a.workers, lambda text: print(text, flush=True),
                        store=a.store, shift=a.seed_shift, threads=a.threads)
+    if a.times: write_times(a.times.resolve(), results)
     for name, reason in skip.items(): print(f'not run: {name}: {reason}')
     if not a.k and len(results) != len(present()) - len(skip):
         sys.exit(f'{len(results)} notebooks ran, but {len(present())} are present and {len(skip)} listed as not run')

@@ -421,6 +421,14 @@ def test_settings_reach_the_package():
     assert text.startswith(want.rstrip('\n'))
 
 
+def test_the_citation_is_of_this_version():
+    import configparser, yaml
+    cfg = configparser.ConfigParser(delimiters=['=']); cfg.read(ROOT/'settings.ini'); cfg = cfg['DEFAULT']
+    cited = yaml.safe_load((ROOT/'CITATION.cff').read_text(encoding='utf-8'))
+    assert cited['version'] == cfg['version'] and cited['repository-code'] == cfg['git_url']
+    assert cited['license'] == 'Apache-2.0' and cited['references'][0]['url'].endswith('2311.01759')
+
+
 def test_oldest_python():
     "Nothing in the package is newer than the oldest Python that settings.ini allows."
     new = re.compile(r'\b(tomllib|StrEnum|ExceptionGroup|TaskGroup|datetime\.UTC|max_tasks_per_child'
