@@ -108,7 +108,7 @@ ROOMS = """
     float_graph reader patterns importer onnx_ops onnx_net quantization lowering
     cost_model search_space supernas trials sparsenas
     peers published bench cost_check judge_check
-    pipeline zoo modelfile examples budget deploy fitting console cli recipe random_networks""".split()
+    pipeline zoo modelfile examples budget finetune deploy fitting console cli recipe random_networks""".split()
 
 
 def imports(text):
