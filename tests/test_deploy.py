@@ -350,6 +350,35 @@ def test_labels_that_the_network_cannot_give(say, place, tmp_path, quick):
     assert code == 1 and 'has the label 1,099,511,627,776' in err and 'Traceback' not in err
 
 
+def test_a_first_step_that_refuses_leaves_nothing(say, place, tmp_path, quick):
+    "The next try has other settings and needs no --fresh; a folder that was there before stays, and so do its files."
+    np.savez(tmp_path/'far.npz', x=np.zeros((9, 1, 8, 8)), y=np.full(9, 99))
+    bad = 'deploy', place/'net.onnx', '--data', tmp_path/'far.npz', '--finetune', 1, '--out'
+    assert say(*bad, tmp_path/'new')[0] == 1 and not (tmp_path/'new').exists()
+    (tmp_path/'mine').mkdir(); (tmp_path/'mine'/'a.txt').write_text('mine')
+    assert say(*bad, tmp_path/'mine')[0] == 1
+    assert [p.name for p in (tmp_path/'mine').iterdir() if not p.name.startswith('.')] == ['a.txt']
+    for folder in ('new', 'mine'):
+        run = Deployment(tmp_path/folder, Settings(str(place/'net.onnx'), data=str(place/'x.npz')), False)
+        assert do(run, 'int8')['inputs'] == 30
+
+
+def test_a_later_step_that_refuses_keeps_what_was_done(say, place, tmp_path, quick):
+    line = 'deploy', place/'net.onnx', '--flash', '1KB', '--out', tmp_path/'o'
+    assert say(*line)[0] == 1 and (tmp_path/'o'/'int8.json').exists() and (tmp_path/'o'/'deploy.json').exists()
+
+
+def test_a_sparsity_says_what_it_buys(place, tmp_path, quick, capsys):
+    "Of flash and instructions, which fall less than the weights."
+    run = Deployment(tmp_path/'o', Settings(str(place/'net.onnx'), data=str(place/'x.npz'), sparsity='0.8'), True)
+    do(run, 'int8')
+    found = do(run, 'prune')
+    flash = 1 - found['needs']['flash'] / found['dense']['flash']
+    assert 0 < flash < .8 and f'than dense: {flash:.0%} less flash, ' in capsys.readouterr().out
+    assert deploy.saved_text(dict(flash=50, instructions=110), dict(flash=100, instructions=100)) == \
+        '50% less flash, 10% more instructions'
+
+
 NET = '{p}/net.onnx'
 
 
@@ -361,7 +390,7 @@ NET = '{p}/net.onnx'
     (f'deploy {NET} --data {{p}}/w.pt', 'it needs x'), (f'deploy {NET} --target stm32f747', 'stm32f746'),
     (f'deploy {NET} --sparsity 2', 'auto'), (f'deploy {NET} --sparsity some', 'auto'),
     (f'deploy {NET} --finetune 3', '--data'),
-    (f'deploy {NET} --finetune -1', '--finetune'), (f'deploy {NET} --memory all', 'least'),
+    (f'deploy {NET} --finetune -1', '--finetune'), (f'deploy {NET} --augment turn', 'none, shift, flip'), (f'deploy {NET} --memory all', 'least'),
     (f'deploy {NET} --objective x', 'speed'),
     (f'deploy {NET} --max-ms -1', '--max-ms'),
     (f'deploy {NET} --max-ms 5 --target rp2350', 'no cycles are known for cortex-m33'),

@@ -17,7 +17,7 @@ EPOCHS, BATCH, RATE = 6, 128, 3e-3
 COMMANDS = ['python vit_cifar10.py train FOLDER', 'python vit_cifar10.py data FOLDER',
             'tinyformer deploy vit_model.py:vit --data FOLDER/cifar10.npz --device-inputs 10 --out FOLDER/dense',
             'tinyformer deploy vit_model.py:vit --data FOLDER/cifar10.npz --device-inputs 10 --sparsity 0.8 '
-            '--finetune 3 --out FOLDER/sparse',
+            '--finetune 3 --lr 2e-3 --out FOLDER/sparse',
             'python vit_cifar10.py results FOLDER']
 
 
@@ -107,12 +107,14 @@ def opened(folder):
     return run, run.quantised()
 
 
-def trained(run, qnet):
-    "The network as `--finetune` left it, from the checkpoint of that training."
+def trained(run):
+    "The network as `--finetune` left it, in float, from the checkpoint of that training."
+    from tinyformer.finetune import fold, insert, refresh
+    from tinyformer.quantization import read
     from tinyformer.training import read_checkpoint
-    held = read_checkpoint(run.path('train.ckpt'))['parts']['model']
-    qnet.load_state_dict({k.removeprefix('net.'): v for k, v in held.items()})
-    return qnet
+    net = insert(read(run.opened.source, run.examples.x), run.examples.x)
+    net.load_state_dict(read_checkpoint(run.path('train.ckpt'))['parts']['model'])
+    return fold(refresh(net, run.examples.x, run.cfg.batch_size))
 
 
 def card(graph, pictures, about, **accuracies):
@@ -142,11 +144,10 @@ def of_dense(folder, test, x):
 def of_sparse(folder, test, x, exact):
     "Accuracy of the pruned network in float, and the card of its int8 model, which is stored."
     from tinyformer.graph import load, save
-    from tinyformer.quantization import watch
-    run, qnet = opened(folder/'sparse')
+    run, _ = opened(folder/'sparse')
     graph = load(run.path('model.tfm'))
     save(graph, RESULTS/'vit_cifar10_sparse.tfm')
-    pruned = accuracy(watch(trained(run, qnet).eval()), x, test.y_test)
+    pruned = accuracy(trained(run), x, test.y_test)
     return dict(card=card(graph, (test.x_test, test.y_test), 'int8, 80 % of the weights are zero',
                           accuracy_float=exact, accuracy_pruned=pruned))
 
