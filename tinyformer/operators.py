@@ -583,10 +583,10 @@ def stream_counts(
     tiles, few, wide = -(-pixels // 8), pixels < 8, (cout % 4 == 0) & (cout >= 32)
     tiled = 1 - few
     fill = tiled*pixels*cout*(live < cout - .5)
-    return dict(few_rows=few*cout, few_blocks=few*kept, few_outputs=few*pixels*cout,
+    return dict(few_rows=few*cout, few_blocks=few*pixels*kept, few_outputs=few*pixels*cout,
                 tile_rows=tiled*tiles*live, tile_blocks=tiled*tiles*kept,
-                fill_blocks=fill*wide, fill_words=fill*(1 - wide), tile_cin=8*tiles*inputs,
-                pixel_blocks=pixels*kept, stream_blocks=kept)
+                fill_blocks=fill*wide, fill_words=fill*(1 - wide),
+                tile_cin=(few*pixels + 8*tiled*tiles)*inputs, pixel_blocks=pixels*kept, stream_blocks=kept)
 
 # %% ../nbs/04_operators.ipynb #f120
 def head_counts(

@@ -12,54 +12,78 @@
 #define TFM_INLINE static inline
 #endif
 
-/* -DTFM_NO_ASM leaves the rows to the compiler: to measure what the assembly gives. */
-
-/* Eight SMLADs of one weight pair with the eight words at t. */
-TFM_INLINE void tfm_line(const uint32_t *t, uint32_t w, int32_t acc[8]) {
-    for (int p = 0; p < 8; p++) acc[p] = tfm_smlad(t[p], w, acc[p]);
-}
-
-/* [walk4] */
-TFM_INLINE void tfm_walk4(tfm_rle_walk *walk, const uint32_t *t, int32_t acc[8]) {
-    do {
-        const uint32_t *line = t + 16 * tfm_rle_next(walk), w = tfm_load4(walk->at);
-        tfm_line(line, tfm_sxtb16(w), acc);
-        tfm_line(line + 8, tfm_sxtb16_ror8(w), acc);
+/* The sum of one pixel over a row; t: its column of the tile. */
+TFM_INLINE int32_t tfm_sum4(tfm_rle_walk *walk, const uint32_t *t, int32_t acc) {
+    const uint32_t *line = t + 16 * tfm_rle_next(walk);
+#if TFM_HAS_DSP && !defined(TFM_NO_ASM)
+    const uint8_t *at = walk->at;
+    uint32_t w, x, y;
+    int32_t header; /* negative where a row begins: the sum wraps around and sets the carry, as below */
+    __asm volatile(
+        "1: ldrsb %[header], [%[at], #4]\n"
+        "ldr %[w], [%[at]]\n"
+        "add %[at], %[at], #5\n"
+        "ldr %[x], [%[line]]\n"
+        "ldr %[y], [%[line], #32]\n"
+        "add %[line], %[line], #64\n"
+        "sxtb16 %[t], %[w]\n"
+        "adds %[line], %[line], %[header], lsl #6\n"
+        "smlad %[acc], %[x], %[t], %[acc]\n"
+        "sxtb16 %[w], %[w], ror #8\n"
+        "smlad %[acc], %[y], %[w], %[acc]\n"
+        "bcc 1b\n"
+        : [at] "+r"(at), [line] "+r"(line), [acc] "+r"(acc), [header] "=&r"(header), [w] "=&r"(w), [x] "=&r"(x),
+          [y] "=&r"(y), [t] "=&r"(t) : : "cc", "memory");
+    walk->at = at - 1;
+#else
+    for (;; line = t + 16 * tfm_rle_next(walk)) {
+        const uint32_t w = tfm_load4(walk->at);
+        acc = tfm_smlad(line[0], tfm_sxtb16(w), acc);
+        acc = tfm_smlad(line[8], tfm_sxtb16_ror8(w), acc);
         walk->at += 4;
-    } while (tfm_rle_more(walk));
+        if (!tfm_rle_more(walk)) break;
+    }
+#endif
+    return acc;
 }
-/* [/walk4] */
 
-TFM_INLINE void tfm_walk2(tfm_rle_walk *walk, const uint32_t *t, int32_t acc[8]) {
+TFM_INLINE int32_t tfm_sum2(tfm_rle_walk *walk, const uint32_t *t, int32_t acc) {
     do {
-        const uint32_t *line = t + 8 * tfm_rle_next(walk);
-        tfm_line(line, tfm_pkhbt((uint32_t)(int8_t)walk->at[0], (uint32_t)(int8_t)walk->at[1]), acc);
+        const uint32_t x = t[8 * tfm_rle_next(walk)];
+        acc = tfm_smlad(x, tfm_pkhbt((uint32_t)(int8_t)walk->at[0], (uint32_t)(int8_t)walk->at[1]), acc);
         walk->at += 2;
     } while (tfm_rle_more(walk));
+    return acc;
 }
 
-TFM_INLINE void tfm_walk1(tfm_rle_walk *walk, const uint32_t *t, int32_t acc[8]) {
+TFM_INLINE int32_t tfm_sum1(tfm_rle_walk *walk, const int16_t *t, int32_t acc) {
     do {
-        const uint32_t *line = t + 4 * tfm_rle_next(walk), w = (uint32_t)(int8_t)*walk->at++;
-        for (int p = 0; p < 8; p += 2) {
-            acc[p] = tfm_smlabb(line[p / 2], w, acc[p]);
-            acc[p + 1] = tfm_smlatb(line[p / 2], w, acc[p + 1]);
-        }
+        const int32_t x = t[8 * tfm_rle_next(walk)];
+        acc += x * (int8_t)*walk->at++;
     } while (tfm_rle_more(walk));
+    return acc;
 }
 
-/* Any layer and any tile, row by row. */
-#define TFM_ROWS(NAME, WALK)                                                                          \
-    static void NAME(const tfm_tile_layer *l, const uint32_t *tile, int8_t *out, int32_t n) {         \
-        tfm_rle_walk walk = {l->weight->stream, 0, 0};                                                \
-        for (int32_t row = 0; row < l->cout; row++) {                                                 \
-            const int32_t b = tfm_bias(l->quant, row);                                                \
-            int32_t acc[8] = {b, b, b, b, b, b, b, b};                                                \
-            if (tfm_rle_row(&walk)) WALK(&walk, tile, acc);                                           \
-            for (int32_t p = 0; p < n; p++)                                                           \
-                out[p * l->cout + row] = tfm_requant(acc[p], l->quant->mult[row], l->quant->shift, l->quant->zp_out); \
-        }                                                                                             \
+/* Any layer and n pixels of a tile, pixel by pixel: for a single one, or for what the rows below do not know. */
+static TFM_OUTLINE void tfm_few(const tfm_tile_layer *l, const uint32_t *tile, int8_t *out, int32_t n) {
+    const int32_t block = l->weight->block, cout = l->cout;
+    const tfm_quant *q = l->quant;
+    tfm_rle_walk walk = {l->weight->stream, 0, 0};
+    for (int32_t row = 0; row < cout; row++, out++) {
+        const int some = tfm_rle_row(&walk);
+        const tfm_rle_walk begin = walk;
+        for (int32_t p = 0; p < n; p++) {
+            int32_t acc = tfm_bias(q, row);
+            if (some) {
+                walk = begin;
+                if (block == 4) acc = tfm_sum4(&walk, tile + p, acc);
+                else if (block == 2) acc = tfm_sum2(&walk, tile + p, acc);
+                else acc = tfm_sum1(&walk, (const int16_t *)(const void *)tile + p, acc);
+            }
+            out[p * cout] = tfm_requant(acc, q->mult[row], q->shift, q->zp_out);
+        }
     }
+}
 
 #if TFM_HAS_DSP && !defined(TFM_NO_ASM)
 
@@ -311,6 +335,55 @@ typedef struct {
             "ldm r12, {r4-r11, pc}\n");                                         \
     }
 /* [/rows] */
+
+#else /* in C: for other cores, and with -DTFM_NO_ASM to measure what the assembly gives */
+
+/* Eight SMLADs of one weight pair with the eight words at t. */
+TFM_INLINE void tfm_line(const uint32_t *t, uint32_t w, int32_t acc[8]) {
+    for (int p = 0; p < 8; p++) acc[p] = tfm_smlad(t[p], w, acc[p]);
+}
+
+/* [walk4] */
+TFM_INLINE void tfm_walk4(tfm_rle_walk *walk, const uint32_t *t, int32_t acc[8]) {
+    do {
+        const uint32_t *line = t + 16 * tfm_rle_next(walk), w = tfm_load4(walk->at);
+        tfm_line(line, tfm_sxtb16(w), acc);
+        tfm_line(line + 8, tfm_sxtb16_ror8(w), acc);
+        walk->at += 4;
+    } while (tfm_rle_more(walk));
+}
+/* [/walk4] */
+
+TFM_INLINE void tfm_walk2(tfm_rle_walk *walk, const uint32_t *t, int32_t acc[8]) {
+    do {
+        const uint32_t *line = t + 8 * tfm_rle_next(walk);
+        tfm_line(line, tfm_pkhbt((uint32_t)(int8_t)walk->at[0], (uint32_t)(int8_t)walk->at[1]), acc);
+        walk->at += 2;
+    } while (tfm_rle_more(walk));
+}
+
+TFM_INLINE void tfm_walk1(tfm_rle_walk *walk, const uint32_t *t, int32_t acc[8]) {
+    do {
+        const uint32_t *line = t + 4 * tfm_rle_next(walk), w = (uint32_t)(int8_t)*walk->at++;
+        for (int p = 0; p < 8; p += 2) {
+            acc[p] = tfm_smlabb(line[p / 2], w, acc[p]);
+            acc[p + 1] = tfm_smlatb(line[p / 2], w, acc[p + 1]);
+        }
+    } while (tfm_rle_more(walk));
+}
+
+/* A layer's rows over eight pixels. */
+#define TFM_ROWS(NAME, WALK)                                                                          \
+    static void NAME(const tfm_tile_layer *l, const uint32_t *tile, int8_t *out) {                    \
+        tfm_rle_walk walk = {l->weight->stream, 0, 0};                                                \
+        for (int32_t row = 0; row < l->cout; row++) {                                                 \
+            const int32_t b = tfm_bias(l->quant, row);                                                \
+            int32_t acc[8] = {b, b, b, b, b, b, b, b};                                                \
+            if (tfm_rle_row(&walk)) WALK(&walk, tile, acc);                                           \
+            for (int32_t p = 0; p < 8; p++)                                                           \
+                out[p * l->cout + row] = tfm_requant(acc[p], l->quant->mult[row], l->quant->shift, l->quant->zp_out); \
+        }                                                                                             \
+    }
 
 #endif
 #endif

@@ -112,10 +112,9 @@ int tfm_conv_s8_rle_dsp_rows(int8_t *out, const int8_t *in, const tfm_rle *weigh
     /* the last tile reaches back so that it is full, too */
     for (int32_t at = 0; at < pixels; at += TFM_TILE) {
         if (at > last && last > 0) at = last;
-        for (int32_t p = 0, count; p < TFM_TILE; p += count) {
-            const int32_t i = at + p < pixels ? at + p : pixels - 1; /* a pixel past the end repeats the last one */
-            const int32_t y = i / ow, x = i - y * ow;
-            count = p % 4 == 0 && x + 3 < ow && at + p < pixels ? 4 : 1;
+        for (int32_t p = 0, count; p < TFM_TILE && at + p < pixels; p += count) {
+            const int32_t y = (at + p) / ow, x = at + p - y * ow;
+            count = p % 4 == 0 && x + 3 < ow ? 4 : 1;
             gather_rows(&all, p, count, (band->first + y) * dims->sh - dims->top, x * dims->sw - dims->left, 0, dims->kh);
         }
         tfm_tile_rows_rle(&layer, (const uint32_t *)scratch, at);

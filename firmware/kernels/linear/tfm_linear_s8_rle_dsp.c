@@ -19,8 +19,8 @@ int tfm_linear_s8_rle_dsp(int8_t *out, const int8_t *in, const tfm_rle *weight, 
         if (at > last && last > 0) at = last;
         for (int32_t p = 0; p < TFM_TILE; p += 4) {
             if (at + p + 3 < pixels) tfm_tile_expand4((uint32_t *)scratch, p, 0, in + (at + p) * cin, cin, cin, weight->block);
-            else for (int32_t i = p; i < p + 4; i++) /* a pixel past the end repeats the last one */
-                tfm_tile_expand((uint32_t *)scratch, i, 0, in + (at + i < pixels ? at + i : pixels - 1) * cin, cin, weight->block);
+            else for (int32_t i = p; i < p + 4 && at + i < pixels; i++)
+                tfm_tile_expand((uint32_t *)scratch, i, 0, in + (at + i) * cin, cin, weight->block);
         }
         tfm_tile_rows_rle(&layer, (const uint32_t *)scratch, at);
     }

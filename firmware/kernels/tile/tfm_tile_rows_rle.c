@@ -1,9 +1,5 @@
 #include "tfm_tile_rows.h"
 
-TFM_ROWS(rows4, tfm_walk4)
-TFM_ROWS(rows2, tfm_walk2)
-TFM_ROWS(rows1, tfm_walk1)
-
 #if TFM_HAS_DSP && !defined(TFM_NO_ASM)
 
 TFM_FAST(fast4, TFM_FIRST4, TFM_BLOCK4)
@@ -56,10 +52,17 @@ static int fast(const tfm_tile_layer *l, const uint32_t *tile, int32_t at) {
     return last == -1;
 }
 
+#else
+
+TFM_ROWS(rows4, tfm_walk4)
+TFM_ROWS(rows2, tfm_walk2)
+TFM_ROWS(rows1, tfm_walk1)
+
 #endif
 
 void tfm_tile_rows_rle(tfm_tile_layer *l, const uint32_t *tile, int32_t at) {
-    const int32_t left = l->pixels - at, n = left < TFM_TILE ? left : TFM_TILE, block = l->weight->block;
+    const int32_t left = l->pixels - at, n = left < TFM_TILE ? left : TFM_TILE;
+    int8_t *out = l->out + at * l->cout;
 #if TFM_HAS_DSP && !defined(TFM_NO_ASM)
     if (n == TFM_TILE && l->quant->bias && !l->quant->shift) {
         if (l->weight->empty && !l->empty_ok) fill(l), l->empty_ok = 1;
@@ -69,9 +72,14 @@ void tfm_tile_rows_rle(tfm_tile_layer *l, const uint32_t *tile, int32_t at) {
         fast(l, tile, at);
         return;
     }
+#else
+    const int32_t block = l->weight->block;
+    if (n == TFM_TILE) {
+        if (block == 4) rows4(l, tile, out);
+        else if (block == 2) rows2(l, tile, out);
+        else rows1(l, tile, out);
+        return;
+    }
 #endif
-    int8_t *out = l->out + at * l->cout;
-    if (block == 4) rows4(l, tile, out, n);
-    else if (block == 2) rows2(l, tile, out, n);
-    else rows1(l, tile, out, n);
+    tfm_few(l, tile, out, n);
 }
