@@ -8,7 +8,7 @@ FILE = course.NBS/'images'/'road.svg'
 LIGHT = ('#0f766e', '#b45309', '#2563eb', '#9333ea', '#be123c')                  # the site's dark theme sets its own
 COLOURS = [f'var(--road-{i}, {c})' for i, c in enumerate(LIGHT, 1)]
 TAKES_GIVES = {'I': ('a data sheet', 'bytes and a plan'), 'II': ('integer operators', 'C on a Cortex-M7'),
-               'III': ('images', 'sparse int8 layers'), 'IV': ('a budget', 'one model that fits'),
+               'III': ('images', 'sparse int8 layers'), 'IV': ('a budget', 'a model that fits'),
                'V': ('all of it', 'one command')}
 WIDE, GAP, EDGE, ROW = 184, 20, 12, 31
 

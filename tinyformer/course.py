@@ -237,3 +237,68 @@ def _(answer):
 def _(answer):
     weights, channels = 9 * (3*8 + 8*16 + 16*32) + 32*3, 8 + 16 + 32 + 3
     number(answer, weights + 8 * channels, f'There are {weights:,} weights and {channels} output channels')
+
+
+# ---- 04 operators ----------------------------------------------------------------------------------------------------
+
+@exercise('operators-1', '04_operators', 1, 'a code')
+def _(answer):
+    from .operators import requantize
+    number(answer, int(requantize(-1, 2**31 - 1, 1, 0)), 'The ratio is a little below 1, so -1 becomes a little above -1')
+
+
+@exercise('operators-2', '04_operators', 1, 'a code')
+def _(answer):
+    number(answer, -128, 'Each share is 1/1024, and a step is 1/256. What does a quarter of a step round to?')
+
+
+@exercise('operators-3', '04_operators', 2, 'a function f(acc, mult, shift, zp) of whole numbers')
+def _(answer):
+    from .operators import requantize
+    rng = np.random.default_rng(3)
+    drawn = zip(rng.integers(-2**24, 2**24, 300), rng.integers(0, 2**31, 300), rng.integers(0, 7, 300),
+                rng.integers(-128, 128, 300))
+    for case in [(-1, 2**31, 0, 0), (1, 2**31, 0, 0), *drawn]:
+        acc, mult, shift, zp = map(int, case)
+        want = int(requantize(acc, mult, shift, zp))
+        if answer(acc, mult, shift, zp) != want:
+            raise Wrong(f'f({acc}, {mult}, {shift}, {zp}) is {want}: a half is rounded up, and codes end at -128 and 127')
+
+
+@exercise('operators-4', '04_operators', 3, 'a function f(weights, bias, zp) that gives int32 [cout]')
+def _(answer):
+    rng = np.random.default_rng(4)
+    for cout, cin, zp in [(3, 5, -128), (4, 1, 7), (1, 8, 0)]:
+        w, bias = rng.integers(-127, 128, (cout, cin)), rng.integers(-1000, 1000, cout)
+        x = rng.integers(-128, 128, cin)
+        want = w @ (x - zp) + bias
+        got = w @ x + np.asarray(answer(w, bias, zp))
+        if not np.array_equal(got, want): raise Wrong('w · (x - zp) + bias = w · x + ?; one number for each output')
+
+
+# ---- 12 pruning ------------------------------------------------------------------------------------------------------
+
+@exercise('pruning-1', '12_pruning', 1, 'a share between 0 and 1')
+def _(answer):
+    number(answer, .9 * (1 - .75**3), 'Put a quarter of the way into the cubic schedule, with 0 at its start', within=.01)
+
+
+@exercise('pruning-2', '12_pruning', 2, "a dict with the keys '1x1', '1x2' and '1x4'")
+def _(answer):
+    from .rle_encoding import BLOCKS
+    for name, b in BLOCKS.items():
+        number(answer[name], 1 / (1 + b), f'{name}: a kept block takes {1 + b} bytes, a dense one {b}', within=.01)
+
+
+@exercise('pruning-3', '12_pruning', 3, 'a function f(weights, b, sparsity) that gives a bool array like the weights')
+def _(answer):
+    from .rle_encoding import kept_blocks
+    rng = np.random.default_rng(5)
+    for rows, cin, b, sparsity in [(4, 8, 4, .5), (8, 8, 2, .9), (6, 6, 1, .25), (5, 12, 4, .8)]:
+        w = rng.normal(size=(rows, cin))
+        norms = np.linalg.norm(w.reshape(rows, -1, b), axis=2)
+        least = np.sort(norms.ravel())[-kept_blocks(norms.size, sparsity)]
+        got = np.asarray(answer(w, b, sparsity))
+        if not np.array_equal(got, np.repeat(norms >= least, b, axis=1)):
+            raise Wrong(f'{rows}x{cin} weights in blocks of {b} at {sparsity:.0%}: '
+                        f'{kept_blocks(norms.size, sparsity)} blocks of the largest norms stay')
