@@ -70,7 +70,7 @@ def test_what_was_trained_is_folded_exactly(mixed):
 
 
 def test_while_it_trains_every_batch_is_normalised(mixed):
-    "The first convolution's sums have, channel by channel, the mean and spread that the norm holds, whatever its weights."
+    "The first convolution's results have, channel by channel, the mean and spread of the norm, whatever its weights."
     net, x = mixed
     m = normed(insert(net, x))[0]
     with torch.no_grad(): m.layer.weight.mul_(7)
@@ -86,7 +86,7 @@ def test_running_figures_follow_what_pruning_changed(mixed):
     net, x = mixed
     insert(net, x)
     with torch.no_grad():
-        for m in normed(net): m.layer.weight.mul_(bg.mask_for(m.layer.weight, '1x1', .5) if m.layer.weight.ndim > 1 else 1)
+        for w in (m.layer.weight for m in normed(net)): w.mul_(bg.mask_for(w, '1x1', .5) if w.ndim > 1 else 1)
         lagging = exact(net, x)
         want = exactly(copy.deepcopy(net).train())(x)
     far = (lagging - want).abs().max()
@@ -124,7 +124,7 @@ def test_pictures_move_and_are_mirrored_where_it_is_asked():
 # ---- which layers lose how much --------------------------------------------------------------------------------------
 
 def test_a_layer_whose_loss_is_above_all_use_is_not_emptied():
-    "Both lose their outputs at 60 %. The first one's loss stops growing there, and the choice must not take that for free."
+    "Both lose their outputs at 60 %. The first one's loss stops growing there: that makes the rest of it no cheaper."
     def layer(name, losses):
         return bg.Layer(name, '1x4', [bg.Option(s, 0, 0, 0, l) for s, l in zip((0, .3, .6, .8, .95), losses)], 100)
     layers = [layer('flat', (0, .1, 2., 2., 2.)), layer('steep', (0, .1, 2., 6., 20.))]
@@ -175,7 +175,7 @@ def test_training_wins_back_what_pruning_took(seed=0):
 
 
 def test_a_row_that_is_gone_leaves_the_others_their_gradient(mixed):
-    "Behind a row of zeros a norm divides by nearly nothing: its weights must have no gradient, or clipping kills the rest."
+    "Behind a row of zeros a norm divides by nearly nothing, and its gradient would have the others clipped away."
     net, x = mixed
     insert(net, x)
     layer = normed(net)[0].layer

@@ -18,7 +18,7 @@ from tinyformer.errors import BadInput, CorruptModel, DoesNotFit, RunFolderError
 from tinyformer.examples import made_up, read_examples
 from tinyformer.files import (MARKER, changed, claim, digest, finished, record, remove, remove_folder, write_json,
                               write_text)
-from tinyformer.finetune import AUGMENT, LR, check_augment, finetune
+from tinyformer.finetune import LR, check_augment, finetune
 from tinyformer.graph import load as load_graph, run as run_graph, save as save_graph
 from tinyformer.hardware import parse_bytes, require_port, target as board_named, targets
 from tinyformer.lowering import lower
@@ -89,8 +89,7 @@ def check(cfg):
     require_port(cfg.board())
     if cfg.objective == 'ms': require_cycles(cfg.board(), '--objective ms')
     if cfg.max_ms: require_cycles(cfg.board(), '--max-ms')
-    if cfg.augment not in AUGMENT:
-        raise BadInput(f"--augment is {cfg.augment!r}: it must be {', '.join(AUGMENT)}")
+    check_augment(cfg.augment)
     if cfg.finetune and not cfg.data: raise BadInput('--finetune needs --data FILE.npz: random inputs teach nothing')
 
 
@@ -634,9 +633,10 @@ def report_data(run):
         model=r['int8']['name'], target=b.name, data=r['int8']['source'], random_inputs=not run.examples.real,
         stages={**r['int8']['stages'], **sim['stages']}, test_inputs=r['int8']['test_inputs'],
         device_inputs=sim['device_inputs'], macs=r['int8']['macs'], weights=r['int8']['weights'],
-        notes=r['int8']['notes'], saved=saved_text(r['prune']['needs'], r['prune']['dense']), weight_sparsity=r['prune']['weight_sparsity'], plan=r['prune']['plan'],
-        memory=r['prune']['needs']['memory'], chosen_for=r['prune']['needs']['kernels'] or cfg.kernels, trade=r['prune']['trade'],
-        flash_limit_bytes=b.flash_bytes, sram_limit_bytes=b.sram_bytes,
+        notes=r['int8']['notes'], weight_sparsity=r['prune']['weight_sparsity'], plan=r['prune']['plan'],
+        saved=saved_text(r['prune']['needs'], r['prune']['dense']), history=r['prune']['history'],
+        memory=r['prune']['needs']['memory'], chosen_for=r['prune']['needs']['kernels'] or cfg.kernels,
+        trade=r['prune']['trade'], flash_limit_bytes=b.flash_bytes, sram_limit_bytes=b.sram_bytes,
         **{k: v for k, v in img.items() if k.endswith('_bytes') or k == 'weights_bytes_dense'},
         stack_bytes=sim['stack_bytes'], sram_bytes=img['data_bytes'] + img['bss_bytes'] + sim['stack_bytes'],
         instructions_per_inference=sim['instructions'], **cycle_columns(sim, b), compiler=img['compiler'],
@@ -648,10 +648,11 @@ def closing_table(d):
     "The figures that a person wants first: (what, value)."
     use = lambda used, limit: f'{used:,} of {limit:,} bytes ({used / limit:.0%})'
     stages = [(f'{k}', said(s)) for k, s in named_stages(d).items()]
+    saved = f"; {d['saved']} than dense" if d['plan'] else ''
     data = d['data'] + (': ranges and answers mean nothing, give --data' if d['random_inputs'] else '')
     return [('model', f"{d['model']}, {d['weights']:,} weights, {d['macs']:,} multiply-accumulates"),
             ('target', f"{d['target']}, {d['compiler']}"), ('data', data), *stages,
-            ('weight sparsity', f"{d['weight_sparsity']:.1%} of the weights are zero" + f"; {d['saved']} than dense" * bool(d['plan'])),
+            ('weight sparsity', f"{d['weight_sparsity']:.1%} of the weights are zero" + saved),
             ('flash', use(d['flash_bytes'], d['flash_limit_bytes'])),
             ('constants', f"{d['weights_bytes']:,} bytes; dense {d['weights_bytes_dense']:,}"),
             ('SRAM', use(d['sram_bytes'], d['sram_limit_bytes'])),

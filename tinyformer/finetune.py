@@ -116,6 +116,7 @@ def refresh(
 ): # the same
     "Take the running means and variances anew, as the mean over batches: they lag behind weights that move."
     norms = [m.norm for m in normed(net)]
+    if not norms: return net.eval()
     for n in norms: n.reset_running_stats(); n.momentum = None         # None: the plain mean of all batches
     for b in x[:: -(-len(x) // SEEN)].split(size): exactly(net.train())(b)
     for n in norms: n.momentum = .1
@@ -147,8 +148,8 @@ class Bytes:
         return (x * 255 * self.step + self.lo).reshape(len(x), *self.shape)
 
 
-def check_augment(how, shape):
-    "Refuse a change that inputs of this shape cannot take."
+def check_augment(how, shape=(0, 0, 0)):
+    "Refuse a change that there is not, or that inputs of this shape cannot take."
     if how not in AUGMENT: raise BadInput(f"--augment is {how!r}: it must be {', '.join(AUGMENT)}")
     if how == 'none' or len(shape) == 3: return
     raise BadInput(f'--augment {how} moves pictures (c, h, w), and the network reads {tuple(shape)}: leave it out')
