@@ -477,7 +477,10 @@ def choose(
     "The best candidate."
     if objective not in OBJECTIVES:
         raise BadInput(f"no objective {objective!r}; choose {' or '.join(map(repr, OBJECTIVES))}")
-    return min(candidates(op, target, formats), key=OBJECTIVES[objective])
+    able = candidates(op, target, formats)
+    dense = min(c.weight_bytes for c in able if not c.block)
+    able = [c for c in able if not c.block or c.weight_bytes < dense]
+    return min(able, key=OBJECTIVES[objective])
 
 # %% ../nbs/06_kernels.ipynb #c100b
 def narrow(
