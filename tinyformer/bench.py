@@ -330,14 +330,15 @@ def _size(r):
 def table_text(
     rows, # from `measure`
 )->str:
-    "Rows as a table for a terminal; the last columns say how many times more dense CMSIS-NN takes."
+    """Rows as a table for a terminal; the last columns say how many times more dense CMSIS-NN takes.
+    A layer alone has no place in memory, so its waiting is not known; `network_text` has it."""
     table = []
     for r in rows:
         per_mac = f"{r['instructions']/r['macs']:.2f}" if r['macs'] else ''
         table.append({
             'op': r['op'], 'shape': _size(r), 'sparsity': f"{r['sparsity']:.0%}", 'block': r['block'],
             'kernel': r['kernel'], 'MACs': f"{r['macs']:,}", 'instructions': f"{r['instructions']:,}",
-            'cycles': _n(r['est_cycles']), 'per MAC': per_mac, 'weights': f"{r['weight_bytes']:,}",
+            'core cycles': _n(r['est_cycles']), 'per MAC': per_mac, 'weights': f"{r['weight_bytes']:,}",
             'scratch': f"{r['scratch_bytes']:,}", 'different': f"{r['bytes_different']} of {r['bytes_compared']}",
             'CMSIS/instr': times(ratio(r, 'instructions')), 'CMSIS/cycles': times(ratio(r))})
     head = [h for h in table[0] if not h.startswith('CMSIS') or any(l[h] for l in table)]
