@@ -389,30 +389,30 @@ def test_missing_is_what_a_frame_still_wants():
 
 
 @pytest.mark.parametrize('answer, words', [
-    (lambda f: b'', 'did not answer within 0.05 s'), (answered(b'e', bytes([1, 0, 0, 0])), 'the CRC of the question'),
+    (lambda f: b'', 'did not answer within 0.15 s'), (answered(b'e', bytes([1, 0, 0, 0])), 'the CRC of the question'),
     (answered(b'e', bytes([9, 0, 0, 0])), 'error 9'),
     (lambda f: bd.pack(bd.Frame(b'h', f.number ^ 1, b'late')), 'did not answer'),
     (lambda f: bd.pack(bd.Frame(b'h', f.number, b'x'))[:-1], 'did not answer')])
 def test_three_tries_and_then_a_reason(answer, words):
     fake = Fake(answer)
-    with pytest.raises(BoardFailed, match=words): bd.Line(fake, .05, 10**6).ask(b'H')
+    with pytest.raises(BoardFailed, match=words): bd.Line(fake, .15, 10**6).ask(b'H')
     assert fake.asked == 3
 
 
 def test_a_second_try_may_be_answered():
     fake = Fake(lambda f: answered(b'h', b'well')(f) if f.number > 1 else b'noise')
-    assert bd.Line(fake, .05, 10**6).ask(b'H') == b'well' and fake.asked == 2
+    assert bd.Line(fake, .15, 10**6).ask(b'H') == b'well' and fake.asked == 2
 
 
 def test_a_line_that_breaks_is_a_message():
     fake = Fake(answered(b'h', b''))
     fake.read = lambda n: (_ for _ in ()).throw(OSError('device disconnected'))
-    with pytest.raises(BoardFailed, match='device disconnected.*Check the cable'): bd.Line(fake, .05).ask(b'H')
+    with pytest.raises(BoardFailed, match='device disconnected.*Check the cable'): bd.Line(fake, .15).ask(b'H')
 
 
 def test_an_old_firmware_or_another_model_is_refused(graph):
     old = Fake(answered(b'h', struct.pack('<9I', 2, *[0] * 8) + b'm'))
-    with pytest.raises(BoardFailed, match='another version'): bd.about(bd.Line(old, .05, 10**6))
+    with pytest.raises(BoardFailed, match='another version'): bd.about(bd.Line(old, .15, 10**6))
     right = dict(model_crc=model_crc(graph))
     bd.check(told(**right), graph)
     for other, error, words in ((dict(model_crc=1), BadInput, 'another model'),
@@ -481,6 +481,6 @@ def test_a_board_over_tcp_that_fails_half_way(graph, refused, tmp_path):
     with socket.create_server(('127.0.0.1', 0)) as listener:
         threading.Thread(target=serve, args=[listener], daemon=True).start()
         url = f'socket://127.0.0.1:{listener.getsockname()[1]}'
-        refused('board', url, 'm.tfm', '--data', 'x.npz', '--seconds', '.1', '--log', 'log.jsonl',
-                words=['did not answer within 0.1 s'])
+        refused('board', url, 'm.tfm', '--data', 'x.npz', '--seconds', '.5', '--log', 'log.jsonl',
+                words=['did not answer within 0.5 s'])
     assert len(bd.read_log('log.jsonl')) == 3

@@ -20,16 +20,12 @@ def _group(symbol, fw, own):
 
 
 def _in_flash(elf, first, size):
-    "(name, bytes) of everything in flash; of two names for one address the first, and no byte twice."
+    "(name, bytes) of everything in flash; of two names for one address the first."
     with open(elf, 'rb') as f:
         table = ELFFile(f).get_section_by_name('.symtab')
         known = {s['st_value'] & ~(s['st_info']['type'] == 'STT_FUNC'): (s.name, s['st_size'])
                  for s in reversed(list(table.iter_symbols())) if s['st_size']}
-    end = first
-    for at, (name, b) in sorted(known.items()):
-        if first <= at < first + size:
-            yield name, max(0, at + b - max(at, end))
-            end = max(end, at + b)
+    return [o for at, o in known.items() if first <= at < first + size]
 
 
 def _stack(fw):
@@ -45,7 +41,7 @@ def of_image(
     "Every byte of an image under one name; what no symbol holds is `rest`."
     blobs, own = constants(fw.graph, fw.choices, fw.prefix), {name: f for f, name in fw.functions.items()}
     found, info = {}, sections(image.elf)
-    placed = list(_in_flash(image.elf, *(info['symbols'][f'_flash_{n}'][0] for n in ('start', 'bytes'))))
+    placed = _in_flash(image.elf, *(info['symbols'][f'_flash_{n}'][0] for n in ('start', 'bytes')))
     code = dict(placed)
     for op in fw.graph.ops:
         arrays = {role: a.nbytes for role, (_, a) in blobs[op.name].items()}
