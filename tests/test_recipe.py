@@ -86,11 +86,16 @@ def test_two_cores_take_the_cheap_winner_and_ask_the_teacher_once(folder, monkey
 
 
 def test_a_network_by_hand_within_a_budget(folder, monkeypatch, tmp_path):
-    "Its sparsity is whole after ten steps, and its notes say how it was made."
+    "Taught by kept answers. Its sparsity is whole after ten steps, and its notes say how it was made."
     monkeypatch.setenv('TINYFORMER_DATA', str(folder))
     def hand(*typed): recipe.main([*typed, '--out', str(tmp_path), '--dataset', 'tiny', '--size', 'tiny', '--quick'])
     with pytest.raises(BadInput, match='images is 400: give 500 or more'): hand('direct', '--images', '400')
-    hand('direct', '--images', '500')
+    with pytest.raises(RunFolderError, match='first run .* teacher --seed 0 '): hand('direct', '--views', '2')
+    recipe.main(['teacher', '--out', str(tmp_path), '--dataset', 'tiny', '--quick'])
+    hand('direct', '--images', '500', '--views', '2')
+    kept = recipe.read_checkpoint(tmp_path / 'direct_tiny' / 'views.pt')['history']
+    assert [tuple(a.shape) for a in kept] == [(118, 10)] * 2
+    assert recipe.read_checkpoint(tmp_path / 'direct_tiny' / 'direct.ckpt')['run']['distill'] == .9
     found = json.loads((tmp_path / 'direct_tiny.result.json').read_text())
     arch = recipe.residual_arch('tiny')
     plan = recipe.prune_plan(arch).values()
@@ -100,7 +105,7 @@ def test_a_network_by_hand_within_a_budget(folder, monkeypatch, tmp_path):
     assert len(load_graph(tmp_path / 'direct_tiny' / 'model.tfm').ops) > 20
     hand('notes', '--by-hand')
     said = zoo.notes(tmp_path / 'direct_tiny' / 'notes.json')
-    assert 'direct --images 500 with --size tiny' in said['command'] and 'accuracy_float' in said
+    assert 'direct --images 500 --views 2 with --size tiny' in said['command'] and 'accuracy_float' in said
     with pytest.raises(BadInput, match='there are tiny, large'):
         recipe.main(['direct', '--out', str(tmp_path), '--size', 'small'])
 
@@ -117,7 +122,7 @@ def test_a_teacher_is_what_its_seed_makes_it(folder, monkeypatch, tmp_path):
     assert torch.equal(one, made('bb', 0)) and not torch.equal(one, made('ccc', 1))
 
 
-@pytest.mark.parametrize('typed', ['--minutes 0', '--images 0', '--polish 0', '--polish 3 0', '--refine 0',
+@pytest.mark.parametrize('typed', ['--minutes 0', '--images 0', '--views 0', '--polish 0', '--polish 3 0', '--refine 0',
                                    '--teachers 0', '--candidate 9'])
 def test_a_number_that_makes_no_sense_is_named(typed, tmp_path):
     with pytest.raises(BadInput, match=f'{typed.split()[0]} is {typed[-1]}'):

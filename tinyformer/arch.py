@@ -424,7 +424,8 @@ def layers(self:Residual,
     cout = _cout(self, x[3])
     one = _weighted(f'{at}.conv1', 'conv3x3', x, cout, self)
     two = _weighted(f'{at}.conv2', 'conv3x3', one.tensor, cout, self)
-    return [one, two, _plain(f'{at}.add', 'add', x, two.tensor)] if _adds(self, x[3]) else [one, two]
+    out = [one, two]
+    return [*out, _plain(f'{at}.add', 'add', x, two.tensor)] if _adds(self, x[3]) else out
 
 # %% ../nbs/13_arch.ipynb #c093
 def _encoder_layers(at, x, b):

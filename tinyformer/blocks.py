@@ -10,7 +10,8 @@ __all__ = ['LEAVES', 'ToTokens', 'ToMap', 'Add', 'GlobalAvgPool', 'AttentionCore
 import torch
 from torch import nn
 
-from .arch import Arch, Downsample, InvertedResidual, Residual, Transformer, _Block, _stride
+from .arch import (
+    Arch, Downsample, InvertedResidual, Residual, Transformer, _Block, _stride)
 
 # %% ../nbs/14_blocks.ipynb #c055
 class ToTokens(nn.Module):

@@ -150,7 +150,8 @@ def share_out(
     whole = sum(s.cfg.epochs for s in stages.values())
     least = max(math.ceil(LEAST * s.cfg.batch_size * whole / s.cfg.epochs) for s in stages.values())
     if images is not None and not images >= least:
-        raise BadInput(f'images is {images}: give {least} or more, {LEAST} steps for each training.')
+        raise BadInput(f'images is {images}: give {least} or more, '
+                       f'{LEAST} steps for each training.')
     def part(s):
         share = s.cfg.epochs / whole
         return replace(s.cfg, minutes=(minutes or 0) * share, images=round((images or 0) * share))

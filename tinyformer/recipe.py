@@ -46,7 +46,7 @@ from tinyformer.blocks import build
 from tinyformer.cost_model import cost
 from tinyformer.search_space import SIZES, cifar_space
 from tinyformer.sparsenas import PrunedSuperNet, search, train_supernet
-from tinyformer.training import Machine, TrainConfig, evaluate, fastest, read_checkpoint
+from tinyformer.training import Answers, Machine, TrainConfig, evaluate, fastest, read_checkpoint
 
 # flash and SRAM that a size is meant for
 LIMITS = dict(small=('256KB', '64KB'), middle=('512KB', '128KB'), large=('1MB', '320KB'), tiny=('100KB', '52KB'))
@@ -80,6 +80,7 @@ class Recipe:
     direct_epochs: int = 120       # of `direct`
     minutes: float = None          # budget of a step's trainings together, in place of their epochs
     images: int = None             # the same as a number of images
+    views: int = 0                 # distorted copies of each image that the teachers are asked about beforehand
 
 
 # presets: what differs on a processor core, and where everything is tiny
@@ -163,6 +164,7 @@ def stages(r):
                        seed=r.seed)
     direct = TrainConfig(epochs=r.direct_epochs, batch_size=min(128, r.batch_size), lr=3e-3, weight_decay=.03,
                          warmup=.05, label_smoothing=.1, clip=1., ema=.999, seed=r.seed)
+    if r.views: direct = replace(direct, label_smoothing=0., distill=.9, temperature=r.temperature)
     return dict(teacher=Stage(teacher), supernet=Stage(supernet), rank=Stage(rank, rise=(0., 0.), every=20),
                 direct=Stage(direct, rise=(.1, .6), every=20))
 
@@ -267,14 +269,21 @@ def ask_once(teachers, data, cfg, file, progress=True):
     return replace(data, y_train=torch.lerp(hard.float(), (soft / cfg.temperature).softmax(1), cfg.distill).numpy())
 
 
+def _teachers(r, out, data):
+    "The mean of the teachers of a run."
+    nets = [_weights(_teacher_net(r, data), out, f'teacher{i}.pt', f'teacher --seed {i}') for i in range(r.teachers)]
+    return Ensemble(nets).eval()
+
+
 def train(r, out, machine, progress=True):
     """Take the winner's slice of the supernet through float and pruning, taught by the teachers; then int8,
     calibrated, as `model.tfm`."""
     data, work = load(r.dataset, val_fraction=.02), out / r.size
     row, arch = choose(*feasible(out, r.size), r.thrifty)
-    nets = [_weights(_teacher_net(r, data), out, f'teacher{i}.pt', f'teacher --seed {i}') for i in range(r.teachers)]
-    teachers, chain, right = Ensemble(nets).eval(), budgeted(r, taught(r)), {}
-    if r.thrifty:
+    teachers, chain, right = _teachers(r, out, data), budgeted(r, taught(r)), {}
+    if r.views:
+        teachers = Answers(data, chain['float'].cfg, r.views).ask(teachers, out / f'views_of_{r.teachers}.pt', progress)
+    elif r.thrifty:
         answers = out / f'answers_of_{r.teachers}.pt'
         data, teachers = ask_once(teachers, data, chain['float'].cfg, answers, progress), None
     model = _supernet(r, out, data).extract(arch)
@@ -294,10 +303,12 @@ def train(r, out, machine, progress=True):
 def direct(r, out, machine, progress=True):
     "Train the network of plain residuals of this size, pruned while it learns; then int8, calibrated, as `model.tfm`."
     data, work = load(r.dataset, val_fraction=.02), out / f'direct_{r.size}'
-    arch = residual_arch(r.size, data.shape, len(data.classes))
+    arch, how, answers = residual_arch(r.size, data.shape, len(data.classes)), stage(r, 'direct'), None
+    if r.views:
+        answers = Answers(data, how.cfg, r.views).ask(_teachers(r, out, data), work / 'views.pt', progress)
     torch.manual_seed(r.seed)                       # of the weights that it begins with
     model = build(arch)
-    hist = _fit(model, data, stage(r, 'direct'), work / 'direct.ckpt', arch=arch, machine=machine, progress=progress)
+    hist = _fit(model, data, how, work / 'direct.ckpt', arch=arch, teacher=answers, machine=machine, progress=progress)
     save_weights(model, work / 'pruned.pt')
     int8 = quantize(model.cpu().eval(), data.x_train[:2 * r.calibration])
     make_model(int8, f'{r.dataset}-{r.size}', work / 'model.tfm')
@@ -306,8 +317,8 @@ def direct(r, out, machine, progress=True):
 
 
 def _budget(r):
-    "The budget that a result was made with, as it was typed."
-    return ''.join(f' --{name} {r[name]}' for name in ('minutes', 'images') if r.get(name))
+    "The budget and the views that a result was made with, as they were typed."
+    return ''.join(f' --{name} {r[name]}' for name in ('minutes', 'images', 'views') if r.get(name))
 
 
 def _typed(r):
@@ -391,14 +402,14 @@ def written(step, r, candidate=0, by_hand=False):
     "What a step writes into the run folder: its result, weights and model; and files that go on changing."
     name = dict(teacher=f'teacher_{r.seed}', rank=f'rank_{r.size}_{candidate}').get(step, f'{step}_{r.size}')
     if by_hand: name = f'{step}_direct_{r.size}'
-    hand = f'direct_{r.size}'
+    hand, kept = f'direct_{r.size}', 'views' if r.views else 'answers'
     done = dict(teacher=[f'teacher{r.seed}.pt'], supernet=[f'supernet_{r.size}.pt'], search=[f'search_{r.size}.json'],
                 train=[f'{r.size}/{f}' for f in ('float.pt', 'pruned.pt', 'model.tfm')],
                 notes=[f'{hand if by_hand else r.size}/notes.json'], direct=[f'{hand}/pruned.pt', f'{hand}/model.tfm'])
     more = dict(teacher=_trainings(f'teacher{r.seed}'), supernet=[f'supernet_{r.size}.ckpt'], rank=_trainings(name),
                 search=[f'search_{r.size}/search.{e}' for e in ('db', 'db-wal', 'db-shm', 'lock')],
-                train=_trainings(*(f'{r.size}/{s}' for s in taught(r))) + [f'answers_of_{r.teachers}.pt'],
-                direct=_trainings(f'{hand}/direct'))
+                train=_trainings(*(f'{r.size}/{s}' for s in taught(r))) + [f'{kept}_of_{r.teachers}.pt'],
+                direct=_trainings(f'{hand}/direct') + [f'{hand}/views.pt'])
     return [f'{name}.result.json', *done.get(step, [])], more.get(step, [])
 
 
@@ -421,6 +432,9 @@ def run(
     teachers:Annotated[int, (1, 100)] = None,
     minutes:Annotated[float, (.1, 1e6)] = None, # a budget of time for the step's trainings, in place of their epochs
     images:Annotated[int, (1, 10**12)] = None, # a budget of images shown, in place of the epochs
+    # train, direct: ask the teachers about N distorted views of each image beforehand, and learn from their answers
+    # (default: train asks at every step, or once per image with --cpu; direct has no teacher)
+    views:Annotated[int, (1, 1000)] = None,
     size:str = 'large', # of the search space: small, middle or large; direct: tiny or large
     by_hand:bool = False, # notes: of the network that `direct` left
     dataset:str = 'cifar10', # see `tinyformer search --help`
@@ -435,7 +449,8 @@ def run(
     if size not in sizes: raise BadInput(f"no size {size!r}; there are {', '.join(sizes)}")
     preset = (CPU if cpu else {}) | (QUICK if quick else {}) | (dict(teachers=teachers) if teachers else {})
     stages = dict(polish_epochs=tuple(polish), refine_epochs=tuple(refine))
-    r = replace(Recipe(), **stages, size=size, dataset=dataset, seed=seed, minutes=minutes, images=images, **preset)
+    r = replace(Recipe(), **stages, size=size, dataset=dataset, seed=seed, minutes=minutes, images=images,
+                views=views or 0, **preset)
     machine = Machine(channels_last=True) if cpu else Machine() if quick else None
     more = dict(search=dict(storage=storage), notes=dict(copy=copy, by_hand=by_hand), rank=dict(candidate=candidate))
     finished, changing = written(step, r, candidate, by_hand)

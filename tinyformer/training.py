@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['LIMITS', 'LEAST', 'TICKS', 'UNITS', 'PART', 'TrainConfig', 'rng_at', 'batches', 'seeded', 'lr_at', 'plot_schedule',
-           'loss_of', 'make_optimiser', 'device_of', 'evaluate', 'Checkpoint', 'read_checkpoint', 'multiplies_bf16',
-           'Machine', 'Meter', 'meter_of', 'Run', 'mixed', 'identity', 'on_threads', 'fit', 'plot_history', 'pace_of',
-           'paces', 'fastest']
+           'loss_of', 'make_optimiser', 'device_of', 'evaluate', 'Checkpoint', 'read_checkpoint', 'mixed', 'view_of',
+           'fingerprint', 'Answers', 'multiplies_bf16', 'Machine', 'Meter', 'meter_of', 'Run', 'identity', 'on_threads',
+           'fit', 'plot_history', 'pace_of', 'paces', 'fastest']
 
 # %% ../nbs/11_training.ipynb #c002
-import contextlib, copy, json, math, os, random, time
+import contextlib, copy, json, math, os, random, time, zlib
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 import numpy as np
@@ -20,7 +20,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 from . import distributed
-from .data import augment, augmentation, to_float
+from .data import NUMBERS, augment, augmentation, to_float
 from .errors import BadInput, CorruptModel, RunFolderError, TinyFormerError
 from .files import atomic_path, write_json
 from .provenance import processor
@@ -237,6 +237,100 @@ def load(
                            'Delete it to train from the start.') from e
     return state['history']
 
+# %% ../nbs/11_training.ipynb #c057
+def mixed(
+    x: torch.Tensor,  # float [n, c, h, w]
+    y: torch.Tensor,  # int64 [n], or probabilities [n, classes]
+    classes: int,  # number of classes
+    share: float,  # of each image's partner, 0 to 1
+) -> tuple:  # (images [n, c, h, w], probabilities [n, classes])
+    "Blend every image and its label with the one before it (*mixup*, Zhang et al., 2018)."
+    p = y if y.is_floating_point() else F.one_hot(y, classes).float()
+    return torch.lerp(x, x.roll(1, 0), share), torch.lerp(p, p.roll(1, 0), share)
+
+# %% ../nbs/11_training.ipynb #c057v1
+def view_of(
+    number: int,  # 0 and up
+    n: int,  # images
+    cfg: TrainConfig,  # seed and mixup
+) -> tuple:  # numbers [NUMBERS, n] for `augment`, partner [n], its share [n]
+    "The chance of one view of all images."
+    rng = rng_at(cfg.seed, number, n)
+    numbers = torch.from_numpy(rng.random((NUMBERS, n), dtype=np.float32))
+    partner = torch.from_numpy(rng.permutation(n))
+    share = rng.beta(cfg.mixup, cfg.mixup, n) if cfg.mixup else np.zeros(n)
+    return numbers, partner, torch.from_numpy(share).float()
+
+def fingerprint(
+    *tensors: torch.Tensor,  # any
+) -> int:  # CRC-32
+    "A number that changes when one of the values does."
+    crc = 0
+    for t in tensors: crc = zlib.crc32(np.ascontiguousarray(torch.as_tensor(t).cpu()).data, crc)
+    return crc
+
+# %% ../nbs/11_training.ipynb #c057v3
+class Answers(nn.Module):
+    "What a teacher says to the views of every training image; `fit` takes it as a teacher."
+    def __init__(
+        self,
+        data: object,  # a `Dataset`; its training split
+        cfg: TrainConfig,  # seed, distortions, mixup; weight and temperature of the answers
+        views: int,  # of each image, 1 or more
+    ):
+        super().__init__()
+        self.x, self.y = map(torch.as_tensor, (data.x_train, data.y_train))
+        self.cfg, self.views, self.classes = cfg, views, len(data.classes)
+        self.how, self.logits = augmentation(data, cfg.strong) if cfg.augment else dict(shift=0), []
+
+    def images(
+        self,
+        idx: torch.Tensor,  # int64: which of them
+        view: int,  # 0 .. views-1
+    ) -> torch.Tensor:  # float [n, c, h, w]
+        "Some images as they look in a view."
+        numbers, partner, share = view_of(view, len(self.x), self.cfg)
+        def seen(i): return augment(to_float(self.x[i]), numbers=numbers[:, i], **self.how)
+        if not self.cfg.mixup: return seen(idx)
+        return torch.lerp(seen(idx), seen(partner[idx]), share[idx][:, None, None, None])
+
+# %% ../nbs/11_training.ipynb #c057v6
+@patch
+@torch.no_grad()
+def ask(
+    self: Answers,
+    teacher: nn.Module,  # in evaluation mode
+    file: Path,  # where the answers are, or will be
+    progress: bool = False,  # show a bar
+) -> Answers:  # the same, with answers
+    "Ask the teacher for what the file does not hold yet."
+    owner = dict(teacher=fingerprint(*teacher.state_dict().values()), seed=self.cfg.seed,
+                 images_of=fingerprint(self.x), distortions=self.how, mixup=self.cfg.mixup)
+    kept, place = Checkpoint(file, owner), device_of(teacher)
+    self.logits = kept.load()
+    for view in tqdm(range(len(self.logits), self.views), 'ask', disable=not progress):
+        parts = torch.arange(len(self.x)).split(500)
+        said = torch.cat([teacher(self.images(i, view).to(place)).cpu() for i in parts])
+        if not said.isfinite().all(): raise TinyFormerError('the teacher answers with no number.')
+        self.logits.append(said.half())
+        kept.save(self.logits)
+    return self
+
+# %% ../nbs/11_training.ipynb #c057v6b
+@patch
+def batch(
+    self: Answers,
+    idx: torch.Tensor,  # int64: which images
+    epoch: int,  # 0 and up
+) -> tuple:  # float [n, c, h, w], probabilities [n, classes]
+    "The images of a step in the view of an epoch, and what is to be learnt of them."
+    view, cfg = epoch % self.views, self.cfg
+    _, partner, share = view_of(view, len(self.x), cfg)
+    def label(i): return F.one_hot(self.y[i], self.classes).float()
+    hard = torch.lerp(label(idx), label(partner[idx]), share[idx][:, None])
+    soft = (self.logits[view][idx].float() / cfg.temperature).softmax(1)
+    return self.images(idx, view), torch.lerp(hard, soft, cfg.distill)
+
 # %% ../nbs/11_training.ipynb #c051b
 def multiplies_bf16() -> bool:
     "Whether this CPU and this torch multiply in bfloat16 without imitating it."
@@ -333,8 +427,8 @@ def check(
     "Refuse a time in which fewer than `LEAST` steps fit; the first step is slower than the others."
     if self.by != 'minutes' or self.last * (LEAST if step else 1) <= self.limit: return
     least = math.ceil(LEAST * self.last / 6) / 10
-    raise BadInput(f'TrainConfig.minutes is {self.limit / 60:.3g}, and a step takes {self.last:.2g} '
-                   f's here: give {least} or more, or a smaller batch_size.')
+    raise BadInput(f'TrainConfig.minutes is {self.limit / 60:.3g}, and a step takes '
+                   f'{self.last:.2g} s here: give {least} or more, or a smaller batch_size.')
 
 # %% ../nbs/11_training.ipynb #c052m1
 PART = 8192  # images between two checkpoints of a run with a budget
@@ -412,10 +506,11 @@ def loss(
 ) -> torch.Tensor:  # scalar with a gradient
     "Run teacher and model in the machine's number format; compare the answer with the labels."
     soft, kind = None, torch.device(self.machine.device).type
+    asks = self.cfg.distill and not isinstance(self.teacher, (Answers, type(None)))
     if self.machine.channels_last: x = x.contiguous(memory_format=torch.channels_last)
     half = torch.autocast(kind, torch.bfloat16, enabled=self.machine.bf16)
     with half, distributed.whole_batch_norm():
-        if self.teacher is not None and self.cfg.distill:
+        if asks:
             with torch.no_grad(): soft = self.judge(x).float()
         out = self.forward(self.model, x, step)
     return loss_of(out.float(), y, self.cfg, soft)
@@ -456,17 +551,6 @@ def result(
     for mean, p in zip(self.ema.module.parameters(), self.model.parameters()): mean.mul_(p != 0)
     return self.ema.module
 
-# %% ../nbs/11_training.ipynb #c057
-def mixed(
-    x: torch.Tensor,  # float [n, c, h, w]
-    y: torch.Tensor,  # int64 [n], or probabilities [n, classes]
-    classes: int,  # number of classes
-    share: float,  # of each image's partner, 0 to 1
-) -> tuple:  # (images [n, c, h, w], probabilities [n, classes])
-    "Blend every image and its label with the one before it (*mixup*, Zhang et al., 2018)."
-    p = y if y.is_floating_point() else F.one_hot(y, classes).float()
-    return torch.lerp(x, x.roll(1, 0), share), torch.lerp(p, p.roll(1, 0), share)
-
 # %% ../nbs/11_training.ipynb #c057c
 @patch
 def drawn(
@@ -476,6 +560,9 @@ def drawn(
     gen: torch.Generator,  # source of the distortions
 ) -> tuple:  # float [n, c, h, w], and labels or probabilities
     "The images of one step, distorted and mixed as the schedule says."
+    if isinstance(self.teacher, Answers):
+        x, y = self.teacher.batch(idx.cpu(), step // self.per_epoch)
+        return x.to(self.machine.device), y.to(self.machine.device)
     cfg, left = self.cfg, self.total - self.meter.at(step)
     if left * cfg.epochs <= cfg.plain * self.total: cfg = replace(cfg, strong=False, mixup=0.)
     x, y = to_float(self.x[idx]), self.y[idx]
@@ -586,7 +673,7 @@ def fit(
     cfg: TrainConfig,  # how long, how fast, which seed
     *,
     forward: object = None,  # f(model, x, step) → logits; default model(x)
-    teacher: nn.Module = None,  # for distillation, used when cfg.distill > 0
+    teacher: nn.Module = None,  # for distillation, used when cfg.distill > 0; or `Answers` of one
     on_step: object = None,  # f(step, total_steps, model) after each update
     validate: object = None,  # f(model) → accuracy after an epoch; default: on the validation split
     keep: dict = None,  # name → object with state_dict() that belongs in the checkpoint
