@@ -18,7 +18,8 @@ WRONG = {                                            # an answer that a person m
     'graph-3': lambda graph: max(o.nbytes for o in graph.tensors.values()),
     'attention-1': 3*(12*12 + 12), 'attention-2': lambda q, k, v: q @ k.T @ v, 'attention-3': 256*256,
     'attention-4': lambda n: round(n**.5), 'afternoon-1': 24*24, 'afternoon-2': 6072,
-    'operators-1': 0, 'operators-2': 0, 'operators-3': lambda acc, mult, shift, zp: round(acc*mult*2.**(shift - 32)) + zp,
+    'operators-1': 0, 'operators-2': 0,
+    'operators-3': lambda acc, mult, shift, zp: round(acc*mult*2.**(shift - 32)) + zp,
     'operators-4': lambda w, bias, zp: bias, 'pruning-1': .225, 'pruning-2': {'1x1': .5, '1x2': .5, '1x4': .5},
     'pruning-3': lambda w, b, sparsity: abs(w) > np.quantile(abs(w), sparsity)}
 

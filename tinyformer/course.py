@@ -244,7 +244,8 @@ def _(answer):
 @exercise('operators-1', '04_operators', 1, 'a code')
 def _(answer):
     from .operators import requantize
-    number(answer, int(requantize(-1, 2**31 - 1, 1, 0)), 'The ratio is a little below 1, so -1 becomes a little above -1')
+    want = int(requantize(-1, 2**31 - 1, 1, 0))
+    number(answer, want, 'The ratio is a little below 1, so -1 becomes a little above -1')
 
 
 @exercise('operators-2', '04_operators', 1, 'a code')
@@ -262,7 +263,7 @@ def _(answer):
         acc, mult, shift, zp = map(int, case)
         want = int(requantize(acc, mult, shift, zp))
         if answer(acc, mult, shift, zp) != want:
-            raise Wrong(f'f({acc}, {mult}, {shift}, {zp}) is {want}: a half is rounded up, and codes end at -128 and 127')
+            raise Wrong(f'f({acc}, {mult}, {shift}, {zp}) is {want}: a half goes up, and codes end at -128 and 127')
 
 
 @exercise('operators-4', '04_operators', 3, 'a function f(weights, bias, zp) that gives int32 [cout]')
@@ -280,7 +281,7 @@ def _(answer):
 
 @exercise('pruning-1', '12_pruning', 1, 'a share between 0 and 1')
 def _(answer):
-    number(answer, .9 * (1 - .75**3), 'Put a quarter of the way into the cubic schedule, with 0 at its start', within=.01)
+    number(answer, .9 * (1 - .75**3), 'Put a quarter of the way into the cubic schedule, from 0', within=.01)
 
 
 @exercise('pruning-2', '12_pruning', 2, "a dict with the keys '1x1', '1x2' and '1x4'")
