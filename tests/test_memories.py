@@ -233,14 +233,16 @@ def test_the_command_with_several_memories(tmp_path, capsys, monkeypatch):
     assert got['waiting'] == got['waiting_bound'] == 64 and got['waiting_proven'] and got['offsets']['map'] == 16
     code, out, _ = say('--target', 'stm32h743', '--capacity', 'DTCM=64')
     assert code == 0 and 'DTCM: 64 of 64 bytes\nAXI SRAM: 64 of 524,288 bytes\nwaiting 32, at least 32' in out
-    for words, part in ((('--capacity', 'a=64', '--capacity', 'a=64'), 'names a twice'),
+    two, h743 = ('--capacity', 'a=64', '--capacity'), ('--target', 'stm32h743', '--capacity')
+    for words, part in (((*two, 'a=64'), 'names a twice'),
                         (('--capacity', '64', '--capacity', 'a=64'), 'each needs a name'),
-                        (('--capacity', 'a=64', '--capacity', 'b=0'), 'needs at least a byte'),
+                        ((*two, 'b=0'), 'needs at least a byte'),
                         (('--capacity', 'a=x'), 'not a number of bytes'),
-                        (('--capacity', 'a=48', '--capacity', 'b=60'), 'image needs 64 bytes in one piece; of a, b none'),
-                        (('--capacity', 'a=64', '--capacity', 'b=63'), 'the arena needs 128 bytes, 1 more than the 127'),
-                        (('--target', 'stm32h743', '--capacity', 'SRAM9=1KB'), "no memory 'SRAM9'; it has DTCM, AXI SRAM"),
-                        (('--target', 'stm32h743', '--capacity', 'DTCM=1MB'), 'stm32h743 has 131072 bytes of it'),
+                        (('--capacity', 'a=48', '--capacity', 'b=60'),
+                         'image needs 64 bytes in one piece; of a, b none'),
+                        ((*two, 'b=63'), 'the arena needs 128 bytes, 1 more than the 127'),
+                        ((*h743, 'SRAM9=1KB'), "no memory 'SRAM9'; it has DTCM, AXI SRAM"),
+                        ((*h743, 'DTCM=1MB'), 'stm32h743 has 131072 bytes of it'),
                         (('--target', 'stm32f7'), 'Did you mean stm32f746')):
         code, out, err = say(*words)
         assert code == 1 and part in err and 'Traceback' not in err, (words, err)

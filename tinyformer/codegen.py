@@ -320,8 +320,7 @@ def op_function(
     "One operator as one C function: its constants and one kernel call."
     op, arrays = graph.ops[i], {role: name for role, (name, _) in blob.items()}
     where = {x: row_address(graph, arena, loop, i, x, prefix) for x in [*op.inputs, op.output]}
-    scratch = Address('NULL')
-    if choice.scratch_bytes: scratch = in_arena(arena, arena.scratch[op.name])
+    scratch = in_arena(arena, arena.scratch[op.name]) if choice.scratch_bytes else Address('NULL')
     kernel, vary = row_kernel(op, choice, loop, i) if loop else (choice.kernel, {})
     lines = tk.call_lines(op, replace(choice, kernel=kernel), arrays,
                           {x: a.c for x, a in where.items()}, scratch.c, vary)
@@ -330,9 +329,9 @@ def op_function(
     params = tuple(p for p in PARAMETERS if p in needs)
     name = f'{prefix}_op_{c_name(i, op.name)}'
     head = f"static TFM_NOINLINE int {name}({', '.join(PARAMETERS[p] for p in params)}) {{"
-    body = [head, *_indented(['int status;', *lines, 'return status;']), '}\n']
-    head = op_comment(graph, i, choice, arena, loop, prefix)
-    return Function(name, params, '\n'.join([head, *body]))
+    text = [op_comment(graph, i, choice, arena, loop, prefix), head,
+            *_indented(['int status;', *lines, 'return status;']), '}\n']
+    return Function(name, params, '\n'.join(text))
 
 # %% ../nbs/08_codegen.ipynb #c076
 def fill(
@@ -431,9 +430,18 @@ def arena_params(
     "What `invoke_with` takes for it."
     return {name: PARAMETERS[name] for name, _ in zip(ARENAS, arena.arrays)}
 
-# %% ../nbs/08_codegen.ipynb #c086
+# %% ../nbs/08_codegen.ipynb #c086a
 TRACE = 'void tfm_trace(int32_t op, const int8_t *made, int32_t first, int32_t bytes);\n'
 
+def _calls(functions, within):
+    "The lines that call the functions in order; a chain stands where its first operator would."
+    res = []
+    for i, f in functions.items():
+        if i not in within: res.append(f.call())
+        elif within[i].chain.first == i: res += chain_lines(within[i], functions)
+    return res
+
+# %% ../nbs/08_codegen.ipynb #c086
 def model_c(
     graph:Graph,      # the model
     choices:dict,     # op name -> Choice
@@ -449,10 +457,7 @@ def model_c(
     functions = {i: op_function(graph, i, choices[op.name], arena, blobs[op.name], within.get(i),
                                 trace, prefix)
                  for i, op in enumerate(graph.ops) if choices[op.name] != tk.IN_FLASH}
-    calls = []
-    for i, f in functions.items():
-        if i not in within: calls.append(f.call())
-        elif within[i].chain.first == i: calls += chain_lines(within[i], functions)
+    calls = _calls(functions, within)
     texts = [*[TRACE]*trace, *(f.text for f in functions.values())]
     own = arena_params(arena)
     return fill('model.c', title=f'Model {graph.name}', prefix=prefix, PREFIX=prefix.upper(),
@@ -729,6 +734,7 @@ def memories_dict(
     return dict(memories=rows, stack=stack, waiting_cycles=round(spots.waiting),
                 waiting_bound_cycles=round(spots.bound), proven=spots.proven)
 
+# %% ../nbs/08_codegen.ipynb #c109p
 def plan_dict(
     fw:Firmware, # a model with its plan
 )->dict:         # plain JSON data
@@ -973,15 +979,14 @@ def generate(
 )->Firmware:                 # the folder and its figures
     "Write a C project, or raise `DoesNotFit`, `UnsupportedOp` or `WrongBytes` and write nothing."
     port, prefix = _port(port, target), prefix_of(graph.name, prefix)
-    picked = choose_kernels(graph, target, choices, objective)
+    graph = reorder(graph, picked := choose_kernels(graph, target, choices, objective))
     tg.check(graph)
-    graph = reorder(graph, picked)
     check_flash(graph, blobs := constants(graph, picked, prefix), target.flash_bytes)
     chains, x = choose_chains(graph, picked, memory), pick_example(graph, example)
-    size = constant_bytes(blobs), dense_bytes(graph)
     spare = target.sram_bytes if objective == 'speed' else 0
     arena = plan_arena(graph, picked, target.sram_bytes, chains, rooms_of(port, target), spare)
-    fw = Firmware(Path(folder), graph, target, port, arena, picked, *size, chains, prefix)
+    fw = Firmware(Path(folder), graph, target, port, arena, picked, constant_bytes(blobs),
+                  dense_bytes(graph), chains, prefix)
     write_folder(folder, *_files(fw, blobs, x, check))
     return fw
 

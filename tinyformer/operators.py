@@ -586,7 +586,8 @@ def stream_counts(
     return dict(few_rows=few*cout, few_blocks=few*pixels*kept, few_outputs=few*pixels*cout,
                 tile_rows=tiled*tiles*live, tile_blocks=tiled*tiles*kept,
                 fill_blocks=fill*wide, fill_words=fill*(1 - wide),
-                tile_cin=(few*pixels + 8*tiled*tiles)*inputs, pixel_blocks=pixels*kept, stream_blocks=kept)
+                tile_cin=(few*pixels + 8*tiled*tiles)*inputs,
+                pixel_blocks=pixels*kept, stream_blocks=kept)
 
 # %% ../nbs/04_operators.ipynb #f120
 def head_counts(
