@@ -81,7 +81,8 @@ def step(
     if finds_rows and tk.by_rows(kernel, op) is None: window = None
     count = positions if record.rows in (None, 'n') else op.attrs[record.rows]
     return Step(tuple(reads), makes, window, record.rows == 'h', count, positions, finds_rows,
-                tk.may_overwrite(kernel, op), AT_ONCE.get((op.kind, kernel.format), 1), record.whole(op.attrs))
+                tk.may_overwrite(kernel, op), AT_ONCE.get((op.kind, kernel.format), 1),
+                record.whole(op.attrs))
 
 # %% ../nbs/07_schedule.ipynb #s008
 def steps_of(

@@ -326,7 +326,8 @@ def overflow(
     over = re.search(r"overflowed by (\d+) bytes", log)
     if not over: return ''
     region = re.search(r"region [`'](\w+)'", log)
-    memory = dict(FLASH='flash', RAM='SRAM', FAST='the fast memory').get(region and region[1], 'memory')
+    names = dict(FLASH='flash', RAM='SRAM', FAST='the fast memory')
+    memory = names.get(region and region[1], 'memory')
     names = dict.fromkeys(re.findall(r"section [`']([^']+)' will not fit", log))
     return f"{', '.join(names) or 'the image'}: {over[1]} bytes too many for {memory}"
 
