@@ -412,7 +412,7 @@ def test_refusals_are_one_line(line, words, say, place, tmp_path, quick):
     assert not made, 'nothing half-written'
 
 
-# ---- memory against time -----------------------------------------------------------------------------------------------
+# ---- memory against time ---------------------------------------------------------------------------------------------
 
 def test_ways_to_compile_are_what_generate_makes(tmp_path):
     "Arena and constants of each way; the curve falls; the fastest that fits is taken, else the smallest is named."

@@ -61,8 +61,8 @@ def cmd_deploy(
     finetune:Annotated[int, (0, 100_000)] = 0, # epochs of training while pruning, with the dense network as teacher
     # layers in bands: fast never, low where that is cheap, least wherever it saves; auto: as it fits
     memory:str = 'auto',
-    # kernels are chosen for the smallest weights (bytes), or for speed; ms: kernels and bands together, the fastest that
-    # fits of all ways to compile the model, each built and run once
+    # kernels are chosen for the smallest weights (bytes), or for speed; ms: kernels and bands together, the fastest
+    # that fits of all ways to compile the model, each built and run once
     objective:str = 'bytes',
     cc:str = 'auto', # compiler: auto, zig or gcc
     device_inputs:Annotated[int, (1, 1_000_000)] = 50, # test inputs that run on the emulated core
@@ -699,8 +699,8 @@ def _spots_text(spots):
     "One line for each of several memories, and one for the waiting."
     if not spots: return ''
     used = ''.join(f'{m.name}: {spots.peaks[m.name]:,} of {m.size:,} bytes\n' for m in spots.memories)
-    return used + (f'waiting {spots.waiting:,.0f}, at least {spots.bound:,.0f}: bytes moved times the cost of a byte in '
-                   'their memory\n')
+    return used + (f'waiting {spots.waiting:,.0f}, at least {spots.bound:,.0f}: bytes moved times the cost of a byte '
+                   'in their memory\n')
 
 
 # ---- a board on a desk -----------------------------------------------------------------------------------------------

@@ -7,11 +7,11 @@ __all__ = ['C_TYPES', 'ARENAS', 'PARAMETERS', 'FAST', 'SLOW', 'TRACE', 'SHORT', 
            'SLOWEST', 'c_name', 'prefix_of', 'c_array', 'constant_name', 'constants', 'constant_bytes', 'dense_bytes',
            'Address', 'in_arena', 'place', 'shape_text', 'Loop', 'loop_of', 'row_address', 'row_kernel', 'times',
            'op_comment', 'Function', 'op_function', 'fill', 'stretch', 'ring_ends', 'fill_ring', 'chain_lines',
-           'arenas_c', 'arena_params', 'model_c', 'long_name', 'short_names', 'parts_h', 'model_h', 'weights_files',
-           'pick_example', 'example_h', 'kernel_sources', 'headers_of', 'ports', 'port_board', 'rooms_of',
-           'linker_script', 'serves', 'model_crc', 'check_flash', 'Firmware', 'memories_dict', 'plan_dict', 'about_h',
-           'port_texts', 'text_files', 'copied_files', 'write_folder', 'check_images', 'host_program', 'run_host',
-           'traced', 'first_fault', 'check_bytes', 'generate', 'plot_step']
+           'arenas_c', 'arena_params', 'arena_words', 'model_c', 'long_name', 'short_names', 'parts_h', 'model_h',
+           'weights_files', 'pick_example', 'example_h', 'kernel_sources', 'headers_of', 'ports', 'port_board',
+           'rooms_of', 'linker_script', 'serves', 'model_crc', 'check_flash', 'Firmware', 'memories_dict', 'plan_dict',
+           'about_h', 'port_texts', 'text_files', 'copied_files', 'write_folder', 'check_images', 'host_program',
+           'run_host', 'traced', 'first_fault', 'check_bytes', 'generate', 'plot_step']
 
 # %% ../nbs/08_codegen.ipynb #c002
 import json, re, shutil, subprocess, tempfile, zlib
@@ -320,8 +320,7 @@ def op_function(
     "One operator as one C function: its constants and one kernel call."
     op, arrays = graph.ops[i], {role: name for role, (name, _) in blob.items()}
     where = {x: row_address(graph, arena, loop, i, x, prefix) for x in [*op.inputs, op.output]}
-    scratch = Address('NULL')
-    if choice.scratch_bytes: scratch = in_arena(arena, arena.scratch[op.name])
+    scratch = in_arena(arena, arena.scratch[op.name]) if choice.scratch_bytes else Address('NULL')
     kernel, vary = row_kernel(op, choice, loop, i) if loop else (choice.kernel, {})
     lines = tk.call_lines(op, replace(choice, kernel=kernel), arrays,
                           {x: a.c for x, a in where.items()}, scratch.c, vary)
@@ -431,6 +430,18 @@ def arena_params(
     "What `invoke_with` takes for it."
     return {name: PARAMETERS[name] for name, _ in zip(ARENAS, arena.arrays)}
 
+# %% ../nbs/08_codegen.ipynb #c085d
+def arena_words(
+    arena:Arena, # where tensors and scratch lie
+    prefix:str,  # of names in C
+)->dict:         # name in the template of model.c -> C text
+    "How `model.c` declares its arrays, checks those of a caller, and hands its own on."
+    own = arena_params(arena)
+    return dict(arenas=arenas_c(arena, prefix), params=', '.join(own.values()),
+                null=' || '.join(f'{a} == NULL' for a in own),
+                addresses=' | '.join(f'(uintptr_t){a}' for a in own),
+                own=', '.join(f'{prefix}_{a}' for a in own))
+
 # %% ../nbs/08_codegen.ipynb #c086
 TRACE = 'void tfm_trace(int32_t op, const int8_t *made, int32_t first, int32_t bytes);\n'
 
@@ -454,13 +465,9 @@ def model_c(
         if i not in within: calls.append(f.call())
         elif within[i].chain.first == i: calls += chain_lines(within[i], functions)
     texts = [*[TRACE]*trace, *(f.text for f in functions.values())]
-    own = arena_params(arena)
     return fill('model.c', title=f'Model {graph.name}', prefix=prefix, PREFIX=prefix.upper(),
                 functions='\n'.join(texts), calls='\n'.join(_indented(calls)),
-                arenas=arenas_c(arena, prefix), params=', '.join(own.values()),
-                null=' || '.join(f'{a} == NULL' for a in own),
-                addresses=' | '.join(f'(uintptr_t){a}' for a in own),
-                own=', '.join(f'{prefix}_{a}' for a in own))
+                **arena_words(arena, prefix))
 
 # %% ../nbs/08_codegen.ipynb #c088a
 SHORT = ('tfm_invoke', 'tfm_invoke_with', 'tfm_example_input', 'tfm_example_output',
@@ -616,6 +623,10 @@ def rooms_of(
     if not slow: return (fast,)
     return (Memory(fast.name, fast.start + STACK_BYTES, fast.size - STACK_BYTES, fast.wait), *slow)
 
+def _room(port, target, objective):
+    "What `plan_arena` asks of memories; with kernels for speed it may take more bytes of both."
+    return rooms_of(port, target), target.sram_bytes * (objective == 'speed')
+
 # %% ../nbs/08_codegen.ipynb #c100e
 def _regions(rooms, total, fast_bytes):
     "(fast region or None, main region, the one that holds the stack): (first address, bytes) each."
@@ -716,7 +727,7 @@ def sources(self:Firmware)->list: # paths
     f = Path(self.folder)
     return [f/'model.c', f/'weights.c', *sorted((f/'kernels').glob('*.c'))]
 
-# %% ../nbs/08_codegen.ipynb #c109
+# %% ../nbs/08_codegen.ipynb #c107a
 def memories_dict(
     fw:Firmware, # a model with its plan
 )->dict:         # plain JSON data; empty for a board with one memory
@@ -729,6 +740,7 @@ def memories_dict(
     return dict(memories=rows, stack=stack, waiting_cycles=round(spots.waiting),
                 waiting_bound_cycles=round(spots.bound), proven=spots.proven)
 
+# %% ../nbs/08_codegen.ipynb #c109
 def plan_dict(
     fw:Firmware, # a model with its plan
 )->dict:         # plain JSON data
@@ -979,8 +991,7 @@ def generate(
     check_flash(graph, blobs := constants(graph, picked, prefix), target.flash_bytes)
     chains, x = choose_chains(graph, picked, memory), pick_example(graph, example)
     size = constant_bytes(blobs), dense_bytes(graph)
-    spare = target.sram_bytes if objective == 'speed' else 0
-    arena = plan_arena(graph, picked, target.sram_bytes, chains, rooms_of(port, target), spare)
+    arena = plan_arena(graph, picked, target.sram_bytes, chains, *_room(port, target, objective))
     fw = Firmware(Path(folder), graph, target, port, arena, picked, *size, chains, prefix)
     write_folder(folder, *_files(fw, blobs, x, check))
     return fw

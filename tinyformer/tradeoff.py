@@ -110,8 +110,8 @@ def fastest(
     if able: return min(able, key=lambda w: (w.cycles, w.arena))
     least = min(ways, key=lambda w: w.arena)
     raise DoesNotFit(f'no way to compile it fits {board.name}: the smallest arena is {least.arena:,} bytes '
-                     f'({least.name}, {least.constants:,} bytes of constants); there are {board.sram_bytes:,} of SRAM and '
-                     f'{board.flash_bytes:,} of flash')
+                     f'({least.name}, {least.constants:,} bytes of constants); there are {board.sram_bytes:,} of SRAM '
+                     f'and {board.flash_bytes:,} of flash')
 
 
 def ms(cycles, board): return cycles / board.clock_hz * 1e3
@@ -145,7 +145,8 @@ def plot(
     ax.step([w.arena / 1024 for w in curve], [ms(w.cycles, board) for w in curve], where='post', color='C0', lw=1)
     for w in ways:
         at = w.arena / 1024, ms(w.cycles, board)
-        ax.plot(*at, 'o', color='C0' if w in curve else '.6', ms=11 if w == taken else 5, mfc='C1' if w == taken else None)
+        ax.plot(*at, 'o', color='C0' if w in curve else '.6', ms=11 if w == taken else 5,
+                mfc='C1' if w == taken else None)
         ax.annotate(f'{w.kernels}, {w.memory}', at, xytext=(5, 5), textcoords='offset points', fontsize=7)
     ax.margins(.15)
     ax.set(xlabel='arena, KB', ylabel='ms per inference', title='measured' if ways[0].measured else 'predicted')
