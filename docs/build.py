@@ -72,6 +72,7 @@ class Page:
     def __init__(self, notebook, entries):
         self.notebook, self.name, self.entries = notebook, course.page(notebook), entries
         self.sources, self.level, self.cells, self.last_heading = sources(notebook), 1, [], 1
+        self.said = titles(notebook)                    # the words above a figure, for those who cannot see it
         self.up = '../'*self.name.count('/')            # from a page in a folder back to the top of the site
 
     def build(self):
@@ -93,6 +94,8 @@ class Page:
     def add(self, kind, text, tags=(), outputs=None):
         c = dict(cell_type=kind, id=f'c{len(self.cells)}', metadata=dict(tags=list(tags)) if tags else {}, source=text)
         if kind == 'code': c.update(execution_count=None, outputs=outputs or [])
+        if any('image/png' in o.get('data', {}) for o in outputs or ()):
+            c['metadata']['mystnb'] = dict(image=dict(alt=f'Figure: {self.said}'))
         self.cells.append(c)
 
     def front(self, meta):
@@ -102,6 +105,7 @@ class Page:
 
     def markdown(self, text):
         if text.startswith('<!-- WARNING'): return
+        self.said = spoken(text) or self.said
         if self.name == 'index' and 'images/road.svg' in text:
             drawing = f'<div class="road">\n{road.draw(link=True)}</div>\n'
             text = re.sub(r'!\[[^\]]*\]\([^)]*road\.svg\)', lambda m: drawing, text)
@@ -236,6 +240,19 @@ def titles(notebook):
     return m.group(1).strip() if m else course.page(notebook)
 
 
+def spoken(text):
+    "The last sentences of a piece of prose, without marks: they describe a figure below it; '' where there are none."
+    text = re.sub(r'^(```|~~~).*?^\1|^[|].*$|\$\$.*?\$\$|<[^>]+>', '', text, flags=re.M | re.S)
+    last = ([o for o in text.split('\n') if o.strip()] or [''])[-1]
+    plain = re.sub(r'\[([^\]]*)\]\([^)]*\)', r'\1', last)
+    return re.sub(r'^[#*\-\d. ]+|[`*_$\\]', '', plain).strip()[-240:]
+
+
+def undescribed(html):
+    "Figures of a page that have no words for those who cannot see them."
+    return re.findall(r'<img\b[^>]*alt="(?:(?:\.\./)*_images/[^"]*)?"[^>]*>', html)
+
+
 def plain_page(file, name):
     "A markdown file of the repository as a page."
     here = os.path.dirname(file)
@@ -289,6 +306,8 @@ def main():
     fetched = {o.name: remote(o.read_text(encoding='utf-8')) for o in BUILT.rglob('*.html')}
     fetched = {k: v for k, v in fetched.items() if v}
     if fetched: sys.exit('pages that would fetch something: ' + '; '.join(f'{k}: {v[0]}' for k, v in fetched.items()))
+    silent = [o.name for o in BUILT.rglob('*.html') if undescribed(o.read_text(encoding='utf-8'))]
+    if silent: sys.exit('pages with figures that nothing describes: ' + ', '.join(silent))
     shutil.rmtree(OUT, ignore_errors=True)
     BUILT.rename(OUT)                                          # a failed build leaves the last good site
     entries, rest = sum(map(len, pages.values())), '' if a.partial else ', no warnings'

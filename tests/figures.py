@@ -24,9 +24,10 @@ def upright(text):
 def ticks(axis, lo, hi):
     "The labels of an axis that lie within its limits: matplotlib keeps others in store."
     if not axis.get_visible(): return []
-    lo, hi = sorted((lo, hi))
+    drawn = axis.get_transform().transform                             # on a logarithmic axis, the logarithm
+    lo, hi = sorted(drawn(np.array([lo, hi], float)))
     near = 1e-6*(hi - lo)
-    at = [*axis.get_majorticklocs(), *axis.get_minorticklocs()]
+    at = drawn(np.array([*axis.get_majorticklocs(), *axis.get_minorticklocs()], float))
     labels = [*axis.get_majorticklabels(), *axis.get_minorticklabels()]
     return [o for place, o in zip(at, labels) if lo - near <= place <= hi + near]
 

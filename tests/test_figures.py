@@ -89,6 +89,14 @@ def test_a_wrong_figure_is_seen(ax, draw, sign):
     assert any(sign in o for o in found(ax)), found(ax)
 
 
+def test_a_tick_beyond_a_logarithmic_axis_is_not_drawn(ax):
+    "Near as it is in numbers: 0.001 lies within a millionth of the way from 0.3 to 1e16."
+    ax.plot([1, 1e15], [1, 2])
+    ax.set(xscale='log', xticks=[1e-3, 1, 1e15])
+    ax.set_xlim(1e16, .3)
+    assert len(figures.ticks(ax.xaxis, *ax.get_xlim())) == 2
+
+
 def test_a_page_with_a_wrong_figure_fails(tmp_path):
     "The runner looks at what a cell shows, not at what it draws and closes."
     code = 'ax = plt.subplots()[1]\nax.plot([0, 9])\nax.set_ylim(0, 5){}'
