@@ -145,13 +145,8 @@ def plot(
     ax.step([w.arena / 1024 for w in curve], [ms(w.cycles, board) for w in curve], where='post', color='C0', lw=1)
     for w in ways:
         at = w.arena / 1024, ms(w.cycles, board)
-<<<<<<< HEAD
         look = dict(ms=11, mfc='C1') if w == taken else dict(ms=5)
         ax.plot(*at, 'o', color='C0' if w in curve else '.6', **look)
-=======
-        ax.plot(*at, 'o', color='C0' if w in curve else '.6', ms=11 if w == taken else 5,
-                mfc='C1' if w == taken else None)
->>>>>>> d0c6aa9 (Cells of page 08 with at most 25 lines; lines of at most 120 columns)
         ax.annotate(f'{w.kernels}, {w.memory}', at, xytext=(5, 5), textcoords='offset points', fontsize=7)
     ax.margins(.15)
     ax.set(xlabel='arena, KB', ylabel='ms per inference', title='measured' if ways[0].measured else 'predicted')
