@@ -107,8 +107,9 @@ def test_without_llvm(monkeypatch):
     ('adds r1, r2, r3; ldr r0, [r1]', 4), ('adds r4, r2, r3; ldr r0, [r1]', 3),   # or what was just computed
     ('str r0, [r1, #4]', 1), ('str r0, [r1, r2]', 2), ('ldrd r0, r1, [r2]', 3),
     ('ldm r0!, {r1, r2, r3}', 4), ('push.w {r4, r5, lr}', 4), ('vpush {s0, s1}', 3),
-    ('mul r0, r1, r2', 1), ('mla r0, r1, r2, r3', 2), ('smlad r0, r1, r2, r3', 1), ('udiv r0, r1, r2', 6),
-    ('cmp r0, #0; bne #-4', 2)])
+    ('mul r0, r1, r2', 1), ('mla r0, r1, r2, r3', 1), ('smlad r0, r1, r2, r3', 1), ('udiv r0, r1, r2', 6),
+    ('vpush {d8, d9}', 5), ('vldr s0, [r1]', 2), ('vldr d0, [r1]', 3), ('vmov s0, r1', 2), ('vmov.f32 s0, s1', 1),
+    ('cmp r0, #0; bne #-4', 2), ('tbb [pc, r0]', 2), ('mrs r0, primask', 2)])
 def test_cycles_of_a_cortex_m4(text, count):
     assert cycles.manual_cycles(tuple(text.split('; ')), 'cortex-m4') == count
 
@@ -124,6 +125,8 @@ def test_cycles_of_a_jump():
             'pop {r4, pc}': (2, 2)}
     for text, each in said.items():
         assert tuple(cycles.jump_cycles(text, c) for c in ('cortex-m4', 'cortex-m0plus')) == each
+    for text, least in (('ldr pc, [r0, r1]', 5), ('tbb [pc, r0]', 6)):     # in all, by the manual
+        assert cycles.manual_cycles((text,), 'cortex-m4') + cycles.jump_cycles(text, 'cortex-m4') == least
 
 
 @pytest.mark.needs('llvm-mca')

@@ -347,15 +347,15 @@ STM32F407 = MemorySystem(
                   jump=exactly(5), load=exactly(5)),
             Place('CCM', 0x1000_0000, 64 << 10, AT_ONCE, AT_ONCE),
             Place('SRAM', 0x2000_0000, 128 << 10, AT_ONCE, AT_ONCE)),
-    about=('ST RM0090, Embedded flash memory interface; Arm DDI 0439, Load/store timings',
+    about=('ST RM0090 rev 21, 3.5; Arm DDI 0439D, Load/store timings',
            'what reading ahead hides is assumed, with its range'))
 
 NRF52840 = MemorySystem(
     'nRF52840 at 64 MHz, cache on', **_M4, caches=(Cache('I', 2048, 2, line=16),),
     places=(Place('flash', 0, 1 << 20, 'I', SLOW, next=_NRF_LINE, jump=_NRF_LINE, load=exactly(2)),
             Place('SRAM', 0x2000_0000, 256 << 10, AT_ONCE, AT_ONCE)),
-    about=('Nordic nRF52840 product specification: CPU; NVMC, Cache; Arm DDI 0439',
-           'size and lines of the cache are assumed'))
+    about=('wait states of flash: Nordic product specification, from memory, not checked',
+           'size, ways and lines of the cache are assumed; Arm DDI 0439D, Load/store timings'))
 
 # %% ../nbs/08a_memory_system.ipynb #m059
 SYSTEMS = dict(stm32f746=STM32F746, stm32h743=STM32H743, stm32f407=STM32F407, nrf52840=NRF52840,
