@@ -266,7 +266,7 @@ def evaluation_text(
 # %% ../nbs/23_zoo.ipynb #c036
 # kinds of a field
 TEXT, NUMBER, MAYBE, PAIRS = (str,), (int, float), (int, float, type(None)), 'pairs'
-TRIPLES, WAITS = 'triples', (type([]), type(None)) # of the waiting: at least, likely, at most
+TRIPLES, WAITS = 'triples', 'waits' # WAITS: None, or at least, likely and at most
 
 CARD = dict( # field → its kind, or the kinds of the fields in it
     name=TEXT, about=TEXT, licence=TEXT, # in the zoo; one sentence for a person; of the weights
@@ -278,7 +278,7 @@ CARD = dict( # field → its kind, or the kinds of the fields in it
     flash=dict(total=NUMBER, code=NUMBER, weights=NUMBER, constants=NUMBER, limit=NUMBER), # bytes
     sram=dict(total=NUMBER, arena=NUMBER, data=NUMBER, bss=NUMBER, stack=NUMBER, limit=NUMBER),
     instructions=NUMBER, est_cycles=MAYBE, # per inference: counted; of the core, null if unknown
-    stall_cycles=WAITS, stall_causes=(dict, type(None)), cycles=MAYBE, # waiting; core and waiting
+    stall_cycles=WAITS, stall_causes='causes', cycles=MAYBE, # waiting; core and waiting
     profile=TRIPLES, # operator → instructions, cycles of the core, likely waiting
     setting=dict(target=TEXT), compiler=TEXT, # what decided the C; of the image
     trained=dict(command=TEXT, commit=TEXT, seeds=(dict,), hours=MAYBE, machine=TEXT),
@@ -309,6 +309,12 @@ def _is_kind(value, kind):
         rows, length = value.values() if isinstance(value, dict) else [None], 2 + (kind == TRIPLES)
         return all(isinstance(p, (type([]), tuple)) and len(p) == length and _is_kind(p[0], NUMBER)
                    and all(_is_kind(v, MAYBE) for v in p[1:]) for p in rows)
+    if kind == WAITS:
+        three = isinstance(value, (type([]), tuple)) and len(value) == 3
+        return value is None or three and all(_is_kind(v, NUMBER) for v in value)
+    if kind == 'causes':
+        return value is None or isinstance(value, dict) and all(
+            _is_kind(v, WAITS) for v in value.values())
     return isinstance(value, kind) and not isinstance(value, bool)
 
 def check_card(
