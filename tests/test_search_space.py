@@ -236,7 +236,6 @@ def test_the_check_of_the_cost_model():
                                                      - 1) < .02 and got['other_format'] == 0
     # the same weights
     was = {k: v for k, v in rows[0].items() if k not in ('instructions_real', 'rest_real')}
-    assert abs(got.pop('instructions')/was.pop('instructions') - 1) < .01      # the cost table is fitted again at times
     assert was == got
     assert {'command', 'commit', 'versions', 'machine'} <= set(stored['meta']) and len(rows) >= 200
     assert all(r['arena'] == r['arena_real'] and abs(r['weights_real']/r['weights'] - 1) < .02 for r in rows)
