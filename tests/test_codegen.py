@@ -363,3 +363,24 @@ def test_an_example_that_no_flash_holds_is_refused_before_its_text_is_made(tmp_p
     with pytest.raises(DoesNotFit, match='holds as an example, need 10485760 bytes'):
         cg.generate(graph, target('stm32f746'), tmp_path/'out')
     assert not (tmp_path/'out').exists()
+
+
+ASKED = """#include "model.h"
+#ifdef TFM_ARENA2_BYTES
+int slow_bytes(void) { return TFM_ARENA2_BYTES; }
+#else
+int slow_bytes(void) { return 0; }
+#endif
+"""
+
+
+def test_a_program_can_ask_whether_there_is_a_second_arena(tmp_path, graph):
+    h743 = target('stm32h743')
+    fast, slow = h743.memories
+    small = replace(h743, memories=(replace(fast, size=cg.STACK_BYTES + 256), slow))
+    for name, board, objective in (('one', BOARD, 'bytes'), ('two', small, 'speed')):
+        fw = cg.generate(graph, board, tmp_path/name, port='host', prefix='kws', objective=objective)
+        sizes = [end - first for _, first, end in fw.arena.arrays]
+        (tmp_path/f'{name}.c').write_text(ASKED)
+        lib = ctypes.CDLL(str(tc.compile_host([tmp_path/f'{name}.c'], None, [fw.folder], tc.WARNINGS)))
+        assert lib.slow_bytes() == sum(sizes[1:]) and (len(sizes) == 2) == (name == 'two')

@@ -471,6 +471,11 @@ def test_files_are_small():
     assert not big, big
 
 
+def test_no_package_is_tracked():
+    "A wheel or an archive that was fetched for a look stays out of the repository."
+    assert not [o.name for o in tracked() if o.suffix in ('.whl', '.egg', '.zip', '.gz', '.tar', '.deb')]
+
+
 @pytest.mark.needs('git')
 def test_git_hooks_merge_notebooks(tmp_path, require_tool):
     "In a clone: the hooks install without changing a file, and two people may change the same notebook."

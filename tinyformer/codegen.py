@@ -481,10 +481,12 @@ def long_name(
     return (prefix if short.islower() else prefix.upper()) + short[3:]
 
 def short_names(
-    prefix:str, # of the model
-)->tuple:       # (lines that take them away, lines that make them)
+    prefix:str,    # of the model
+    two:bool=True, # whether its arena is two arrays
+)->tuple:          # (lines that take them away, lines that make them)
     "Macros of short names; a model with the prefix `tfm` needs none."
-    make = [f'#define {n} {long_name(n, prefix)}' for n in SHORT] if prefix != 'tfm' else []
+    make = [f'#define {n} {long_name(n, prefix)}' for n in SHORT
+            if prefix != 'tfm' and (two or n != 'TFM_ARENA2_BYTES')]
     return ('\n'.join(f'#undef {n}' for n in SHORT),
             '\n'.join([*(['#define TFM_SHORT_NAMES'] if make else []), *make]))
 
@@ -510,8 +512,8 @@ def model_h(
 )->str:          # C text
     "model.h: the entry points and the sizes that a caller needs."
     i, o, plan = graph.tensors[graph.input], graph.tensors[graph.output], arena.plan
-    undo, make = short_names(prefix)
     sizes = [end - first for _, first, end in arena.arrays]
+    undo, make = short_names(prefix, len(sizes) > 1)
     note = f'no plan can need less than {plan.lower_bound}'
     if sizes[1:]: note = f'in the fast memory; in both together {note}'
     second = [f'#define {prefix.upper()}_ARENA2_BYTES {n}   /* in the slow memory */\n'

@@ -273,7 +273,7 @@ def instructions(self:Emulator)->int: # executed instructions
 def paint(self:Emulator,
     value:int=0xA5, # the byte
 ):
-    "Fill all free RAM above the variables, into which the stack grows down, with `value`."
+    "Fill all that the stack may grow down into with `value`."
     low, top = self.address('_stack_limit'), self.address('_stack_top')
     self.write(low, bytes([value]) * (top - low))
 

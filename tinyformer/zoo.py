@@ -317,6 +317,7 @@ def _is_kind(value, kind):
             _is_kind(v, WAITS) for v in value.values())
     return isinstance(value, kind) and not isinstance(value, bool)
 
+# %% ../nbs/23_zoo.ipynb #c036b
 def check_card(
     card:dict, # what a JSON file held
     where:str='card', # named in errors
