@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 
 from tinyformer import kernels as tk, schedule as sc
-from tinyformer.codegen import constant_bytes, constants, generate, rooms_of
+from tinyformer.codegen import beside, constant_bytes, constants, generate, rooms_of
 from tinyformer.errors import DoesNotFit
+from tinyformer.hardware import joined
 from tinyformer.simulator import build, simulate
 
 KERNELS = 'bytes', 'speed'
-ROOMY = dict(flash_bytes=1 << 26, sram_bytes=1 << 26)
+ROOMY = dict(flash_bytes=64 << 20, sram_bytes=16 << 20)
 "Limits under which a model is built only to see what it takes."
 
 
@@ -39,8 +40,8 @@ class Way:
 
 def _planned(graph, picked, chains, board, kernels, memory):
     "The way with these kernels and chains, by the cost table and the plan."
-    port, spare = board.name if board.cpu.startup else 'host', board.sram_bytes * (kernels == 'speed')
-    arena = sc.plan_arena(graph, picked, None, chains, rooms_of(port, board), spare)
+    port, wide = board.name if board.cpu.startup else 'host', beside(graph, board) * (kernels == 'speed')
+    arena = sc.plan_arena(graph, picked, None, chains, rooms_of(port, replace(board, **ROOMY)), wide)
     steps = sc.steps_of(graph, picked)
     def time(t, rows, height):
         op = graph.ops[t]
@@ -55,7 +56,7 @@ def ways(
     board, # target with its budget
 ): # list of Way, predicted; those that come out alike stand once
     "Every choice of kernels with every choice of bands, each with the placement that waits least."
-    found, seen, wide = [], [], replace(board, **ROOMY)
+    found, seen = [], []
     for kernels in KERNELS:
         picked = sc.choose_kernels(graph, board, None, kernels)
         ordered = sc.reorder(graph, picked)
@@ -63,8 +64,27 @@ def ways(
             chains = sc.choose_chains(ordered, picked, memory)
             if (picked, chains) in seen: continue
             seen.append((picked, chains))
-            found.append(_planned(ordered, picked, chains, wide, kernels, memory))
+            found.append(_planned(ordered, picked, chains, board, kernels, memory))
     return found
+
+
+def built(
+    graph,       # int8 model
+    board,       # target with its budget
+    folder:Path, # where to put the C project
+    cc='auto',   # compiler
+    **how,       # as `generate` takes it
+): # (Firmware, Image)
+    """Build a model with room to spare. Where a board's memories are apart an arena for speed takes what room there is:
+    there the budget is tried first."""
+    roomy = replace(board, **ROOMY)
+    tries = [roomy] if joined(board.memories) else [replace(roomy, sram_bytes=board.sram_bytes), roomy]
+    for last, limits in enumerate(tries, 1 - len(tries)):
+        try:
+            fw = generate(graph, limits, folder, **how)
+            return fw, build(fw, cc=cc)
+        except DoesNotFit:
+            if not last: raise
 
 
 def measured(
@@ -75,9 +95,9 @@ def measured(
 ): # the same Way as the emulated core and its memory system have it
     "Build a model with room to spare, and run it once."
     with tempfile.TemporaryDirectory() as tmp:
-        fw = generate(graph, replace(board, **ROOMY), Path(tmp)/'way', memory=way.memory, objective=way.kernels)
+        fw, image = built(graph, board, Path(tmp)/'way', cc, memory=way.memory, objective=way.kernels)
         x = np.zeros((1, *graph.tensors[graph.input].shape), np.int8)
-        sim = simulate(build(fw, cc=cc), fw, x, progress=False)
+        sim = simulate(image, fw, x, progress=False)
     return timed(way, sim.est_cycles, sim.stall_cycles and sim.stall_cycles.likely)
 
 
