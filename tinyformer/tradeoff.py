@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from tinyformer import kernels as tk, schedule as sc
-from tinyformer.codegen import beside, constant_bytes, constants, generate, rooms_of
+from tinyformer.codegen import STACK_BYTES, beside, constant_bytes, constants, generate, rooms_of
 from tinyformer.errors import DoesNotFit
 from tinyformer.hardware import joined
 from tinyformer.simulator import build, simulate
@@ -26,6 +26,8 @@ class Way:
     core: int              # cycles of the core
     waiting: int           # cycles of waiting for memory, as far as they are known
     measured: bool = False # run on the emulated core; else by the cost table and the plan
+    flash: int = None      # bytes of the image, and of SRAM with what is kept for the stack; None: it was not built
+    sram: int = None
 
     @property
     def cycles(self):
@@ -98,7 +100,8 @@ def measured(
         fw, image = built(graph, board, Path(tmp)/'way', cc, memory=way.memory, objective=way.kernels)
         x = np.zeros((1, *graph.tensors[graph.input].shape), np.int8)
         sim = simulate(image, fw, x, progress=False)
-    return timed(way, sim.est_cycles, sim.stall_cycles and sim.stall_cycles.likely)
+    sizes = dict(flash=image.flash_bytes, sram=image.data_bytes + image.bss_bytes + STACK_BYTES)
+    return timed(replace(way, **sizes), sim.est_cycles, sim.stall_cycles and sim.stall_cycles.likely)
 
 
 def timed(
@@ -125,13 +128,15 @@ def fastest(
     ways,  # list of Way
     board, # target with its budget
 ): # Way
-    "The way that takes least time of those whose constants and arena fit; of equal ones the smallest."
-    able = [w for w in ways if w.constants <= board.flash_bytes and w.arena <= board.sram_bytes]
+    "The way that takes least time of those whose image fits, or constants and arena where none was built."
+    able = [w for w in ways
+            if (w.flash or w.constants) <= board.flash_bytes and (w.sram or w.arena) <= board.sram_bytes]
     if able: return min(able, key=lambda w: (w.cycles, w.arena))
     least = min(ways, key=lambda w: w.arena)
+    whole = least.sram and f', in all {least.sram:,} of SRAM and {least.flash:,} of flash'
     raise DoesNotFit(f'no way to compile it fits {board.name}: the smallest arena is {least.arena:,} bytes '
-                     f'({least.name}, {least.constants:,} bytes of constants); there are {board.sram_bytes:,} of SRAM '
-                     f'and {board.flash_bytes:,} of flash')
+                     f'({least.name}, {least.constants:,} bytes of constants{whole or ""}); there are '
+                     f'{board.sram_bytes:,} of SRAM and {board.flash_bytes:,} of flash')
 
 
 def ms(cycles, board): return cycles / board.clock_hz * 1e3
