@@ -122,7 +122,7 @@ def test_random_networks_in_two_memories_return_the_reference_bytes(board, tmp_p
 
 
 def test_an_arena_for_speed_leaves_room_for_stack_and_buffers(tmp_path):
-    "A budget that holds the fastest arena, but not what an image has beside it: a lower one is taken, and the image fits."
+    "A budget that holds the fastest arena, but not what an image has beside it: a lower one is taken, and it fits."
     net, here = rn.draw(5, 2), small_dtcm(H743, cg.STACK_BYTES + 1024)
     how = dict(objective='speed', memory=net.memory)
     wide = cg.generate(net.graph, here, tmp_path/'wide', **how)
