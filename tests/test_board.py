@@ -36,7 +36,8 @@ def f746(graph, tmp_path_factory):
 @pytest.mark.needs('make', 'gcc')
 def test_make_board_writes_the_binary_with_a_compiler_that_is_named(graph, tmp_path):
     fw = generate(graph, target('stm32f746'), tmp_path/'fw', port='mps2_an500')
-    done = subprocess.run(['make', '-C', str(fw.folder), 'board', 'CC=arm-none-eabi-gcc'], capture_output=True, text=True)
+    words = 'make', '-C', str(fw.folder), 'board', 'CC=arm-none-eabi-gcc'
+    done = subprocess.run(words, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (fw.folder/'build'/'board.bin').stat().st_size > 1000
 

@@ -1,5 +1,6 @@
 """A person's own network to firmware: data, the choice of sparsities, whole deployments, what fits, every refusal."""
 import inspect, json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from tinyformer.cycles import available
 from tinyformer.errors import BadInput, CorruptModel, DoesNotFit, RunFolderError
 from tinyformer.examples import as_read, made_up, read_examples
 from tinyformer.finetune import Bytes
-from tinyformer.graph import load as load_graph
+from tinyformer.graph import load as load_graph, random_graph
 from tinyformer.hardware import target
 from tinyformer.lowering import lower
 from tinyformer.pipeline import kernel_section
@@ -434,6 +435,20 @@ def test_ways_to_compile_are_what_generate_makes(tmp_path):
     rows = tr.table(ways, board, ways[0])
     assert len(rows) == len(ways) + 2 and sum('**' in r for r in rows) == 1
     assert len(tr.plot(ways, board, ways[0]).axes[0].texts) == len(ways)
+
+
+def test_a_way_whose_image_does_not_fit_is_not_taken():
+    "Stack, input and output lie beside the arena, and code beside the constants."
+    graph, board = random_graph(3, (8, 8, 2), 8, 2), target('stm32f746')
+    way = tr.measured(tr.ways(graph, board)[0], graph, board)
+    fw_sram = way.arena + 2048 + graph.tensors[graph.input].nbytes + graph.tensors[graph.output].nbytes
+    assert 0 <= way.sram - fw_sram < 64 and way.flash > way.constants
+    slow = replace(way, arena=way.arena - 8, sram=way.sram - 8, core=way.core + 9, flash=way.flash - 8)
+    assert tr.fastest([slow, way], board) == way
+    for tight in (dict(sram_bytes=way.sram - 1), dict(flash_bytes=way.flash - 1)):
+        assert tr.fastest([slow, way], board.with_budget(**tight)) == slow
+    with pytest.raises(DoesNotFit, match=f'in all {slow.sram:,} of SRAM'):
+        tr.fastest([slow, way], board.with_budget(sram_bytes=slow.sram - 1))
 
 
 @pytest.mark.needs('llvm-mca')

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tinyformer import cli, codegen as cg, graph as tg, memories as me, memory_system as ms, random_networks as rn
-from tinyformer import schedule as sch, zoo
+from tinyformer import schedule as sch, tradeoff as tr, zoo
 from tinyformer.arch import Arch
 from tinyformer.errors import DoesNotFit
 from tinyformer.graph import random_graph
@@ -119,6 +119,21 @@ def test_random_networks_in_two_memories_return_the_reference_bytes(board, tmp_p
         if sum(ran.values()) == 3: break
     print(ran)
     assert ran[1 if joined(board.memories) else 2] == 3
+
+
+def test_an_arena_for_speed_leaves_room_for_stack_and_buffers(tmp_path):
+    "A budget that holds the fastest arena, but not what an image has beside it: a lower one is taken, and it fits."
+    net, here = rn.draw(5, 2), small_dtcm(H743, cg.STACK_BYTES + 1024)
+    how = dict(objective='speed', memory=net.memory)
+    wide = cg.generate(net.graph, here, tmp_path/'wide', **how)
+    tight = replace(here, sram_bytes=wide.arena_bytes + cg.STACK_BYTES)
+    fw = cg.generate(net.graph, tight, tmp_path/'tight', **how)
+    image = build(fw)
+    assert image.data_bytes + image.bss_bytes + cg.STACK_BYTES <= tight.sram_bytes and fw.arena_bytes < wide.arena_bytes
+    tried, _ = tr.built(net.graph, tight, tmp_path/'tried', **how)
+    assert tried.arena_bytes == fw.arena_bytes          # what deploy measures is what the budget gets
+    told = {(w.kernels, w.memory): w.arena for w in tr.ways(net.graph, tight)}
+    assert told['speed', net.memory] == fw.arena_bytes
 
 
 def counted(fw, image, x):

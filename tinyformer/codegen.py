@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['C_TYPES', 'ARENAS', 'PARAMETERS', 'FAST', 'SLOW', 'TRACE', 'SHORT', 'ALIGNED', 'CONSTANTS', 'CPP', 'STACK_BYTES',
-           'SLOWEST', 'c_name', 'prefix_of', 'c_array', 'constant_name', 'constants', 'constant_bytes', 'dense_bytes',
-           'Address', 'in_arena', 'place', 'shape_text', 'Loop', 'loop_of', 'row_address', 'row_kernel', 'times',
-           'op_comment', 'Function', 'op_function', 'fill', 'stretch', 'ring_ends', 'fill_ring', 'chain_lines',
+           'VARIABLES', 'SLOWEST', 'c_name', 'prefix_of', 'c_array', 'constant_name', 'constants', 'constant_bytes',
+           'dense_bytes', 'Address', 'in_arena', 'place', 'shape_text', 'Loop', 'loop_of', 'row_address', 'row_kernel',
+           'times', 'op_comment', 'Function', 'op_function', 'fill', 'stretch', 'ring_ends', 'fill_ring', 'chain_lines',
            'arenas_c', 'arena_params', 'model_c', 'long_name', 'short_names', 'parts_h', 'model_h', 'weights_files',
            'pick_example', 'example_h', 'kernel_sources', 'headers_of', 'ports', 'port_board', 'rooms_of',
-           'linker_script', 'serves', 'model_crc', 'check_flash', 'Firmware', 'memories_dict', 'plan_dict', 'about_h',
-           'port_texts', 'text_files', 'copied_files', 'write_folder', 'check_images', 'host_program', 'run_host',
-           'traced', 'first_fault', 'check_bytes', 'generate', 'plot_step']
+           'linker_script', 'beside', 'serves', 'model_crc', 'check_flash', 'Firmware', 'memories_dict', 'plan_dict',
+           'about_h', 'port_texts', 'text_files', 'copied_files', 'write_folder', 'check_images', 'host_program',
+           'run_host', 'traced', 'first_fault', 'check_bytes', 'generate', 'plot_step']
 
 # %% ../nbs/08_codegen.ipynb #c002
 import json, re, shutil, subprocess, tempfile, zlib
@@ -650,6 +650,18 @@ def linker_script(
                 stack_limit=bottom if stack else '_bss_end',
                 first=keep if stack else '', last='' if stack else keep)
 
+# %% ../nbs/08_codegen.ipynb #w100b
+VARIABLES = 64 # bytes of `main` and of the server of a board beside input and output
+
+def beside(
+    graph:Graph,   # the model
+    target:Target, # with its budget
+)->int:            # bytes, 0 where nothing is left
+    "What a budget leaves to the arena beside stack, input, output and variables."
+    ends = sum(aligned(graph.tensors[name].nbytes) for name in (graph.input, graph.output))
+    return max(0, target.sram_bytes - STACK_BYTES - VARIABLES - ends)
+
+
 # %% ../nbs/08_codegen.ipynb #sb02
 def serves(
     port:str, # a name in `ports()`, that of the target, or 'host'
@@ -985,8 +997,8 @@ def generate(
     tg.check(graph)
     check_flash(graph, blobs := constants(graph, picked, prefix), target.flash_bytes)
     chains, x = choose_chains(graph, picked, memory), pick_example(graph, example)
-    spare = target.sram_bytes if objective == 'speed' else 0
-    arena = plan_arena(graph, picked, target.sram_bytes, chains, rooms_of(port, target), spare)
+    wide = beside(graph, target) if objective == 'speed' else 0
+    arena = plan_arena(graph, picked, target.sram_bytes, chains, rooms_of(port, target), wide)
     fw = Firmware(Path(folder), graph, target, port, arena, picked, constant_bytes(blobs),
                   dense_bytes(graph), chains, prefix)
     write_folder(folder, *_files(fw, blobs, x, check))

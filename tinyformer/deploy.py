@@ -3,7 +3,7 @@
 One folder holds a deployment. Each step writes its result once; the same command given again goes on where it was
 stopped."""
 import copy, json, math, tempfile
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -38,8 +38,6 @@ FILES = dict(int8=['dense.tfm'], prune=['model.tfm', 'sparsity.png', 'train.png'
 LEFT = dict(prune=['train.ckpt'])
 CALIBRATE = 512
 "Inputs at most that set the ranges."
-HUGE = dict(flash_bytes=64 << 20, sram_bytes=16 << 20)
-"Limits under which a model is built only to see what it needs."
 ATTEMPTS = 6
 "How often the sparsities are chosen anew because the linked image came out larger than predicted."
 
@@ -357,10 +355,8 @@ class Needs:
 def measure(graph, cfg, memory, kernels=''):
     "Build a model with room to spare, and run it once."
     kernels = kernels or cfg.kernels
-    roomy = replace(cfg.board(), **HUGE)
     with tempfile.TemporaryDirectory() as tmp:
-        fw = generate(graph, roomy, Path(tmp)/'try', memory=memory, objective=kernels)
-        image = build(fw, cc=cfg.cc)
+        fw, image = tr.built(graph, cfg.board(), Path(tmp)/'try', cfg.cc, memory=memory, objective=kernels)
         x = np.zeros((1, *graph.tensors[graph.input].shape), np.int8)
         sim = simulate(image, fw, x, progress=False)
     spent = {k: sim.columns()[k] for k in ('est_cycles', 'stall_cycles')}

@@ -661,14 +661,14 @@ def plan_arena(
     capacity:int=None, # bytes of SRAM; `DoesNotFit` when the arena is above
     chains:tuple=(),   # of Chain: operators that run band by band
     rooms:tuple=(),    # of Memory, the fast one first; () = all of one kind
-    spare:int=0,       # bytes that it may be higher where the memories are apart
+    wide:int=0,        # bytes: as high it may be for less waiting where the memories are apart
 )->Arena:              # with a place for every tensor but the caller's, and for every scratch
     "Place every buffer."
     needs, spots = buffers(graph, choices, chains), None
     plan = hot_first(plan_memory([b.interval for b in needs], capacity=capacity), needs)
     if len(rooms) > 1:
         moved = bytes_moved(graph, choices, needs)
-        spots = plan_memories(plan, moved, rooms, capacity, spare)
+        spots = plan_memories(plan, moved, rooms, capacity, max(0, wide - plan.peak))
         plan = spots.plan
     return arena_of(needs, plan, spots)
 

@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 
 from tinyformer import kernels as tk, schedule as sc
-from tinyformer.codegen import constant_bytes, constants, generate, rooms_of
+from tinyformer.codegen import STACK_BYTES, beside, constant_bytes, constants, generate, rooms_of
 from tinyformer.errors import DoesNotFit
+from tinyformer.hardware import joined
 from tinyformer.simulator import build, simulate
 
 KERNELS = 'bytes', 'speed'
-ROOMY = dict(flash_bytes=1 << 26, sram_bytes=1 << 26)
+ROOMY = dict(flash_bytes=64 << 20, sram_bytes=16 << 20)
 "Limits under which a model is built only to see what it takes."
 
 
@@ -25,6 +26,8 @@ class Way:
     core: int              # cycles of the core
     waiting: int           # cycles of waiting for memory, as far as they are known
     measured: bool = False # run on the emulated core; else by the cost table and the plan
+    flash: int = None      # bytes of the image, and of SRAM with what is kept for the stack; None: it was not built
+    sram: int = None
 
     @property
     def cycles(self):
@@ -39,8 +42,8 @@ class Way:
 
 def _planned(graph, picked, chains, board, kernels, memory):
     "The way with these kernels and chains, by the cost table and the plan."
-    port, spare = board.name if board.cpu.startup else 'host', board.sram_bytes * (kernels == 'speed')
-    arena = sc.plan_arena(graph, picked, None, chains, rooms_of(port, board), spare)
+    port, wide = board.name if board.cpu.startup else 'host', beside(graph, board) * (kernels == 'speed')
+    arena = sc.plan_arena(graph, picked, None, chains, rooms_of(port, replace(board, **ROOMY)), wide)
     steps = sc.steps_of(graph, picked)
     def time(t, rows, height):
         op = graph.ops[t]
@@ -55,7 +58,7 @@ def ways(
     board, # target with its budget
 ): # list of Way, predicted; those that come out alike stand once
     "Every choice of kernels with every choice of bands, each with the placement that waits least."
-    found, seen, wide = [], [], replace(board, **ROOMY)
+    found, seen = [], []
     for kernels in KERNELS:
         picked = sc.choose_kernels(graph, board, None, kernels)
         ordered = sc.reorder(graph, picked)
@@ -63,8 +66,27 @@ def ways(
             chains = sc.choose_chains(ordered, picked, memory)
             if (picked, chains) in seen: continue
             seen.append((picked, chains))
-            found.append(_planned(ordered, picked, chains, wide, kernels, memory))
+            found.append(_planned(ordered, picked, chains, board, kernels, memory))
     return found
+
+
+def built(
+    graph,       # int8 model
+    board,       # target with its budget
+    folder:Path, # where to put the C project
+    cc='auto',   # compiler
+    **how,       # as `generate` takes it
+): # (Firmware, Image)
+    """Build a model with room to spare. Where a board's memories are apart an arena for speed takes what room there is:
+    there the budget is tried first."""
+    roomy = replace(board, **ROOMY)
+    tries = [roomy] if joined(board.memories) else [replace(roomy, sram_bytes=board.sram_bytes), roomy]
+    for last, limits in enumerate(tries, 1 - len(tries)):
+        try:
+            fw = generate(graph, limits, folder, **how)
+            return fw, build(fw, cc=cc)
+        except DoesNotFit:
+            if not last: raise
 
 
 def measured(
@@ -75,10 +97,11 @@ def measured(
 ): # the same Way as the emulated core and its memory system have it
     "Build a model with room to spare, and run it once."
     with tempfile.TemporaryDirectory() as tmp:
-        fw = generate(graph, replace(board, **ROOMY), Path(tmp)/'way', memory=way.memory, objective=way.kernels)
+        fw, image = built(graph, board, Path(tmp)/'way', cc, memory=way.memory, objective=way.kernels)
         x = np.zeros((1, *graph.tensors[graph.input].shape), np.int8)
-        sim = simulate(build(fw, cc=cc), fw, x, progress=False)
-    return timed(way, sim.est_cycles, sim.stall_cycles and sim.stall_cycles.likely)
+        sim = simulate(image, fw, x, progress=False)
+    sizes = dict(flash=image.flash_bytes, sram=image.data_bytes + image.bss_bytes + STACK_BYTES)
+    return timed(replace(way, **sizes), sim.est_cycles, sim.stall_cycles and sim.stall_cycles.likely)
 
 
 def timed(
@@ -105,13 +128,15 @@ def fastest(
     ways,  # list of Way
     board, # target with its budget
 ): # Way
-    "The way that takes least time of those whose constants and arena fit; of equal ones the smallest."
-    able = [w for w in ways if w.constants <= board.flash_bytes and w.arena <= board.sram_bytes]
+    "The way that takes least time of those whose image fits, or constants and arena where none was built."
+    able = [w for w in ways
+            if (w.flash or w.constants) <= board.flash_bytes and (w.sram or w.arena) <= board.sram_bytes]
     if able: return min(able, key=lambda w: (w.cycles, w.arena))
     least = min(ways, key=lambda w: w.arena)
+    whole = least.sram and f', in all {least.sram:,} of SRAM and {least.flash:,} of flash'
     raise DoesNotFit(f'no way to compile it fits {board.name}: the smallest arena is {least.arena:,} bytes '
-                     f'({least.name}, {least.constants:,} bytes of constants); there are {board.sram_bytes:,} of SRAM '
-                     f'and {board.flash_bytes:,} of flash')
+                     f'({least.name}, {least.constants:,} bytes of constants{whole or ""}); there are '
+                     f'{board.sram_bytes:,} of SRAM and {board.flash_bytes:,} of flash')
 
 
 def ms(cycles, board): return cycles / board.clock_hz * 1e3
