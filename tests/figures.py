@@ -91,7 +91,7 @@ def points(ax):
     "(kind, points in data units) of all that is drawn in data units: lines, dots, bars, pictures."
     from matplotlib.collections import PathCollection
     for o in ax.lines:
-        if o.get_visible() and o.get_transform() == ax.transData: yield 'a line', np.column_stack(o.get_data())
+        if o.get_visible() and o.get_transform() == ax.transData: yield 'a line', np.column_stack(o.get_data(orig=False))
     for o in ax.collections:
         if o.get_visible() and isinstance(o, PathCollection) and o.get_offset_transform() == ax.transData:
             yield 'a dot', np.ma.filled(o.get_offsets(), np.nan)
@@ -155,7 +155,9 @@ def watch(shell, found):
     draw = formatter.lookup_by_type(Figure)
     def look(fig):
         last = []
-        def drawn(event): last[:] = faults(fig, event.renderer)       # the last drawing is the one that is stored
+        def drawn(event):                                             # the last drawing is the one that is stored
+            try: last[:] = faults(fig, event.renderer)
+            except Exception as e: last[:] = [f'it cannot be looked at: {e!r}']    # the shell would only print it
         link = fig.canvas.mpl_connect('draw_event', drawn)
         out = draw(fig)
         fig.canvas.mpl_disconnect(link)

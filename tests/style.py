@@ -83,6 +83,7 @@ def stored(cs):
         if any(o.get('execution_count') for o in [c.raw, *c.outputs]): out.append(f'cell {c.i}: execution count')
         for o in c.outputs:
             if o['output_type'] == 'error': out.append(f"cell {c.i}: stored error {o.get('ename')}")
+            if 'Traceback (most recent' in output_text(o): out.append(f'cell {c.i}: stored traceback')
             if o.get('name') == 'stderr': out.append(f"cell {c.i}: stderr output: {''.join(o['text'])[:60]!r}")
             if any('widget' in k for k in o.get('data', {})): out.append(f'cell {c.i}: stored widget')
         text = c.source + ''.join(map(output_text, c.outputs))

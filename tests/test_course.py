@@ -47,6 +47,7 @@ def test_a_wrong_answer_gets_a_hint(name):
     assert not verdict and 'not yet. ' in repr(verdict) and len(repr(verdict)) > 40
     assert not course.check(name, ...) and 'open' in repr(course.check(name, ...))
     assert not course.check(name, lambda: 1/0)                    # no traceback, whatever an answer is
+    assert not course.check(name, float('nan'))
 
 
 def test_what_is_no_exercise_is_refused():

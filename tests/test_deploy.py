@@ -465,6 +465,23 @@ def test_the_objective_ms_takes_the_fastest_way(place, tmp_path):
     assert (tmp_path/'out'/'trade.png').is_file()
 
 
+@pytest.mark.needs('llvm-mca')
+@pytest.mark.parametrize('objective, memory', [('bytes', 'auto'), ('speed', 'low'), ('ms', 'least')])
+def test_the_way_that_is_taken_is_among_those_that_are_shown(objective, memory, place, tmp_path):
+    "Of a network without bands all ways come out alike; the one that stands for them is the one that is taken."
+    run = Deployment(tmp_path/'out', Settings(str(place/'net.onnx'), objective=objective, memory=memory), False)
+    found = [do(run, step) for step in ('int8', 'prune')][-1]
+    needs, trade = found['needs'], found['trade']
+    assert (needs['kernels'], needs['memory']) in [(w['kernels'], w['memory']) for w in trade]
+    assert objective != 'ms' or {w['memory'] for w in trade} == {memory}
+
+
+def test_one_input_is_too_few_to_train_with(say, place, tmp_path):
+    file = npz(tmp_path/'one.npz', x=np.load(place/'x.npz')['x'][:1])
+    code, _, err = say('deploy', place/'net.onnx', '--data', file, '--finetune', '1', '--sparsity', '.5')
+    assert code == 1 and '--finetune needs' in err and 'unexpected' not in err
+
+
 def test_ms_is_refused_where_no_cycles_are_known(say, place):
     code, _, err = say('deploy', place/'net.onnx', '--target', 'rp2350', '--objective', 'ms')
     assert code == 1 and '--objective ms' in err and 'no cycles are known' in err

@@ -1,9 +1,11 @@
 """The check of figures sees what it is for, and lets right figures pass."""
 import json
+from types import SimpleNamespace
 
 import matplotlib
 import matplotlib.pyplot as plt
 import pytest
+from IPython.core.formatters import DisplayFormatter
 
 import figures, run_notebooks
 from conftest import ROOT
@@ -32,6 +34,9 @@ def right(ax):
     ax.set(title='all is well', xlabel='x', ylabel='y')
     ax.legend()
     ax.twinx().plot([0, 2], [100, 200])
+
+
+def names_across(ax): ax.plot(['0%', '50%', '80%'], [1, 2, 3]); ax.bar(['0%', '50%'], [1, 2])
 
 
 def log_bars(ax):
@@ -73,7 +78,7 @@ def words_in_the_next_axes(ax):
     ax.text(.5, .2, 'a label that is far too long')
 
 
-@pytest.mark.parametrize('draw', [right, log_bars])
+@pytest.mark.parametrize('draw', [right, log_bars, names_across])
 def test_a_right_figure_passes(ax, draw):
     draw(ax)
     assert found(ax) == []
@@ -105,6 +110,17 @@ def test_a_page_with_a_wrong_figure_fails(tmp_path):
     (tmp_path/'f.ipynb').write_text(json.dumps(dict(cells=cells, nbformat=4, nbformat_minor=5, metadata={})))
     result = run_notebooks.run_one('f.ipynb', tmp_path)
     assert result.cell.startswith('cell c2') and 'a line is cut' in result.error
+
+
+def test_a_figure_that_cannot_be_looked_at_fails(ax, monkeypatch):
+    "A shell prints what goes wrong while a figure is drawn, and goes on."
+    shell, told = SimpleNamespace(display_formatter=DisplayFormatter()), []
+    pictures = shell.display_formatter.formatters['image/png']
+    pictures.for_type(type(ax.figure), lambda fig: fig.canvas.draw())
+    monkeypatch.setattr(figures, 'faults', lambda fig, renderer: 1/0)
+    figures.watch(shell, told)
+    pictures(ax.figure)
+    assert 'cannot be looked at: ZeroDivisionError' in told[0]
 
 
 @pytest.mark.parametrize('name,cell', figures.MEANT)

@@ -253,6 +253,7 @@ def test_the_command_with_several_memories(tmp_path, capsys, monkeypatch):
                         (('--capacity', '64', '--capacity', 'a=64'), 'each needs a name'),
                         ((*two, 'b=0'), 'needs at least a byte'),
                         (('--capacity', 'a=x'), 'not a number of bytes'),
+                        (('--capacity', '-5'), 'needs at least a byte'), (('--capacity', '0'), 'needs at least a byte'),
                         (('--capacity', 'a=48', '--capacity', 'b=60'),
                          'image needs 64 bytes in one piece; of a, b none'),
                         ((*two, 'b=63'), 'the arena needs 128 bytes, 1 more than the 127'),

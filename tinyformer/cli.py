@@ -99,7 +99,9 @@ def cmd_fit(
     max_ms:Share = 0., # limit of the estimated time per inference, milliseconds; 0 is none
     max_instructions:Annotated[int, (0, 10**15)] = 0, # limit per inference; 0 is none
     memory:str = 'auto', # layers in bands: fast, low or least
-    objective:str = 'bytes', # kernels for the smallest weights (bytes), or for speed; ms as for `tinyformer deploy`
+    # kernels for the smallest weights (bytes), or for speed; ms counts those for speed, and `tinyformer deploy` then
+    # takes the fastest way
+    objective:str = 'bytes',
     cc:str = 'auto', # compiler: auto, zig or gcc
     json:Annotated[Output, 'fits'] = None, # write the rows as JSON; - prints them
 ):
@@ -259,20 +261,21 @@ def _model_firmware(what, out, kernel, setting, data=None, weights=None, **kw):
                        'one with: tinyformer demo')
     board, graph = how.board(), _graph_of(what, data, weights)
     folder = out or path.with_name(f'{path.stem}_firmware')
-    if how.objective == 'ms': how = _fastest(graph, how, kernel)
+    if how.objective == 'ms': how = _fastest(graph, how, kernel, 'memory' in setting)
     return generate(graph, board, folder, choices=parse_overrides(graph, kernel or (), board), objective=how.objective,
                     memory=how.memory, **kw)
 
 
-def _fastest(graph, how, kernel):
-    "The settings of the fastest way to compile a model, after a run of each."
+def _fastest(graph, how, kernel, only):
+    "The settings of the fastest way to compile a model, after a run of each; with `only` no other bands than asked."
     from dataclasses import replace
     from tinyformer import tradeoff as tr
     from tinyformer.cycles import require_cycles
     if kernel: raise BadInput('--objective ms chooses all kernels: leave --kernel out, or take --objective speed')
     board = how.board()
     require_cycles(board, '--objective ms')
-    ways = [tr.measured(w, graph, board, how.cc) for w in tr.ways(graph, board)]
+    bands = dict(memory=(how.memory,)) if only else {}
+    ways = [tr.measured(w, graph, board, how.cc) for w in tr.ways(graph, board, **bands)]
     best = tr.fastest(ways, board)
     for w in tr.front(ways):
         print(f'{w.arena:>9,} bytes of arena {tr.ms(w.cycles, board):>9.2f} ms  {w.name}' + '  (taken)' * (w == best))
@@ -668,7 +671,9 @@ def _memories(typed, target):
     from dataclasses import replace
     from tinyformer.hardware import Memory, parse_bytes, target as board_named
     if not target and len(typed) < 2 and not any('=' in t for t in typed):
-        return parse_bytes(typed[0]) if typed else None, ()
+        limit = parse_bytes(typed[0]) if typed else None
+        if limit is not None and limit < 1: raise BadInput(f'--capacity {typed[0]}: a memory needs at least a byte')
+        return limit, ()
     asked = {}
     for text in typed:
         name, equals, size = text.partition('=')

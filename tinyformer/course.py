@@ -62,7 +62,7 @@ def check(
 
 def number(answer, want, hint, within=0.):
     "Refuse a number that is further than `within`, a share, from what is wanted."
-    if abs(float(answer) - want) > within * abs(want): raise Wrong(hint)
+    if not abs(float(answer) - want) <= within * abs(want): raise Wrong(hint)     # so that nan is refused
 
 
 def same(answer, want, hint):

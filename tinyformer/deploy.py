@@ -27,6 +27,7 @@ from tinyformer.pipeline import (check_speed, chosen_kernels, cycle_columns, cyc
                                  plot_profile, save_figure, walk)
 from tinyformer.provenance import versions
 from tinyformer.quantization import CORRECTING, quantize
+from tinyformer.schedule import MEMORY
 from tinyformer.simulator import build, simulate
 from tinyformer.training import plot_history
 
@@ -285,9 +286,11 @@ def said(s):
 # ---- int8 ------------------------------------------------------------------------------------------------------------
 
 def _check_training(run, outputs):
-    "Refuse to train with labels that the network cannot give, or to move what is no picture."
+    "Refuse to train with one input, with labels that the network cannot give, or to move what is no picture."
     if not run.cfg.finetune: return
     check_augment(run.cfg.augment, run.examples.shape)
+    if len(run.examples.x) < 2:
+        raise BadInput(f'{run.cfg.data} has one input to train with: --finetune needs more, every fifth is held back')
     if run.examples.classes <= outputs: return
     raise BadInput(f'{run.cfg.data} has the label {run.examples.classes - 1:,}, and the network gives {outputs} '
                    f'values: --finetune needs labels from 0 to {outputs - 1}')
@@ -447,7 +450,9 @@ def step_prune(run):
 def _traded(run, graph, needs):
     "(what the model needs in the way that is taken, all ways): with --objective ms each is run, and the fastest taken."
     cfg, board = run.cfg, run.board
-    ways = [w for w in tr.ways(graph, board) if cfg.memory in ('auto', w.memory) or cfg.objective != 'ms']
+    bands = tr.preferred(needs.memory, MEMORY)
+    if cfg.objective == 'ms' and cfg.memory != 'auto': bands = cfg.memory,
+    ways = tr.ways(graph, board, tr.preferred(needs.kernels, tr.KERNELS), bands)
     if cfg.objective != 'ms': return needs, ways
     run.say(f'  {len(ways)} ways to compile it are built and run once each')
     tried = [measure(graph, cfg, w.memory, w.kernels) for w in ways]

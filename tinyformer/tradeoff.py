@@ -56,18 +56,28 @@ def _planned(graph, picked, chains, board, kernels, memory):
 def ways(
     graph, # int8 model
     board, # target with its budget
-): # list of Way, predicted; those that come out alike stand once
+    kernels=KERNELS,  # to choose from, the preferred one first
+    memory=sc.MEMORY, # the same of the bands
+): # list of Way, predicted; of those that come out alike the first stands
     "Every choice of kernels with every choice of bands, each with the placement that waits least."
     found, seen = [], []
-    for kernels in KERNELS:
-        picked = sc.choose_kernels(graph, board, None, kernels)
+    for kind in kernels:
+        picked, tried = sc.choose_kernels(graph, board, None, kind), []
         ordered = sc.reorder(graph, picked)
-        for memory in sc.MEMORY:
-            chains = sc.choose_chains(ordered, picked, memory)
-            if (picked, chains) in seen: continue
-            seen.append((picked, chains))
-            found.append(_planned(ordered, picked, chains, board, kernels, memory))
+        for bands in memory:
+            chains = sc.choose_chains(ordered, picked, bands)
+            if chains in tried: continue
+            tried.append(chains)
+            way = _planned(ordered, picked, chains, board, kind, bands)
+            made = picked, chains, way.arena, way.waiting    # for speed the same kernels may be placed otherwise
+            if made not in seen: found.append(way)
+            seen.append(made)
     return found
+
+
+def preferred(one, of):
+    "The same names with one of them first."
+    return one, *(o for o in of if o != one)
 
 
 def built(

@@ -102,7 +102,7 @@ class Setting:
     flash:str='' # tighter flash limit, such as 512KB (default: what the target has)
     sram:str='' # tighter SRAM limit, such as 128KB (default: what the target has)
     cc:str='auto' # compiler: zig or gcc; auto takes arm-none-eabi-gcc where there is one, else zig
-    objective:str='bytes' # kernels are chosen for the smallest weights (bytes), or for speed
+    objective:str='bytes' # kernels for few bytes of weights, or speed; compile, simulate: also ms
     memory:str='low' # layers in bands: fast never, low where that is cheap, least wherever it saves
 
     def board(self):
