@@ -91,7 +91,8 @@ def points(ax):
     "(kind, points in data units) of all that is drawn in data units: lines, dots, bars, pictures."
     from matplotlib.collections import PathCollection
     for o in ax.lines:
-        if o.get_visible() and o.get_transform() == ax.transData: yield 'a line', np.column_stack(o.get_data(orig=False))
+        if not o.get_visible() or o.get_transform() != ax.transData: continue
+        yield 'a line', np.column_stack(o.get_data(orig=False))
     for o in ax.collections:
         if o.get_visible() and isinstance(o, PathCollection) and o.get_offset_transform() == ax.transData:
             yield 'a dot', np.ma.filled(o.get_offsets(), np.nan)

@@ -47,14 +47,16 @@ def test_probe_sees_offences(tmp_path):
     code = ['#| export\nimport os', long, '#| hide\n1', '#| hide\n2', '#| hide\n3', 'import os\nx = 1']
     bad = [cell('markdown', '# Title\n> one\nand more that the site drops'), *(cell('code', o) for o in code)]
     bad[3]['outputs'] = [dict(output_type='error', ename='E', evalue='', traceback=[]), stream('stderr', 'w')]
-    bad[4]['outputs'] = [stream('stdout', '/home/' + 'someone/x'), stream('stdout', 'Traceback (most recent call last)')]
+    bad[4]['outputs'] = [stream('stdout', '/home/' + 'someone/x'),
+                         stream('stdout', 'Traceback (most recent call last)')]
     bad[5].update(outputs=[], execution_count=3)
     path = tmp_path/'01_bad.ipynb'
     path.write_text(json.dumps(dict(cells=bad, metadata={}, nbformat=4, nbformat_minor=5)))
     found = '\n'.join(style.offences(path))
     for sign in ('more than title', 'no exercises', 'default_exp', 'exported cell of 27', 'no docstring',
                  'without a comment', 'without a type', 'are run before', 'are asserted before', 'hidden',
-                 'imports beside', 'stored error', 'stored traceback', 'stderr', 'path of one machine', 'execution count'):
+                 'imports beside', 'stored error', 'stored traceback', 'stderr', 'path of one machine',
+                  'execution count'):
         assert sign in found, f'{sign!r} not caught in:\n{found}'
 
 
