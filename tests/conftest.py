@@ -43,19 +43,22 @@ def required_tools():
 
 def pytest_configure(config):
     config.addinivalue_line('markers', 'needs(*tools): uses these system tools (see tests/README.md)')
-    config.left_out = []
+    config.addinivalue_line('markers', 'thorough: slow; left out unless TINYFORMER_THOROUGH=1, as .ci/run sets it')
+    config.left_out, config.slow = [], []
 
 
 def pytest_collection_modifyitems(config, items):
     "Leave out tests whose tools are absent and not required; the closing section says which and why."
-    required, keep = required_tools(), []
+    required, keep, whole = required_tools(), [], os.environ.get('TINYFORMER_THOROUGH') == '1'
     for item in items:
+        if item.get_closest_marker('thorough') and not whole: config.slow.append(item); continue
         tools = known((t for m in item.iter_markers('needs') for t in m.args), item.nodeid)
         absent = [t for t in tools if not find_tool(t)]
         if absent and not set(absent) & required: config.left_out.append((item, absent))
         else: keep.append(item)
-    if config.left_out:
-        config.hook.pytest_deselected(items=[i for i, _ in config.left_out])
+    out = config.slow + [i for i, _ in config.left_out]
+    if out:
+        config.hook.pytest_deselected(items=out)
         items[:] = keep
 
 
@@ -67,6 +70,10 @@ def pytest_runtest_setup(item):
 
 
 def pytest_terminal_summary(terminalreporter, config):
+    if config.slow:
+        terminalreporter.section('left out because they are slow')
+        for item in config.slow: terminalreporter.line(f'  {item.nodeid}')
+        terminalreporter.line('TINYFORMER_THOROUGH=1 runs them, as .ci/run does.')
     if not config.left_out: return
     terminalreporter.section('left out for want of a system tool')
     for name in TOOLS:

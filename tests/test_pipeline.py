@@ -76,6 +76,7 @@ def wait_for(process, folder, done, more):
     time.sleep(more)
 
 
+@pytest.mark.thorough
 def test_killed_runs_continue_to_the_same_model(small_run, tmp_path):
     "kill -9 in supernet training, in the search, in pruning: the bytes of the model are those of an uninterrupted run."
     folder, rng, killed = tmp_path/'killed', random.Random(7), 0
@@ -173,6 +174,7 @@ def test_the_command_of_a_search_repeats_its_settings(tmp_path):
     assert {k: given[k] for k in ('trials', 'space', 'lr')} == dict(trials=3, space='sizes', lr=.01)
 
 
+@pytest.mark.thorough
 def test_candidates_are_trained_like_the_winner(small_run, tmp_path, capsys):
     folder = tmp_path/'run'
     shutil.copytree(small_run, folder)
