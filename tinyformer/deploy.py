@@ -452,7 +452,7 @@ def _traded(run, graph, needs):
     cfg, board = run.cfg, run.board
     bands = tr.preferred(needs.memory, MEMORY)
     if cfg.objective == 'ms' and cfg.memory != 'auto': bands = cfg.memory,
-    ways = tr.ways(graph, board, tr.preferred(needs.kernels, tr.KERNELS), bands)
+    ways = tr.ways(graph, board, tr.preferred(needs.kernels or cfg.kernels, tr.KERNELS), bands)
     if cfg.objective != 'ms': return needs, ways
     run.say(f'  {len(ways)} ways to compile it are built and run once each')
     tried = [measure(graph, cfg, w.memory, w.kernels) for w in ways]
