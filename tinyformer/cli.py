@@ -270,7 +270,7 @@ def _fastest(graph, how, kernel, only):
     "The settings of the fastest way to compile a model, after a run of each; with `only` no other bands than asked."
     from dataclasses import replace
     from tinyformer import tradeoff as tr
-    from tinyformer.cycles import require_cycles
+    from tinyformer.cycles import milliseconds, require_cycles
     if kernel: raise BadInput('--objective ms chooses all kernels: leave --kernel out, or take --objective speed')
     board = how.board()
     require_cycles(board, '--objective ms')
@@ -278,7 +278,8 @@ def _fastest(graph, how, kernel, only):
     ways = [tr.measured(w, graph, board, how.cc) for w in tr.ways(graph, board, **bands)]
     best = tr.fastest(ways, board)
     for w in tr.front(ways):
-        print(f'{w.arena:>9,} bytes of arena {tr.ms(w.cycles, board):>9.2f} ms  {w.name}' + '  (taken)' * (w == best))
+        took = f'{milliseconds(w.cycles, board):>9.2f} ms'
+        print(f'{w.arena:>9,} bytes of arena {took}  {w.name}' + '  (taken)' * (w == best))
     return replace(how, objective=best.kernels, memory=best.memory)
 
 

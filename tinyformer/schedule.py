@@ -6,8 +6,8 @@
 __all__ = ['AT_ONCE', 'MEMORY', 'LONGEST', 'TILE', 'SCRATCH_WORDS', 'choose_kernels', 'Step', 'step', 'steps_of', 'Flow', 'flow',
            'elsewhere', 'columns', 'live_bytes', 'best_order', 'reorder', 'heights', 'Chain', 'bands', 'rows_kept',
            'pieces', 'fewest_rows', 'Inside', 'inside', 'chain_bytes', 'chains_of', 'lowest', 'peak', 'part',
-           'some_rows', 'extra_time', 'taller', 'quickest', 'lowest_chains', 'Buffer', 'buffers', 'Arena', 'hot_first',
-           'bytes_moved', 'arena_of', 'plan_arena', 'choose_chains']
+           'some_rows', 'extra_time', 'taller', 'quickest', 'prices', 'lowest_chains', 'Buffer', 'buffers', 'Arena',
+           'hot_first', 'bytes_moved', 'arena_of', 'plan_arena', 'choose_chains']
 
 # %% ../nbs/07_schedule.ipynb #c002
 import math
@@ -474,15 +474,19 @@ def quickest(
     return best[-1][2]
 
 
-# %% ../nbs/07_schedule.ipynb #s065
-def _prices(graph, choices):
-    "time(step, rows, rows of the whole) of a model's operators, each asked once."
+# %% ../nbs/07_schedule.ipynb #s065p
+def prices(
+    graph:Graph,  # the model
+    choices:dict, # op name -> Choice
+)->callable:      # time(step, rows, rows of the whole), in cycles
+    "What some rows of each operator cost; the same question is answered once."
     @lru_cache(maxsize=None)
     def time(t, rows, height):
         op = graph.ops[t]
         return tk.time_of(choices[op.name], some_rows(op, rows, height))
     return time
 
+# %% ../nbs/07_schedule.ipynb #s065
 def lowest_chains(
     graph:Graph,        # the model
     choices:dict,       # op name -> Choice
@@ -490,7 +494,7 @@ def lowest_chains(
 )->tuple:               # of Chain, in order
     "Of all chains with which the fullest step is lowest, those that cost least time."
     f, sizes, scratch = columns(graph, choices)
-    top, found, time = peak(f, sizes, scratch, memory)[0], {}, _prices(graph, choices)
+    top, found, time = peak(f, sizes, scratch, memory)[0], {}, prices(graph, choices)
     for chain, there in chains_of(f, memory):
         for c in taller(chain, there.heights[-1]):
             if chain_bytes(f, c, sizes, scratch)[0] > top: break

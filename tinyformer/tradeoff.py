@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyformer import kernels as tk, schedule as sc
+from tinyformer import schedule as sc
 from tinyformer.codegen import STACK_BYTES, beside, constant_bytes, constants, generate, rooms_of
+from tinyformer.cycles import milliseconds
 from tinyformer.errors import DoesNotFit
 from tinyformer.hardware import joined
 from tinyformer.simulator import build, simulate
@@ -44,10 +45,7 @@ def _planned(graph, picked, chains, board, kernels, memory):
     "The way with these kernels and chains, by the cost table and the plan."
     port, wide = board.name if board.cpu.startup else 'host', beside(graph, board) * (kernels == 'speed')
     arena = sc.plan_arena(graph, picked, None, chains, rooms_of(port, replace(board, **ROOMY)), wide)
-    steps = sc.steps_of(graph, picked)
-    def time(t, rows, height):
-        op = graph.ops[t]
-        return tk.time_of(picked[op.name], sc.some_rows(op, rows, height))
+    steps, time = sc.steps_of(graph, picked), sc.prices(graph, picked)
     core = sum(c.time for c in picked.values()) + sum(sc.extra_time(steps, c, time) for c in chains)
     waiting = round(arena.placement.waiting) if arena.placement else 0
     return Way(kernels, memory, arena.size, constant_bytes(constants(graph, picked)), round(core), waiting)
@@ -149,9 +147,6 @@ def fastest(
                      f'{board.sram_bytes:,} of SRAM and {board.flash_bytes:,} of flash')
 
 
-def ms(cycles, board): return cycles / board.clock_hz * 1e3
-
-
 def table(
     ways,   # list of Way
     board,  # target
@@ -162,7 +157,7 @@ def table(
     rows = ['| kernels | bands | arena, bytes | constants, bytes | core, ms | waiting, ms | ms | on the curve |',
             '|---|---|--:|--:|--:|--:|--:|---|']
     for w in sorted(ways, key=lambda w: (w.arena, w.cycles)):
-        cells = [w.kernels, w.memory, f'{w.arena:,}', f'{w.constants:,}', *(f'{ms(c, board):.2f}' for c in
+        cells = [w.kernels, w.memory, f'{w.arena:,}', f'{w.constants:,}', *(f'{milliseconds(c, board):.2f}' for c in
                  (w.core, w.waiting, w.cycles)), 'yes' if w in curve else '']
         rows.append('| ' + ' | '.join(f'**{c}**' if c and w == taken else c for c in cells) + ' |')
     return rows
@@ -177,12 +172,12 @@ def plot(
     import matplotlib.pyplot as plt
     fig, ax = plt.subplots(figsize=(5.5, 3))
     curve = front(ways)
-    ax.step([w.arena / 1024 for w in curve], [ms(w.cycles, board) for w in curve], where='post', color='C0', lw=1)
+    at = {w: (w.arena / 1024, milliseconds(w.cycles, board)) for w in ways}
+    ax.step(*zip(*(at[w] for w in curve)), where='post', color='C0', lw=1)
     for w in ways:
-        at = w.arena / 1024, ms(w.cycles, board)
         look = dict(ms=11, mfc='C1') if w == taken else dict(ms=5)
-        ax.plot(*at, 'o', color='C0' if w in curve else '.6', **look)
-        ax.annotate(f'{w.kernels}, {w.memory}', at, xytext=(5, 5), textcoords='offset points', fontsize=7)
+        ax.plot(*at[w], 'o', color='C0' if w in curve else '.6', **look)
+        ax.annotate(f'{w.kernels}, {w.memory}', at[w], xytext=(5, 5), textcoords='offset points', fontsize=7)
     ax.margins(.15)
     ax.set(xlabel='arena, KB', ylabel='ms per inference', title='measured' if ways[0].measured else 'predicted')
     return fig
