@@ -444,9 +444,13 @@ def test_a_layer_that_could_overflow_is_refused_by_name():
 
 
 # --- odd calibrations -------------------------------------------------------------------------------------------------
-SMALL = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 8, 3, padding=1),
-                      nn.ReLU(),
-                      nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4))
+def small(seed):
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 8, 3, padding=1),
+                             nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4))
+
+SMALL = small(0)
 IMAGES = torch.rand(32, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 LAST = IMAGES.permute(0, 2, 3, 1).numpy()
 
@@ -464,6 +468,13 @@ def test_whatever_the_input_means_its_codes_mean_the_same(calibration, x):
     t = graph.tensors[graph.output]
     hard = t.scale * (run(graph, encode(graph, x.permute(0, 2, 3, 1).numpy())).astype(float) - t.zero_point)
     for got in (soft, hard): assert np.abs(got - true).max() < .03 * np.abs(true).max()
+
+def test_a_large_unit_costs_nothing_whatever_the_weights():
+    x = 1e6 * IMAGES
+    for seed in range(20, 30):          # 20: one image alone goes below the others, by a twentieth of the range
+        net = small(seed)
+        with torch.no_grad(): true, got = net(x), qz.quantize(net, x).eval()(x)
+        assert (got - true).abs().max() < .03 * true.abs().max(), seed
 
 @pytest.mark.parametrize('calibration', [
     IMAGES[:0], IMAGES > .5, (255 * IMAGES).to(torch.uint8), (255 * IMAGES).long(), IMAGES / 0, IMAGES * math.nan,

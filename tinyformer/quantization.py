@@ -47,16 +47,19 @@ class FakeRound(torch.autograd.Function):
         return torch.ops.aten.hardtanh_backward(grad, ctx.saved_tensors[0], *ctx.ends), None, None
 
 # %% ../nbs/16_quantization.ipynb #c099a
-LONE = 2. # an image that alone reaches so many times as far as any other is cut
+LONE = 2. # an image that alone makes the range so many times as wide is cut
 ENOUGH = 16 # among at least so many images
 
 def reach(
-    ends:torch.Tensor, # [n] how far each image goes from 0 in one direction, 0 or more
-)->float: # how far the range must go
-    "The farthest of all images, or the second farthest where the farthest stands alone."
-    far = ends.topk(min(2, len(ends))).values
-    alone = len(ends) >= ENOUGH and far[0] > LONE * far[1] > 0
-    return float(far[1] if alone else far[0])
+    ends:torch.Tensor, # [2, n] how far each image goes below and above 0, 0 or more
+)->tuple: # (below, above): how far the range must go
+    "What all images reach, without the one that alone makes the range much wider."
+    far = ends.amax(1)
+    suspects = set(ends.argmax(1).tolist()) if ends.shape[1] >= ENOUGH else ()
+    for image in suspects:
+        rest = torch.cat([ends[:, :image], ends[:, image + 1:]], 1).amax(1)
+        if far.sum() > LONE * rest.sum() > 0: return tuple(rest.tolist())
+    return tuple(far.tolist())
 
 # %% ../nbs/16_quantization.ipynb #c100
 class Quantizer(nn.Module):
@@ -132,7 +135,7 @@ def _watch(self:Quantizer, x):
 def settle(self:Quantizer)->Quantizer: # itself
     "Widen the range to what was seen while watching."
     if self.seen and not self.fixed:
-        below, above = (reach(ends) for ends in torch.cat(self.seen, 1))
+        below, above = reach(torch.cat(self.seen, 1))
         self.lo.clamp_max_(-below); self.hi.clamp_min_(above)
     self.seen = []
     return self
@@ -1015,8 +1018,8 @@ def input_range(
     "0 to 1 for what looks like pictures, so that their bytes are the codes; else what all reach."
     ends = torch.aminmax(x.flatten(1), dim=1)
     lo, hi = float(ends.min.min()), float(ends.max.max())
-    wide = -reach(-ends.min.clamp_max(0)), reach(ends.max.clamp_min(0))
-    return (0., 1.) if lo >= 0 and (.5 <= hi <= 1 or hi == 0) else wide
+    below, above = reach(torch.stack([-ends.min, ends.max]).clamp_min(0))
+    return (0., 1.) if lo >= 0 and (.5 <= hi <= 1 or hi == 0) else (-below, above)
 
 def _agree(graph, qnet, x):
     "Raise where the steps of the shadow, run exactly, give other values than the graph."
