@@ -47,6 +47,24 @@ def pytest_configure(config):
     config.left_out, config.slow = [], []
 
 
+def draw_from(seed):
+    "Let torch and NumPy draw from `seed`, where they were imported."
+    if 'torch' in sys.modules: sys.modules['torch'].manual_seed(seed)
+    if 'numpy' in sys.modules: sys.modules['numpy'].random.seed(seed)
+
+
+# Whatever ran before, in whatever process, a test draws the same numbers; TINYFORMER_TEST_SEED asks for others.
+SEED = int(os.environ.get('TINYFORMER_TEST_SEED', 0))
+
+
+def pytest_collectstart(collector):
+    if isinstance(collector, pytest.Module): draw_from(SEED)
+
+
+@pytest.fixture(autouse=True)
+def seeded(): draw_from(SEED)
+
+
 def pytest_collection_modifyitems(config, items):
     "Leave out tests whose tools are absent and not required; the closing section says which and why."
     required, keep, whole = required_tools(), [], os.environ.get('TINYFORMER_THOROUGH') == '1'
