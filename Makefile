@@ -67,6 +67,7 @@ prepare: $(STAMP) ## before a commit: export the notebooks, clean them, write RE
 	$(BIN)/nbdev_export
 	$(BIN)/nbdev_clean
 	$(BIN)/python docs/readme.py
+	$(BIN)/python docs/assignments.py
 
 clean: ## remove what was built, keep .venv and runs/
 	rm -rf _docs _proc _build build nbs/build dist *.egg-info .pytest_cache .hypothesis

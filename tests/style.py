@@ -13,7 +13,8 @@ RUN_SHARE, ASSERTED_SHARE = .80, .60
 ASSERTION = re.compile(r'^\s*(assert\b|test_\w+\(|with (expect_fail|ExceptionExpected)|expect_fail\()'
                        r'|\b(test_eq|test_close|test_fail|validate)\(', re.M)
 MACHINE_PATH = re.compile(r'(?<![\w.:/])/(?:work|root|home/\w+|Users/\w+|tmp|var/folders)/[\w.@-]+')
-FOLDERS = ('experiments', 'tutorials', 'lessons', 'solutions')   # their notebooks use modules and export none
+# their notebooks use modules and export none
+FOLDERS = ('experiments', 'tutorials', 'lessons', 'solutions', 'assignments')
 PAGES = ('index.ipynb', 'course.ipynb')          # what one finds where; no lessons
 DEBTS = ROOT/'tests'/'style_debts.json'
 COLUMNS = dict(ipynb=100, py=120)                # longest line; the site's column ends after 100

@@ -1,5 +1,7 @@
-"""Exercises of the course: each is asked on its page and solved in a notebook, and its check refuses wrong answers."""
-import json
+"""Exercises and questions of the course: each is asked on its page and answered in a notebook that runs, and a check
+refuses wrong answers."""
+import json, re
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -53,3 +55,36 @@ def test_a_wrong_answer_gets_a_hint(name):
 def test_what_is_no_exercise_is_refused():
     with pytest.raises(BadInput, match='known are hardware-1'): course.check('rle-99', 1)
     assert set(WRONG) == set(course.EXERCISES)
+
+
+# ---- quizzes ---------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize('name', course.QUIZZES)
+def test_a_quiz_stands_on_its_page_as_it_is(name):
+    "Five questions with three answers, one of them right, each with a reason; the page stores what it shows today."
+    quiz = course.QUIZZES[name]
+    assert len(quiz.questions) == 5
+    for q in quiz.questions:
+        assert len(q.answers) == 3 and q.right in 'ABC' and len({o.text for o in q.answers}) == 3
+        assert all(len(o.why) > 5 for o in q.answers) and q.text.endswith('?')
+    cells = json.loads((ROOT/'nbs'/f'{quiz.page}.ipynb').read_text(encoding='utf-8'))['cells']
+    shown, = (c for c in cells if ''.join(c['source']) == f"course.quiz('{name}')")
+    stored, = shown['outputs']
+    assert ''.join(stored['data']['text/markdown']) == course.quiz(name)._repr_markdown_()
+
+
+def test_no_letter_is_a_good_guess():
+    rights = Counter(q.right for quiz in course.QUIZZES.values() for q in quiz.questions)
+    assert all(.2 < rights[o]/rights.total() < .5 for o in 'ABC')
+
+
+def test_answers_with_digits_are_computed():
+    "Where the right answer is a number, a cell of the solutions computes it."
+    for name, quiz in course.QUIZZES.items():
+        for i, q in enumerate(quiz.questions, 1):
+            if re.search(r'\d', course.correct(name, i)):
+                assert f"course.correct('{name}', {i})" in SOLUTIONS, (name, i)
+
+
+def test_a_quiz_that_nobody_wrote_is_refused():
+    with pytest.raises(BadInput, match='known are hardware'): course.quiz('no-chapter')

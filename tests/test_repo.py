@@ -137,7 +137,7 @@ ROOMS = """
     peers published bench cost_check judge_check
     export sizes
     pipeline zoo modelfile examples budget finetune tradeoff deploy fitting console cli recipe random_networks
-    course""".split()
+    quizzes course assignments""".split()
 
 
 def imports(text):

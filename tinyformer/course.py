@@ -3,12 +3,15 @@
     from tinyformer import course
     course.check('hardware-1', {'stm32f746', 'nrf52840'})
 
-A check knows the task, and an answer that is wrong gets a hint. Solutions are in `nbs/solutions/`."""
+A check knows the task, and an answer that is wrong gets a hint. Solutions are in `nbs/solutions/`.
+`course.quiz('rle')` shows five questions whose answers say why they are right or wrong."""
+import html, re
 from collections import namedtuple
 
 import numpy as np
 
 from .errors import BadInput
+from .quizzes import QUIZZES
 
 Exercise = namedtuple('Exercise', 'name page stars kind test')   # kind: what an answer is; test: raises or not
 EXERCISES = {}                                                   # name → Exercise
@@ -68,6 +71,45 @@ def number(answer, want, hint, within=0.):
 def same(answer, want, hint):
     "Refuse what is not equal to what is wanted."
     if answer != want: raise Wrong(hint)
+
+
+# ---- quizzes ---------------------------------------------------------------------------------------------------------
+
+class Shown:
+    "A quiz as a page shows it: every answer opens by itself, in Jupyter, on GitHub and on the site, without a script."
+    def __init__(self, questions): self.questions = questions
+
+    def __repr__(self): return f'{len(self.questions)} questions; Jupyter and the site show them'
+
+    def _repr_markdown_(self):
+        return '\n\n'.join(block for i, q in enumerate(self.questions, 1) for block in asked(i, q))
+
+
+def asked(i, question):
+    "A question and its answers as blocks of Markdown; an answer is folded, and its reason is inside."
+    out = [f'**{i}.** {question.text}']
+    for letter, answer in zip('ABC', question.answers):
+        head = re.sub(r'`([^`]+)`', r'<code>\1</code>', html.escape(answer.text))
+        verdict = 'Right.' if letter == question.right else 'No.'
+        out.append(f'<details><summary>{letter}. {head}</summary>\n\n**{verdict}** {answer.why}\n\n</details>')
+    return out
+
+
+def quiz(
+    name: str  # of a chapter, such as 'rle'
+) -> Shown:    # shows itself
+    "Five questions on a chapter."
+    if name not in QUIZZES: raise BadInput(f"no quiz {name!r}: known are {', '.join(QUIZZES)}")
+    return Shown(QUIZZES[name].questions)
+
+
+def correct(
+    name: str,  # of a quiz, such as 'rle'
+    number: int # of the question, from 1
+) -> str:       # as the quiz words it
+    "The right answer of a question."
+    question = quiz(name).questions[number - 1]
+    return question.answers['ABC'.index(question.right)].text
 
 
 # ---- 01 hardware -----------------------------------------------------------------------------------------------------
