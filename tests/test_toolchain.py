@@ -165,4 +165,5 @@ def test_every_core_has_flags(source, core, cc):
 def test_a_core_is_built_by_its_own_compilers(source):
     assert tc.find_compiler('auto', 'riscv32').name == tc.find_compiler('auto', 'wasm32').name == 'zig'
     for core in ('riscv32', 'wasm32'):
-        with pytest.raises(BadInput, match=f"gcc does not build for {core}; take cc='zig'"): tc.find_compiler('gcc', core)
+        with pytest.raises(BadInput, match=f"gcc does not build for {core}; take cc='zig'"):
+            tc.find_compiler('gcc', core)

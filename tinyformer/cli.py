@@ -546,8 +546,8 @@ def cmd_bench(
     network:str = None,
     # measure every kernel, or --kernel alone, and write the cost table that choices are made by (minutes), to --json
     fit:bool = False,
-    # digits, the CIFAR-10 models of the zoo and network R on every core that something here runs (minutes): instructions
-    # of an inference, bytes compared, bytes different
+    # digits, the CIFAR-10 models of the zoo and network R on every core that something here runs (minutes):
+    # instructions of an inference, bytes compared, bytes different
     cores:bool = False,
     # the suite and networks R and P with arm-none-eabi-gcc at -O3, as the JSON file of the benchmark page; with
     # --suite published its networks, as that of the page on peers; with --cores every core with each of its compilers

@@ -52,10 +52,6 @@ FEATURES = {
     'cache': 'instruction and data caches before the slow memories'}
 
 # %% ../nbs/01_hardware.ipynb #k001
-_OTHERS = dict( # family -> flags of zig
-    riscv=('-target', 'riscv32-freestanding-none', '-mcpu=generic_rv32+m+c'),
-    wasm=('-target', 'wasm32-freestanding'))
-
 @dataclass(frozen=True)
 class Core:
     "A processor core: its instructions, and what this project has for it."
@@ -69,26 +65,34 @@ class Core:
     helpers: bool = False  # it lacks division and long products: compilers call functions
     family: str = 'arm'    # 'arm', 'riscv' or 'wasm'
 
-    @property
-    def compilers(self) -> tuple: # of 'gcc' (arm-none-eabi-gcc) and 'zig', the first choice first
-        "What builds for it."
-        return ('gcc', 'zig') if self.family == 'arm' else ('zig',)
 
-    def flags(self,
-        compiler: str # one of `compilers`
-    ) -> tuple:       # flags
-        "Code for this core without its floating-point unit; memcpy is inlined."
-        name = self.built_as or self.name
-        if self.family != 'arm': return *_OTHERS[self.family], '-fhosted', '-fbuiltin'
-        if compiler == 'gcc': return f'-mcpu={name}', '-mthumb', '-mfloat-abi=soft'
-        cpu = f"-mcpu={name.replace('-', '_')}" + '+dsp' * (name == 'cortex-m33')   # gcc adds it
-        abi = '-target', 'thumb-freestanding-eabi', '-mfloat-abi=soft'
-        return *abi, cpu, '-fhosted', '-fbuiltin'
+# %% ../nbs/01_hardware.ipynb #k001c
+_OTHERS = dict( # family -> flags of zig
+    riscv=('-target', 'riscv32-freestanding-none', '-mcpu=generic_rv32+m+c'),
+    wasm=('-target', 'wasm32-freestanding'))
 
-    def libraries(self, compiler: str) -> tuple: # 'gcc' or 'zig' -> linker flags
-        "The compiler's own functions."
-        if compiler == 'gcc': return ('-lgcc',)
-        return ('-lcompiler_rt',) if self.helpers else ()
+@patch(as_prop=True)
+def compilers(self: Core) -> tuple: # of 'gcc' (arm-none-eabi-gcc) and 'zig', the first choice first
+    "What builds for it."
+    return ('gcc', 'zig') if self.family == 'arm' else ('zig',)
+
+@patch
+def flags(self: Core,
+    compiler: str # one of `compilers`
+) -> tuple:       # flags
+    "Code for this core without its floating-point unit; memcpy is inlined."
+    name = self.built_as or self.name
+    if self.family != 'arm': return *_OTHERS[self.family], '-fhosted', '-fbuiltin'
+    if compiler == 'gcc': return f'-mcpu={name}', '-mthumb', '-mfloat-abi=soft'
+    cpu = f"-mcpu={name.replace('-', '_')}" + '+dsp' * (name == 'cortex-m33')   # gcc adds it
+    abi = '-target', 'thumb-freestanding-eabi', '-mfloat-abi=soft'
+    return *abi, cpu, '-fhosted', '-fbuiltin'
+
+@patch
+def libraries(self: Core, compiler: str) -> tuple: # 'gcc' or 'zig' -> linker flags
+    "The compiler's own functions."
+    if compiler == 'gcc': return ('-lgcc',)
+    return ('-lcompiler_rt',) if self.helpers else ()
 
 # %% ../nbs/01_hardware.ipynb #k004
 CORES = {c.name: c for c in ( # name -> Core

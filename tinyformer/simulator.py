@@ -47,6 +47,7 @@ class Family:
     args: tuple  # arguments of a call, the first one is its result, too
     thumb: int   # lowest bit of an address of code
 
+# %% ../nbs/09_simulator.ipynb #k101c
 def _numbers(module, family, *names):
     return [getattr(module, f'UC_{family}_REG_{name}') for name in names]
 
@@ -601,7 +602,7 @@ def qemu_tick(
     "Instructions per tick of the board's timer, which runs at its clock: one is 1 ns."
     return 1e9 / board.clock_hz
 
-# %% ../nbs/09_simulator.ipynb #c092
+# %% ../nbs/09_simulator.ipynb #k116
 STARTS = 0, 0x1000_0000 # where QEMU's boards look for the stack's address and the first instruction
 
 def _loader(elf, folder):
@@ -612,6 +613,7 @@ def _loader(elf, folder):
     (Path(folder)/'first').write_bytes(struct.pack('<2I', *first))
     return ['-device', f'loader,file={folder}/first,addr={STARTS[1]},force-raw=on']
 
+# %% ../nbs/09_simulator.ipynb #c092
 def qemu(
     image:Image,     # built from a folder whose port is a board of QEMU's
     timeout:int=600, # seconds
