@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # name in a test -> (program that must be on the PATH, how to get it)
 TOOLS = {'gcc':      (('arm-none-eabi-gcc',), 'apt install gcc-arm-none-eabi libnewlib-arm-none-eabi'),
          'qemu':     (('qemu-system-arm',), 'apt install qemu-system-arm'),
+         'node':     (('node',), 'apt install nodejs'),
          'cc':       (('gcc',), 'apt install gcc libc6-dev'),
          'make':     (('make',), 'apt install make'),
          'cmake':    (('cmake',), 'apt install cmake'),

@@ -6,7 +6,7 @@ from tinyformer import simulator as sim
 from tinyformer.codegen import generate
 from tinyformer.errors import BadInput, DoesNotFit, SimulationFailed
 from tinyformer.graph import Graph, Op, Tensor, random_graph, run
-from tinyformer.hardware import CORES, Core, target
+from tinyformer.hardware import CORES, WASM, Core, target, targets
 from tinyformer.toolchain import compile_image, firmware_dir, sections
 
 BOARD = target('stm32f746')
@@ -260,12 +260,12 @@ def test_no_port_no_image(tmp_path, graph):
 @pytest.mark.needs('gcc')
 @pytest.mark.parametrize('name, emulated', [('rp2040', 'Cortex-M0'), ('nrf52840', 'Cortex-M4'),
                                             ('stm32u575', 'Cortex-M33'), ('stm32n657', 'Cortex-M33'),
-                                            ('stm32h743', 'Cortex-M7')])
+                                            ('stm32h743', 'Cortex-M7'), ('esp32c3', 'RV32IMC')])
 def test_every_core_returns_the_reference_bytes(tmp_path, graph, name, emulated):
     "One board of each core, from reset to the last byte; cycles are not those of another core."
     board = target(name)
     fw = generate(graph, board, tmp_path/'fw')
-    image, x = sim.build(fw, 'gcc'), images(graph, 3)
+    image, x = sim.build(fw), images(graph, 3)
     s = sim.simulate(image, fw, x, progress=False)
     print(f'{s.outputs.size} bytes compared on a {board.cpu.emulated}, {s.instructions:,} instructions')
     assert (s.outputs == run(graph, x)).all() and s.stack_bytes > 0 and s.arena_high_water <= fw.arena_bytes
@@ -295,26 +295,42 @@ def test_a_core_without_a_model_is_refused(monkeypatch):
 
 @pytest.mark.needs('qemu')
 @BOTH
-def test_qemu_agrees(tmp_path, graph, cc):
-    x = images(graph, 1, seed=9)[0]
-    fw = generate(graph, BOARD, tmp_path/'fw', port='mps2_an500', example=x)
-    image = sim.build(fw, cc)
+@pytest.mark.parametrize('name', [t.name for t in targets() if t.machine])
+def test_qemu_agrees(tmp_path, graph, cc, name):
+    "A Cortex-M7, M33 and M55: the same bytes and the same count."
+    x, board = images(graph, 1, seed=9)[0], target(name)
+    image = sim.build(generate(graph, board, tmp_path/'fw', example=x), cc)
     out, ticks = sim.qemu(image)
-    emu = sim.Emulator(image.elf)
+    emu = sim.Emulator(image.elf, board.core)
     assert (emu.invoke(x, 7, count=True) == out).all() and (out == run(graph, x[None])[0]).all()
     print(f'QEMU {ticks}, block hooks {emu.instructions}')
-    assert abs(emu.instructions - ticks) <= 2 * sim.QEMU_TICK
+    assert abs(emu.instructions - ticks) <= 2 * sim.qemu_tick(board)
 
 
 def test_qemu_wants_its_own_port(firmware):
     with pytest.raises(BadInput, match='mps2_an500'): sim.qemu(sim.build(firmware, 'zig'))
 
 
+# ---- WebAssembly
+
+@pytest.mark.needs('node')
+def test_node_returns_the_reference_bytes(tmp_path, graph):
+    fw, x = generate(graph, WASM, tmp_path/'fw'), images(graph, 3)
+    module = sim.build_wasm(fw)
+    assert (sim.run_wasm(module, fw, x) == run(graph, x)).all()
+    text = (fw.folder/'model.c').read_text()
+    (fw.folder/'model.c').write_text(text.replace('return TFM_OK;', 'return TFM_ERR_DIMS;'))
+    with pytest.raises(SimulationFailed, match='in Node: status 2'): sim.run_wasm(sim.build_wasm(fw), fw, x)
+
+
 def test_a_large_model_gets_the_time_that_a_slow_machine_needs(firmware, graph, monkeypatch):
     "The limit of a call grows with the instructions that the model is predicted to take."
     given, predicted = [], sum(c.instructions for c in firmware.choices.values())
     right = sim.execute
-    monkeypatch.setattr(sim, 'execute', lambda uc, start, until, ms: given.append(ms) or right(uc, start, until, ms))
+    def seen(uc, start, until, ms, family):
+        given.append(ms)
+        return right(uc, start, until, ms, family)
+    monkeypatch.setattr(sim, 'execute', seen)
     monkeypatch.setattr(sim, 'SLOWEST', 1e-3)
     sim.simulate(sim.build(firmware), firmware, images(graph, 2), progress=False)
     assert given[1:] and set(given[1:]) == {60_000 + predicted * 1000} and predicted > 1000

@@ -153,7 +153,17 @@ def test_sections_of_a_bare_image(tmp_path, cc):
     assert info['symbols']['zeros'][1] == 100 and info['symbols']['fixed'][0] // 0x01000000 == 8
 
 
-@pytest.mark.parametrize('cc', ['zig', pytest.param('gcc', marks=pytest.mark.needs('gcc'))])
-@pytest.mark.parametrize('core', hardware.CORES)
+BUILT = [pytest.param(c.name, cc, marks=[pytest.mark.needs('gcc')] * (cc == 'gcc'))
+         for c in hardware.CORES.values() if c.family != 'wasm' for cc in c.compilers]
+
+
+@pytest.mark.parametrize('core, cc', BUILT)
 def test_every_core_has_flags(source, core, cc):
     assert tc.compile_image([source], tc.firmware_dir()/'ports'/'cortex_m'/'bare.ld', cc=cc, core=core).is_file()
+
+
+def test_a_core_is_built_by_its_own_compilers(source):
+    assert tc.find_compiler('auto', 'riscv32').name == tc.find_compiler('auto', 'wasm32').name == 'zig'
+    for core in ('riscv32', 'wasm32'):
+        with pytest.raises(BadInput, match=f"gcc does not build for {core}; take cc='zig'"):
+            tc.find_compiler('gcc', core)

@@ -546,8 +546,11 @@ def cmd_bench(
     network:str = None,
     # measure every kernel, or --kernel alone, and write the cost table that choices are made by (minutes), to --json
     fit:bool = False,
+    # digits, the CIFAR-10 models of the zoo and network R on every core that something here runs (minutes):
+    # instructions of an inference, bytes compared, bytes different
+    cores:bool = False,
     # the suite and networks R and P with arm-none-eabi-gcc at -O3, as the JSON file of the benchmark page; with
-    # --suite published its networks, as that of the page on peers
+    # --suite published its networks, as that of the page on peers; with --cores every core with each of its compilers
     record:Annotated[Output, 'networks'] = None,
     h:Size = None, # input height, pixels (default: 8)
     w:Size = None, # input width, pixels (default: 8)
@@ -584,6 +587,7 @@ def cmd_bench(
         only = kernel and [kernel]
         bench.fit_cost_table(json if json != '-' else None, cc, optimize or '-O2', progress=print, only=only)
         return
+    if cores: return _bench_cores(record, cc, optimize or '-O3', json)
     if record:
         others = suite == 'published'
         out = (bench.record_published if others else bench.record)(record)
@@ -599,6 +603,17 @@ def cmd_bench(
     if json not in (None, '-'): write_text(json, text + '\n')
     if bad := sum(r['bytes_different'] or 0 for r in rows):
         raise TinyFormerError(f'{bad} output bytes differ from the NumPy reference: a kernel is wrong.')
+
+
+def _bench_cores(record, cc, optimize, out):
+    "Every model on every core: a table, and a file of it where one is asked for."
+    from tinyformer import cores
+    from tinyformer.files import write_text
+    rows = cores.record(record) if record else cores.table(cc=cc, optimize=optimize)
+    if out and out != '-': write_text(out, _json(rows) + '\n')
+    print(_json(rows) if out == '-' else cores.text(rows))
+    if bad := sum(r['bytes_different'] for r in rows):
+        raise TinyFormerError(f'{bad} output bytes differ from the NumPy reference: a kernel or a compiler is wrong.')
 
 
 def _json(found): return json.dumps(found, indent=1)

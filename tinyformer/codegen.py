@@ -10,8 +10,8 @@ __all__ = ['C_TYPES', 'ARENAS', 'PARAMETERS', 'FAST', 'SLOW', 'TRACE', 'SHORT', 
            'arenas_c', 'arena_params', 'model_c', 'long_name', 'short_names', 'parts_h', 'model_h', 'weights_files',
            'pick_example', 'example_h', 'kernel_sources', 'headers_of', 'ports', 'port_board', 'rooms_of',
            'linker_script', 'beside', 'serves', 'model_crc', 'check_flash', 'Firmware', 'memories_dict', 'plan_dict',
-           'about_h', 'port_texts', 'text_files', 'copied_files', 'write_folder', 'check_images', 'host_program',
-           'run_host', 'traced', 'first_fault', 'check_bytes', 'generate', 'plot_step']
+           'about_h', 'port_texts', 'text_files', 'port_folders', 'copied_files', 'write_folder', 'check_images',
+           'host_program', 'run_host', 'traced', 'first_fault', 'check_bytes', 'generate', 'plot_step']
 
 # %% ../nbs/08_codegen.ipynb #c002
 import json, re, shutil, subprocess, tempfile, zlib
@@ -811,7 +811,8 @@ def text_files(
                   sram=t.sram_bytes, arena=fw.arena_bytes, bound=fw.arena_lower_bound_bytes)
     flags = {f'{cc}_flags': ' '.join(core_flags(cc, t.core)) for cc in ('zig', 'gcc')}
     flags |= {f'{cc}_libs': ' '.join(t.cpu.libraries(cc)) for cc in ('zig', 'gcc')}
-    make = fill('Makefile', core=t.core, warnings=' '.join(WARNINGS), **flags,
+    cc = 'arm-none-eabi-gcc' if 'gcc' in t.cpu.compilers else 'python3 -m ziglang cc'
+    make = fill('Makefile', cc=cc, core=t.core, warnings=' '.join(WARNINGS), **flags,
                 image_flags=' '.join(IMAGE_FLAGS), default='host' if host else 'build/model.elf')
     model = model_c(fw.graph, fw.choices, fw.arena, blobs, fw.chains, prefix=fw.prefix)
     head = model_h(fw.graph, fw.arena, fw.prefix)
@@ -821,6 +822,14 @@ def text_files(
     return files | port_texts(fw)
 
 # %% ../nbs/08_codegen.ipynb #c114
+def port_folders(
+    board:Target, # a board, or None for the host
+)->list:          # of firmware/ports
+    "Where the files of a port come from; of two with the same name the later one is taken."
+    if board is None: return []
+    own = [board.cpu.startup] if board.cpu.startup != 'cortex_m' else []
+    return ['cortex_m', *own, *(['qemu'] if board.machine else []), board.name]
+
 def copied_files(
     fw:Firmware, # a model with its plan
 )->dict:         # relative path -> source file
@@ -828,8 +837,7 @@ def copied_files(
     root, sources = firmware_dir(), kernel_sources(fw.choices)
     headers, ports = headers_of(sources, root/'include'), root/'ports'
     board = None if fw.port == 'host' else port_board(fw.port, fw.target)
-    folders = [board.cpu.startup, fw.port] if board else []      # a board's own files come last
-    startup = {p.name: p for folder in folders for p in (ports/folder).glob('*.[ch]')}
+    startup = {p.name: p for folder in port_folders(board) for p in (ports/folder).glob('*.[ch]')}
     line = startup.pop('board.c', None)
     server = [line, *(ports/'board').glob('*.[ch]')] if line else []
     return ({f'kernels/{p.name}': p for p in sources} | {f'include/{p.name}': p for p in headers}

@@ -96,7 +96,7 @@ def _boards(graph, cfg, board):
     "Boards that hold the model as it is, the smallest first, as an image was built for each and run."
     rows = []
     for t in sorted(targets(), key=lambda t: (t.flash_bytes, t.sram_bytes)):
-        if t.name in (board.name, 'mps2_an500') or cfg.max_ms and not t.cpu.cycle_model: continue
+        if t.machine or t.name == board.name or cfg.max_ms and not t.cpu.cycle_model: continue
         b, other = bg.bill(graph, t, 'low', cfg.kernels), replace(cfg, target=t.name, flash='', sram='')
         if b.constants > t.flash_bytes or b.arena > t.sram_bytes: continue
         n = measure(graph, other, 'low')

@@ -43,7 +43,7 @@ from .kernels import cost_table
 from .lowering import lower
 from .codegen import generate
 from .cycles import milliseconds, three, time_text
-from .simulator import QEMU_TICK, build as build_image, qemu, simulate
+from .simulator import build as build_image, qemu, qemu_tick, simulate
 
 # %% ../nbs/22_pipeline.ipynb #c006
 ROAD = dict(
@@ -762,7 +762,7 @@ def compare_qemu(
     sim = simulate(image, fw, to_int8(_data(run).x_val[:1]), progress=False)
     return dict(compiler=image.compiler, bytes_compared=int(out.size),
                 bytes_different=int((out != sim.outputs[0]).sum()), qemu_instructions=int(count),
-                unicorn_instructions=int(sim.instructions), tick=QEMU_TICK)
+                unicorn_instructions=int(sim.instructions), tick=round(qemu_tick(target('mps2_an500'))))
 
 # %% ../nbs/22_pipeline.ipynb #c078
 def report_data(

@@ -23,6 +23,8 @@ _INSTALL = {
                 'Windows': 'winget install -e --id Arm.GnuArmEmbeddedToolchain'},
     'qemu': {'Linux': 'sudo apt-get install qemu-system-arm', 'Darwin': 'brew install qemu',
              'Windows': 'winget install -e --id SoftwareFreedomConservancy.QEMU'},
+    'node': {'Linux': 'sudo apt-get install nodejs', 'Darwin': 'brew install node',
+             'Windows': 'winget install -e --id OpenJS.NodeJS.LTS'},
     'llvm': {'Linux': 'sudo apt-get install llvm', 'Darwin': 'brew install llvm', 'Windows': 'winget install -e --id '
                                                                                              'LLVM.LLVM'},
 }
@@ -101,8 +103,9 @@ def find_compiler(
 )->Compiler:
     "The compiler asked for; 'auto' is zig on the host; for a core arm-none-eabi-gcc if it is on the PATH, else zig."
     if cc not in ('auto', 'zig', 'gcc'): raise BadInput(f"no compiler {cc!r}; choose 'auto', 'zig' or 'gcc'")
-    if kind != 'host': find_core(kind)       # one that is not known is refused
-    order = [cc] if cc != 'auto' else ['zig', 'gcc'] if kind == 'host' else ['gcc', 'zig']
+    able = ('zig', 'gcc') if kind == 'host' else find_core(kind).compilers    # a core that is not known is refused
+    if cc not in ('auto', *able): raise BadInput(f"{cc} does not build for {kind}; take cc='{able[0]}'")
+    order = able if cc == 'auto' else [cc]
     for name in order:
         found = _zig() if name == 'zig' else _gcc(kind)
         if found: return found
@@ -115,6 +118,13 @@ def find_qemu()->Path: # the program
     "`qemu-system-arm`, needed only for the second opinion on instruction counts."
     path = shutil.which('qemu-system-arm')
     if path is None: raise MissingTool(f"qemu-system-arm not found. Install it: {install_hint('qemu')}")
+    return Path(path)
+
+
+def find_node()->Path: # the program
+    "`node`, which runs WebAssembly."
+    path = shutil.which('node')
+    if path is None: raise MissingTool(f"node not found. Install it: {install_hint('node')}")
     return Path(path)
 
 
@@ -219,6 +229,22 @@ def compile_image(
     words += [f'-ffile-prefix-map={p.parent}=.' for p in sources[:1]]
     words = [*words, '-T', str(linker_script)]
     return _deliver(_cached(stem, '.elf') or _compile(compiler, words, sources, include, stem, '.elf', extra), out)
+
+
+def compile_wasm(
+    sources,               # paths of .c files; functions with export_name are what the module offers
+    out=None,              # path of the module; None keeps it in the cache only
+    include=(),            # folders with headers
+    flags=(),              # more compiler flags
+    optimize:str='-O2',    # optimisation level
+)->Path: # `out`, or its place in the cache
+    "Compile a WebAssembly module that imports nothing. Raises `BuildFailed` with the first error."
+    compiler, folder = find_compiler('zig', 'wasm32'), firmware_dir()/'ports'/'cortex_m'
+    sources, include = _check_sources([*sources, folder/'memory.c']), [*include, folder]
+    words = [*core_flags('zig', 'wasm32'), '-std=gnu11', optimize, '-fno-unroll-loops', '-nostdlib',
+             '-Wl,--no-entry', '-Wl,--strip-all', '-Wl,--gc-sections', *flags]
+    stem = f'wasm-{_digest(compiler, words, sources, include)}'
+    return _deliver(_cached(stem, '.wasm') or _compile(compiler, words, sources, include, stem, '.wasm'), out)
 
 
 def sections(

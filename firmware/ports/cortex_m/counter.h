@@ -3,7 +3,7 @@
 #define TFM_COUNTER_H
 #include <stdint.h>
 
-#if defined(__ARM_ARCH_6M__) || defined(__ARM_ARCH_8M_BASE__)
+#if !defined(__arm__) || defined(__ARM_ARCH_6M__) || defined(__ARM_ARCH_8M_BASE__)
 static inline uint32_t tfm_counter(void) { return 0u; }
 static inline void tfm_counter_start(void) {}
 #else
