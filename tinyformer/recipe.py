@@ -49,8 +49,9 @@ from tinyformer.sparsenas import PrunedSuperNet, search, train_supernet
 from tinyformer.training import Answers, Machine, TrainConfig, evaluate, fastest, read_checkpoint
 
 # flash and SRAM that a size is meant for
-LIMITS = dict(small=('256KB', '64KB'), middle=('512KB', '128KB'), large=('1MB', '320KB'), tiny=('100KB', '52KB'))
-BY_HAND = 'tiny', 'large'  # sizes of `residual_arch`
+LIMITS = dict(small=('256KB', '64KB'), middle=('512KB', '128KB'), large=('1MB', '320KB'), tiny=('100KB', '52KB'),
+              mini=('64KB', '32KB'))
+BY_HAND = 'mini', 'tiny', 'small', 'large'  # sizes of `residual_arch`
 
 
 @dataclass(frozen=True)
