@@ -295,7 +295,7 @@ def train(r, out, machine, progress=True):
         right['float' if name == 'float' else 'pruned'] = hist[-1]['val_accuracy']
         save_weights(model, work / ('float.pt' if name == 'float' else 'pruned.pt'))
     int8 = quantize(model.cpu().eval(), data.x_train[:2 * r.calibration])
-    make_model(int8, f'{r.dataset}-{r.size}', work / 'model.tfm')
+    make_model(int8, f'{r.dataset}-{r.size}', work / 'model.tfm', r.dataset)
     right['int8'] = evaluate(int8, data.x_val, data.y_val)
     return dict(candidate=row['number'], one_shot=row['accuracy'], sparsity=sparsity_of(model, prune_plan(arch)),
                 val_images=len(data.y_val), val_accuracy=right)
@@ -312,7 +312,7 @@ def direct(r, out, machine, progress=True):
     hist = _fit(model, data, how, work / 'direct.ckpt', arch=arch, teacher=answers, machine=machine, progress=progress)
     save_weights(model, work / 'pruned.pt')
     int8 = quantize(model.cpu().eval(), data.x_train[:2 * r.calibration])
-    make_model(int8, f'{r.dataset}-{r.size}', work / 'model.tfm')
+    make_model(int8, f'{r.dataset}-{r.size}', work / 'model.tfm', r.dataset)
     right = dict(pruned=hist[-1]['val_accuracy'], int8=evaluate(int8, data.x_val, data.y_val))
     return dict(sparsity=sparsity_of(model, prune_plan(arch)), val_images=len(data.y_val), val_accuracy=right)
 
