@@ -106,8 +106,29 @@ def test_a_network_by_hand_within_a_budget(folder, monkeypatch, tmp_path):
     hand('notes', '--by-hand')
     said = zoo.notes(tmp_path / 'direct_tiny' / 'notes.json')
     assert 'direct --images 500 --views 2 with --size tiny' in said['command'] and 'accuracy_float' in said
-    with pytest.raises(BadInput, match='there are tiny, large'):
-        recipe.main(['direct', '--out', str(tmp_path), '--size', 'small'])
+    with pytest.raises(BadInput, match='there are mini, tiny, small, large'):
+        recipe.main(['direct', '--out', str(tmp_path), '--size', 'middle'])
+
+
+STAND_INS = dict(cifar100=(100, (32, 32, 3)), svhn=(10, (32, 32, 3)), fashion_mnist=(10, (28, 28, 1)),
+                 gtsrb=(43, (32, 32, 3)))
+
+
+@pytest.mark.parametrize('name', STAND_INS)
+def test_other_data_take_the_same_command(name, monkeypatch, tmp_path):
+    "Noise in the shape of the data set: training, int8 and the file's figures, with as many classes as there are."
+    classes, shape = STAND_INS[name]
+    rng, y = np.random.default_rng(0), np.arange(max(60, 2 * classes)) % classes
+    x = rng.integers(0, 256, (len(y), *shape), np.uint8)
+    groups = dict(group_train=np.arange(len(y)) // 2) if name == 'gtsrb' else {}
+    np.savez(tmp_path / f'{name}.npz', x_train=x, y_train=y, x_test=x[:9], y_test=y[:9], **groups)
+    monkeypatch.setenv('TINYFORMER_DATA', str(tmp_path))
+    recipe.main(['direct', '--out', str(tmp_path / 'run'), '--dataset', name, '--size', 'mini', '--quick'])
+    graph = load_graph(tmp_path / 'run/direct_mini/model.tfm')
+    assert tuple(graph.tensors[graph.input].shape) == shape and graph.name == f'{name}-mini'
+    assert graph.tensors[graph.output].shape[-1] == classes
+    assert zoo.labelled(graph)[2] == f'test images of {name}'
+    assert not zoo.evaluate(graph, on='reference', progress=False)['bytes_different']
 
 
 def test_a_teacher_is_what_its_seed_makes_it(folder, monkeypatch, tmp_path):

@@ -509,11 +509,12 @@ def reference_arch(
 
 # %% ../nbs/13_arch.ipynb #c103b
 _RESIDUAL = dict( # channels of the three stages, and their sparsities
-    tiny=((16, 48, 96), (.72, .8, .82)), large=((64, 128, 256), (.5, .65, .7)))
+    mini=((16, 32, 64), (.65, .78, .85)), tiny=((16, 48, 96), (.72, .8, .82)),
+    small=((32, 64, 128), (.5, .65, .72)), large=((64, 128, 256), (.5, .65, .7)))
 
 def residual_arch(
-    size:str='large',         # 'tiny' or 'large'
-    input:tuple=(32, 32, 3),  # height, width and channels of an image; the sides divide by 8
+    size:str='large',         # 'mini', 'tiny', 'small' or 'large'
+    input:tuple=(32, 32, 3),  # height, width and channels of an image
     classes:int=10,           # number of classes
 )->Arch: # for small photographs
     "Three stages of plain 3x3 residuals, an encoder layer after the second."
@@ -521,7 +522,9 @@ def residual_arch(
     widths, shares = _RESIDUAL[size]
     blocks = []
     for width, before, share in zip(widths, (0., *shares), shares):
-        blocks += [Downsample(width, sparsity=before), Residual(sparsity=share)]
+        h, w, _ = _maps(input, blocks)[-1]
+        kind = 'ir' if h % 2 or w % 2 else 'conv_pool'
+        blocks += [Downsample(width, kind, sparsity=before), Residual(sparsity=share)]
     encoder = Transformer(widths[1], 4, 2*widths[1], convs=False, sparsity=shares[1])
     return Arch(input, classes, (*blocks[:4], encoder, *blocks[4:]))
 

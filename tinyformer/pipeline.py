@@ -607,9 +607,11 @@ def make_model(
     qnet: torch.nn.Module,  # `QuantNet`, its ranges set
     name: str,  # of the model
     file: Path,  # model file to write
+    dataset: str = None,  # that it was made for; None: its name is that of the model
 ) -> Graph:  # of integers
     "Lower a network that rounds to the integers that the device computes with, and write them."
     graph = lower(qnet, name=name)
+    if dataset: graph.meta['dataset'] = dataset
     save_graph(graph, file)
     return graph
 

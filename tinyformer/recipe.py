@@ -49,8 +49,9 @@ from tinyformer.sparsenas import PrunedSuperNet, search, train_supernet
 from tinyformer.training import Answers, Machine, TrainConfig, evaluate, fastest, read_checkpoint
 
 # flash and SRAM that a size is meant for
-LIMITS = dict(small=('256KB', '64KB'), middle=('512KB', '128KB'), large=('1MB', '320KB'), tiny=('100KB', '52KB'))
-BY_HAND = 'tiny', 'large'  # sizes of `residual_arch`
+LIMITS = dict(small=('256KB', '64KB'), middle=('512KB', '128KB'), large=('1MB', '320KB'), tiny=('100KB', '52KB'),
+              mini=('64KB', '32KB'))
+BY_HAND = 'mini', 'tiny', 'small', 'large'  # sizes of `residual_arch`
 
 
 @dataclass(frozen=True)
@@ -294,7 +295,7 @@ def train(r, out, machine, progress=True):
         right['float' if name == 'float' else 'pruned'] = hist[-1]['val_accuracy']
         save_weights(model, work / ('float.pt' if name == 'float' else 'pruned.pt'))
     int8 = quantize(model.cpu().eval(), data.x_train[:2 * r.calibration])
-    make_model(int8, f'{r.dataset}-{r.size}', work / 'model.tfm')
+    make_model(int8, f'{r.dataset}-{r.size}', work / 'model.tfm', r.dataset)
     right['int8'] = evaluate(int8, data.x_val, data.y_val)
     return dict(candidate=row['number'], one_shot=row['accuracy'], sparsity=sparsity_of(model, prune_plan(arch)),
                 val_images=len(data.y_val), val_accuracy=right)
@@ -311,7 +312,7 @@ def direct(r, out, machine, progress=True):
     hist = _fit(model, data, how, work / 'direct.ckpt', arch=arch, teacher=answers, machine=machine, progress=progress)
     save_weights(model, work / 'pruned.pt')
     int8 = quantize(model.cpu().eval(), data.x_train[:2 * r.calibration])
-    make_model(int8, f'{r.dataset}-{r.size}', work / 'model.tfm')
+    make_model(int8, f'{r.dataset}-{r.size}', work / 'model.tfm', r.dataset)
     right = dict(pruned=hist[-1]['val_accuracy'], int8=evaluate(int8, data.x_val, data.y_val))
     return dict(sparsity=sparsity_of(model, prune_plan(arch)), val_images=len(data.y_val), val_accuracy=right)
 

@@ -761,6 +761,7 @@ def _settings(device):
     def then(best):
         if device == 'cuda': return [replace(best, compile=True)]
         cores = os.cpu_count() or 1
+        if os.environ.get('OMP_NUM_THREADS'): cores = torch.get_num_threads()  # a person's limit
         counts = {1, max(1, cores // 2), cores, torch.get_num_threads()}
         return [replace(best, threads=n) for n in sorted(counts)]
     return first, then

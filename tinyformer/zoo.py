@@ -648,20 +648,25 @@ def at_hand(
     "Whether a data set lies on this machine."
     return name in data_names() and (name not in TORCHVISION or data_file(name) is not None)
 
-def pictures(
-    graph:Graph, # the model
-    n:int=8, # how many
-)->tuple: # (uint8 [n, h, w, c], labels or None)
-    "Test images of the model's own data set, or made-up pictures where that is not at hand."
-    if at_hand(own_data(graph)): return labelled(graph, None, n)[:2]
-    h, w, c = graph.tensors[graph.input].shape
+def _made_up(tensor, n):
+    "Waves in the shape of an input: bytes for one that reads pictures, else floats of its range."
+    h, w, c = tensor.shape
     rng, (rows, columns) = np.random.default_rng(0), np.mgrid[:h, :w]
     def wave():
         a, b, phase = rng.uniform(-.6, .6), rng.uniform(-.6, .6), rng.uniform(0, 6)
         return 128 + 90 * np.sin(a * rows + b * columns + phase)
-    waves = [wave() for _ in range(n * c)]
-    stack = np.stack(waves, -1).reshape(h, w, n, c)
-    return stack.transpose(2, 0, 1, 3).round().astype(np.uint8), None
+    stack = np.stack([wave() for _ in range(n * c)], -1).reshape(h, w, n, c).transpose(2, 0, 1, 3)
+    if tg.reads_pictures(tensor): return stack.round().astype(np.uint8)
+    return (tensor.scale * (stack - 128 - tensor.zero_point)).astype(np.float32)
+
+# %% ../nbs/23_zoo.ipynb #c068b
+def pictures(
+    graph:Graph, # the model
+    n:int=8, # how many
+)->tuple: # (uint8 [n, h, w, c], or floats where a model reads those; labels or None)
+    "Test images of the model's own data set, or made-up pictures where that is not at hand."
+    if at_hand(own_data(graph)): return labelled(graph, None, n)[:2]
+    return _made_up(graph.tensors[graph.input], n), None
 
 # %% ../nbs/23_zoo.ipynb #c069b
 def renew(
