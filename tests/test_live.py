@@ -34,7 +34,7 @@ def page_of(folder, names):
     weight = live.write(folder/'live', names)
     (folder/'page.html').write_text(
         '<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<link rel="stylesheet" href="live/live.css"><script src="live/live.js" defer></script>'
+        '<link rel="stylesheet" href="live/live.css"><script src="live/live.js" defer></script>'
         f"<body>{live.container(names, 'live/')}", encoding='utf-8')
     return folder/'page.html', weight
 
@@ -49,7 +49,7 @@ def test_a_bundle_says_what_the_card_and_the_plan_say(firmware):
 
 def test_a_model_that_the_page_cannot_show_is_refused(monkeypatch):
     monkeypatch.delitem(live.CLASSES, 'cifar10')
-    with pytest.raises(BadInput, match='does not show cifar10-512kb: it draws'): live.bundle('cifar10-512kb')
+    with pytest.raises(BadInput, match='does not show networks for cifar10: it draws'): live.bundle('cifar10-512kb')
 
 
 def test_the_module_with_and_without_calls_that_tell(firmware):
@@ -122,7 +122,7 @@ def agree(model, s):
 
 @IN_A_BROWSER
 def test_draw_a_digit_and_click(tab, tmp_path, firmware):
-    "A sample, a drawing and clicks on operators, the arena and a token; bytes as in NumPy and as the C of this machine."
+    "A sample, a drawing and clicks on operators, the arena and a token; bytes as in NumPy and in host C."
     page, _ = page_of(tmp_path, ['digits'])
     tab.open(page, 390)
     first = state(tab, 'document.documentElement.scrollWidth')

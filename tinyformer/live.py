@@ -41,6 +41,15 @@ def wasm(
         return compile_wasm([model, *fw.sources[1:], main], None, [folder/'include', folder], flags, optimize)
 
 
+def classes_of(
+    data:str, # name of a data set
+)->list:      # names of its classes
+    "What the page calls the outputs of a network."
+    if data in CLASSES: return list(CLASSES[data])
+    raise BadInput(f'the page does not show networks for {data}: it draws digits and pictures. Take one of '
+                   f'{", ".join(MODELS)}')
+
+
 # ---- what the page is told -------------------------------------------------------------------------------------------
 
 def coded(
@@ -102,7 +111,7 @@ def facts(
                     stop=b['end_step']) for b in plan_dict(fw)['tensors']]
     return dict(name=card['name'], about=card['about'], data=card['dataset']['copy'], shape=list(source.shape),
                 accuracy=card['accuracy']['int8'], images=card['images']['int8'],
-                classes=list(CLASSES[card['dataset']['name']]), scale=out.scale, zero=out.zero_point,
+                classes=classes_of(card['dataset']['name']), scale=out.scale, zero=out.zero_point,
                 flash=card['flash']['total'], sram=card['sram']['total'], arena=fw.arena_bytes, buffers=buffers,
                 operators=operators(fw, card['profile']), attentions=attentions(fw.graph), samples=samples(model),
                 instructions=card['instructions'], cycles=card['cycles'], clock=clock, compiler=card['compiler'],
@@ -115,8 +124,7 @@ def bundle(
 )->str:       # JavaScript that hands it to the page
     "A model with its code and its facts, as the page loads it."
     model = zoo.load(name)
-    if model.card['dataset']['name'] not in CLASSES:
-        raise BadInput(f'the page does not show {name}: it draws digits and pictures. Take one of {", ".join(MODELS)}')
+    classes_of(model.card['dataset']['name'])              # refused before anything is compiled
     with tempfile.TemporaryDirectory() as tmp:
         fw = zoo.Setting(**model.card['setting']).firmware(model, Path(tmp)/'model')
         told = facts(model, fw) | dict(wasm=coded(wasm(fw).read_bytes()))
@@ -159,23 +167,22 @@ def page(
 
 
 class Live:
-    "The page as a widget in Jupyter; the site shows its own copy in its place."
+    "The page as a widget in Jupyter; the site shows its own copy, with all models, in its place."
     def __init__(self,
         names, # models of the zoo
     ):
-        self.names = names
-        for name in names: bundle(name)
+        self.names, self.html = names, page(names)
 
     def _repr_mimebundle_(self, **kwargs):
         from ipywidgets import HTML
-        frame = (f'<iframe srcdoc="{html.escape(page(self.names))}" style="width:100%;height:60rem;border:0" '
+        frame = (f'<iframe srcdoc="{html.escape(self.html)}" style="width:100%;height:60rem;border:0" '
                  'sandbox="allow-scripts" title="The firmware in the page"></iframe>')
         said = {MIME: dict(models=list(self.names)), 'text/plain': f"the live page of {', '.join(self.names)}"}
         return (HTML(frame)._repr_mimebundle_(**kwargs) or {}) | said
 
 
 def show(
-    *names:str, # models of the zoo; none = all that the page has
+    *names:str, # models of the zoo, such as those of MODELS
 )->Live:        # shows itself in Jupyter
     "The page in a notebook."
-    return Live(names or MODELS)
+    return Live(names or MODELS[:1])

@@ -274,16 +274,16 @@ class Page {
     const ms = m.cycles / m.clock * 1e3;
     this.body.replaceChildren(
       make('div', { class: 'tf-two' },
-        make('section', {}, make('h3', {}, digits ? 'Draw a digit' : 'Paint, or drop a picture'), sheet, tools, choices,
+        make('section', {}, make('h2', {}, digits ? 'Draw a digit' : 'Paint, or drop a picture'), sheet, tools, choices,
              make('p', { class: 'tf-note' }, digits ? 'The ten samples are test images of the data set.' : 'The samples are drawings of this page, no images of the data set: the network learned from photographs, and may be wrong about them.')),
-        make('section', {}, make('h3', {}, 'What it answers'), make('div', { class: 'tf-answer' }, this.seen, this.bars), this.said,
+        make('section', {}, make('h2', {}, 'What it answers'), make('div', { class: 'tf-answer' }, this.seen, this.bars), this.said,
              make('p', { class: 'tf-note' }, `${number(m.instructions)} instructions and about ${number(m.cycles)} cycles on the emulated Cortex-M7: ${ms.toFixed(1)} ms at ${m.clock / 1e6} MHz. ${number(m.flash)} bytes of flash, ${number(m.sram)} of SRAM. Right for ${(100 * m.accuracy).toFixed(2)} % of ${number(m.images)} test images (${m.data}).`))),
-      make('section', {}, make('h3', {}, 'Operator by operator'),
+      make('section', {}, make('h2', {}, 'Operator by operator'),
         make('div', { class: 'tf-tools' }, this.play, this.step),
         make('div', { class: 'tf-two' },
           make('div', {}, this.list, make('p', { class: 'tf-note' }, `Bars: instructions on the emulated Cortex-M7, counted once for a stored image (${m.compiler}).`)),
           make('div', {}, this.about, this.made, make('p', { class: 'tf-note' }, 'One square for each channel. Orange is above zero, blue below, black is zero.'))),
-        make('h3', {}, 'The arena'), this.arena(), this.live),
+        make('h2', {}, 'The arena'), this.arena(), this.live),
       ...m.attentions.map(a => this.attention(a)));
     this.list.append(...m.operators.map((op, i) => this.row(op, i)));
     this.pen(sheet, digits);
@@ -450,7 +450,7 @@ class Page {
     this.ask = make('input', { type: 'range', min: 0, max: a.tokens - 1, value: 0, 'aria-label': 'token that asks', oninput: () => this.look(+this.ask.value) });
     this.heads = Array.from({ length: a.heads }, (_, h) => canvas(n, n, { role: 'img', 'aria-label': `head ${h + 1}` }));
     this.words = make('p', { class: 'tf-note' });
-    return make('section', {}, make('h3', {}, 'Where a token looks'),
+    return make('section', {}, make('h2', {}, 'Where a token looks'),
       make('div', { class: 'tf-attention' },
         make('div', {}, make('div', { class: 'tf-grid', style: `grid-template-columns:repeat(${n},1fr)` }, this.under, ...this.tokens), this.ask),
         make('div', { class: 'tf-heads' }, ...this.heads.map((c, h) => make('figure', {}, c, make('figcaption', {}, `head ${h + 1}`))))),
