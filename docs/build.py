@@ -7,9 +7,11 @@ from pathlib import Path
 
 import yaml
 
-import course, road
+import course, frames, road
 
 ROOT = course.ROOT
+sys.path.insert(0, str(ROOT))
+from tinyformer import live
 SRC, BUILT, OUT = ROOT/'_build'/'docs', ROOT/'_build'/'html', ROOT/'_docs'
 ENTRY = re.compile(r"^show_doc\((\[')?([\w.]+)", re.M)        # a method of several classes has a list of names
 SITE_FILES = {'CONTRIBUTING.md': 'contributing', 'CHANGELOG.md': 'changelog', 'tests/README.md': 'tests'}
@@ -147,13 +149,23 @@ class Page:
         if d.get('echo') == 'false': tags.append('remove-input')
         if d.get('output') == 'false': tags.append('remove-output')
         if d.get('code-fold') == 'true': tags.append('hide-input')
-        outs = [self.output(o) for o in c.get('outputs', [])]
+        outs = [self.output(o, c.get('id', len(self.cells))) for o in c.get('outputs', [])]
         self.add('code', bare(c['source']), tags, [o for o in outs if o])
 
-    def output(self, o):
+    def moving(self, data, cell):
+        "HTML for what a reader of the site turns and clicks, or None for another output."
+        if frames.MIME in data: return frames.figure(data[frames.MIME], f'{self.name}-{cell}', self.up, self.said)
+        if live.MIME not in data: return None
+        first = data[live.MIME]['models']
+        folder = f'{self.up}_static/live/'
+        return (f'<link rel="stylesheet" href="{folder}live.css"><script src="{folder}live.js" defer></script>'
+                + live.container(list(dict.fromkeys([*first, *live.MODELS])), folder))
+
+    def output(self, o, cell):
         "A stored output, without widgets and with one form where the notebook stored several."
         if o['output_type'] == 'stream': return o
         data = o.get('data', {})
+        if moving := self.moving(data, cell): return dict(o, data={'text/html': moving})
         if any('widget' in k for k in data): return None
         for k in ('text/markdown', 'image/svg+xml', 'image/png', 'text/html', 'text/plain'):
             if k in data:
@@ -303,6 +315,8 @@ def main():
     cmd = [sys.executable, '-m', 'sphinx', '-q', *strict, '-b', 'html', '-c', str(ROOT/'docs'),
            '-d', str(ROOT/'_build'/'doctrees'), str(SRC), str(BUILT)]
     if subprocess.run(cmd).returncode: sys.exit('the site was not built: see the warnings above')
+    weight = live.write(BUILT/'_static'/'live')
+    frames.write(BUILT/'_static'/'frames')
     fetched = {o.name: remote(o.read_text(encoding='utf-8')) for o in BUILT.rglob('*.html')}
     fetched = {k: v for k, v in fetched.items() if v}
     if fetched: sys.exit('pages that would fetch something: ' + '; '.join(f'{k}: {v[0]}' for k, v in fetched.items()))
@@ -311,7 +325,8 @@ def main():
     shutil.rmtree(OUT, ignore_errors=True)
     BUILT.rename(OUT)                                          # a failed build leaves the last good site
     entries, rest = sum(map(len, pages.values())), '' if a.partial else ', no warnings'
-    print(f'site: {len(listed)} notebooks, {entries} reference entries{rest}: {OUT.name}/index.html')
+    print(f'site: {len(listed)} notebooks, {entries} reference entries{rest}, '
+          f'live page of {weight:,} bytes: {OUT.name}/index.html')
 
 
 def shown_entries(notebook):

@@ -1,11 +1,15 @@
 """A headless Chromium for the checks of the site: it opens a page from disk and answers one expression of JavaScript.
 
 It is spoken to over two pipes (Chromium's DevTools protocol), so nothing but the browser itself is needed."""
-import base64, json, os, select, subprocess, tempfile
+import base64, json, os, select, subprocess, sys, tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
 PATIENCE = 60                                           # seconds without a word from the browser
+START = """import fcntl, os, sys            # Chromium reads from 3 and writes to 4, whatever numbers are free here
+ends = [fcntl.fcntl(int(n), fcntl.F_DUPFD, 10) for n in sys.argv[1:3]]
+for end, n in zip(ends, (3, 4)): os.dup2(end, n)
+os.execv(sys.argv[3], sys.argv[3:])"""
 
 
 class Browser:
@@ -15,9 +19,8 @@ class Browser:
         theirs_in, to_them = os.pipe()
         flags = ['--headless=new', '--no-sandbox', '--disable-gpu', '--hide-scrollbars', '--remote-debugging-pipe',
                  '--allow-file-access-from-files', '--disable-background-networking', f'--user-data-dir={profile}']
-        line = f'exec "$@" 3<&{theirs_in} 4>&{theirs_out}'
-        self.process = subprocess.Popen(['sh', '-c', line, 'sh', chromium, *flags, 'about:blank'],
-                                        pass_fds=(theirs_in, theirs_out), stderr=subprocess.DEVNULL)
+        start = [sys.executable, '-c', START, str(theirs_in), str(theirs_out), chromium, *flags, 'about:blank']
+        self.process = subprocess.Popen(start, pass_fds=(theirs_in, theirs_out), stderr=subprocess.DEVNULL)
         os.close(theirs_in); os.close(theirs_out)
         self.read, self.write, self.asked = os.fdopen(to_us, 'rb'), os.fdopen(to_them, 'wb'), 0
         self.session, self.rest, self.events = None, b'', []

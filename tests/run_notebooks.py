@@ -10,8 +10,11 @@ from pathlib import Path
 import figures
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT/'docs'))
+import frames
 NBS = ROOT/'nbs'
 NOT_RUN = ROOT/'tests'/'notebooks_not_run.txt'
+SITE = 'application/vnd.tinyformer.'               # what a notebook stores for the site alone
 SHOWN_LINES = 4                                   # of a cell that failed
 Result = namedtuple('Result', 'name seconds cpu cell error')   # cell and error are '' where all went well
 
@@ -36,9 +39,11 @@ def not_run():
 
 # ---- what is changed for a run, in its own process only --------------------------------------------------------------
 
-def strict_widgets():
-    "Let an exception of an `interact` function reach the cell that shows it; turn every slider to both of its ends."
+def strict_widgets(keep=None):
+    """Let an exception of an `interact` function reach the cell that shows it; turn every slider to both of its ends.
+    With `keep`, a function that gives what a cell says of its frames, show them, so that they are stored."""
     import matplotlib.pyplot as plt
+    from IPython.display import display
     from ipywidgets.widgets import interaction
     cls, init = interaction.interactive, interaction.interactive.__init__
     def update(self, *args):
@@ -54,6 +59,9 @@ def strict_widgets():
                 if not isinstance(start, tuple) and hasattr(w, end): w.value = getattr(w, end)
             w.value = start
         plt.close('all')
+        if not keep: return
+        told = frames.frames(self.f, self.kwargs_widgets, keep())
+        display({frames.MIME: told, 'text/plain': 'run the cell to turn the knobs'}, raw=True)
     cls.update, cls.__init__ = update, turn
 
 
@@ -105,13 +113,14 @@ def run_cells(path, store=False, shift=0, threads=0, tell=lambda cell: None):
         sys.path.insert(0, str(ROOT))
         nb = NBProcessor(path, rm_directives=False, process=True).nb
         shell, odd = CaptureShell(path), []
-        strict_widgets()
+        strict_widgets((lambda: named) if store else None)
         figures.watch(shell, odd)
         if shift: shift_seeds(shift)
         if threads: fix_threads(threads)
         for cell in nb.cells:
             if left_out(cell): continue
             tell(cell)
+            named = cell.directives_.get('frames:', ())
             if cell.cell_type == 'code': cell['outputs'] = []     # the shell leaves the old ones where none is new
             shell.cell(cell)
             if shell.exc: return page_lines(shell.exc)
@@ -167,15 +176,22 @@ def smaller(png):
     return min(base64.b64encode(out.getvalue()).decode(), png, key=len)
 
 
+def kept(outputs):
+    "The outputs of a cell without its widgets, which hold a random id; what the site shows in their place stays."
+    if not any('widget-view' in kind for o in outputs for kind in o.get('data', {})): return outputs
+    told = [o for o in outputs if any(kind.startswith(SITE) for kind in o.get('data', {}))]
+    for o in told: o['data'] = {kind: v for kind, v in o['data'].items() if 'widget-view' not in kind}
+    return told
+
+
 def save(path, nb):
-    "Write a notebook back with its new outputs, cleaned; a widget's output holds a random id and no picture: it goes."
+    "Write a notebook back with its new outputs, cleaned."
     from execnb.nbio import write_nb
     from nbdev.clean import nbdev_clean
     for cell in nb.cells:
-        outputs = [o.get('data', {}) for o in cell.get('outputs', [])]
-        for data in outputs:
+        if 'outputs' in cell: cell['outputs'] = kept(cell['outputs'])
+        for data in (o.get('data', {}) for o in cell.get('outputs', [])):
             if 'image/png' in data: data['image/png'] = smaller(data['image/png'])
-        if any('widget-view' in kind for data in outputs for kind in data): cell['outputs'] = []
     write_nb(nb, path)
     nbdev_clean(str(path))
 

@@ -27,7 +27,8 @@ def test_wheel_holds_sources_and_data(wheel):
             if o.suffix in ('.c', '.h', '.s', '.S', '.ld', '.in') or o.name == 'Makefile' and o.is_file()}
     want |= {f'tinyformer/{o.name}' for o in (ROOT/'tinyformer').glob('*.py')}
     want |= {f'tinyformer/{o}' for o in ('LICENSE', 'cost_table.json', 'networks/R.json', 'networks/P.json',
-                                         'models/digits.tfm', 'models/digits.json')}
+                                         'models/digits.tfm', 'models/digits.json',
+                                         'web/live.js', 'web/live.css')}
     assert len(want) > 20 and not want - names, sorted(want - names)
     assert not [o for o in names if o.startswith(('tests/', 'nbs/', 'firmware/', 'docs/'))]
 
