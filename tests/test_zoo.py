@@ -43,8 +43,9 @@ def test_a_shipped_model_is_what_its_card_says(name, tmp_path):
     assert c['sram']['total'] == c['sram']['data'] + c['sram']['bss'] + c['sram']['stack']
     assert all(v[1] == 0
                < v[0] for v in c['bytes'].values()) and list(c['profile'])[:-1] == [op.name for op in fw.graph.ops]
-    assert all(0 < c['accuracy'][k] <= 1 for k in ('float', 'pruned', 'int8',
-                                                   'device')) and c['trained']['commit'] and c['trained']['command']
+    measured = [c['accuracy'][k] for k in ('int8', 'device')]
+    measured += [v for v in c['accuracy'].values() if v is not None]   # not every model has a float or a dense self
+    assert all(0 < v <= 1 for v in measured) and c['trained']['commit'] and c['trained']['command']
 
 
 def test_every_file_on_the_shelf_belongs_to_a_model():
