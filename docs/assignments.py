@@ -43,7 +43,7 @@ def stub(match): return '\n'.join(match.group(1) + line for line in STUB)
 
 def pairs():
     "Solution → the notebook of the student."
-    return {o: STUDENTS/o.name.replace('assignment_', '') for o in sorted(SOLUTIONS.glob('assignment_*.ipynb'))}
+    return {o: STUDENTS/o.name for o in sorted(SOLUTIONS.glob('assignment_*.ipynb'))}
 
 
 def same(nb, path):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-import course, frames, road
+import course, frames, road, slides
 
 ROOT = course.ROOT
 sys.path.insert(0, str(ROOT))
@@ -211,6 +211,7 @@ def site_link(path):
     "Where a file of the repository is on the site, or in the repository's own pages when it has no page."
     if path.startswith('nbs/') and path.endswith('.ipynb'): return course.page(path[4:]) + '.ipynb'
     if path in SITE_FILES: return SITE_FILES[path] + '.md'
+    if path.startswith('docs/lectures/'): return 'lecture:' + Path(path).stem
     if path.startswith('nbs/images/'): return path[4:]
     return f"{settings().git_url}/blob/{settings().branch}/{path}"
 
@@ -317,6 +318,7 @@ def main():
     if subprocess.run(cmd).returncode: sys.exit('the site was not built: see the warnings above')
     weight = live.write(BUILT/'_static'/'live')
     frames.write(BUILT/'_static'/'frames')
+    slides.build(BUILT/'lectures')
     fetched = {o.name: remote(o.read_text(encoding='utf-8')) for o in BUILT.rglob('*.html')}
     fetched = {k: v for k, v in fetched.items() if v}
     if fetched: sys.exit('pages that would fetch something: ' + '; '.join(f'{k}: {v[0]}' for k, v in fetched.items()))

@@ -21,6 +21,7 @@ nb_number_source_lines = False
 nb_code_prompt_show, nb_code_prompt_hide = 'Show {type}', 'Hide {type}'
 myst_enable_extensions = ['amsmath', 'attrs_inline', 'colon_fence', 'deflist', 'dollarmath', 'html_image']
 myst_heading_anchors = 4
+myst_url_schemes = {'http': None, 'https': None, 'mailto': None, 'lecture': 'lectures/{{path}}.html'}   # slides.py
 myst_dmath_allow_labels = False
 
 html_theme = 'furo'
