@@ -615,6 +615,7 @@ def make_model(
     save_graph(graph, file)
     return graph
 
+# %% ../nbs/22_pipeline.ipynb #c059b
 @step
 def step_quantize(
     run: Run,  # an open run
