@@ -104,7 +104,7 @@ function distance(p, a, b) {                             /* of a point from a pi
 }
 
 function strokesToBytes(strokes) {                       /* lists of points -> the digit's 64 bytes */
-  const pen = 2.9, [x0, y0, x1, y1] = box(strokes.flat());
+  const pen = 2.2, [x0, y0, x1, y1] = box(strokes.flat());
   const scale = (31 - 2 * pen) / Math.max(y1 - y0, x1 - x0, .05);
   const place = p => [15.5 + (p[0] - (x0 + x1) / 2) * scale, 15.5 + (p[1] - (y0 + y1) / 2) * scale];
   const lines = strokes.map(s => s.map(place));
