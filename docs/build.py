@@ -1,19 +1,21 @@
 """Build the site into `_docs/`: nbdev adds the reference entries, this script turns its pages into MyST notebooks, and
 Sphinx renders them.
 
-No notebook is run (stored outputs are shown), nothing is fetched, and a warning is an error."""
-import argparse, ast, json, os, re, shutil, subprocess, sys
+No notebook is run (stored outputs are shown), nothing is fetched, and a warning or a fault that `check` finds is an
+error."""
+import argparse, ast, base64, html, json, os, re, shutil, subprocess, sys
 from pathlib import Path
 
 import yaml
 
-import course, frames, road, slides
+import check, course, frames, home, road, searching, slides, tools
 
 ROOT = course.ROOT
 sys.path.insert(0, str(ROOT))
 from tinyformer import live
 SRC, BUILT, OUT = ROOT/'_build'/'docs', ROOT/'_build'/'html', ROOT/'_docs'
 ENTRY = re.compile(r"^show_doc\((\[')?([\w.]+)", re.M)        # a method of several classes has a list of names
+LIVE = 'lessons/live.ipynb'                            # the page on which a model runs in the browser
 SITE_FILES = {'CONTRIBUTING.md': 'contributing', 'CHANGELOG.md': 'changelog', 'tests/README.md': 'tests'}
 
 
@@ -46,6 +48,13 @@ def sources(notebook):
         if c['cell_type'] != 'code' or not directives(c['source']).keys() & {'export', 'exports'}: continue
         for n in defined(c['source']): out[n] = bare(c['source'])
     return out
+
+
+def only_imports(code):
+    "Whether a cell holds imports and nothing else."
+    try: tree = ast.parse(bare(code)).body
+    except SyntaxError: return False
+    return bool(tree) and all(isinstance(o, (ast.Import, ast.ImportFrom)) for o in tree)
 
 
 def fence(code): return f'```python\n{code}\n```'
@@ -96,22 +105,25 @@ class Page:
     def add(self, kind, text, tags=(), outputs=None):
         c = dict(cell_type=kind, id=f'c{len(self.cells)}', metadata=dict(tags=list(tags)) if tags else {}, source=text)
         if kind == 'code': c.update(execution_count=None, outputs=outputs or [])
+        if 'hide-input' in tags and only_imports(text):
+            c['metadata']['mystnb'] = dict(code_prompt_show='Imports', code_prompt_hide='Imports')
         if any('image/png' in o.get('data', {}) for o in outputs or ()):
             c['metadata']['mystnb'] = dict(image=dict(alt=f'Figure: {self.said}'))
         self.cells.append(c)
 
     def front(self, meta):
         title, lead = meta.get('title', self.name), meta.get('description')
-        num = course.number(self.notebook)
-        self.add('markdown', f'# {title}' + (f'\n\n:::{{container}} lead\n{lead}\n:::' if lead else ''))
+        lead = f'\n\n:::{{container}} lead\n{lead}\n:::' if lead else ''
+        top = home.hero(course.page(LIVE)) if self.name == 'index' else tools.bar(self.notebook, self.up)
+        self.add('markdown', f'# {title}{lead}\n\n{top}')
 
     def markdown(self, text):
         if text.startswith('<!-- WARNING'): return
         self.said = spoken(text) or self.said
         if self.name == 'index' and 'images/road.svg' in text:
-            drawing = f'<div class="road">\n{road.draw(link=True)}</div>\n'
+            drawing = f'<div class="road">\n{road.draw(link=True)}{road.draw_tall()}</div>\n'
             text = re.sub(r'!\[[^\]]*\]\([^)]*road\.svg\)', lambda m: drawing, text)
-        self.add('markdown', self.links(self.headings(callouts(text))))
+        self.add('markdown', self.links(self.headings(text)))
 
     def headings(self, text):
         "Keep heading levels without gaps, which Sphinx asks for."
@@ -126,7 +138,7 @@ class Page:
         return '\n'.join(out)
 
     def entry(self, c, after):
-        "A reference entry: heading, signature with its comments, docstring, then the source, folded."
+        "A reference entry, folded: name and first sentence, then signature with its comments, docstring and source."
         several, name = ENTRY.search(c['source']).groups()
         shown = [] if several else c.get('outputs', [])
         md = ''.join(t for o in shown for t in o.get('data', {}).get('text/markdown', ''))
@@ -135,20 +147,21 @@ class Page:
         if name.rpartition('.')[2][0].isupper(): md = md.replace('```python\ndef ', '```python\nclass ', 1)
         source = self.sources.get(name, '')
         below = bool(after) and name in defined(after[0].get('source', ''))     # `#| exports`: the cell below shows it
-        if below: body = ''
-        elif re.search(r'^@dataclass', source, flags=re.M):
-            body = fence(source)                        # its fields say more than a signature
-        else: body = self.links(md) + folded_source(source)
-        level = '#'*min(self.level + 1, 5)
-        if body: body = f'\n\n::::{{container}} api\n{body}\n::::'
-        self.add('markdown', f'({target(self.name, name)})=\n{level} `{name}`{body}')
+        if below: body = f'<p class="api-name"><code>{name}</code></p>'
+        else:
+            said = re.sub('[*`]', '', re.sub(r'```.*?```', '', md, flags=re.S)).strip().split('\n')[0]
+            fields = re.search(r'^@dataclass', source, flags=re.M)    # they say more than a signature
+            inside = fence(source) if fields else self.links(md) + folded_source(source)
+            summary = f'<summary><code>{name}</code> {html.escape(said)}</summary>'
+            body = f'<details class="api-entry">{summary}\n\n{inside}\n\n</details>'
+        self.add('markdown', f'::::{{container}} api\n:name: {target(self.name, name)}\n\n{body}\n::::')
 
     def code(self, c):
         d, tags = directives(c['source']), []
         if d.get('include') == 'false' or not bare(c['source']): return
         if d.get('echo') == 'false': tags.append('remove-input')
         if d.get('output') == 'false': tags.append('remove-output')
-        if d.get('code-fold') == 'true': tags.append('hide-input')
+        if d.get('code-fold') == 'true' or only_imports(c['source']): tags.append('hide-input')
         outs = [self.output(o, c.get('id', len(self.cells))) for o in c.get('outputs', [])]
         self.add('code', bare(c['source']), tags, [o for o in outs if o])
 
@@ -216,20 +229,6 @@ def site_link(path):
     return f"{settings().git_url}/blob/{settings().branch}/{path}"
 
 
-def callouts(text):
-    "Quarto's folded callouts as HTML details; its other divs as plain text."
-    def fold(m):
-        attrs, body = m.group(1), m.group(2).strip('\n')
-        head = re.match(r'#+\s*(.*)\n', body)
-        title = head.group(1) if head else (re.search(r'title="([^"]*)"', attrs) or [None, 'Note'])[1]
-        body = body[head.end():] if head else body
-        if 'collapse' in attrs: return f'<details><summary>{title}</summary>\n\n{body}\n\n</details>'
-        kind = (re.search(r'callout-(\w+)', attrs) or [None, 'note'])[1]
-        if kind not in ('caution', 'warning', 'tip', 'important'): kind = 'note'
-        return f':::{{{kind}}}\n{body}\n:::'
-    return re.sub(r'^:::+\s*\{(\.callout[^}]*)\}\s*\n(.*?)^:::+\s*$', fold, text, flags=re.M | re.S)
-
-
 # ---- the whole site ------------------------------------------------------------------------------------------------
 
 def toctree(caption, rows):
@@ -243,7 +242,7 @@ def toctrees(listed):
     for p in course.parts():
         rows = [f"{course.number(o)} {titles(o)} <{course.page(o)}>".strip() for o in p.notebooks if o in listed]
         if rows: out.append(toctree(f'{p.numeral}. {p.name}' if p.numeral else p.name, rows))
-    out.append(toctree('The project', [page for f, page in SITE_FILES.items() if (ROOT/f).exists()]))
+    out.append(toctree('The project', ['gallery'] + [page for f, page in SITE_FILES.items() if (ROOT/f).exists()]))
     return '\n\n'.join(out)
 
 
@@ -261,9 +260,32 @@ def spoken(text):
     return re.sub(r'^[#*\-\d. ]+|[`*_$\\]', '', plain).strip()[-240:]
 
 
-def undescribed(html):
-    "Figures of a page that have no words for those who cannot see them."
-    return re.findall(r'<img\b[^>]*alt="(?:(?:\.\./)*_images/[^"]*)?"[^>]*>', html)
+def gallery(listed):
+    "A page with the fullest figure of each notebook; each leads to its page."
+    cards = ''.join(map(picture_card, listed))
+    lead = ':::{container} lead\nOne figure of each page; each leads to the page that draws it\n:::'
+    text = f'# Gallery\n\n{lead}\n\n<div class="gallery">{cards}</div>\n'
+    (SRC/'gallery.md').write_text(text, encoding='utf-8')
+
+
+def picture_card(notebook):
+    "One picture of the gallery as HTML; '' for a notebook without figures."
+    best, words, heading = '', '', ''
+    for c in course.read(notebook):
+        if c['cell_type'] == 'markdown':
+            heads = re.findall(r'^##+ (.*)$', c['source'], flags=re.M)
+            heading = re.sub('[`*$]', '', heads[-1]) if heads else heading
+        for o in c.get('outputs', []):
+            png = ''.join(o.get('data', {}).get('image/png', ''))
+            if len(png) > len(best): best, words = png, heading
+    if not best: return ''
+    page = course.page(notebook)
+    file = SRC/'gallery'/f'{page.replace("/", "-")}.png'
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(base64.b64decode(best))
+    name = html.escape(f'{course.number(notebook)} {titles(notebook)}'.strip())
+    return (f'<a href="{page}.html"><img src="gallery/{file.name}" alt="Figure of {name}: {html.escape(words)}" '
+            f'loading="lazy"><b>{name}</b><span>{html.escape(words)}</span></a>')
 
 
 def plain_page(file, name):
@@ -275,12 +297,6 @@ def plain_page(file, name):
         return f"]({site_link(os.path.normpath(os.path.join(here, where)))})"
     text = re.sub(r'\]\(([^)\s]+)\)', sub, (ROOT/file).read_text(encoding='utf-8'))
     (SRC/f'{name}.md').write_text(text, encoding='utf-8')
-
-
-def remote(html):
-    "Scripts, styles and pictures that a page would fetch from elsewhere."
-    return [t for t in re.findall(r'<(?:script|link|img|iframe)\b[^>]*>', html)
-            if re.search(r'(?:src|href)="(?:https?:)?//', t) and 'rel="canonical"' not in t]
 
 
 def main():
@@ -305,6 +321,7 @@ def main():
     if (course.NBS/'images').is_dir(): shutil.copytree(course.NBS/'images', SRC/'images')
     pages = {course.page(o): shown_entries(o) for o in listed}
     for o in listed: Page(o, pages).build()
+    gallery(listed)
     index = json.loads((SRC/'index.ipynb').read_text(encoding='utf-8'))
     index['cells'].append(dict(cell_type='markdown', id='toc', metadata={}, source=toctrees(listed)))
     (SRC/'index.ipynb').write_text(json.dumps(index), encoding='utf-8')
@@ -319,11 +336,14 @@ def main():
     weight = live.write(BUILT/'_static'/'live')
     frames.write(BUILT/'_static'/'frames')
     slides.build(BUILT/'lectures')
-    fetched = {o.name: remote(o.read_text(encoding='utf-8')) for o in BUILT.rglob('*.html')}
-    fetched = {k: v for k, v in fetched.items() if v}
-    if fetched: sys.exit('pages that would fetch something: ' + '; '.join(f'{k}: {v[0]}' for k, v in fetched.items()))
-    silent = [o.name for o in BUILT.rglob('*.html') if undescribed(o.read_text(encoding='utf-8'))]
-    if silent: sys.exit('pages with figures that nothing describes: ' + ', '.join(silent))
+    shutil.copytree(SRC/'gallery', BUILT/'gallery')
+    searching.write(BUILT, [f'{o}.html' for o in [*pages, *SITE_FILES.values()]])
+    for o in ('searchindex.js', '_static/searchtools.js', '_static/language_data.js'): (BUILT/o).unlink()   # Sphinx's
+    for o in listed:
+        (BUILT/'notebooks'/o).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(course.NBS/o, BUILT/'notebooks'/o)
+    found = check.faults(BUILT)
+    if found and not a.partial: sys.exit('\n'.join(found))
     shutil.rmtree(OUT, ignore_errors=True)
     BUILT.rename(OUT)                                          # a failed build leaves the last good site
     entries, rest = sum(map(len, pages.values())), '' if a.partial else ', no warnings'

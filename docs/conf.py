@@ -10,7 +10,7 @@ cfg = parser['DEFAULT']
 
 project, author, release = cfg['title'], cfg['author'], cfg['version']
 copyright = cfg['copyright']
-extensions = ['myst_nb', 'mathml']
+extensions = ['myst_nb', 'mathml', 'lean']
 html_math_renderer = 'mathml'
 
 nb_execution_mode = 'off'
@@ -26,8 +26,12 @@ myst_dmath_allow_labels = False
 
 html_theme = 'furo'
 html_title = project
+html_baseurl = cfg['doc_host'] + cfg['doc_baseurl'] + '/'
+templates_path = ['_templates']
 html_static_path = ['_static']
 html_css_files = ['site.css']
+html_js_files = [('site.js', {'defer': 'defer'})]
+html_use_index = False
 html_show_sphinx = False
 html_copy_source = False
 html_theme_options = {
@@ -35,4 +39,4 @@ html_theme_options = {
     'dark_css_variables': {'color-brand-primary': '#5eead4', 'color-brand-content': '#5eead4'},
     'sidebar_hide_name': False,
 }
-pygments_style, pygments_dark_style = 'friendly', 'github-dark'
+pygments_style, pygments_dark_style = 'default', 'github-dark'      # contrast of 4.5 and more

@@ -41,14 +41,35 @@ def column(x, part, colour, high, link):
     return out + [text(x + 14, high - EDGE - 18, f'gives <tspan {bold} style="fill:{colour}">{gives}</tspan>')]
 
 
+def draw_tall():
+    "The map for a narrow screen: the parts below one another, two notebooks in a row."
+    out, y, wide = [], EDGE, 2*WIDE + 2*EDGE
+    for part, colour in zip((p for p in course.parts() if p.numeral in TAKES_GIVES), COLOURS):
+        rows = -(-len(part.notebooks)//2)
+        takes, gives = TAKES_GIVES[part.numeral]
+        out += [f'<rect x="{EDGE}" y="{y}" width="{2*WIDE}" height="{ROW*rows + 62}" rx="8" '
+                f'style="fill:{colour};stroke:{colour}" fill-opacity="0.07" stroke-opacity="0.5"/>',
+                text(EDGE + 14, y + 24, f'{part.numeral} {part.name}', 16, colour, 'font-weight="bold"'),
+                text(EDGE + 14, y + 44, f'from {takes} to {gives}')]
+        out += [box(EDGE + 12 + j%2*(WIDE - 4), y + 54 + j//2*ROW, o, colour, True)
+                for j, o in enumerate(part.notebooks)]
+        y += ROW*rows + 62 + GAP
+    return (f'<svg class="tall" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {y}" role="img" '
+            f'aria-label="{label()}" font-family="Helvetica, Arial, sans-serif">\n' + '\n'.join(out) + '\n</svg>\n')
+
+
+def label():
+    names = (p.name.lower() for p in course.parts() if p.numeral in TAKES_GIVES)
+    return 'The road in five parts: ' + ', '.join(names)
+
+
 def draw(link=False):
     "The map as SVG text; with `link`, every notebook's box leads to its page."
     parts = [p for p in course.parts() if p.numeral in TAKES_GIVES]
     high = 2*EDGE + 64 + ROW*max(len(p.notebooks) for p in parts) + 47
     wide = 2*EDGE + len(parts)*(WIDE + GAP) - GAP
-    label = 'The road in five parts: ' + ', '.join(p.name.lower() for p in parts)
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {high}" width="{wide}" height="{high}" '
-           f'role="img" aria-label="{label}" font-family="Helvetica, Arial, sans-serif">',
+           f'role="img" aria-label="{label()}" font-family="Helvetica, Arial, sans-serif">',
            f'<rect width="{wide}" height="{high}" rx="10" style="fill:var(--road-ground, #ffffff)"/>']
     for i, (part, colour) in enumerate(zip(parts, COLOURS)):
         x = EDGE + i*(WIDE + GAP)

@@ -48,12 +48,16 @@ class Browser:
         if 'error' in answer: raise RuntimeError(f"{method}: {answer['error']['message']}")
         return answer['result']
 
-    def open(self, page, width=1400, high=900, dark=False):
-        "Load a file and wait for it; the theme is the system's."
+    def view(self, width, high=900, dark=False):
+        "The size of the screen and the theme of the system, for the page that is open and those to come."
         scheme = [dict(name='prefers-color-scheme', value='dark' if dark else 'light')]
         self.send('Emulation.setEmulatedMedia', features=scheme)
         self.send('Emulation.setDeviceMetricsOverride', width=width, height=high, deviceScaleFactor=1,
                   mobile=width < 600)
+
+    def open(self, page, width=1400, high=900, dark=False):
+        "Load a file and wait for it."
+        self.view(width, high, dark)
         url = page if ':' in str(page) else Path(page).resolve().as_uri()
         self.events.clear()
         if self.send('Page.navigate', url=url).get('errorText'): raise RuntimeError(f'{url} does not load')
