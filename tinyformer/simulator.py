@@ -11,7 +11,7 @@ __all__ = ['FAMILIES', 'HEAP', 'HEAP_BYTES', 'RETURN_TO', 'SLOWEST', 'NOTHING', 
 # %% ../nbs/09_simulator.ipynb #c002
 import bisect, re, struct, subprocess, tempfile
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -40,7 +40,7 @@ class Family:
     "What cores of a family have in common, in Unicorn's numbers."
     arch: int    # of Unicorn
     mode: int    # of Unicorn
-    models: dict # name of a model -> number
+    models: dict = field(repr=False) # name of a model -> number
     pc: int      # the program counter
     sp: int      # the stack pointer
     link: int    # the address to return to
