@@ -75,13 +75,13 @@ def device(
     optimize:str='-O2',  # optimisation level
     flags:tuple=(),      # more compiler flags
     only:str=None,       # a C function of the catalogue; None = all of them
+    core:str='cortex-m7',# a key of `hardware.CORES`
 )->Emulator:
-    "An emulated Cortex-M7 with kernels as functions that can be called by name."
+    "An emulated core with kernels as functions that can be called by name."
     port = tk.FIRMWARE/'ports'/'cortex_m'
     sources = tk.sources() if only is None else [tk.FIRMWARE/s for s in tk.kernel(only).sources]
     return Emulator(compile_image([*sources, port/'memory.c'], port/'bare.ld', include=[tk.FIRMWARE/'include'],
-                                  flags=(*WARNINGS, *flags),
-                                  cc=cc, optimize=optimize))
+                                  flags=(*WARNINGS, *flags), cc=cc, optimize=optimize, core=core), core)
 
 
 def _device_struct(em, fields):
@@ -129,7 +129,7 @@ def _pick(op, name, block, board, objective):
     if name is None and block is None: return tk.choose(op, board, objective)
     runs, found = [k for k in tk.CATALOGUE if op.kind in k.kinds], []
     for k in reversed(runs):
-        if name not in (None, k.name) or k.isa != 'c' and not board.has(k.isa): continue
+        if name not in (None, k.name) or k.isa == 'dsp' and not board.has('dsp'): continue
         for b, size, *_ in tk._formats(k, op):
             if block in (None, b): found.append(tk.Choice(k, b, size, tk.scratch_bytes(k, op), 0))
     if not found:
@@ -152,7 +152,8 @@ def measure(
     "Run one operator with random weights on the emulated core: its instructions, and its bytes beside NumPy's."
     block = None if block is None else block_number(block)
     op = make_op(op_kind, block=block or 4, **shape)
-    return measure_op(op, _pick(op, kernel, block, target(target_name), objective), cc, optimize, flags,
+    board = target(target_name)
+    return measure_op(op, _pick(op, kernel, block, board, objective), cc, optimize, flags, board.core,
                       **{'block': block, **shape})
 
 
@@ -171,15 +172,15 @@ def _shape(op, given):
 def _stored(choice): return f'1x{choice.block}' if choice.block else 'dense'
 
 
-def measure_op(op, choice, cc='auto', optimize='-O2', flags=(), sparsity=0., seed=0, **shape):
+def measure_op(op, choice, cc='auto', optimize='-O2', flags=(), core='cortex-m7', sparsity=0., seed=0, **shape):
     "A row for one operator run by one choice."
-    em = device(cc, optimize, tuple(flags), choice.kernel.name)
+    em = device(cc, optimize, tuple(flags), choice.kernel.name, core)
     xs = random_inputs(op, np.random.default_rng(seed + 1))
     got, want = device_call(em, choice.kernel, op, *xs, block=choice.block, count=True), expected(op, xs)
     row = dict(op=op.kind, **_shape(op, shape), sparsity=sparsity, block=_stored(choice), kernel=choice.kernel.name,
                macs=tg.op_macs(op), instructions=em.instructions, est_cycles=cycles.est_cycles(em),
                weight_bytes=choice.weight_bytes, scratch_bytes=choice.scratch_bytes,
-               cc=str(find_compiler(cc, 'cortex-m7')), flags=' '.join([optimize, *flags]),
+               cc=str(find_compiler(cc, core)), flags=' '.join([optimize, *flags]),
                bytes_compared=int(want.size), bytes_different=int((got != want).sum()))
     return {k: row[k] for k in KEYS}
 
@@ -535,13 +536,15 @@ def fit_kernel(
     block:str=None,      # block of the stream; None for dense weights
     cc:str='auto',       # 'auto', 'zig' or 'gcc'
     optimize:str='-O2',  # optimisation level
+    board=None,          # a Target with the core; None = the STM32F746
 # coef and cycles: feature -> its cost; error, cycles_error: largest relative error; layers, rows: what was measured
 )->dict:
     "Measure a kernel on a handful of layers and fit its instructions and its cycles."
     kernel, rows, feats = tk.kernel(name), [], []
     kind, names, shapes = _measured(kernel)
     for seed, shape in enumerate(shapes):
-        row = measure(kind, kernel=name, block=block or 0, cc=cc, optimize=optimize, seed=seed, **shape)
+        row = measure(kind, kernel=name, block=block or 0, cc=cc, optimize=optimize, seed=seed,
+                      target_name=board.name if board else 'stm32f746', **shape)
         if row['bytes_different']:
             raise SimulationFailed(f"{name} differs from NumPy in {row['bytes_different']} bytes on {kind} {shape}")
         op = make_op(kind, block=block or 4, seed=seed, **shape)
@@ -549,7 +552,8 @@ def fit_kernel(
         rows.append(row)
         feats.append([tk.features(op, kept, live)[f] for f in names])
     coef, error, predicted = _fit(names, feats, [r['instructions'] for r in rows])
-    cyc = _fit(names, feats, [r['est_cycles'] for r in rows])[:2] if cycles.available() else (None, None)
+    known = all(r['est_cycles'] is not None for r in rows)
+    cyc = _fit(names, feats, [r['est_cycles'] for r in rows])[:2] if known else (None, None)
     return dict(coef=coef, error=error, cycles=cyc[0], cycles_error=cyc[1], layers=len(rows), rows=rows,
                 predicted=predicted)
 
@@ -565,10 +569,11 @@ def _fit(names, feats, counts):
 
 def measure_code_bytes(
     cc:str='auto', # 'auto', 'zig' or 'gcc'
+    board=None,    # a Target; None = the STM32F746
 )->int: # bytes
     "Flash of an image less its constants: kernels, start-up, calls of the largest network of the digits family."
     from tinyformer import search_space
-    graph, board = lowering.random_model(search_space.digits_space().largest()), target('stm32f746')
+    graph, board = lowering.random_model(search_space.digits_space().largest()), board or target('stm32f746')
     with tempfile.TemporaryDirectory() as folder:
         firmware = codegen.generate(graph, board, Path(folder)/'model')
         image = simulator.build(firmware, cc=cc)
@@ -576,15 +581,11 @@ def measure_code_bytes(
         firmware.choices[op.name]).values())
 
 
-SHIPPED = Path(__file__).with_name('cost_table.json')
-"The cost table inside the package."
-
-
-def _table_rows(kernel, cc, optimize, progress):
+def _table_rows(kernel, cc, optimize, progress, board):
     "Rows of the cost table for one kernel: one, or one for each block of a stream."
     rows = {}
     for block in reversed(BLOCKS) if kernel.format == 'rle' else (None,):
-        fit = fit_kernel(kernel.name, block, cc, optimize)
+        fit = fit_kernel(kernel.name, block, cc, optimize, board)
         key = f'{kernel.name}/{block}' if block else kernel.name
         rows[key] = {k: fit[k] for k in ('coef', 'error', 'cycles', 'cycles_error', 'layers') if fit[k] is not None}
         cycles_said = f", of cycles {fit['cycles_error']:.1%}" if fit['cycles'] else ''
@@ -593,24 +594,29 @@ def _table_rows(kernel, cc, optimize, progress):
 
 
 def fit_cost_table(
-    path=None,           # where to write it; None = the table inside the package
+    path=None,           # where to write it; None = the core's table inside the package
     cc:str='auto',       # 'auto', 'zig' or 'gcc'
     optimize:str='-O2',  # optimisation level
     progress=None,       # called with a line per kernel, such as `print`
     only=None,           # C functions to measure; the other rows stay as they are. None = all
+    board=None,          # a Target whose core is measured; None = the STM32F746
 )->dict: # the table
     "Measure kernels of the catalogue, fit their costs and write the cost table."
-    old, path = dict(tk.load_cost_table()) if only else dict(code_bytes=0, kernels={}), Path(path or SHIPPED)
-    todo = [tk.kernel(name) for name in only] if only else tk.CATALOGUE
+    board = board or target('stm32f746')
+    core, forms = board.core, ('c', 'dsp' if board.has('dsp') else 'scalar')
+    if not board.cpu.cost_table: raise BadInput(f'{core} has no cost table of its own: nothing of it can be fitted')
+    path = Path(path or Path(__file__).with_name(board.cpu.cost_table))
+    old = dict(tk.cost_table(core)) if only else dict(code_bytes=0, kernels={})
+    todo = [tk.kernel(name) for name in only] if only else [k for k in tk.CATALOGUE if k.isa in forms]
     kernels = dict(old['kernels'])
-    for k in todo: kernels |= _table_rows(k, cc, optimize, progress)
-    meta = dict(compiler=str(find_compiler(cc, 'cortex-m7')), flags=optimize, core='cortex-m7, emulated',
-                unit='executed instructions', command='tinyformer bench --fit')
+    for k in todo: kernels |= _table_rows(k, cc, optimize, progress, board)
+    meta = dict(compiler=str(find_compiler(cc, core)), flags=optimize, core=f'{core}, emulated',
+                unit='executed instructions', command='tinyformer bench --fit' + f' --target {board.name}' * (core != tk.MEASURED))
     table = old | dict(kernels=kernels) | ({} if only else dict(meta=meta))
     write_json(path, table)
     tk.load_cost_table.cache_clear()         # the image is generated with the new table
     if only: return table
-    table['code_bytes'] = max(measure_code_bytes(c) for c in {cc, 'zig'})
+    table['code_bytes'] = max(measure_code_bytes(c, board) for c in {cc, 'zig'})
     write_json(path, table)
     tk.load_cost_table.cache_clear()
     return table

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from tinyformer.errors import BadInput, MissingTool, SimulationFailed
+from tinyformer.hardware import CORES
 from tinyformer.toolchain import install_hint
 
 CORE = ('-triple=thumbv7em-none-eabi', '-mcpu=cortex-m7')
@@ -348,4 +349,5 @@ def est_cycles(
     free_it:bool=False, # see `plain`
 )->int: # cycles, None without llvm-mca
     "Estimated cycles of the last counted call."
-    return round(sum(cycle_profile(em, free_it).values())) if available() else None
+    known = available() and CORES[em.core].cycle_model
+    return round(sum(cycle_profile(em, free_it).values())) if known else None

@@ -64,6 +64,7 @@ class Core:
     built_as: str = ''     # the core whose instructions images are limited to; '' = its own
     helpers: bool = False  # it lacks division and long products: compilers call functions
     family: str = 'arm'    # 'arm', 'riscv' or 'wasm'
+    priced_as: str = ''    # the core whose costs stand in where it has none; '' = the Cortex-M7
 
 
 # %% ../nbs/01_hardware.ipynb #k001c
@@ -98,16 +99,17 @@ def libraries(self: Core, compiler: str) -> tuple: # 'gcc' or 'zig' -> linker fl
 CORES = {c.name: c for c in ( # name -> Core
     Core('cortex-m7', ('dsp', 'dual_issue'), 'UC_CPU_ARM_CORTEX_M7', 'cost_table.json',
          'cortex_m', 'llvm-mca'),
-    Core('cortex-m0plus', (), 'UC_CPU_ARM_CORTEX_M0', startup='cortex_m', helpers=True,
-         cycle_model='manual'),
-    Core('cortex-m3', (), 'UC_CPU_ARM_CORTEX_M3', startup='cortex_m'),
+    Core('cortex-m0plus', (), 'UC_CPU_ARM_CORTEX_M0', 'cost_table_m0plus.json', 'cortex_m',
+         'manual', helpers=True),
+    Core('cortex-m3', (), 'UC_CPU_ARM_CORTEX_M3', startup='cortex_m', priced_as='riscv32'),
     Core('cortex-m4', ('dsp',), 'UC_CPU_ARM_CORTEX_M4', startup='cortex_m',
          cycle_model='manual'),
     Core('cortex-m33', (), 'UC_CPU_ARM_CORTEX_M33', startup='cortex_m'),
     Core('cortex-m55', ('dsp', 'mve'), 'UC_CPU_ARM_CORTEX_M33', startup='cortex_m',
          built_as='cortex-m33'),
-    Core('riscv32', (), 'UC_CPU_RISCV32_SIFIVE_E31', startup='riscv', family='riscv'),
-    Core('wasm32', (), family='wasm'))}
+    Core('riscv32', (), 'UC_CPU_RISCV32_SIFIVE_E31', 'cost_table_riscv32.json', 'riscv',
+         family='riscv'),
+    Core('wasm32', (), family='wasm', priced_as='riscv32'))}
 
 def core(
     name: str # a key of `CORES`

@@ -48,7 +48,7 @@ class Kernel:
     "One C function that runs some kinds of operator."
     name:str       # the C function
     kinds:tuple    # kinds of `Op` it runs
-    isa:str        # 'c' runs anywhere, 'dsp' is made for the DSP extension
+    isa:str        # 'c' and 'scalar' run anywhere, 'dsp' is made for the DSP extension
     format:str     # 'dense' or 'rle': how it wants the weights
     args:tuple     # its arguments in order, (what, name) each, see `arguments`
     sources:tuple  # C files, relative to `FIRMWARE`
@@ -77,7 +77,7 @@ def _catalogue():
     for names in kinds.values():
         call = OPERATORS[names[0]].call
         for format in call.formats:
-            for isa in ('c', 'dsp'):
+            for isa in ('c', 'dsp', 'scalar'):
                 if (isa, format) in call.costs: yield _kernel(call, tuple(names), isa, format)
 
 CATALOGUE = tuple(_catalogue())
@@ -315,12 +315,12 @@ def load_cost_table(
 # %% ../nbs/06_kernels.ipynb #t116
 @lru_cache
 def _stand_in(core):
-    "The table of `MEASURED` without its cycles, for another core."
-    kernels = {}
-    for name, row in load_cost_table()['kernels'].items():
+    "The table of another core without its cycles."
+    kernels, like = {}, CORES[core].priced_as or MEASURED
+    for name, row in cost_table(like)['kernels'].items():
         kernels[name] = {k: v for k, v in row.items() if k not in ('cycles', 'cycles_error')}
-    table = CostTable(load_cost_table() | dict(kernels=kernels))
-    table.note = f'no kernel was measured on a {core}: instructions are those of a {MEASURED}'
+    table = CostTable(cost_table(like) | dict(kernels=kernels))
+    table.note = f'no kernel was measured on a {core}: instructions are those of a {like}'
     return table
 
 def cost_table(
@@ -454,7 +454,8 @@ def candidates(
     formats:Callable=_formats, # (kernel, op) -> how weights may be stored; by default counted
 )->list: # of Choice
     "Every kernel and weight format that can run `op` on `target`."
-    able = [k for k in CATALOGUE if op.kind in k.kinds and (k.isa == 'c' or target.has('dsp'))]
+    forms = 'c', 'dsp' if target.has('dsp') else 'scalar'
+    able = [k for k in CATALOGUE if op.kind in k.kinds and k.isa in forms]
     table, out = cost_table(target.core), []
     for k in able:
         scratch = scratch_bytes(k, op)

@@ -10,9 +10,10 @@ __all__ = ['CONTRACT_VERSION', 'WINDOW', 'AT_ONCE', 'POOL', 'SIZE', 'TOKENS', 'S
            'pool_ranges', 'maxpool_s8', 'pool_counts', 'count_range', 'avgpool2d_s8', 'avgpool2d_params',
            'softmax_table', 'softmax_s8', 'matmul_qk_s8', 'matmul_av_s8', 'causal_mask', 'attention_s8',
            'attention_params', 'isqrt64', 'clz64', 'layernorm_s8', 'layernorm_params', 'Array', 'CCall', 'unit_counts',
-           'dense_counts', 'stream_counts', 'head_counts', 'add_counts', 'edge_pixels', 'Shape', 'random_weights',
-           'Operator', 'out_hw', 'taps_inside', 'random_instance', 'random_inputs', 'lut_s8', 'lut_table', 'over_rows',
-           'mul_s8', 'concat_s8', 'copy_index', 'copy_attrs', 'pad_s8', 'rmsnorm_s8', 'rmsnorm_params']
+           'dense_counts', 'stream_counts', 'scalar_counts', 'head_counts', 'add_counts', 'edge_pixels', 'Shape',
+           'random_weights', 'Operator', 'out_hw', 'taps_inside', 'random_instance', 'random_inputs', 'lut_s8',
+           'lut_table', 'over_rows', 'mul_s8', 'concat_s8', 'copy_index', 'copy_attrs', 'pad_s8', 'rmsnorm_s8',
+           'rmsnorm_params']
 
 # %% ../nbs/04_operators.ipynb #c002
 import math
@@ -589,6 +590,21 @@ def stream_counts(
                 tile_cin=(few*pixels + 8*tiled*tiles)*inputs,
                 pixel_blocks=pixels*kept, stream_blocks=kept)
 
+# %% ../nbs/04_operators.ipynb #f125b
+def scalar_counts(
+    pixels:int,  # outputs of one channel
+    inputs:int,  # that one output is made from
+    cout:int,    # output channels
+    kept:float,  # blocks in the stream
+    single:int=1,# 1: fewer than four pixels go one by one
+)->dict: # feature -> count
+    "How often the loops of cores without DSP instructions run."
+    few = single*(pixels < 4)
+    fours, alone = (1 - few) * -(-pixels // 4), few*pixels
+    return dict(four_cin=fours*inputs, four_rows=fours*cout, four_macs=fours*cout*inputs,
+                four_blocks=fours*kept, alone_rows=alone*cout, alone_macs=alone*cout*inputs,
+                alone_blocks=alone*kept)
+
 # %% ../nbs/04_operators.ipynb #f120
 def head_counts(
     tokens:int, # rows of q
@@ -722,7 +738,11 @@ _QUADS = ('quad_cin', 'quad_rows', 'quad_macs', 'row_cin')
 _TILES = ('tile_cin', 'tile_rows', 'tile_blocks', 'fill_blocks', 'fill_words')
 _TILE_FILES = {
     ('c', 'rle'): ('rle/tfm_rle_check.c',), ('dsp', 'dense'): ('tile/tfm_tile_rows_dense.c',),
-    ('dsp', 'rle'): ('tile/tfm_tile_expand.c', 'tile/tfm_tile_rows_rle.c')}
+    ('dsp', 'rle'): ('tile/tfm_tile_expand.c', 'tile/tfm_tile_rows_rle.c'),
+    **{('scalar', f): (f'scalar/tfm_scalar_rows_{f}.c', 'scalar/tfm_scalar_put.c')
+       for f in ('dense', 'rle')}}
+_FOURS = dict(dense=('four_cin', 'four_rows', 'four_macs'),
+              rle=('four_cin', 'four_rows', 'four_blocks'))
 
 def _weighted_arrays(cout, *shape):
     return dict(weight=Array('int8', shape, -127), bias=Array('int32', (cout,)),
@@ -732,11 +752,12 @@ def _weighted_bound(a, p, axes):
     sums = np.abs(p['weight'].astype(np.int16)).sum(axes, dtype=np.int64)
     return int((np.abs(p['bias'].astype(np.int64)) + 128*sums).max()) << a['shift']
 
-def _weighted_counts(pixels, taps, cin, cout, kept, live, read, edge=0):
+def _weighted_counts(pixels, taps, cin, cout, kept, live, read, edge=0, single=1):
     inputs, live = taps*cin, cout if live is None else live
     return (unit_counts(pixels, inputs, cout, pixels*inputs*cout, read) | dict(edge_pixels=edge)
             | dense_counts(pixels, inputs, cout, taps)
-            | stream_counts(pixels, inputs, cout, kept, live))
+            | stream_counts(pixels, inputs, cout, kept, live)
+            | scalar_counts(pixels, inputs, cout, kept, single))
 
 # %% ../nbs/04_operators.ipynb #r031
 def _draw_linear(rng, s):
@@ -757,7 +778,9 @@ _LINEAR_CALL = CCall(
     'linear', 'linear', (OUT, IN0, WEIGHT, ('struct', 'tfm_linear_dims'), _QUANT, SCRATCH),
     {('c', 'dense'): ('call', 'outputs', 'macs'), ('c', 'rle'): _STREAM,
      ('dsp', 'dense'): ('call', 'one_rows', 'one_macs', *_QUADS),
-     ('dsp', 'rle'): ('call', *_TILES, 'few_rows', 'few_blocks', 'few_outputs')},
+     ('dsp', 'rle'): ('call', *_TILES, 'few_rows', 'few_blocks', 'few_outputs'),
+     ('scalar', 'dense'): ('call', *_FOURS['dense'], 'alone_rows', 'alone_macs'),
+     ('scalar', 'rle'): ('call', *_FOURS['rle'], 'alone_rows', 'alone_blocks')},
     'tfm_linear_dims', _TILE_FILES)
 
 # %% ../nbs/04_operators.ipynb #r032
@@ -844,14 +867,15 @@ def _gathered(a): # share of the patches that the sparse kernel gathers: two row
 def _conv_counts(a, kept=0, live=None):
     (oh, ow), taps, cin = out_hw(a), a['kh']*a['kw'], a['cin']
     counts = _weighted_counts(oh*ow, taps, cin, a['cout'], kept, live, a['h']*a['w']*cin,
-                              edge_pixels(oh, ow, taps))
+                              edge_pixels(oh, ow, taps), 0)
     return counts | dict(tile_cin=counts['tile_cin']*_gathered(a))
 
 _CONV_CALL = CCall(
     'conv', 'conv', _CONV_ARGS,
     {('c', 'dense'): ('call', 'outputs', 'macs'), ('c', 'rle'): _STREAM,
      ('dsp', 'dense'): ('call', 'pixels', 'edge_pixels', *_QUADS),
-     ('dsp', 'rle'): ('call', 'pixels', 'edge_pixels', *_TILES)},
+     ('dsp', 'rle'): ('call', 'pixels', 'edge_pixels', *_TILES),
+     **{('scalar', f): ('call', 'pixels', *names) for f, names in _FOURS.items()}},
     'tfm_conv_dims', _TILE_FILES, rows=(('dsp', 'dense'), ('dsp', 'rle')))
 
 # %% ../nbs/04_operators.ipynb #r039
@@ -897,8 +921,9 @@ _DEPTHWISE_COSTS = ('plane_calls', 'plane_channels', 'plane_inputs', 'plane_outp
 _DEPTHWISE_CALL = CCall(
     'depthwise', 'depthwise', _CONV_ARGS,
     {('c', 'dense'): ('call', 'outputs', 'kernel_rows', 'macs'),
-     ('dsp', 'dense'): _DEPTHWISE_COSTS},
-    'tfm_conv_dims', {('dsp', 'dense'): ('depthwise/tfm_depthwise3x3.c',)},
+     ('dsp', 'dense'): _DEPTHWISE_COSTS, ('scalar', 'dense'): ('call', 'pixels', 'outputs', 'macs')},
+    'tfm_conv_dims', {('dsp', 'dense'): ('depthwise/tfm_depthwise3x3.c',),
+                      ('scalar', 'dense'): ('scalar/tfm_scalar_put.c',)},
     rows=(('dsp', 'dense'),), narrow=((('dsp', 'dense'), 'depthwise3x3', _in_planes),))
 
 # %% ../nbs/04_operators.ipynb #r041
@@ -1166,7 +1191,9 @@ OPERATORS['attention'] = Operator(
     call=CCall('attention', 'attention',
                (OUT, IN0, IN1, IN2, ('struct', 'tfm_attention'), SCRATCH),
                {('c', 'dense'): ('call', 'pairs', 'macs', 'outputs'),
-                ('dsp', 'dense'): (*_HEAD_COSTS, 'head_tails', 'head_hidden')}, 'tfm_attention'),
+                ('dsp', 'dense'): (*_HEAD_COSTS, 'head_tails', 'head_hidden'),
+                ('scalar', 'dense'): ('call', 'pairs', 'macs', 'outputs')}, 'tfm_attention',
+               {('scalar', 'dense'): ('scalar/tfm_scalar_put.c',)}),
     sizes=_attention_sizes, macs=lambda a: _pairs(a)*(a['dim'] + a['vdim']),
     reference=_run_attention, bound=_attention_bound, features=_whole_counts,
     in_place=lambda a, isa: (0,) if a['dim'] == a['vdim'] else (), c_values=_c_table)

@@ -10,7 +10,7 @@ static inline int tfm_tokens_ok(int32_t n) {
 
 /* heads divides the width; no head is empty */
 static inline int tfm_heads_ok(int32_t heads, int32_t dim) {
-    return tfm_dim_ok(dim) && heads >= 1 && heads <= dim && dim % heads == 0;
+    return tfm_dim_ok(dim) && heads >= 1 && heads <= dim && tfm_mod(dim, heads) == 0;
 }
 
 static inline int tfm_matmul_ok(const tfm_matmul *m) {

@@ -9,8 +9,9 @@
  * Every kernel checks its arguments before it writes and returns TFM_OK or the first status that
  * applies, in the order of the enumeration. It keeps no state, allocates nothing, uses no float and
  * touches exactly the bytes named here. Tensors do not overlap unless a line says they may.
- * Names end in _ref (plain C, the definition) or _dsp (same bytes; SIMD instructions of the DSP
- * extension when the core has them, portable C otherwise). Sizes are 1 to TFM_MAX_DIM.
+ * Names end in _ref (plain C, the definition), _dsp (same bytes; SIMD instructions of the DSP
+ * extension when the core has them, portable C otherwise) or _scalar (same bytes; plain C for cores
+ * without it; streams are trusted as by _dsp). Sizes are 1 to TFM_MAX_DIM.
  * Scratch is memory of the caller: at least ..._scratch_bytes(dims) bytes, 4-byte aligned, contents
  * do not matter before or after; may be NULL when that function gives 0. It gives -1 for bad dims. */
 #ifndef TFM_KERNELS_H
@@ -78,6 +79,12 @@ int tfm_linear_s8_rle_ref(int8_t *out, const int8_t *in, const tfm_rle *weight, 
                           const tfm_quant *quant, void *scratch, int32_t scratch_bytes);
 int tfm_linear_s8_rle_dsp(int8_t *out, const int8_t *in, const tfm_rle *weight, const tfm_linear_dims *dims,
                           const tfm_quant *quant, void *scratch, int32_t scratch_bytes);
+int tfm_linear_s8_scalar(int8_t *out, const int8_t *in, const int8_t *weight, const tfm_linear_dims *dims,
+                         const tfm_quant *quant, void *scratch, int32_t scratch_bytes);
+int tfm_linear_s8_rle_scalar(int8_t *out, const int8_t *in, const tfm_rle *weight, const tfm_linear_dims *dims,
+                             const tfm_quant *quant, void *scratch, int32_t scratch_bytes);
+int32_t tfm_linear_s8_scalar_scratch_bytes(const tfm_linear_dims *dims);
+int32_t tfm_linear_s8_rle_scalar_scratch_bytes(const tfm_linear_dims *dims);
 int32_t tfm_linear_s8_ref_scratch_bytes(const tfm_linear_dims *dims);
 int32_t tfm_linear_s8_dsp_scratch_bytes(const tfm_linear_dims *dims);
 int32_t tfm_linear_s8_rle_ref_scratch_bytes(const tfm_linear_dims *dims);
@@ -98,6 +105,12 @@ int tfm_conv_s8_dsp_rows(int8_t *out, const int8_t *in, const int8_t *weight, co
                          const tfm_quant *quant, const tfm_band *band, void *scratch, int32_t scratch_bytes);
 int tfm_conv_s8_rle_dsp_rows(int8_t *out, const int8_t *in, const tfm_rle *weight, const tfm_conv_dims *dims,
                              const tfm_quant *quant, const tfm_band *band, void *scratch, int32_t scratch_bytes);
+int tfm_conv_s8_scalar(int8_t *out, const int8_t *in, const int8_t *weight, const tfm_conv_dims *dims,
+                       const tfm_quant *quant, void *scratch, int32_t scratch_bytes);
+int tfm_conv_s8_rle_scalar(int8_t *out, const int8_t *in, const tfm_rle *weight, const tfm_conv_dims *dims,
+                           const tfm_quant *quant, void *scratch, int32_t scratch_bytes);
+int32_t tfm_conv_s8_scalar_scratch_bytes(const tfm_conv_dims *dims);
+int32_t tfm_conv_s8_rle_scalar_scratch_bytes(const tfm_conv_dims *dims);
 int32_t tfm_conv_s8_ref_scratch_bytes(const tfm_conv_dims *dims);
 int32_t tfm_conv_s8_dsp_scratch_bytes(const tfm_conv_dims *dims);
 int32_t tfm_conv_s8_rle_ref_scratch_bytes(const tfm_conv_dims *dims);
@@ -118,6 +131,9 @@ int tfm_depthwise3x3_s8_dsp(int8_t *out, const int8_t *in, const int8_t *weight,
                             const tfm_quant *quant, void *scratch, int32_t scratch_bytes);
 int tfm_depthwise3x3_s8_dsp_rows(int8_t *out, const int8_t *in, const int8_t *weight, const tfm_conv_dims *dims,
                                  const tfm_quant *quant, const tfm_band *band, void *scratch, int32_t scratch_bytes);
+int tfm_depthwise_s8_scalar(int8_t *out, const int8_t *in, const int8_t *weight, const tfm_conv_dims *dims,
+                            const tfm_quant *quant, void *scratch, int32_t scratch_bytes);
+int32_t tfm_depthwise_s8_scalar_scratch_bytes(const tfm_conv_dims *dims);
 int32_t tfm_depthwise_s8_ref_scratch_bytes(const tfm_conv_dims *dims);
 int32_t tfm_depthwise_s8_dsp_scratch_bytes(const tfm_conv_dims *dims);
 int32_t tfm_depthwise3x3_s8_dsp_scratch_bytes(const tfm_conv_dims *dims);
@@ -260,6 +276,9 @@ int tfm_attention_s8_ref(int8_t *out, const int8_t *q, const int8_t *k, const in
                          const tfm_attention *attention, void *scratch, int32_t scratch_bytes);
 int tfm_attention_s8_dsp(int8_t *out, const int8_t *q, const int8_t *k, const int8_t *v,
                          const tfm_attention *attention, void *scratch, int32_t scratch_bytes);
+int tfm_attention_s8_scalar(int8_t *out, const int8_t *q, const int8_t *k, const int8_t *v, const tfm_attention *attention,
+                            void *scratch, int32_t scratch_bytes);
+int32_t tfm_attention_s8_scalar_scratch_bytes(const tfm_attention *attention);
 int32_t tfm_attention_s8_ref_scratch_bytes(const tfm_attention *attention);
 int32_t tfm_attention_s8_dsp_scratch_bytes(const tfm_attention *attention);
 

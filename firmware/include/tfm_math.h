@@ -15,9 +15,87 @@ static inline int32_t tfm_shl(int32_t x, int32_t shift) {
     return (int32_t)((uint32_t)x << shift);
 }
 
+/* A core whose products have 32 bits, and which cannot divide. -DTFM_SHORT_PRODUCTS=1 builds its forms for any. */
+#if !defined(TFM_SHORT_PRODUCTS) && (defined(__ARM_ARCH_6M__) || defined(__ARM_ARCH_8M_BASE__))
+#define TFM_SHORT_PRODUCTS 1
+#endif
+
+#if defined(TFM_SHORT_PRODUCTS) && TFM_SHORT_PRODUCTS
+
+/* [short] */
+/* (acc * mult + 2^31) >> 32 from four products of 16 by 16 bits: no sum of them leaves 32 bits. */
+static inline int32_t tfm_round_high(int32_t acc, int32_t mult) {
+    const int32_t ah = acc >> 16, al = acc & 0xFFFF, mh = mult >> 16, ml = mult & 0xFFFF;
+    const int32_t t = ah * ml + (int32_t)((uint32_t)al * (uint32_t)ml >> 16) + 0x8000;
+    return ah * mh + (t >> 16) + ((al * mh + (t & 0xFFFF)) >> 16);
+}
+/* [/short] */
+
+/* a * b in 64 bits */
+static inline uint64_t tfm_wide_u(uint32_t a, uint32_t b) {
+    const uint32_t ah = a >> 16, al = a & 0xFFFFu, bh = b >> 16, bl = b & 0xFFFFu, low = al * bl;
+    const uint32_t t = ah * bl + (low >> 16), u = al * bh + (t & 0xFFFFu);
+    return (uint64_t)(ah * bh + (t >> 16) + (u >> 16)) << 32 | (u << 16 | (low & 0xFFFFu));
+}
+
+/* A negative a is a + 2^32 when it is read without its sign: the product is 2^32 * b too large. */
+static inline int64_t tfm_wide_su(int32_t a, uint32_t b) {
+    return (int64_t)(tfm_wide_u((uint32_t)a, b) - ((uint64_t)(a < 0 ? b : 0u) << 32));
+}
+
+static inline int64_t tfm_wide(int32_t a, int32_t b) {
+    return (int64_t)((uint64_t)tfm_wide_su(a, (uint32_t)b) - ((uint64_t)(b < 0 ? (uint32_t)a : 0u) << 32));
+}
+
+/* 0 <= a < 2^63 and 0 <= b: the low 64 bits */
+static inline uint64_t tfm_wider(uint64_t a, int32_t b) {
+    return tfm_wide_u((uint32_t)a, (uint32_t)b) + ((uint64_t)((uint32_t)(a >> 32) * (uint32_t)b) << 32);
+}
+
+/* 0 <= a, b < 2^32 */
+static inline int64_t tfm_long(int64_t a, int64_t b) { return (int64_t)tfm_wide_u((uint32_t)a, (uint32_t)b); }
+
+/* a / b, one bit of the quotient a step */
+static inline uint32_t tfm_udiv(uint32_t a, uint32_t b) {
+    uint32_t rest = 0, bits = 32;
+    for (; bits > 1 && a >> 24 == 0; bits -= 8) a <<= 8;
+    for (; bits; bits--) {
+        rest = rest << 1 | a >> 31;
+        a <<= 1;
+        if (rest >= b) rest -= b, a |= 1;
+    }
+    return a;
+}
+
+/* a / b and a % b for a >= 0 and b > 0 */
+static inline int32_t tfm_div(int32_t a, int32_t b) { return (int32_t)tfm_udiv((uint32_t)a, (uint32_t)b); }
+
+static inline int32_t tfm_mod(int32_t a, int32_t b) { return a - tfm_div(a, b) * b; }
+
+#else
+
+static inline int32_t tfm_round_high(int32_t acc, int32_t mult) {
+    return (int32_t)(((int64_t)acc * mult + ((int64_t)1 << 31)) >> 32);
+}
+
+static inline int64_t tfm_wide_su(int32_t a, uint32_t b) { return (int64_t)a * (int64_t)b; }
+
+static inline int64_t tfm_wide(int32_t a, int32_t b) { return (int64_t)a * b; }
+
+static inline uint64_t tfm_wider(uint64_t a, int32_t b) { return a * (uint64_t)b; }
+
+static inline int64_t tfm_long(int64_t a, int64_t b) { return a * b; }
+
+static inline uint32_t tfm_udiv(uint32_t a, uint32_t b) { return a / b; }
+
+static inline int32_t tfm_div(int32_t a, int32_t b) { return a / b; }
+
+#define tfm_mod(a, b) ((a) % (b))
+
+#endif
+
 static inline int8_t tfm_requant(int32_t acc, int32_t mult, int32_t shift, int32_t zp) {
-    const int64_t wide = (int64_t)tfm_shl(acc, shift) * mult + ((int64_t)1 << 31);
-    return tfm_sat8((int32_t)(wide >> 32) + zp);
+    return tfm_sat8(tfm_round_high(tfm_shl(acc, shift), mult) + zp);
 }
 
 static inline int32_t tfm_bias(const tfm_quant *quant, int32_t n) {
@@ -39,7 +117,7 @@ static inline int tfm_dim_ok(int32_t x) {
 
 /* Rows of an element-wise kernel. */
 static inline int tfm_rows_ok(int32_t outer, int32_t inner) {
-    return outer >= 1 && inner >= 1 && (int64_t)outer * inner <= TFM_MAX_VALUES;
+    return outer >= 1 && inner >= 1 && tfm_wide(outer, inner) <= TFM_MAX_VALUES;
 }
 
 static inline int tfm_linear_dims_ok(const tfm_linear_dims *d) {
@@ -56,11 +134,11 @@ static inline int32_t tfm_span(int32_t taps, int32_t dilation) {
 }
 
 static inline int32_t tfm_conv_oh(const tfm_conv_dims *d) {
-    return (d->h + d->top + d->bottom - tfm_span(d->kh, d->dh)) / d->sh + 1;
+    return tfm_div(d->h + d->top + d->bottom - tfm_span(d->kh, d->dh), d->sh) + 1;
 }
 
 static inline int32_t tfm_conv_ow(const tfm_conv_dims *d) {
-    return (d->w + d->left + d->right - tfm_span(d->kw, d->dw)) / d->sw + 1;
+    return tfm_div(d->w + d->left + d->right - tfm_span(d->kw, d->dw), d->sw) + 1;
 }
 
 static inline int tfm_conv_dims_ok(const tfm_conv_dims *d) {
@@ -114,7 +192,7 @@ static inline int tfm_all_status(const void *out, const void *in, const void *we
 /* The shortest stream of `rows` rows is empty rows only. */
 static inline int tfm_rle_status(const tfm_rle *w, int32_t rows) {
     if (!w->stream) return TFM_ERR_NULL;
-    return tfm_block_ok(w->block) && w->bytes > rows / TFM_RLE_MAX_EMPTY ? TFM_OK : TFM_ERR_DIMS;
+    return tfm_block_ok(w->block) && w->bytes > tfm_div(rows, TFM_RLE_MAX_EMPTY) ? TFM_OK : TFM_ERR_DIMS;
 }
 
 /* [item] */

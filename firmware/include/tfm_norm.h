@@ -34,20 +34,20 @@ static inline tfm_norm_row tfm_norm_factor(int32_t sum, uint64_t var, uint32_t r
     /* scaled by an even power of two, the top 32 bits give the 16 root bits that are used */
     const int32_t k = __builtin_clzll(var) & ~1;
     const uint32_t root = tfm_isqrt32((uint32_t)((var << k) >> 32));
-    const tfm_norm_row r = {sum, (((uint32_t)1 << 31) / root) * rc, 45 - k / 2};
+    const tfm_norm_row r = {sum, tfm_udiv((uint32_t)1 << 31, root) * rc, 45 - k / 2};
     return r;
 }
 
 /* Of d = C*x - sum, the exact centred values. sum(d^2) is C * (C * sum(x^2) - sum(x)^2): one pass over
  * the row is enough. */
 static inline tfm_norm_row tfm_norm_scale(int32_t sum, int32_t squares, int32_t c, int64_t eps_q, uint32_t rc) {
-    const int64_t spread = (int64_t)c * squares - (int64_t)sum * sum; /* >= 0 */
-    return tfm_norm_factor(sum, (uint64_t)spread * (uint64_t)c + (uint64_t)eps_q, rc);
+    const int64_t spread = tfm_wide(c, squares) - tfm_wide(sum, sum); /* >= 0 */
+    return tfm_norm_factor(sum, tfm_wider((uint64_t)spread, c) + (uint64_t)eps_q, rc);
 }
 
 /* (d * m + half) >> sh in 64 bits: for any row */
 static inline int32_t tfm_norm_value(int32_t d, const tfm_norm_row *r) {
-    return (int32_t)(((int64_t)d * (int64_t)r->m + ((int64_t)1 << (r->sh - 1))) >> r->sh);
+    return (int32_t)((tfm_wide_su(d, r->m) + ((int64_t)1 << (r->sh - 1))) >> r->sh);
 }
 
 static inline int tfm_norm_status(const void *out, const void *in, const tfm_layernorm *norm) {

@@ -25,7 +25,7 @@ static inline int tfm_pool_band_ok(const tfm_band *b, const tfm_pool_dims *d) {
 static inline tfm_range tfm_pool_range(int32_t i, int32_t size, int32_t out, int32_t k, int32_t stride, int32_t pad,
                                        int32_t adaptive) {
     tfm_range r = {i * stride - pad, i * stride - pad + k};
-    if (adaptive) r.from = i * size / out, r.end = ((i + 1) * size + out - 1) / out;
+    if (adaptive) r.from = tfm_div(i * size, out), r.end = tfm_div((i + 1) * size + out - 1, out);
     if (r.from < 0) r.from = 0;
     if (r.end > size) r.end = size;
     return r;

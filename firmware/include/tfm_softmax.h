@@ -18,7 +18,7 @@ static inline void tfm_softmax_row(uint8_t *prob, const int8_t *x, int32_t n, co
     const int32_t at = 255 - max; /* e of score x is table[at + x] + 32768 */
     uint32_t sum = 0;
     for (int32_t i = 0; i < n; i++) sum += (uint32_t)(table[at + x[i]] + 32768);
-    const uint32_t inverse = UINT32_MAX / sum;
+    const uint32_t inverse = tfm_udiv(UINT32_MAX, sum);
     for (int32_t i = 0; i < n; i++) {
         const uint32_t p = (((uint32_t)(table[at + x[i]] + 32768) * inverse >> 23) + 1) >> 1;
         prob[i] = (uint8_t)(p > 255 ? 255 : p);

@@ -23,7 +23,7 @@ int tfm_attention_s8_ref(int8_t *out, const int8_t *q, const int8_t *k, const in
     if (!tfm_attention_ok(a) || !tfm_table_ok(a->table)) return TFM_ERR_DIMS;
     const int status = tfm_scratch_status(scratch, scratch_bytes, tfm_attention_s8_ref_scratch_bytes(a));
     if (status) return status;
-    const int32_t width = a->dim / a->heads, v_width = a->vdim / a->heads;
+    const int32_t width = tfm_div(a->dim, a->heads), v_width = tfm_div(a->vdim, a->heads);
     uint8_t *prob = (uint8_t *)scratch; /* [keys] */
     for (int32_t i = 0; i < a->tokens; i++) {
         const int32_t n = tfm_keys_seen(a, i);

@@ -10,7 +10,7 @@ int tfm_matmul_av_s8_ref(int8_t *out, const int8_t *prob, const int8_t *v, const
     (void)scratch, (void)scratch_bytes;
     if (!out || !prob || !v || !m) return TFM_ERR_NULL;
     if (!tfm_matmul_ok(m)) return TFM_ERR_DIMS;
-    const int32_t width = m->dim / m->heads;
+    const int32_t width = tfm_div(m->dim, m->heads);
     for (int32_t h = 0; h < m->dim; h += width) {
         for (int32_t i = 0; i < m->tokens; i++, prob += m->keys) {
             for (int32_t c = h; c < h + width; c++) {

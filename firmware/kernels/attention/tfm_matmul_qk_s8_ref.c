@@ -10,7 +10,7 @@ int tfm_matmul_qk_s8_ref(int8_t *out, const int8_t *q, const int8_t *k, const tf
     (void)scratch, (void)scratch_bytes;
     if (!out || !q || !k || !m) return TFM_ERR_NULL;
     if (!tfm_matmul_ok(m)) return TFM_ERR_DIMS;
-    const int32_t width = m->dim / m->heads;
+    const int32_t width = tfm_div(m->dim, m->heads);
     for (int32_t h = 0; h < m->dim; h += width) {
         for (int32_t i = 0; i < m->tokens; i++) {
             for (int32_t j = 0; j < m->keys; j++) {

@@ -7,8 +7,8 @@
 static int sound(const int32_t *d, const int32_t *s, const tfm_copy *copy) {
     int64_t values = 1, low = copy->base, high = copy->base;
     for (int i = 0; i < AXES; i++) {
-        if (d[i] < 1 || (values *= d[i]) > TFM_MAX_VALUES) return 0;
-        const int64_t far = (int64_t)(d[i] - 1) * s[i];
+        if (d[i] < 1 || (values = tfm_long(values, d[i])) > TFM_MAX_VALUES) return 0;
+        const int64_t far = tfm_wide(d[i] - 1, s[i]);
         if (far < 0) low += far;
         else high += far;
     }

@@ -7,9 +7,9 @@ static int sound(const tfm_pad *p) {
     for (int i = 0; i < 6; i++) {
         if (sides[i] < 0 || sides[i] > TFM_MAX_DIM) return 0;
     }
-    const int64_t rows = p->top + p->h + p->bottom + (int64_t)(p->h - 1) * p->gap_h;
-    const int64_t row = p->left + p->w + p->right + (int64_t)(p->w - 1) * p->gap_w;
-    return rows <= TFM_MAX_VALUES && row <= TFM_MAX_VALUES / p->c && rows * (row * p->c) <= TFM_MAX_VALUES;
+    const int64_t rows = p->top + p->h + p->bottom + tfm_wide(p->h - 1, p->gap_h);
+    const int64_t row = p->left + p->w + p->right + tfm_wide(p->w - 1, p->gap_w);
+    return rows <= TFM_MAX_VALUES && row <= tfm_div(TFM_MAX_VALUES, p->c) && tfm_long(rows, tfm_long(row, p->c)) <= TFM_MAX_VALUES;
 }
 
 /* n values of the padding; gives where they end */

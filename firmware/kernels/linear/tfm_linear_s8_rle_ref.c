@@ -25,7 +25,7 @@ int tfm_linear_s8_rle_ref(int8_t *out, const int8_t *in, const tfm_rle *weight, 
     if (!tfm_linear_dims_ok(dims)) return TFM_ERR_DIMS;
     (void)scratch, (void)scratch_bytes;
     const int32_t cin = dims->cin, cout = dims->cout, block = weight->block;
-    status = tfm_rle_check(weight, cout, tfm_padded(cin, block) / block);
+    status = tfm_rle_check(weight, cout, tfm_div(tfm_padded(cin, block), block));
     if (status) return status;
     for (int32_t p = 0; p < dims->pixels; p++, in += cin) {
         tfm_rle_walk walk = {weight->stream, 0, 0};
