@@ -11,7 +11,7 @@ import numpy as np
 
 MIME = 'application/vnd.tinyformer.frames+json'
 MOST = 40                                         # positions of a cell that names none
-DPI, COLOURS, WIDEST = 90, 64, 12_000             # of the picture; pixels of all positions side by side
+DPI, COLOURS, WIDEST = 90, 32, 12_000             # of the picture; pixels of all positions side by side
 MARGIN = .6                                       # inches around a figure in which words may stand
 PICTURES = {}                                     # file name -> bytes, of the site that is being built
 
@@ -92,8 +92,8 @@ def sheet(pictures):
     top, bottom, left, right = ink(pictures)
     pictures = [p[top:bottom, left:right] for p in pictures]
     h, w = pictures[0].shape[:2]
-    across = min(len(pictures), WIDEST//w)
-    down = -(-len(pictures)//across)
+    down = -(-len(pictures)//(WIDEST//w))
+    across = -(-len(pictures)//down)
     blank = [np.full_like(pictures[0], 255)]*(across*down - len(pictures))
     rows = np.stack(pictures + blank).reshape(down, across, h, w, 3)
     whole = Image.fromarray(rows.transpose(0, 2, 1, 3, 4).reshape(down*h, across*w, 3))
