@@ -2,8 +2,7 @@
  * part of the public contract.
  *
  * Two rows (of q, or of probabilities) are words of two halves, row by row in turn: word 2s belongs to
- * the first row and step s, word 2s + 1 to the second; TFM_ROWS_END follows, and TFM_ROWS_MORE words
- * that the loop uses. Four columns (keys, or
+ * the first row and step s, word 2s + 1 to the second; TFM_ROWS_END follows. Four columns (keys, or
  * channels of v) are words [step][column]. A step is one SMLAD for each row and column. Bytes 4j to
  * 4j+3 make two steps: 4j with 4j+2, then 4j+1 with 4j+3. What is missing is zero. */
 #ifndef TFM_ATTENTION_ROWS_H
@@ -14,7 +13,6 @@
 /* No two halves of q or of probabilities: they are -128 to 255. */
 #define TFM_ROWS_END 0x80808080u
 #define TFM_ROWS_END_TEXT "0x80808080" /* for the assembler */
-#define TFM_ROWS_MORE 6
 
 /* Four bytes at p, or the n < 4 that are left and zeros. */
 static inline uint32_t tfm_load_most4(const void *p, int32_t n) {
@@ -78,12 +76,15 @@ TFM_OUTLINE static void tfm_rows_four(const tfm_rows_out *to, const uint32_t *ro
 }
 
 #if TFM_HAS_DSP
-/* All columns, without shift. Fourteen registers are just enough for the loop, so what else it needs
- * stands in the words after the rows' end: mult, zp, both rows of results, the rows, the columns' end.
- * There are at least two steps, and an even number of them.
+/* What the loop needs besides the fourteen registers that it takes: on the stack, where damaged scratch does not reach
+ * it, as the last argument. The order of the fields matters. */
+typedef struct { int32_t mult, zp; int8_t *row[2]; const uint32_t *rows, *end; } tfm_rows_frame;
+
+/* All columns, without shift. There are at least two steps, and an even number of them.
  * r0: rows, r1: columns; r2, r3: this step's words of both rows; r4, r5: columns in turn;
  * r6 to r9: sums of the first row, r10 to lr: of the second. */
-TFM_NAKED static void tfm_rows_fours(TFM_UNUSED const uint32_t *rows, TFM_UNUSED const uint32_t *columns) {
+TFM_NAKED static void tfm_rows_fours(TFM_UNUSED const uint32_t *rows, TFM_UNUSED const uint32_t *columns,
+                                     TFM_UNUSED int32_t r2, TFM_UNUSED int32_t r3, TFM_UNUSED tfm_rows_frame frame) {
     __asm volatile(
         "push {r4-r11, lr}\n"
         "0: ldr r4, [r1]\n"        /* each column is loaded one column early */
@@ -137,8 +138,8 @@ TFM_NAKED static void tfm_rows_fours(TFM_UNUSED const uint32_t *rows, TFM_UNUSED
         "smlad lr, r3, r5, lr\n"
         "ldr r4, [r1]\n"
         "bne 1b\n"
-        "ldrd r2, r3, [r0, #4]\n"
-        "ldrd r4, r5, [r0, #12]\n"
+        "ldrd r2, r3, [sp, #36]\n" /* the frame lies behind nine registers */
+        "ldrd r4, r5, [sp, #44]\n"
         "smmlar r6, r6, r2, r3\n"
         "smmlar r7, r7, r2, r3\n"
         "ssat r6, #8, r6\n"
@@ -161,28 +162,25 @@ TFM_NAKED static void tfm_rows_fours(TFM_UNUSED const uint32_t *rows, TFM_UNUSED
         "smmlar lr, lr, r2, r3\n"
         "strb r11, [r5, #1]\n"
         "ssat r12, #8, r12\n"
-        "ldr r3, [r0, #24]\n"
+        "ldr r3, [sp, #56]\n"
         "strb r12, [r5, #2]\n"
         "ssat lr, #8, lr\n"
         "add r6, r5, #4\n"
-        "strd r4, r6, [r0, #12]\n"
-        "ldr r0, [r0, #20]\n"
+        "strd r4, r6, [sp, #44]\n"
+        "ldr r0, [sp, #52]\n"
         "cmp r1, r3\n"
         "strb lr, [r5, #3]\n"
-        "bne 0b\n"
+        "blo 0b\n" /* past the end, too, where a damaged row had no end */
         "pop {r4-r11, pc}\n");
 }
 #endif
 
 /* n columns of two rows of results, n a multiple of four. */
-static inline void tfm_rows_some(tfm_rows_out to, uint32_t *rows, const uint32_t *columns, int32_t n, int32_t steps) {
+static inline void tfm_rows_some(tfm_rows_out to, const uint32_t *rows, const uint32_t *columns, int32_t n, int32_t steps) {
 #if TFM_HAS_DSP
     if (to.shift == 0) {
-        uint32_t *const more = rows + 2 * steps + 1;
-        more[0] = (uint32_t)to.mult, more[1] = (uint32_t)to.zp;
-        more[2] = (uint32_t)to.row[0], more[3] = (uint32_t)to.row[1];
-        more[4] = (uint32_t)rows, more[5] = (uint32_t)(columns + n * steps);
-        tfm_rows_fours(rows, columns);
+        const tfm_rows_frame frame = {to.mult, to.zp, {to.row[0], to.row[1]}, rows, columns + n * steps};
+        tfm_rows_fours(rows, columns, 0, 0, frame);
         return;
     }
 #endif
@@ -190,7 +188,7 @@ static inline void tfm_rows_some(tfm_rows_out to, uint32_t *rows, const uint32_t
 }
 
 /* n columns of two rows of results; the second row may be the first again. */
-static inline void tfm_rows_product(tfm_rows_out to, uint32_t *rows, const uint32_t *columns, int32_t n, int32_t steps) {
+static inline void tfm_rows_product(tfm_rows_out to, const uint32_t *rows, const uint32_t *columns, int32_t n, int32_t steps) {
     const int32_t body = n & ~3;
     if (body) tfm_rows_some(to, rows, columns, body, steps);
     if (n & 3) {

@@ -90,11 +90,13 @@ static TFM_OUTLINE void tfm_few(const tfm_tile_layer *l, const uint32_t *tile, i
 /* What the rows need besides the fourteen registers that a block takes: from sp on, as the last argument
  * of a function that keeps nothing else on the stack. The order of the fields matters. */
 typedef struct {
-    const int32_t *mult;  /* of the row */
+    int32_t row;          /* 4 * (row - rows): below 0 while there are rows, in whatever state the stream is */
     int8_t *out;          /* of the row, pixel 0 */
-    int32_t zp, stride;   /* stride: bytes between pixels */
+    int32_t zp;
+    const int32_t *mult;  /* behind its last row */
+    int32_t stride;       /* bytes between pixels */
     const uint32_t *tile; /* what header 0 points to: 128 blocks before the tile */
-    int32_t bias;         /* bytes from mult to bias */
+    const int32_t *bias;  /* behind its last row */
     int32_t empty_ok;     /* the outputs of empty rows are there already */
     uint32_t saved[9];    /* the caller's registers */
 } tfm_row_frame;
@@ -267,8 +269,9 @@ typedef struct {
 /* [epilogue] */
 /* Eight accumulators to eight bytes, a stride apart: multiply, saturate, store. Then what the next row begins with. */
 #define TFM_REQUANT \
-    "ldm sp, {r9, r10, r11, lr}\n" \
-    "ldr r12, [r9], #4\n" \
+    "ldm sp, {r9, r10, r11, r12, lr}\n" \
+    "ldr r12, [r12, r9]\n" \
+    "add r9, r9, #4\n" \
     "smmlar r1, r1, r12, r11\n" \
     "smmlar r2, r2, r12, r11\n" \
     "ssat r1, #8, r1\n" \
@@ -293,11 +296,12 @@ typedef struct {
     "strb r6, [r10, r4, lsl #1]\n" \
     "ssat r7, #8, r7\n" \
     "strb r11, [r3, lr, lsl #2]\n" \
-    "ldrd r11, r12, [sp, #16]\n" \
+    "ldrd r11, r12, [sp, #20]\n" \
     "strb r0, [r10], #1\n" \
     "ldrsb lr, [r8, #-1]\n" \
     "strd r9, r10, [sp]\n" \
-    "cmn lr, #8\n" \
+    "add r0, lr, #8\n" \
+    "tst r0, r9\n" \
     "strb r7, [r3, r4, lsl #1]\n"
 /* [/epilogue] */
 
@@ -309,7 +313,7 @@ typedef struct {
         TFM_UNUSED const uint8_t *stream, TFM_UNUSED int32_t r1, TFM_UNUSED int32_t r2, TFM_UNUSED int32_t r3, \
         TFM_UNUSED tfm_row_frame frame) {                                       \
         __asm volatile(                                                         \
-            "add r12, sp, #28\n"                                                \
+            "add r12, sp, #32\n"                                                \
             "stm r12, {r4-r11, lr}\n"                                           \
             "mov r8, r0\n"                                                      \
             "ldrd r9, r10, [sp]\n"                                              \
@@ -317,21 +321,24 @@ typedef struct {
             "1: " FIRST "bcs 3f\n"                                              \
             "2: " BLOCK "bcc 2b\n"                                              \
             "3: " TFM_REQUANT                                                   \
-            "4: blt 1b\n"                                                       \
+            "4: bmi 1b\n"                                                       \
+            "cmp r9, #0\n"                                                      \
+            "bge 6f\n"                                                          \
             "mvns r0, lr\n" /* how many empty rows */                           \
-            "beq 6f\n"                                                          \
-            "ldr r1, [sp, #24]\n"                                               \
+            "ble 6f\n"                                                          \
+            "ldr r1, [sp, #28]\n"                                               \
             "cmp r1, #0\n"                                                      \
             "beq 6f\n"                                                          \
             "add r9, r9, r0, lsl #2\n"                                          \
             "add r10, r10, r0\n"                                                \
             "strd r9, r10, [sp]\n"                                              \
             "5: ldrsb lr, [r8], #1\n"                                           \
-            "ldrd r11, r12, [sp, #16]\n"                                        \
-            "cmn lr, #8\n"                                                      \
+            "ldrd r11, r12, [sp, #20]\n"                                        \
+            "add r0, lr, #8\n"                                                  \
+            "tst r0, r9\n"                                                      \
             "b 4b\n"                                                            \
             "6: mov r0, lr\n"                                                   \
-            "add r12, sp, #28\n"                                                \
+            "add r12, sp, #32\n"                                                \
             "ldm r12, {r4-r11, pc}\n");                                         \
     }
 /* [/rows] */

@@ -7,7 +7,7 @@ TFM_OUTLINE int32_t tfm_attention_s8_dsp_scratch_bytes(const tfm_attention *atte
     if (!attention || !tfm_attention_ok(attention)) return -1;
     const int32_t n = tfm_round4(attention->keys), width = tfm_round4(attention->dim / attention->heads);
     const int32_t v_width = tfm_round4(attention->vdim / attention->heads);
-    return 2 * n * (width + v_width) + 4 * width + 6 * n + 8 * (1 + TFM_ROWS_MORE);
+    return 2 * n * (width + v_width) + 4 * width + 6 * n + 8;
 }
 
 /* The next two rows see two keys more, the last row of all no more than there are. The words of what they may not
@@ -26,10 +26,10 @@ int tfm_attention_s8_dsp(int8_t *out, const int8_t *q, const int8_t *k, const in
     const int status = tfm_scratch_status(scratch, scratch_bytes, need);
     if (status) return status;
     const int32_t n = a->keys, dim = a->dim, width = dim / a->heads, vdim = a->vdim, v_width = vdim / a->heads;
-    const int32_t padded = tfm_round4(n), more = 1 + TFM_ROWS_MORE;
+    const int32_t padded = tfm_round4(n);
     uint32_t *const keys = (uint32_t *)scratch, *const values = keys + (padded >> 1) * tfm_round4(width);
-    uint32_t *const prob = values + (padded >> 1) * tfm_round4(v_width), *const rows = prob + padded + more;
-    int8_t *const score0 = (int8_t *)(rows + tfm_round4(width) + more), *const score1 = score0 + padded;
+    uint32_t *const prob = values + (padded >> 1) * tfm_round4(v_width), *const rows = prob + padded + 1;
+    int8_t *const score0 = (int8_t *)(rows + tfm_round4(width) + 1), *const score1 = score0 + padded;
     const tfm_rows_out scores = {a->mult_qk, 0, {score0, score1}, a->shift_qk};
     for (int32_t h = 0, e = 0; h < dim; h += width, e += v_width) {
         tfm_k_words(keys, k + h, dim, width, n);

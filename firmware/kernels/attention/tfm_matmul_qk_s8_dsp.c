@@ -4,7 +4,7 @@
 /* one head of k as words, then two rows of q and their end */
 int32_t tfm_matmul_qk_s8_dsp_scratch_bytes(const tfm_matmul *matmul) {
     if (!matmul || !tfm_matmul_ok(matmul)) return -1;
-    return 2 * (tfm_round4(matmul->keys) + 2) * tfm_round4(matmul->dim / matmul->heads) + 4 * (1 + TFM_ROWS_MORE);
+    return 2 * (tfm_round4(matmul->keys) + 2) * tfm_round4(matmul->dim / matmul->heads) + 4;
 }
 
 int tfm_matmul_qk_s8_dsp(int8_t *out, const int8_t *q, const int8_t *k, const tfm_matmul *matmul,

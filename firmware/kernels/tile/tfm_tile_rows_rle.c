@@ -43,9 +43,9 @@ static void fill(const tfm_tile_layer *l) {
 /* 0 when the tile met an empty row whose outputs are not there. */
 static int fast(const tfm_tile_layer *l, const uint32_t *tile, int32_t at) {
     const tfm_quant *q = l->quant;
-    const int32_t block = l->weight->block, bias = (const int8_t *)q->bias - (const int8_t *)q->mult;
-    const tfm_row_frame f = {q->mult, l->out + at * l->cout, q->zp_out, l->cout, tile + TFM_RLE_FIRST * 4 * block,
-                             bias, l->empty_ok, {0}};
+    const int32_t block = l->weight->block, rows = l->cout;
+    const tfm_row_frame f = {-4 * rows, l->out + at * rows, q->zp_out, q->mult + rows, rows, tile + TFM_RLE_FIRST * 4 * block,
+                             q->bias + rows, l->empty_ok, {0}};
     const uint8_t *const stream = l->weight->stream;
     /* no pointer to a function: the bound of the stack follows calls by name */
     const int32_t last = block == 4 ? fast4(stream, 0, 0, 0, f) : block == 2 ? fast2(stream, 0, 0, 0, f) : fast1(stream, 0, 0, 0, f);
