@@ -1,5 +1,6 @@
 """The bench: suites, ratios over other engines, whole networks."""
 import json, math
+from pathlib import Path
 
 import pytest
 
