@@ -56,8 +56,8 @@ def test_imports_alone_are_folded():
 
 def test_a_long_default_is_left_out_of_a_signature():
     lines = f'    a:int=3, # {"words"*40}\n    b:Thing=Thing({"x=1, "*30}), # b\n) # c'
-    short = f'    a:int=3, # {"words"*40}\n    b:Thing=…, # b\n) # c'
-    assert re.sub(build.LONG_DEFAULT, r'\1=…, #', lines, flags=re.M) == short
+    short = f'    a:int=3, # {"words"*40}\n    b:Thing=..., # b\n) # c'
+    assert re.sub(build.LONG_DEFAULT, r'\1=..., #', lines, flags=re.M) == short
 
 
 SEARCHED = ('<article><div class="tools">Download</div><section id="t"><h1>Title<a class="headerlink">#</a></h1>'
