@@ -16,6 +16,7 @@ from tinyformer import live
 SRC, BUILT, OUT = ROOT/'_build'/'docs', ROOT/'_build'/'html', ROOT/'_docs'
 ENTRY = re.compile(r"^show_doc\((\[')?([\w.]+)", re.M)        # a method of several classes has a list of names
 LIVE = 'lessons/live.ipynb'                            # the page on which a model runs in the browser
+LONG_DEFAULT = r'^(    \w+(?::[^=#]+)?)=.{90,}, #'         # an object that says everything of itself
 SITE_FILES = {'CONTRIBUTING.md': 'contributing', 'CHANGELOG.md': 'changelog', 'tests/README.md': 'tests'}
 
 
@@ -144,6 +145,7 @@ class Page:
         md = ''.join(t for o in shown for t in o.get('data', {}).get('text/markdown', ''))
         md = re.sub(r'\[source\]\([^)]*\)\{[^}]*\}\s*', '', re.sub(r'^---\s*', '', md))
         md = re.sub(r'^#+ .*$', '', md, count=1, flags=re.M).strip()
+        md = re.sub(LONG_DEFAULT, r'\1=..., #', md, flags=re.M)
         if name.rpartition('.')[2][0].isupper(): md = md.replace('```python\ndef ', '```python\nclass ', 1)
         source = self.sources.get(name, '')
         below = bool(after) and name in defined(after[0].get('source', ''))     # `#| exports`: the cell below shows it

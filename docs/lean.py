@@ -15,7 +15,8 @@ LONGEST = 160                                          # characters of a descrip
 
 class Lean(HtmlFormatter):
     "Code as HTML, with no mark around what has the colour of plain text."
-    def _get_css_classes(self, ttype): return '' if ttype in PLAIN or ttype in Number else super()._get_css_classes(ttype)
+    def _get_css_classes(self, ttype):
+        return '' if ttype in PLAIN or ttype in Number else super()._get_css_classes(ttype)
 
 
 def described(doctree):

@@ -57,7 +57,8 @@ def figure(match):
 def code(match):
     "The code of a cell, without its directives."
     text = re.sub(r'^#\|.*\n', '', ''.join(cell(*match.groups())['source']), flags=re.M).strip()
-    return highlight(text, PythonLexer(), HtmlFormatter(cssclass='code'))
+    marked = highlight(text, PythonLexer(), HtmlFormatter(cssclass='code'))
+    return re.sub(r'\n(?=\n)', '\n<!-- -->', marked)            # an empty line would end the HTML in Markdown
 
 
 def slide(text):

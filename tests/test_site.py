@@ -1,5 +1,5 @@
-"""The site: what its checks see, and in a browser, that it fits a phone, can be read in the dark, and finds chapters."""
-import json, subprocess, sys
+"""The site: what its checks see, and in a browser that it fits a phone, can be read, and finds chapters."""
+import json, re, subprocess, sys
 
 import pytest
 
@@ -17,12 +17,14 @@ RIGHT = ('<!doctype html><html><head><meta name="description" content="x"></head
     ('', ''), ('<svg><path d=""/></svg><br>', ''), ('<a href="other.html#b">b</a><a href="https://x.y">x</a>', ''),
     ('<p><b>x</p></b>', '</p> closes nothing'), ('<div>', 'closes nothing'), ('<p id="a"></p>', 'a second id a'),
     ('<a href="gone.html">x</a>', 'leads nowhere: gone.html'), ('<a href="../up.html">x</a>', 'leads nowhere'),
-    ('<a href="other.html#c">x</a>', 'no such place on the page: other.html#c'), ('<a href="#c">x</a>', 'no such place'),
+    ('<a href="other.html#c">x</a>', 'no such place on the page: other.html#c'),
+    ('<a href="#c">x</a>', 'no such place'),
     ('<img src="i.png" alt="">', 'a picture without words'), ('<img src="i.png" alt="_images/i.png">', 'without words'),
     ('<img src="j.png" alt="x">', 'leads nowhere: j.png'), ('<img src="https://x.y/i.png" alt="x">', 'fetches https'),
     ('<script src="//x.y/z.js"></script>', 'fetches //'), ('<h4>x</h4>', 'level 4 below one of level 2'),
     ('<h1>x</h1>', '2 headings of the first'), ('<input type="text">', 'an input without a label'),
-    ('<label>a <select></select><input type="range"></label>', ''), ('<a href="#a"> </a>', '<a> without words'), ('<button></button>', '<button> without words'),
+    ('<label>a <select></select><input type="range"></label>', ''),
+    ('<a href="#a"> </a>', '<a> without words'), ('<button></button>', '<button> without words'),
     ('x'*check.WEIGHT, 'bytes (limit 400,000)')])
 def test_the_check_of_pages_sees_each_fault(tmp_path, html, fault):
     (tmp_path/'page.html').write_text(RIGHT.format(html))
@@ -50,6 +52,12 @@ def test_code_has_marks_only_where_a_colour_is_other():
 def test_imports_alone_are_folded():
     assert build.only_imports('#| export\nimport os\nfrom sys import path')
     assert not any(map(build.only_imports, ('', '# words', 'import os\nx = 1', 'x = (')))
+
+
+def test_a_long_default_is_left_out_of_a_signature():
+    lines = f'    a:int=3, # {"words"*40}\n    b:Thing=Thing({"x=1, "*30}), # b\n) # c'
+    short = f'    a:int=3, # {"words"*40}\n    b:Thing=..., # b\n) # c'
+    assert re.sub(build.LONG_DEFAULT, r'\1=..., #', lines, flags=re.M) == short
 
 
 SEARCHED = ('<article><div class="tools">Download</div><section id="t"><h1>Title<a class="headerlink">#</a></h1>'
