@@ -61,7 +61,7 @@ setup(
                 + [f'Programming Language :: Python :: {o}' for o in PYTHONS[PYTHONS.index(cfg['min_python']):]],
     python_requires=f">={cfg['min_python']}",
     packages=find_packages(include=[cfg['lib_path'], cfg['lib_path'] + '.*']),
-    package_data={cfg['lib_name']: ['cost_table.json', 'peers.json', 'placement.c', 'memory_system.c',
+    package_data={cfg['lib_name']: ['cost_table*.json', 'peers.json', 'placement.c', 'memory_system.c',
                                     'networks/*.json', 'models/*.json', 'models/*.tfm',
                                     'web/*.js', 'web/*.css']},
     include_package_data=False,

@@ -106,7 +106,7 @@ def test_mistakes(words, said, capsys):
 
 def test_one_kernel_is_fitted_and_the_others_stay(tmp_path, capsys):
     "What a new operator needs of the cost table."
-    path, shipped = tmp_path/'table.json', json.loads((Path(bench.__file__).with_name("cost_table.json")).read_text())
+    path, shipped = tmp_path/'table.json', json.loads(Path(bench.__file__).with_name('cost_table.json').read_text())
     assert cli.main(['bench', '--fit', '--kernel', 'tfm_lut_s8_ref', '--cc', 'zig', '--json', str(path)]) == 0
     new = json.loads(path.read_text())
     assert 'tfm_lut_s8_ref: 6 layers' in capsys.readouterr().out

@@ -205,10 +205,10 @@ def measure_suite(
     **kw,                  # block, kernel, objective, ...: see `measure`
 )->list: # of rows
     "Every layer that other engines were measured on, with a progress bar."
-    rows = []
+    rows, core = [], target(kw.get('target_name', 'stm32f746')).core
     for op, shape in tqdm(suite(sparsities), 'layers', unit='layer', disable=None, leave=False):
         row = measure(op, cc=cc, optimize=optimize, **shape, **kw)
-        rows.append(row | (after(device(cc, optimize, (), row['kernel'])) if after else {}))
+        rows.append(row | (after(device(cc, optimize, (), row['kernel'], core)) if after else {}))
     return rows
 
 
@@ -611,7 +611,8 @@ def fit_cost_table(
     kernels = dict(old['kernels'])
     for k in todo: kernels |= _table_rows(k, cc, optimize, progress, board)
     meta = dict(compiler=str(find_compiler(cc, core)), flags=optimize, core=f'{core}, emulated',
-                unit='executed instructions', command='tinyformer bench --fit' + f' --target {board.name}' * (core != tk.MEASURED))
+                unit='executed instructions',
+                command='tinyformer bench --fit' + f' --target {board.name}' * (core != tk.MEASURED))
     table = old | dict(kernels=kernels) | ({} if only else dict(meta=meta))
     write_json(path, table)
     tk.load_cost_table.cache_clear()         # the image is generated with the new table

@@ -544,8 +544,10 @@ def cmd_bench(
     # a whole network: R or P, which come with the package, one of the suite published (resnet8, mobilenetv2,
     # mobilenetv1, dscnn), or an architecture as a JSON file
     network:str = None,
-    # measure every kernel, or --kernel alone, and write the cost table that choices are made by (minutes), to --json
+    # measure every kernel, or --kernel alone, and write the cost table that choices for the core of --target are made
+    # by (minutes), to --json
     fit:bool = False,
+    target:str = 'stm32f746', # board whose core runs a layer or a network, or is fitted
     # digits, the CIFAR-10 models of the zoo and network R on every core that something here runs (minutes):
     # instructions of an inference, bytes compared, bytes different
     cores:bool = False,
@@ -576,16 +578,17 @@ def cmd_bench(
     json:Annotated[Output, 'kernel'] = None, # write the rows as JSON; - prints them instead of the table
     board:list[Path] = None, # instead, show a log of `tinyformer board`; may be given again
 ):
-    """Count the instructions and estimate the cycles of a layer, a suite or a network on the emulated Cortex-M7, and
+    """Count the instructions and estimate the cycles of a layer, a suite or a network on an emulated core, and
     compare its bytes with NumPy. Weights and inputs are random. Cycles need llvm-mca."""
-    from tinyformer import bench, board as boards, peers
+    from tinyformer import bench, board as boards, hardware, peers
     from tinyformer.files import write_text
     if board: return print('\n\n'.join(boards.text(boards.summary(boards.read_log(f))) for f in board))
     if suite not in (None, 'anchors', 'published'):
         raise BadInput(f"no suite {suite!r}; there are 'anchors' and 'published'")
     if fit:
         only = kernel and [kernel]
-        bench.fit_cost_table(json if json != '-' else None, cc, optimize or '-O2', progress=print, only=only)
+        bench.fit_cost_table(json if json != '-' else None, cc, optimize or '-O2', progress=print, only=only,
+                             board=hardware.target(target))
         return
     if cores: return _bench_cores(record, cc, optimize or '-O3', json)
     if record:
@@ -597,7 +600,8 @@ def cmd_bench(
     shape = dict(h=h, w=w, cin=cin, cout=cout, tokens=tokens, heads=heads, keys=keys, vdim=vdim,
                  causal=int(causal) or None, stride=stride, seed=seed)
     shape = {k: v for k, v in shape.items() if v is not None}
-    rows = _bench_rows(network, suite, op, sparsity, block, kernel, optimize, shape, dict(cc=cc, objective=objective))
+    how = dict(cc=cc, objective=objective, target_name=hardware.target(target).name)
+    rows = _bench_rows(network, suite, op, sparsity, block, kernel, optimize, shape, how)
     text = _json(rows)
     print(text if json == '-' else _bench_text(rows, network, suite))
     if json not in (None, '-'): write_text(json, text + '\n')

@@ -1164,10 +1164,6 @@ def _attention_sizes(a):
     t, s, d, e = (a[n] for n in ('tokens', 'keys', 'dim', 'vdim'))
     return (t*d, s*d, s*e), t*e
 
-def _whole_counts(a, kept=0, live=None):
-    read, written = _attention_sizes(a)
-    return _attention_counts(a, a['dim'], a['vdim'], sum(read), written)
-
 def _draw_attention(rng, s):
     p = _random_attention(rng, s)
     arrays = dict(table=p.pop('table'))
@@ -1183,7 +1179,21 @@ def _attention_bound(a, p):
     scores = 128*128 * (a['dim'] // a['heads']) << a['shift_qk']
     return max(scores, 128 * (256 + a['keys']) << a['shift_av'])
 
+# %% ../nbs/04_operators.ipynb #r050c
+def _four_queries(a): # what is done once for four queries
+    t, s, fours = a['tokens'], a['keys'], -(-a['tokens'] // 4)
+    unseen = a['causal']*(fours*t - 2*fours*(fours + 1) + 4*fours - t)
+    seen = fours*s - unseen
+    return dict(four_keys=seen*a['heads'], four_qk=seen*a['dim'], four_av=seen*a['vdim'],
+                four_q=fours*a['dim'], four_v=fours*a['vdim'])
+
+def _whole_counts(a, kept=0, live=None):
+    read, written = _attention_sizes(a)
+    counts = _attention_counts(a, a['dim'], a['vdim'], sum(read), written)
+    return counts | _four_queries(a)
+
 # %% ../nbs/04_operators.ipynb #r051
+_FOUR_COSTS = 'four_keys', 'four_qk', 'four_av', 'four_q', 'four_v'
 OPERATORS['attention'] = Operator(
     'attention', inputs=3, draw=_draw_attention, check=_heads_fit, params=_TABLE,
     attrs=dict(tokens=TOKENS, keys=TOKENS, dim=SIZE, vdim=SIZE, heads=SIZE, causal=(0, 1),
@@ -1192,7 +1202,7 @@ OPERATORS['attention'] = Operator(
                (OUT, IN0, IN1, IN2, ('struct', 'tfm_attention'), SCRATCH),
                {('c', 'dense'): ('call', 'pairs', 'macs', 'outputs'),
                 ('dsp', 'dense'): (*_HEAD_COSTS, 'head_tails', 'head_hidden'),
-                ('scalar', 'dense'): ('call', 'pairs', 'macs', 'outputs')}, 'tfm_attention',
+                ('scalar', 'dense'): ('call', 'pairs', 'outputs', *_FOUR_COSTS)}, 'tfm_attention',
                {('scalar', 'dense'): ('scalar/tfm_scalar_put.c',)}),
     sizes=_attention_sizes, macs=lambda a: _pairs(a)*(a['dim'] + a['vdim']),
     reference=_run_attention, bound=_attention_bound, features=_whole_counts,

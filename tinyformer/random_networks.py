@@ -1,13 +1,14 @@
 """Random small networks as C, byte for byte against the reference: on this machine under sanitizers, and on the
-emulated Cortex-M7.
+emulated Cortex-M7; or on any other core that something here runs.
 
     python -m tinyformer.random_networks --count 50000 --seed 0 --device-share 0.05
+    python -m tinyformer.random_networks --count 200 --target rp2040
     python -m tinyformer.random_networks --only 1234 --seed 0 --keep build/failing
 
 Network number k of a seed is drawn from (seed, k) alone, so one that fails can be run again by its number. Every
 network goes through `codegen.generate` with a memory mode, an objective and a choice of kernels of its own. Many are
 compiled as one program (`firmware/tests/run_networks.c`): starting a compiler takes longer than compiling one."""
-import argparse, math, os, re, shutil, subprocess, sys, tempfile, time
+import argparse, json, math, os, re, shutil, subprocess, sys, tempfile, time
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,11 +19,11 @@ from tqdm.auto import tqdm
 from . import codegen as cg, graph as tg, kernels as tk, operators, schedule as sc
 from .errors import BadInput, BuildFailed, CorruptModel, SimulationFailed, TinyFormerError
 from .graph import Graph
-from .hardware import target
+from .hardware import WASM, Target, target
 from .operators import (add_params, attention_params, copy_attrs, layernorm_params, out_hw, requant_params,
                         rmsnorm_params, softmax_table, square_window)
 from .simulator import Emulator
-from .toolchain import WARNINGS, compile_host, compile_image, firmware_dir
+from .toolchain import WARNINGS, compile_host, compile_image, compile_wasm, find_node, firmware_dir
 
 BOARD = replace(target('stm32f746'), flash_bytes=1 << 24, sram_bytes=1 << 22)     # no limit gets in the way
 MEMORY = *sc.MEMORY, 'forced'     # the engine's modes, and bands of any height where the engine would not choose them
@@ -389,22 +390,23 @@ class Network:
     choices: dict   # operator name -> Choice, empty for the engine's own
     inputs: np.ndarray # int8 [IMAGES, ...]
     rng: np.random.Generator # for what is left to draw
+    board: Target = BOARD   # what it is made for
 
     def __repr__(self):
         how = f'memory {self.memory!r}, objective {self.objective!r}, kernels {self.policy!r}'
         return f'network {self.number}: {len(self.graph.ops)} operators, {how}'
 
 
-def _choices(rng, graph, policy):
+def _choices(rng, graph, policy, board):
     "Kernels by a policy: an operator that has none of the kind takes any."
     if policy == 'auto': return {}
     def fits(c):
-        if policy in ('ref', 'dsp'): return (c.kernel.isa == 'dsp') == (policy == 'dsp')
-        if policy == 'dense dsp': return c.kernel.isa == 'dsp' and not c.block
+        if policy in ('ref', 'dsp'): return (c.kernel.isa != 'c') == (policy == 'dsp')   # dsp: or scalar
+        if policy == 'dense dsp': return c.kernel.isa != 'c' and not c.block
         return policy in ('any', f'1x{c.block}')
     res = {}
     for op in graph.ops:
-        able = tk.candidates(op, BOARD)
+        able = tk.candidates(op, board)
         able = [c for c in able if fits(c)] or able
         res[op.name] = able[int(rng.integers(len(able)))]
     return res
@@ -422,6 +424,7 @@ def _inputs(rng, shape):
 def draw(
     seed:int,   # of the whole run
     number:int, # of the network
+    board:Target=BOARD, # what it is made for
 )->Network:     # one that the engine accepts
     "A random network. What leaves int32 is the compiler's to refuse, and is drawn again."
     rng = np.random.default_rng([seed, number])
@@ -434,8 +437,8 @@ def draw(
         except (BadInput, CorruptModel): continue
     ways = TALL_MEMORY if tall else MEMORY, tuple(tk.OBJECTIVES), TALL_POLICIES if tall else POLICIES
     memory, objective, policy = (way[int(rng.integers(len(way)))] for way in ways)
-    choices, inputs = _choices(rng, graph, policy), _inputs(rng, graph.tensors[graph.input].shape)
-    return Network(number, graph, memory, objective, policy, choices, inputs, rng)
+    choices, inputs = _choices(rng, graph, policy, board), _inputs(rng, graph.tensors[graph.input].shape)
+    return Network(number, graph, memory, objective, policy, choices, inputs, rng, board)
 
 
 def _forced(rng, fw):
@@ -458,7 +461,7 @@ def generate(
 )->cg.Firmware:
     "The network's C, by `codegen.generate`; with the chains of a forced plan in place of its own."
     memory = 'fast' if net.memory == 'forced' else net.memory
-    fw = cg.generate(net.graph, BOARD, folder, choices=net.choices, port=port, memory=memory, objective=net.objective,
+    fw = cg.generate(net.graph, net.board, folder, choices=net.choices, port=port, memory=memory, objective=net.objective,
                      prefix=f'n{net.number}')
     if net.memory != 'forced': return fw
     chains = _forced(net.rng, fw)
@@ -636,8 +639,8 @@ class Core:
     "An emulated core with many networks in one image; a buffer touches the end or the start of the memory that exists."
     ROOM, AT, STEP = 1 << 18, 0x70000000, 1 << 19
 
-    def __init__(self, elf):
-        self.emu = Emulator(elf)
+    def __init__(self, elf, core='cortex-m7'):
+        self.emu = Emulator(elf, core)
         for i in range(3): self.emu.uc.mem_map(self.AT + i*self.STEP, self.ROOM)
 
     def room(self, i, n, at_end, align=1):
@@ -661,18 +664,41 @@ class Core:
         return '', np.stack(outs)
 
 
+def _kernels(made): return sorted({s for _, fw in made for s in cg.kernel_sources(fw.choices)})
+
+
 def run_device(made, folder, cc):
-    "As `run_host`, on the emulated Cortex-M7."
+    "As `run_host`, on the emulated core that they were made for."
+    board = made[0][0].board
     def make(some):
         (folder/'device.c').write_text(together([fw.folder for _, fw in some], False), encoding='utf-8')
         port = tk.FIRMWARE/'ports'/'cortex_m'
-        return compile_image([*tk.sources(), folder/'device.c', port/'memory.c'], port/'bare.ld',
-                             include=[folder, tk.FIRMWARE/'include'], flags=WARNINGS, cc=cc)
+        return compile_image([*_kernels(some), folder/'device.c', port/'memory.c'], port/'bare.ld',
+                             include=[folder, tk.FIRMWARE/'include'], flags=WARNINGS, cc=cc, core=board.core)
     elf, refused = _compiled(make, made)
-    core = Core(elf)
+    core = Core(elf, board.core)
     res = {net.number: (refused[net.number], None) if net.number in refused else core.run(net, fw) for net, fw in made}
     elf.unlink()
     return res
+
+
+def run_node(made, folder, cc):
+    "As `run_host`, as one WebAssembly module in Node."
+    names = [net.graph.name for net, _ in made]
+    (folder/'module.c').write_text(together([fw.folder for _, fw in made], False), encoding='utf-8')
+    exports = [f'-Wl,--export={name}_invoke_with' for name in names] + ['-Wl,--export=__heap_base']
+    module = compile_wasm([*_kernels(made), folder/'module.c'], folder/'module.wasm', [folder, tk.FIRMWARE/'include'],
+                          (*WARNINGS, *exports))
+    sizes = [dict(name=name, arena=fw.arena_bytes, input=net.inputs[0].size, images=len(net.inputs),
+                  output=fw.graph.tensors[fw.graph.output].nbytes) for name, (net, fw) in zip(names, made)]
+    (folder/'sizes.json').write_text(json.dumps(sizes))
+    (folder/'inputs').write_bytes(b''.join(net.inputs.tobytes() for net, _ in made))
+    script = firmware_dir()/'tests'/'run_networks.cjs'
+    words = [find_node(), script, module, folder/'sizes.json', folder/'inputs', folder/'outputs']
+    done = subprocess.run([*map(str, words)], capture_output=True, encoding='utf-8')
+    if done.returncode: raise SimulationFailed(f'run_networks.cjs: {done.stderr[:500]}')
+    records = _records((folder/'outputs').read_bytes(), made, len(made[0][0].inputs))
+    return {net.number: (f'status {s}' if s else '', y) for (net, _), (s, y) in zip(made, records)}
 
 
 # ---- the sweep
@@ -770,6 +796,28 @@ def sweep(
     return result
 
 
+def sweep_core(
+    board:Target,         # its core runs them; `hardware.WASM`: Node does
+    count:int,            # networks
+    seed:int=0,           # of the whole run
+    start:int=0,          # first number
+    cc:str='auto',        # a compiler of the core
+    batch:int=50,         # networks in one image
+)->Result:                # what was done
+    "Random networks on a core other than the Cortex-M7, made for it."
+    result, board = Result(), replace(board, flash_bytes=BOARD.flash_bytes, sram_bytes=BOARD.sram_bytes, memories=())
+    run = run_node if board.cpu.family == 'wasm' else run_device
+    for at in range(start, start + count, batch):
+        with tempfile.TemporaryDirectory(prefix='tinyformer-networks-', dir=roomy_memory()) as folder:
+            nets = [draw(seed, number, board) for number in range(at, min(at + batch, start + count))]
+            made = [(net, generate(net, Path(folder)/f'n{net.number}')) for net in nets]
+            got = run(made, Path(folder), cc)
+        for net, fw in made:
+            result.features.update(features(fw))
+            judge(result, board.core, net, tg.run(net.graph, net.inputs).reshape(IMAGES, -1), *got[net.number])
+    return result
+
+
 def main(argv=None):
     p = argparse.ArgumentParser(prog='python -m tinyformer.random_networks', description=__doc__.split('\n\n')[0])
     p.add_argument('--count', type=int, default=2000, help='networks')
@@ -779,11 +827,14 @@ def main(argv=None):
     p.add_argument('--keep', type=Path, help='with --only: leave the generated C in this folder')
     p.add_argument('--device-share', type=float, default=.05, help='share that the emulated Cortex-M7 runs as well')
     p.add_argument('--cc', default='gcc', choices=['gcc', 'zig'], help='gcc has both sanitizers, zig one')
+    p.add_argument('--target', help='instead, run them all on the core of this board, or on wasm32')
     p.add_argument('--features', action='store_true', help='print how often each feature occurred')
     a = p.parse_args(argv)
     if a.only is not None: return one(a.seed, a.only, a.cc, a.keep)
     started = time.time()
-    r = sweep(a.count, a.seed, a.start, a.device_share, a.cc, progress=True)
+    board = a.target and (WASM if a.target == WASM.name else target(a.target))
+    if board: r = sweep_core(board, a.count, a.seed, a.start)
+    else: r = sweep(a.count, a.seed, a.start, a.device_share, a.cc, progress=True)
     for word, n in sorted(r.features.items()) if a.features else (): print(f'{n:7} {word}')
     for number, place, what in r.failures: print(f'FAILED {place}: {what}')
     if r.failures: print(f'Run one again with --seed {a.seed} --only NUMBER --keep FOLDER')

@@ -659,7 +659,7 @@ def run_wasm(
 )->np.ndarray:         # int8 [n, ...]
     "Run the module in Node on every image."
     g, x, node = firmware.graph, check_images(firmware, x), find_node()
-    out, script = g.tensors[g.output], firmware_dir()/'ports'/'wasm'/'run.js'
+    out, script = g.tensors[g.output], firmware_dir()/'ports'/'wasm'/'run.cjs'
     with tempfile.TemporaryDirectory() as tmp:
         (Path(tmp)/'in').write_bytes(x.tobytes())
         words = node, script, module, Path(tmp)/'in', Path(tmp)/'out', x[0].size, out.nbytes

@@ -1,4 +1,4 @@
-// node run.js MODULE INPUTS OUTPUTS BYTES_IN BYTES_OUT: runs a model of module.c on every input of a file.
+// node run.cjs MODULE INPUTS OUTPUTS BYTES_IN BYTES_OUT: runs a model of module.c on every input of a file.
 const fs = require('fs');
 const [module_, inputs, outputs, n, m] = process.argv.slice(2);
 const { memory, tfm_input, tfm_output, tfm_run } =
