@@ -148,6 +148,29 @@ def test_a_damaged_stream_makes_no_more_rows(tmp_path):
     assert sum(seen.values()) > 200 and set(seen) <= ALLOWED and board.run() == 'right'
 
 
+@pytest.mark.parametrize('cc', (pytest.param('gcc', marks=pytest.mark.needs('gcc')), 'zig'))
+def test_with_integrity_a_flipped_weight_is_reported(cc, tmp_path):
+    "By the check itself, and by the `main` of the port, which then does not run the model."
+    fw = cg.generate(MODELS['every'](), target('stm32f746'), tmp_path/'fw', integrity=True)
+    board, rng = Board(fw, 2048, cc), np.random.default_rng(3)
+    emu, check = board.emu, f'{fw.prefix}_check'
+    emu.uc.mem_map(0xE0000000, 0x10000)                                    # registers of the core: the cycle counter
+    def at_start():
+        "What `main` leaves for a debugger in tfm_result."
+        emu.write(emu.address('tfm_result'), b'\xff' * 4)
+        emu.uc.reg_write(UC_ARM_REG_SP, board.top)
+        emu.uc.emu_start(emu.address('main') | 1, 0, count=8 * board.instructions)      # then it waits for ever
+        return int.from_bytes(emu.read(emu.address('tfm_result'), 4), 'little', signed=True)
+    assert (emu.call(check), at_start()) == (0, 0)
+    for i in range(40):
+        spot = somewhere(rng, board.constants)
+        board.flip(*spot)
+        assert emu.call(check) == 6, spot
+        assert i > 4 or at_start() == 6
+        board.flip(*spot)
+    assert (emu.call(check), at_start()) == (0, 0)
+
+
 def headers(stream, block):
     "Where the headers of a stream lie: one before each block, one for some empty rows, one for the end."
     i = 0

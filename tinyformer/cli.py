@@ -72,6 +72,7 @@ def cmd_deploy(
     lr:Annotated[float, (1e-9, 10.)] = 5e-3, # peak learning rate of the training
     batch_size:Annotated[int, (1, 1_000_000)] = 64, # inputs per training step
     seed:Annotated[int, (0, 2**32 - 1)] = 0, # of the training
+    integrity:bool = False, # with a checksum of the constants, CRC-32, which the image compares at its start
     out:Path = None, # folder of the results (default: runs/NAME of the model)
     fresh:bool = False, # forget what the folder holds and start over
 ):
@@ -322,6 +323,8 @@ def cmd_compile(
     # model file: what the names of functions, constants and macros begin with, such as kws; two models in one firmware
     # need two (default: from the model's name)
     prefix:str = None,
+    # model: with a checksum of the constants, CRC-32, which the image compares at its start
+    integrity:bool = False,
     **setting, # what decides the C
 ):
     "Generate C for a run or a model file, run it once on this machine, and link it."
@@ -329,12 +332,14 @@ def cmd_compile(
     from tinyformer.pipeline import Run, result
     from tinyformer.simulator import build
     if Path(what).is_dir():
-        own = dict(out=out, kernel=kernel, port=port, prefix=prefix, data=data, weights=weights, no_check=no_check)
+        own = dict(out=out, kernel=kernel, port=port, prefix=prefix, data=data, weights=weights, no_check=no_check,
+                   integrity=integrity)
         run, cc = Run(what), _only_cc(what, **own, **setting)
         other = run.path('compile.json').exists() and result(run, 'compile')['cc'] != cc
         return _steps(run, 'compile', again=again or other, cc=cc)
     _no_step(what, again=again)
-    fw = _model_firmware(what, out, kernel, setting, data, weights, check=not no_check, port=port, prefix=prefix)
+    fw = _model_firmware(what, out, kernel, setting, data, weights, check=not no_check, port=port, prefix=prefix,
+                         integrity=integrity)
     image = fw.port != 'host' and build(fw, cc=setting.get('cc', 'auto'))
     for line in _kernel_lines(fw): print(line)
     if note := cost_table(fw.target.core).note: print(f'  {note}')
@@ -360,6 +365,7 @@ def cmd_export(
     weights:str = None, # module.py:function: file of torch.save(net.state_dict(), FILE)
     prefix:str = None, # what the names of functions, constants and macros begin with (default: from the model's name)
     no_check:bool = False, # do not run the C on this machine and compare it with the reference before it is written
+    integrity:bool = False, # with a checksum of the constants, CRC-32, which the example compares before it runs
     **setting, # what decides the C
 ):
     """A model as a folder for somebody else's build system: C99, the kernels that it uses and no others, licence, five
@@ -369,7 +375,7 @@ def cmd_export(
     graph, how = _any_graph(what, data, weights), Setting(**setting)
     folder = out or Path(f"{graph.name}_{format.replace('-', '_')}")
     fw = export(graph, how.board(), format, folder, prefix, objective=how.objective, memory=how.memory,
-                check=not no_check)
+                check=not no_check, integrity=integrity)
     print(f'{folder}: {FORMATS[format].title}, {fw.weights_bytes:,} bytes of constants, arena {fw.arena_bytes:,} '
           f'bytes; entry {fw.prefix}_invoke. README.md has the five steps.')
 

@@ -7,11 +7,12 @@ __all__ = ['C_TYPES', 'ARENAS', 'PARAMETERS', 'FAST', 'SLOW', 'TRACE', 'SHORT', 
            'VARIABLES', 'SLOWEST', 'c_name', 'prefix_of', 'c_array', 'constant_name', 'constants', 'constant_bytes',
            'dense_bytes', 'Address', 'in_arena', 'place', 'shape_text', 'Loop', 'loop_of', 'row_address', 'row_kernel',
            'times', 'op_comment', 'Function', 'op_function', 'fill', 'stretch', 'ring_ends', 'fill_ring', 'chain_lines',
-           'arenas_c', 'arena_params', 'model_c', 'long_name', 'short_names', 'parts_h', 'model_h', 'weights_files',
-           'pick_example', 'example_h', 'kernel_sources', 'headers_of', 'ports', 'port_board', 'rooms_of',
-           'linker_script', 'beside', 'serves', 'model_crc', 'check_flash', 'Firmware', 'memories_dict', 'plan_dict',
-           'about_h', 'port_texts', 'text_files', 'port_folders', 'copied_files', 'write_folder', 'check_images',
-           'host_program', 'run_host', 'traced', 'first_fault', 'check_bytes', 'generate', 'plot_step']
+           'arenas_c', 'arena_params', 'weights_crc', 'check_c', 'model_c', 'long_name', 'short_names', 'parts_h',
+           'model_h', 'weights_files', 'pick_example', 'example_h', 'kernel_sources', 'headers_of', 'ports',
+           'port_board', 'rooms_of', 'linker_script', 'beside', 'serves', 'model_crc', 'check_flash', 'Firmware',
+           'memories_dict', 'plan_dict', 'about_h', 'port_texts', 'text_files', 'port_folders', 'copied_files',
+           'write_folder', 'check_images', 'host_program', 'run_host', 'traced', 'first_fault', 'check_bytes',
+           'generate', 'plot_step']
 
 # %% ../nbs/08_codegen.ipynb #c002
 import json, re, shutil, subprocess, tempfile, zlib
@@ -430,6 +431,27 @@ def arena_params(
     "What `invoke_with` takes for it."
     return {name: PARAMETERS[name] for name, _ in zip(ARENAS, arena.arrays)}
 
+# %% ../nbs/08_codegen.ipynb #i02
+def weights_crc(
+    blobs:dict, # as `constants` gives
+)->int:         # CRC-32 as `zlib` has it
+    "The checksum of all constants in the order of `weights.c`, as a little-endian core reads them."
+    crc = 0
+    for named in blobs.values():
+        for _, a in named.values():
+            crc = zlib.crc32(a.astype(a.dtype.newbyteorder('<')).tobytes(), crc)
+    return crc
+
+def check_c(
+    blobs:dict,       # as `constants` gives
+    prefix:str='tfm', # of names in C
+)->str:               # C text
+    "The function that compares the constants with their checksum."
+    names = [name for named in blobs.values() for name, _ in named.values()]
+    lines = [f'crc = tfm_crc32(crc, {name}, (int32_t)sizeof {name});' for name in names]
+    return fill('check.c', prefix=prefix, PREFIX=prefix.upper(),
+                lines='\n'.join(f'    {line}' for line in lines))
+
 # %% ../nbs/08_codegen.ipynb #c086a
 TRACE = 'void tfm_trace(int32_t op, const int8_t *made, int32_t first, int32_t bytes);\n'
 
@@ -450,6 +472,7 @@ def model_c(
     chains:tuple=(),  # of Chain, as they were planned
     trace:bool=False, # with calls of `tfm_trace`, see `firmware/ports/host/trace.c`
     prefix:str='tfm', # of its names
+    crc:bool=False,   # with `check_c`
 )->str:               # C text
     "model.c: one function per operator, and the entry that calls them in order."
     loops = [loop_of(graph, choices, chain) for chain in chains]
@@ -458,17 +481,17 @@ def model_c(
                                 trace, prefix)
                  for i, op in enumerate(graph.ops) if choices[op.name] != tk.IN_FLASH}
     calls = _calls(functions, within)
-    texts = [*[TRACE]*trace, *(f.text for f in functions.values())]
-    own = arena_params(arena)
+    texts, own = [*[TRACE]*trace, *(f.text for f in functions.values())], arena_params(arena)
     return fill('model.c', title=f'Model {graph.name}', prefix=prefix, PREFIX=prefix.upper(),
                 functions='\n'.join(texts), calls='\n'.join(_indented(calls)),
                 arenas=arenas_c(arena, prefix), params=', '.join(own.values()),
                 null=' || '.join(f'{a} == NULL' for a in own),
                 addresses=' | '.join(f'(uintptr_t){a}' for a in own),
-                own=', '.join(f'{prefix}_{a}' for a in own))
+                own=', '.join(f'{prefix}_{a}' for a in own),
+                check=check_c(blobs, prefix) if crc else '')
 
 # %% ../nbs/08_codegen.ipynb #c088a
-SHORT = ('tfm_invoke', 'tfm_invoke_with', 'tfm_example_input', 'tfm_example_output',
+SHORT = ('tfm_invoke', 'tfm_invoke_with', 'tfm_check', 'tfm_example_input', 'tfm_example_output',
          'TFM_INPUT_BYTES', 'TFM_INPUT_ZERO', 'TFM_INPUT_SCALE', 'TFM_OUTPUT_BYTES',
          'TFM_OUTPUT_ZERO', 'TFM_OUTPUT_SCALE', 'TFM_ARENA_BYTES', 'TFM_ARENA2_BYTES',
          'TFM_ARENA_ALIGN')
@@ -509,11 +532,14 @@ def model_h(
     graph:Graph, # the model
     arena:Arena, # where its tensors lie
     prefix:str='tfm', # of its names
+    crc:int=None, # of its constants; None: nobody asks for it
 )->str:          # C text
     "model.h: the entry points and the sizes that a caller needs."
     i, o, plan = graph.tensors[graph.input], graph.tensors[graph.output], arena.plan
     sizes = [end - first for _, first, end in arena.arrays]
     undo, make = short_names(prefix, len(sizes) > 1)
+    check = fill('unchecked.h' if crc is None else 'checked.h', prefix=prefix,
+                 PREFIX=prefix.upper(), crc=f'0x{crc or 0:08x}u')
     note = f'no plan can need less than {plan.lower_bound}'
     if sizes[1:]: note = f'in the fast memory; in both together {note}'
     second = [f'#define {prefix.upper()}_ARENA2_BYTES {n}   /* in the slow memory */\n'
@@ -526,7 +552,7 @@ def model_h(
                 inputs=parts_h(graph, 'inputs', prefix),
                 outputs=parts_h(graph, 'outputs', prefix),
                 arena_bytes=sizes[0], arena_note=note, arena2=''.join(second),
-                params=', '.join(arena_params(arena).values()), align=plan.align)
+                params=', '.join(arena_params(arena).values()), align=plan.align, check=check)
 
 # %% ../nbs/08_codegen.ipynb #c092
 ALIGNED = '#define TFM_ALIGNED __attribute__((aligned(4)))\n'
@@ -714,6 +740,7 @@ class Firmware:
     weights_bytes_dense: int # the same with every weight stored
     chains: tuple = ()       # of Chain: operators that run band by band
     prefix: str = 'tfm'      # of its names in C
+    integrity: bool = False  # whether it can check its constants
 
     @property
     def plan(self)->Plan: return self.arena.plan
@@ -814,8 +841,9 @@ def text_files(
     cc = 'arm-none-eabi-gcc' if 'gcc' in t.cpu.compilers else 'python3 -m ziglang cc'
     make = fill('Makefile', cc=cc, core=t.core, warnings=' '.join(WARNINGS), **flags,
                 image_flags=' '.join(IMAGE_FLAGS), default='host' if host else 'build/model.elf')
-    model = model_c(fw.graph, fw.choices, fw.arena, blobs, fw.chains, prefix=fw.prefix)
-    head = model_h(fw.graph, fw.arena, fw.prefix)
+    model = model_c(fw.graph, fw.choices, fw.arena, blobs, fw.chains, False, fw.prefix,
+                    fw.integrity)
+    head = model_h(fw.graph, fw.arena, fw.prefix, weights_crc(blobs) if fw.integrity else None)
     files = {'model.h': head, 'model.c': model, 'weights.h': w_h,
              'weights.c': w_c, 'example.h': example_h(fw.graph, x, fw.prefix), 'Makefile': make,
              'README.md': readme, 'plan.json': json.dumps(plan_dict(fw), indent=1) + '\n'}
@@ -835,6 +863,7 @@ def copied_files(
 )->dict:         # relative path -> source file
     "Every file that is copied as it is."
     root, sources = firmware_dir(), kernel_sources(fw.choices)
+    if fw.integrity: sources.append(root/'kernels'/'crc'/'tfm_crc32.c')
     headers, ports = headers_of(sources, root/'include'), root/'ports'
     board = None if fw.port == 'host' else port_board(fw.port, fw.target)
     startup = {p.name: p for folder in port_folders(board) for p in (ports/folder).glob('*.[ch]')}
@@ -972,6 +1001,11 @@ def _try(fw, texts, copies):
         write_folder(Path(tmp)/'try', texts, copies)
         check_bytes(replace(fw, folder=Path(tmp)/'try'))
 
+def _written(fw, blobs, x, check):
+    "Write the folder after all else went well."
+    write_folder(fw.folder, *_files(fw, blobs, x, check))
+    return fw
+
 def _files(fw, blobs, x, check):
     "What goes into the folder, after a run of it if that is asked for."
     texts, copies = text_files(fw, blobs, x), copied_files(fw)
@@ -998,6 +1032,7 @@ def generate(
     memory:str='low',        # 'fast', 'low' or 'least': see `choose_chains`
     objective:str='bytes',   # of the automatic choice of kernels: 'bytes' or 'speed'
     check:bool=False,        # run it on this machine first, see `check_bytes`
+    integrity:bool=False,    # with a checksum of the constants, see `check_c`
 )->Firmware:                 # the folder and its figures
     "Write a C project, or raise `DoesNotFit`, `UnsupportedOp` or `WrongBytes` and write nothing."
     port, prefix = _port(port, target), prefix_of(graph.name, prefix)
@@ -1008,9 +1043,8 @@ def generate(
     wide = beside(graph, target) if objective == 'speed' else 0
     arena = plan_arena(graph, picked, target.sram_bytes, chains, rooms_of(port, target), wide)
     fw = Firmware(Path(folder), graph, target, port, arena, picked, constant_bytes(blobs),
-                  dense_bytes(graph), chains, prefix)
-    write_folder(folder, *_files(fw, blobs, x, check))
-    return fw
+                  dense_bytes(graph), chains, prefix, integrity)
+    return _written(fw, blobs, x, check)
 
 # %% ../nbs/08_codegen.ipynb #c123
 @patch

@@ -64,6 +64,7 @@ class Settings:
     lr: float = LR             # peak learning rate of the training
     batch_size: int = 64       # inputs per training step
     seed: int = 0              # of the training
+    integrity: bool = False    # the image checks its constants at the start
 
     @property
     def kernels(self):
@@ -359,7 +360,8 @@ def measure(graph, cfg, memory, kernels=''):
     "Build a model with room to spare, and run it once."
     kernels = kernels or cfg.kernels
     with tempfile.TemporaryDirectory() as tmp:
-        fw, image = tr.built(graph, cfg.board(), Path(tmp)/'try', cfg.cc, memory=memory, objective=kernels)
+        fw, image = tr.built(graph, cfg.board(), Path(tmp)/'try', cfg.cc, memory=memory, objective=kernels,
+                             integrity=cfg.integrity)
         x = np.zeros((1, *graph.tensors[graph.input].shape), np.int8)
         sim = simulate(image, fw, x, progress=False)
     spent = {k: sim.columns()[k] for k in ('est_cycles', 'stall_cycles')}
@@ -555,7 +557,7 @@ def firmware(run, check=False):
     graph, needs = model_of(run, 'model.tfm'), result(run, 'prune')['needs']
     example = codes(graph, run.examples.x_test[:1].numpy())[0]
     return generate(graph, run.board, run.path('firmware'), port=require_port(run.board), example=example, check=check,
-                    memory=needs['memory'], objective=needs['kernels'] or run.cfg.kernels)
+                    memory=needs['memory'], objective=needs['kernels'] or run.cfg.kernels, integrity=run.cfg.integrity)
 
 
 @step

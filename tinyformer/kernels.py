@@ -186,7 +186,7 @@ def guards_hold(
 
 # %% ../nbs/06_kernels.ipynb #c043
 STATUS = {0: 'TFM_OK', 1: 'TFM_ERR_NULL', 2: 'TFM_ERR_DIMS', 3: 'TFM_ERR_SCRATCH',
-          4: 'TFM_ERR_ALIGN', 5: 'TFM_ERR_STREAM'}
+          4: 'TFM_ERR_ALIGN', 5: 'TFM_ERR_STREAM', 6: 'TFM_ERR_WEIGHTS'}
 
 def _host_args(args, out, xs, scratch, keep):
     "Arguments as ctypes values; `keep` holds what must stay alive during the call."

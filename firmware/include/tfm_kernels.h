@@ -34,7 +34,8 @@ typedef enum {
     TFM_ERR_DIMS = 2,     /* a size, shift or block is out of range, or two of them disagree */
     TFM_ERR_SCRATCH = 3,  /* scratch is smaller than ..._scratch_bytes() */
     TFM_ERR_ALIGN = 4,    /* scratch is not 4-byte aligned */
-    TFM_ERR_STREAM = 5    /* a weight stream is damaged (only where a contract says it is checked) */
+    TFM_ERR_STREAM = 5,   /* a weight stream is damaged (only where a contract says it is checked) */
+    TFM_ERR_WEIGHTS = 6   /* the constants are not those that were generated: from a model's own check, no kernel gives it */
 } tfm_status;
 
 /* bias[N], mult[N]: per output channel. bias has -zp_in * sum(w) folded in; NULL stands for zeros.
@@ -65,6 +66,9 @@ typedef struct { const uint8_t *stream; int32_t bytes, block, empty; } tfm_rle;
 /* Reads the whole stream once: TFM_OK when it describes exactly `rows` rows of `row_blocks` blocks,
  * TFM_ERR_STREAM when it is truncated, runs past a row, or has bytes left over. */
 int tfm_rle_check(const tfm_rle *w, int32_t rows, int32_t row_blocks);
+
+/* CRC-32 of Ethernet and zlib over n bytes more; crc is 0 or that of the bytes before them. */
+uint32_t tfm_crc32(uint32_t crc, const void *bytes, int32_t n);
 
 /* out[p][n] = requant(bias[n] + sum_k in[p][k] * weight[n][k])
  * out int8[P][N], in int8[P][K], weight int8[N][K] in [-127, 127].

@@ -23,13 +23,14 @@
 static int8_t tfm_input[TFM_INPUT_BYTES] __attribute__((aligned(4)));
 static int8_t tfm_output[TFM_OUTPUT_BYTES] __attribute__((aligned(4)));
 static uint32_t clock_hz, wrong;
+static int damage; /* what tfm_check said at the start; 0: the constants are sound */
 static tfm_trouble trouble;
 
 /* Output bytes of the built-in example that are not the expected ones. */
 static uint32_t example(void) {
     uint32_t n = 0;
     memcpy(tfm_input, tfm_example_input, sizeof tfm_input);
-    if (tfm_invoke(tfm_input, tfm_output) != 0) return 0xFFFFFFFFu;
+    if (damage != 0 || tfm_invoke(tfm_input, tfm_output) != 0) return 0xFFFFFFFFu;
     for (uint32_t i = 0; i < TFM_OUTPUT_BYTES; i++) n += tfm_output[i] != tfm_example_output[i];
     return n;
 }
@@ -47,7 +48,7 @@ static void hello(uint8_t number) {
 
 static void infer(uint8_t number) {
     const uint32_t start = tfm_board_cycles();
-    const int status = tfm_invoke(tfm_input, tfm_output);
+    const int status = damage != 0 ? damage : tfm_invoke(tfm_input, tfm_output);
     const uint32_t cycles = tfm_board_cycles() - start;
     tfm_frame_begin((tfm_frame){'i', number, 8u + TFM_OUTPUT_BYTES});
     tfm_frame_put_word((uint32_t)status);
@@ -69,6 +70,7 @@ static tfm_frame_status answer(tfm_frame frame) {
 int main(void) {
     clock_hz = tfm_board_start(&trouble);
     tfm_frame_patience(clock_hz / 4u); /* a quarter of a second */
+    damage = tfm_check();
     wrong = example();
     for (;;) {
         tfm_frame frame;

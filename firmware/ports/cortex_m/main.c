@@ -9,15 +9,16 @@
 int8_t tfm_input[TFM_INPUT_BYTES] __attribute__((aligned(4)));
 int8_t tfm_output[TFM_OUTPUT_BYTES] __attribute__((aligned(4)));
 
-volatile int tfm_result = -1;     /* what tfm_invoke returned; 0 is success */
+volatile int tfm_result = -1;     /* what tfm_check, then tfm_invoke returned; 0 is success */
 volatile int tfm_different = -1;  /* output bytes that differ from the expected ones */
 volatile uint32_t tfm_cycles = 0; /* cycles that the inference took; 0 where there is no counter */
 
 int main(void) {
     tfm_counter_start();
     memcpy(tfm_input, tfm_example_input, sizeof tfm_input);
+    int result = tfm_check();
     const uint32_t start = tfm_counter();
-    const int result = tfm_invoke(tfm_input, tfm_output);
+    if (result == 0) result = tfm_invoke(tfm_input, tfm_output);
     tfm_cycles = tfm_counter() - start;
 
     int different = 0;

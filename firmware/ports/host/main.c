@@ -26,6 +26,11 @@ static int example(void) {
 
 int main(void) {
     int images = 0;
+    const int damage = tfm_check();
+    if (damage != 0) {
+        fprintf(stderr, "tfm_check returned status %d: the constants are not as they were generated\n", damage);
+        return 2;
+    }
     while (fread(input, 1, sizeof input, stdin) == sizeof input) {
         if (invoke(input, images) != 0) return 2;
         if (fwrite(output, 1, sizeof output, stdout) != sizeof output) return 1;
