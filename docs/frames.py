@@ -20,7 +20,9 @@ PICTURES = {}                                     # file name -> bytes, of the s
 
 def values_of(widget):
     "(what a knob may be set to, how it is shown), in order; None for one that cannot be turned."
-    if hasattr(widget, 'options'): return list(widget._options_values), list(map(str, widget._options_labels))
+    if hasattr(widget, 'options'):
+        v, shown = list(widget._options_values), map(str, widget._options_labels)
+        return (v, [f'{o:g}' if isinstance(o, float) else s for o, s in zip(v, shown)]) if v[1:] else None
     if isinstance(widget.value, bool): return [False, True], ['no', 'yes']
     if not hasattr(widget, 'step'): return None
     n = int((widget.max - widget.min)/widget.step + 1e-6)

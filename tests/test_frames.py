@@ -27,10 +27,14 @@ def widgets(**knobs):
 # ---- which positions -------------------------------------------------------------------------------------------------
 
 def test_a_slider_a_list_and_a_switch():
-    got = frames.knobs(widgets(a=(0, 4), b=['x', 'y'], c=True, d=fixed(3)))
+    got = frames.knobs(widgets(a=(0, 4), b=['x', 'y'], c=True, d=fixed(3), e=[None]))
     assert [k['name'] for k in got] == ['a', 'b', 'c']
     assert [k['values'] for k in got] == [[0, 1, 2, 3, 4], ['x', 'y'], [False, True]]
     assert [k['shown'][k['start']] for k in got] == ['2', 'x', 'yes'] and [k['choice'] for k in got] == [0, 1, 1]
+
+
+def test_a_number_of_a_list_is_short():
+    assert frames.knobs(widgets(a=[.5, 181.01933598375618]))[0]['shown'] == ['0.5', '181.019']
 
 
 def test_many_positions_are_spread():
@@ -115,6 +119,17 @@ def test_turning_a_knob_shows_its_frame(tmp_path):
             tab.shot(tmp_path/'shot.png')
             seen = np.asarray(Image.open(tmp_path/'shot.png').convert('RGB')).astype(int)[int(y), int(x)]
             assert abs(seen - colour(i, n)).max() < 8 and word == str(i)
+
+
+def test_no_knob_is_dead_on_the_site():
+    "Every `interact` of a notebook has stored its frames."
+    turned, dead = 0, []
+    for o in NOTEBOOKS:
+        for c in json.loads(o.read_text('utf-8'))['cells']:
+            if c['cell_type'] != 'code' or not any(line.startswith('interact(') for line in c['source']): continue
+            turned += 1
+            if not any(frames.MIME in out.get('data', {}) for out in c['outputs']): dead.append(f'{o.stem} {c["id"]}')
+    assert turned > 20 and not dead, f'tests/run_notebooks.py --store has not seen {", ".join(dead)}'
 
 
 def test_the_runner_stores_frames_in_place_of_a_widget():

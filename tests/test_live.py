@@ -43,7 +43,7 @@ def test_a_bundle_says_what_the_card_and_the_plan_say(firmware):
     m, card = told('digits'), zoo.load('digits').card
     assert [o['name'] for o in m['operators']] == [o.name for o in firmware.graph.ops]
     assert sum(o['instructions'] for o in m['operators']) + card['profile']['rest'][0] == card['instructions']
-    assert max(b['at'] + b['bytes'] for b in m['buffers']) == m['arena'] == card['sram']['arena']
+    assert max(b['at'] + b['bytes'] for b in m['buffers']) == m['arena'] == firmware.arena_bytes
     assert [s['label'] for s in m['samples']] == list('0123456789') and m['attentions'][0]['side'] == 4
 
 
