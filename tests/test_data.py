@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings, strategies as st
+from PIL import Image
 
 from tinyformer import data
 from tinyformer.errors import BadInput, MissingData, UnknownDataset
@@ -93,7 +94,11 @@ FAULTS = [(dict(x_train=np.zeros((6, 4, 5, 3))), 'x_train is float64: images mus
           (dict(y_test=np.array([0, -1, 2])), 'y_test has the label -1'),
           (dict(classes=np.array(['a', 'b'])), 'label 2, but only 2 classes'),
           (dict(classes=np.array('lone')), 'only 1 classes'),
-          (dict(x_val=np.zeros((3, 4, 5, 3), np.uint8)), 'has no y_val')]
+          (dict(x_val=np.zeros((3, 4, 5, 3), np.uint8)), 'has no y_val'),
+          (dict(group_train=np.zeros(6, int)), 'group_train holds one group only'),
+          (dict(group_train=np.arange(5)), r'group_train is int64 \[5\]: groups must be whole numbers \[6\]'),
+          (dict(group_train=np.linspace(0, 1, 6)), 'group_train is float64'),
+          (dict(group_train=np.array(list('aabbcc'))), 'group_train is <U1')]
 
 
 @pytest.mark.parametrize('change,text', FAULTS)
@@ -101,6 +106,60 @@ def test_bad_arrays_are_named(tmp_path, change, text):
     (tmp_path/'bad.npz').write_bytes(npz(**{**arrays(), **change}))
     with pytest.raises(BadInput, match=text) as e: data.load('bad', tmp_path)
     assert 'bad.npz' in str(e.value) and '\n' not in str(e.value)
+
+
+def pack(size=(8, 8), kind='JPEG', **change):
+    "A pack of six JPEG images a part, each stored whole."
+    images, raw = np.random.default_rng(0).integers(0, 256, (6, *size, 3), np.uint8), []
+    for im in images:
+        raw.append(io.BytesIO())
+        Image.fromarray(im).save(raw[-1], kind)
+    files = [r.getvalue() for r in raw]
+    part = dict(scan=np.frombuffer(b''.join(files), np.uint8), offset=np.cumsum([0, *map(len, files)]),
+                label=np.uint8([0, 0, 1, 1, 2, 2]))
+    both = {f'{p}_{k}': v for p in ('train', 'test') for k, v in part.items()}
+    return dict(both, header=np.zeros(0, np.uint8), train_track=np.uint8([0, 1, 0, 1, 0, 1])) | change
+
+
+def cut_short(p): return p | dict(train_offset=p['train_offset'] - np.arange(7) * 3)
+def backwards(p): return p | dict(test_offset=p['test_offset'][::-1])
+def without(key): return lambda p: {k: v for k, v in p.items() if k != key}
+def huge(p):
+    scan = p['train_scan'].tobytes()
+    at = scan.find(b'\xff\xc0') + 5                  # height and width of the first image
+    return p | dict(train_scan=np.frombuffer(scan[:at] + b'\xff\xdc\xff\xdc' + scan[at + 4:], np.uint8))
+
+
+PACK_FAULTS = [(cut_short, 'not a readable'), (backwards, 'not a readable'), (without('train_label'), 'not a readable'),
+               (without('header'), 'not a readable'), (huge, 'exceeds limit'),
+               (lambda p: p | dict(train_label=np.zeros(5, np.uint8)), 'not a readable|one per image'),
+               (lambda p: p | pack((8, 2048), train_track=p['train_track']), 'longer than 1024'),
+               (lambda p: p | pack(kind='PNG'), 'not a readable')]
+
+
+@pytest.mark.parametrize('fault, text', PACK_FAULTS)
+def test_bad_packs_are_refused(tmp_path, fault, text):
+    (tmp_path/'signs_jpeg.npz').write_bytes(npz(**pack()))
+    whole = data.load('signs', tmp_path)
+    assert (whole.shape, len(whole.y_train), len(whole.y_val)) == ((8, 8, 3), 5, 1)
+    (tmp_path/'signs_jpeg.npz').write_bytes(npz(**fault(pack())))
+    with pytest.raises(BadInput, match=text): data.load('signs', tmp_path)
+
+
+@pytest.mark.parametrize('seed', range(20))
+def test_no_group_stands_on_both_sides(tmp_path, seed):
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(20, 60))
+    group = rng.integers(0, 12, n)
+    x = np.arange(n, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 2, 1), np.uint8)
+    (tmp_path/'g.npz').write_bytes(npz(x_train=x, y_train=group % 3, x_test=x[:3], y_test=np.arange(3),
+                                       group_train=group))
+    d = data.load('g', tmp_path, val_fraction=.3, seed=seed)
+    train, val = (part[:, 0, 0, 0].astype(int) for part in (d.x_train, d.x_val))
+    assert sorted([*train, *val]) == list(range(n)) and not {*group[train]} & {*group[val]}
+    assert len({*group[val]}) == round(.3 * len({*group})) and (group[train] % 3 == d.y_train).all()
+    with pytest.raises(BadInput, match='groups of training images cannot be cut'):
+        data.load('g', tmp_path, val_fraction=.01)
 
 
 @pytest.mark.parametrize('key', ['x_train', 'y_train', 'x_test', 'y_test'])

@@ -298,7 +298,8 @@ def test_a_machine_that_is_not_there_is_named():
         with pytest.raises(BadInput, match='no bfloat16 arithmetic'): Machine(bf16=True)
 
 
-def test_the_fastest_machine_is_the_one_with_the_best_rate_and_is_measured_once(data, tmp_path):
+def test_the_fastest_machine_is_the_one_with_the_best_rate_and_is_measured_once(data, tmp_path, monkeypatch):
+    monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
     made, file = [], tmp_path / 'machine.json'
     def paces(machines, *job):
         made.append(machines)
@@ -312,6 +313,9 @@ def test_the_fastest_machine_is_the_one_with_the_best_rate_and_is_measured_once(
         assert len(made) == 4                                     # another batch size: another answer
         file.write_text('{"machine": 3}')
         assert fastest(net(), data, CFG, file) == best and len(made) == 6
+        monkeypatch.setenv('OMP_NUM_THREADS', '1')                # a limit that a person set, which torch keeps to
+        with patch('torch.get_num_threads', lambda: 1):
+            assert {m.threads for m in (fastest(net(), data, CFG), *made[-1])} == {1}
 
 
 # ---- a budget --------------------------------------------------------------------------------------------------------

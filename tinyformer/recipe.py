@@ -1,4 +1,5 @@
 """The long road for photographs: teachers, supernet, search, winner. The digits take `tinyformer demo`; CIFAR-10 this.
+Any other data set of small images goes the same way (`--dataset`).
 
     python -m tinyformer.recipe teacher  --out runs/cifar10 --seed 0          # and 1, 2
     python -m tinyformer.recipe supernet --out runs/cifar10
@@ -10,7 +11,8 @@
 A network chosen by hand, of plain 3x3 residuals, needs no search:
 
     python -m tinyformer.recipe direct   --out runs/cifar10 --size tiny --images 6000000
-    python -m tinyformer.recipe notes    --out runs/cifar10 --size tiny
+    python -m tinyformer.recipe notes    --out runs/cifar10 --size tiny --by-hand
+    python -m tinyformer.recipe direct   --out runs/gtsrb --dataset gtsrb --size small --minutes 20
 
 `--minutes N` or `--images N` give any training step a budget in place of its epochs, and every schedule follows the
 share of it that is spent.
@@ -436,7 +438,7 @@ def run(
     # train, direct: ask the teachers about N distorted views of each image beforehand, and learn from their answers
     # (default: train asks at every step, or once per image with --cpu; direct has no teacher)
     views:Annotated[int, (1, 1000)] = None,
-    size:str = 'large', # of the search space: small, middle or large; direct: tiny or large
+    size:str = 'large', # of the search space: small, middle or large; direct: mini, tiny, small or large
     by_hand:bool = False, # notes: of the network that `direct` left
     dataset:str = 'cifar10', # see `tinyformer search --help`
     seed:Annotated[int, (0, 2**32 - 1)] = 0, # of everything random
