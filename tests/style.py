@@ -14,7 +14,7 @@ ASSERTION = re.compile(r'^\s*(assert\b|test_\w+\(|with (expect_fail|ExceptionExp
                        r'|\b(test_eq|test_close|test_fail|validate)\(', re.M)
 MACHINE_PATH = re.compile(r'(?<![\w.:/])/(?:work|root|home/\w+|Users/\w+|tmp|var/folders)/[\w.@-]+')
 # their notebooks use modules and export none
-FOLDERS = ('experiments', 'tutorials', 'lessons', 'solutions', 'assignments')
+FOLDERS = ('experiments', 'tutorials', 'lessons', 'solutions', 'assignments', 'appendix')
 PAGES = ('index.ipynb', 'course.ipynb')          # what one finds where; no lessons
 DEBTS = ROOT/'tests'/'style_debts.json'
 COLUMNS = dict(ipynb=100, py=120)                # longest line; the site's column ends after 100

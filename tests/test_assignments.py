@@ -14,7 +14,8 @@ import assignments as tool
 WRONG = {                                            # answers that a person might give
     'bytes-1': lambda layers: sum(rows*cin*taps + 8*rows for rows, cin, taps, *_ in layers),
     'bytes-2': lambda layers, limit: .5, 'bytes-3': lambda row, b: row.tobytes(),
-    'bytes-4': lambda steps: sum(size for _, size, _ in steps), 'bytes-5': lambda intervals: {i.name: 0 for i in intervals},
+    'bytes-4': lambda steps: sum(size for _, size, _ in steps),
+    'bytes-5': lambda intervals: {i.name: 0 for i in intervals},
     'integers-1': lambda x, lo, hi: (np.round(x*127/hi).astype(np.int8), hi/127, 0),
     'integers-2': lambda ratio: (round(ratio*2**32), 0),
     'integers-3': lambda x, w, bias, zp_in, mult, shift, zp: np.zeros((len(x), len(w)), np.int8),

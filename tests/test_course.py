@@ -88,3 +88,17 @@ def test_answers_with_digits_are_computed():
 
 def test_a_quiz_that_nobody_wrote_is_refused():
     with pytest.raises(BadInput, match='known are hardware'): course.quiz('no-chapter')
+
+
+# ---- the length of a page --------------------------------------------------------------------------------------------
+
+LONG = {'01_hardware', '02_rle_encoding', '04_operators', '05_graph', '06_kernels', '07_schedule', '08_codegen',
+        '09_simulator', '10_data', '11_training', '14b_reader', '14c_patterns', '16_quantization', '19_search_space',
+        '21_sparsenas', '22_pipeline', '23_zoo'}       # chapters that still have more than 90 cells
+
+
+def test_a_chapter_has_at_most_ninety_cells():
+    pages = [*(ROOT/'nbs').glob('[0-9]*.ipynb'), *(ROOT/'nbs'/'lessons').glob('*.ipynb'),
+             *(ROOT/'nbs'/'appendix').glob('*.ipynb')]
+    cells = {o.stem: len(json.loads(o.read_text(encoding='utf-8'))['cells']) for o in pages}
+    assert len(cells) > 30 and {name for name, n in cells.items() if n > 90} == LONG

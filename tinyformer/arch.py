@@ -177,7 +177,6 @@ KINDS = dict(downsample=Downsample, inverted_residual=InvertedResidual, residual
              transformer=Transformer)
 _KIND_OF = {v: k for k, v in KINDS.items()}
 
-# %% ../nbs/13_arch.ipynb #c033
 def _check_ends(cls, input, classes, heads, blocks, sparsities):
     "Raise `BadInput` unless image shape, classes and the head's values are what they must be."
     ok = type(input) is tuple and len(input) == 3 and all(type(v) is int and v > 0 for v in input)
@@ -189,7 +188,6 @@ def _check_ends(cls, input, classes, heads, blocks, sparsities):
     for v in blocks: _check_field(cls, 'block', str, v)
     for v in sparsities: _check_field(cls, 'head_sparsity', float, v)
 
-# %% ../nbs/13_arch.ipynb #c035
 def _maps(x, blocks):
     "Shapes from the input `x` on: before each block and after the last."
     out = [x]

@@ -7,7 +7,7 @@ import csv, io, re
 from pathlib import Path
 
 from tinyformer.errors import BadInput
-from tinyformer.memory_alloc import Gap, Interval
+from tinyformer.buffers import Gap, Interval
 
 SAME = dict(buffer='id', buffer_id='id', begin='lower', start='lower', end='upper')  # other names of a column
 NEEDED, OPTIONAL = ('id', 'lower', 'upper', 'size'), ('alignment', 'hint', 'gaps', 'offset', 'moved')

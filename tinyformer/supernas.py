@@ -139,13 +139,11 @@ def probability(self: Acceptance) -> float:
     "Share of the samples that fail no budget."
     return 1 - float(np.any(list(self.failed.values()), axis=0).mean())
 
-# %% ../nbs/20_supernas.ipynb #c029
 @patch(as_prop=True)
 def failures(self: Acceptance) -> dict:  # key of `BUDGETS` → samples
     "Samples that fail each budget; one sample may fail two."
     return {k: int(bad.sum()) for k, bad in self.failed.items()}
 
-# %% ../nbs/20_supernas.ipynb #c031
 @patch(as_prop=True)
 def interval(self: Acceptance) -> tuple:  # (low, high)
     "Confidence interval of the acceptance probability."
