@@ -97,7 +97,8 @@ def stored(cs):
 
 def output_text(o):
     "What a stored output says, pictures left out."
-    return json.dumps([v for k, v in o.get('data', {}).items() if k.startswith('text')] or o.get('text', ''))
+    shown = [v for k, v in o.get('data', {}).items() if k.startswith('text')] or o.get('text', '')
+    return json.dumps(shown, ensure_ascii=False)
 
 
 def plain_markdown(cs):

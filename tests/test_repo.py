@@ -357,7 +357,7 @@ def test_readme_commands_are_the_ones_ci_runs():
 def test_links_and_commands(file):
     "Relative links lead to files; quoted make targets and scripts exist."
     text = (ROOT/file).read_text(encoding='utf-8')
-    links = [o for o in re.findall(r'\]\(([^)\s#]+)', text) if '://' not in o]
+    links = [o for o in re.findall(r'\]\(([^)\s#]+)', re.sub('`[^`\n]*`', '', text)) if '://' not in o]
     dead = [o for o in links if not (ROOT/file).parent.joinpath(o).exists()]
     assert not dead, f'{file}: dead links {dead}'
     targets = set(re.findall(r'^([a-z-]+):', (ROOT/'Makefile').read_text(encoding='utf-8'), flags=re.M))
