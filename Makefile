@@ -64,6 +64,7 @@ readme: $(STAMP) ## write README.md from nbs/index.ipynb
 	$(BIN)/python docs/readme.py
 
 prepare: $(STAMP) ## before a commit: export the notebooks, clean them, write README.md
+	$(BIN)/python docs/tools.py
 	$(BIN)/nbdev_export
 	$(BIN)/nbdev_clean
 	$(BIN)/python docs/readme.py

@@ -35,6 +35,7 @@ class Page(HTMLParser):
         if tag == 'img' and not spoken(at.get('alt')): self.say('a picture without words: ' + at.get('src', ''))
         if tag in ('input', 'select') and at.get('type') != 'hidden': self.labelled(at)
         if tag == 'meta' and at.get('name') in ('description', 'robots'): self.described = bool(at.get('content'))
+        if at.get('role') == 'heading' and not at.get('aria-level'): self.say('a heading without its level')
         if tag in SPOKEN: self.words.append([tag, at.get('aria-label') or '', ('href', at.get('href'))])
         elif self.words and tag in ('img', 'svg'): self.words[-1][1] += at.get('alt') or at.get('aria-label') or ''
         if re.fullmatch('h[1-6]', tag): self.heading(int(tag[1]))

@@ -28,7 +28,10 @@ def described(doctree):
 
 
 def about(app, page, template, context, doctree):
-    "Adds the description and the names to what the template of a page gets."
+    "Gives the template of a page its description and its names, and mends what a screen reader stumbles on."
+    body, tree = context.get('body', ''), context.get('furo_navigation_tree', '')
+    if body: context['body'] = body.replace(' aria-label="Toggle hidden content"', '')      # its words say it
+    context['furo_navigation_tree'] = tree.replace('role="heading"', 'role="heading" aria-level="2"')
     context['names'] = NAMED.findall(context.get('body', ''))
     if not doctree: return
     title, words = (html.escape(o, quote=True) for o in (re.sub('<[^>]+>', '', context['title']), described(doctree)))
@@ -39,5 +42,5 @@ def about(app, page, template, context, doctree):
 
 def setup(app):
     PygmentsBridge.html_formatter = Lean
-    app.connect('html-page-context', about)
+    app.connect('html-page-context', about, priority=900)      # after the theme
     return {'parallel_read_safe': True, 'parallel_write_safe': True}

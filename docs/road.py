@@ -54,7 +54,7 @@ def draw_tall():
         out += [box(EDGE + 12 + j%2*(WIDE - 4), y + 54 + j//2*ROW, o, colour, True)
                 for j, o in enumerate(part.notebooks)]
         y += ROW*rows + 62 + GAP
-    return (f'<svg class="tall" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {y}" role="img" '
+    return (f'<svg class="tall" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {y}" role="group" '
             f'aria-label="{label()}" font-family="Helvetica, Arial, sans-serif">\n' + '\n'.join(out) + '\n</svg>\n')
 
 
@@ -69,7 +69,7 @@ def draw(link=False):
     high = 2*EDGE + 64 + ROW*max(len(p.notebooks) for p in parts) + 47
     wide = 2*EDGE + len(parts)*(WIDE + GAP) - GAP
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {high}" width="{wide}" height="{high}" '
-           f'role="img" aria-label="{label()}" font-family="Helvetica, Arial, sans-serif">',
+           f'role="{"group" if link else "img"}" aria-label="{label()}" font-family="Helvetica, Arial, sans-serif">',
            f'<rect width="{wide}" height="{high}" rx="10" style="fill:var(--road-ground, #ffffff)"/>']
     for i, (part, colour) in enumerate(zip(parts, COLOURS)):
         x = EDGE + i*(WIDE + GAP)

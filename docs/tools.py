@@ -8,6 +8,7 @@ SETTINGS = configparser.ConfigParser(delimiters=['='])
 SETTINGS.read(course.ROOT/'settings.ini', encoding='utf-8')
 SETTINGS = SETTINGS['DEFAULT']
 CELL = 'colab'                                          # id of the cell
+ALONE = 'assignments/', 'solutions/'                    # notebooks that are not opened from the site to be read
 
 
 def colab_cell(notebook):
@@ -44,8 +45,8 @@ def command(notebook): return f".venv/bin/python tests/run_notebooks.py -k {note
 
 def bar(notebook, up):
     "The line of links above a page; `up` leads from the page to the top of the site."
-    links = [(f'{up}notebooks/{notebook}', 'Download notebook', ' download'), (source(notebook), 'View source', ''),
-             (colab(notebook), 'Open in Colab', '')]
+    links = [(f'{up}notebooks/{notebook}', 'Download notebook', ' download'), (source(notebook), 'View source', '')]
+    if not notebook.startswith(ALONE): links.append((colab(notebook), 'Open in Colab', ''))
     words = ''.join(f'<a href="{html.escape(url)}"{more}>{name}</a>' for url, name, more in links)
     return f'<div class="tools">{words}<span>Run it: <code>{command(notebook)}</code></span></div>'
 
@@ -55,7 +56,7 @@ def text(nb): return json.dumps(nb, indent=1, ensure_ascii=False, sort_keys=True
 
 def stale():
     "Notebooks whose cell for Colab is not the one this file writes."
-    return [o for o in course.present() if (nb := load(o)) != with_colab_cell(nb, o)]
+    return [o for o in course.present() if not o.startswith(ALONE) and (nb := load(o)) != with_colab_cell(nb, o)]
 
 
 def load(notebook): return json.loads((course.NBS/notebook).read_text(encoding='utf-8'))

@@ -17,6 +17,7 @@ MACHINE_PATH = re.compile(r'(?<![\w.:/])/(?:work|root|home/\w+|Users/\w+|tmp|var
 FOLDERS = ('experiments', 'tutorials', 'lessons', 'solutions', 'assignments', 'appendix')
 PAGES = ('index.ipynb', 'course.ipynb')          # what one finds where; no lessons
 DEBTS = ROOT/'tests'/'style_debts.json'
+QUOTED = ROOT/'tests'/'quoted_numbers.json'      # numbers in prose that no cell can compute, with the reason
 COLUMNS = dict(ipynb=100, py=120)                # longest line; the site's column ends after 100
 LOOPS = 2                                        # most `for` in one comprehension on one line
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
@@ -96,7 +97,14 @@ def stored(cs):
 
 def output_text(o):
     "What a stored output says, pictures left out."
-    return json.dumps([v for k, v in o.get('data', {}).items() if k.startswith('text')] or o.get('text', ''))
+    shown = [v for k, v in o.get('data', {}).items() if k.startswith('text')] or o.get('text', '')
+    return json.dumps(shown, ensure_ascii=False)
+
+
+def plain_markdown(cs):
+    "What folds is HTML that Jupyter, GitHub and the site render; Quarto's blocks are text to the first two."
+    return [f'cell {c.i}: a `:::` block, which Jupyter shows as text: use <details>' for c in cs
+            if c.kind == 'markdown' and re.search('^:::', strip_fences(c.source), flags=re.M)]
 
 
 def imports(cs):
@@ -113,7 +121,7 @@ def imports(cs):
 
 def hidden(cs):
     "Few cells are hidden from the page."
-    n = sum(c.hidden for c in cs if 'default_exp' not in c.dirs)
+    n = sum(c.hidden for c in cs if 'default_exp' not in c.dirs and c.raw.get('id') != 'colab')
     if n <= max(HIDDEN_FREE, HIDDEN_SHARE*len(cs)): return []
     return [f'{n} of {len(cs)} cells hidden (limit {HIDDEN_SHARE:.0%}, {HIDDEN_FREE} are free)']
 
@@ -293,6 +301,55 @@ def debts_text(found):
     return f'{{\n{lines}\n}}\n' if found else '{}\n'
 
 
+# ---- numbers that nothing on the page computes -----------------------------------------------------------------------
+
+SCALES = {'%': .01, 'KB': 1024, 'MB': 1 << 20, 'kHz': 1e3, 'MHz': 1e6, 'ms': 1e-3, 'µs': 1e-6, 'million': 1e6,
+          'thousand': 1e3}
+UNITS = [*SCALES, 'bytes?', 'B', 's', 'seconds?', 'minutes?', 'hours?', 'Hz', 'cycles?', 'instructions?', 'points?',
+         'dB', 'times', 'images', 'weights']
+CLAIM = re.compile(r'(?<![\w.,/^{\-–$=])(\d[\d,]*(?:\.\d+)?)(?:\s|-|\xa0)?(' + '|'.join(UNITS) + r')(?!\w)')
+NUMBER = re.compile(r'(?<![\w.])(?:\d[\d_,]*\.?\d*|\.\d+)(?:e-?\d+)?')
+TASK = re.compile(r'^#+ Exercise .*\(\d+ points?\)', re.M)
+RESULT = re.compile(r'[\w/]*\w+\.json')
+
+
+def figures(text):
+    "The numbers that a text holds, as floats."
+    plain = (o.replace('_', '').replace(',', '').rstrip('.') for o in NUMBER.findall(text))
+    return {float(o) for o in plain if o}
+
+
+def evidence(cs, path):
+    "The numbers in code, in what it printed, and in the stored results that the code names."
+    code = [c for c in cs if c.kind == 'code']
+    texts = [c.code for c in code]
+    texts += [output_text(o).replace('\\n', '\n') for c in code for o in c.outputs]
+    files = {f for c in code for f in RESULT.findall(c.source)}
+    results = [o for f in files for folder in (path.parent, path.parent/'results') if (o := folder/f).is_file()]
+    return set().union(*map(figures, texts)), set().union(*(figures(o.read_text(encoding='utf-8')) for o in results))
+
+
+def same(words, unit, known):
+    "Whether a number of prose is one of those known, in its own unit or in the plain one, rounded as it is written."
+    value, digits = float(words.replace(',', '')), len(words.partition('.')[2])
+    if value in known or round(value*SCALES.get(unit, 1), 9) in known: return True
+    return any(round(v/SCALES.get(unit, 1), digits) == value for v in known) if digits or value >= 100 else False
+
+
+def unproven(cs, path):
+    "Numbers with a unit that no cell computes, asserts or loads: (cell, number and unit, the words around it)."
+    computed, stored = evidence(cs, path)
+    out = []
+    for c in cs:
+        if c.kind != 'markdown' or TASK.search(c.source): continue
+        prose = re.sub(r'`[^`\n]*`', '`…`', strip_fences(c.source))         # what one types is no claim,
+        prose = re.sub(r'^\*\*[\w-]+-\d+\*\* ★.*$', '', prose, flags=re.M)    # nor what an exercise gives
+        for m in CLAIM.finditer(prose):
+            if same(m[1], m[2], computed) or same(m[1], m[2], stored): continue
+            out.append((c.raw.get('id', c.i), m[0], ' '.join(prose[max(0, m.start() - 40):m.end() + 20].split())))
+    return out
+
+
 # ---- all of a notebook -----------------------------------------------------------------------------------------------
 
 def offences(path):
@@ -300,7 +357,7 @@ def offences(path):
     cs, index = cells(path), path.name in PAGES
     module = path.parent.name not in FOLDERS
     return (title(cs) + onward(cs, path, chapters()) + shape(cs, index, module) + sizes(cs, path) + documented(cs)
-            + proven(cs) + hidden(cs) + imports(cs) + stored(cs))
+            + proven(cs) + hidden(cs) + imports(cs) + plain_markdown(cs) + stored(cs))
 
 
 def measures(path):
@@ -334,6 +391,11 @@ def report():
     plain = {name: v for name, v in all_debts().items() if name.endswith('.py')}
     out += ['', 'Python files with lines over 120 columns or deep comprehensions']
     out += [f'  {name:<32} {long:>4} {nested:>3}' for name, (long, nested) in plain.items()]
+    out += ['', 'Numbers in prose that no cell computes, asserts or loads; tests/quoted_numbers.json says why']
+    for o in found:
+        alone = unproven(cells(o), o)
+        out += [f'  {o.relative_to(NBS).as_posix():<32} {len(alone):>4}'] if alone else []
+        out += [f'    {cell}: {number} in "{words}"' for cell, number, words in alone]
     return '\n'.join(out) + '\n', sum(map(len, found.values()))
 
 

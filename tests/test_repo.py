@@ -45,7 +45,8 @@ def test_probe_sees_offences(tmp_path):
     def stream(name, text): return dict(output_type='stream', name=name, text=[text])
     long = '#| export\ndef big(a, b:int): # b\n' + '\n'.join(f'    x{i} = {i}' for i in range(26))
     code = ['#| export\nimport os', long, '#| hide\n1', '#| hide\n2', '#| hide\n3', 'import os\nx = 1']
-    bad = [cell('markdown', '# Title\n> one\nand more that the site drops'), *(cell('code', o) for o in code)]
+    bad = [cell('markdown', '# Title\n> one\nand more that the site drops'), *(cell('code', o) for o in code),
+           cell('markdown', '::: {.callout-note}\n:::')]
     bad[3]['outputs'] = [dict(output_type='error', ename='E', evalue='', traceback=[]), stream('stderr', 'w')]
     bad[4]['outputs'] = [stream('stdout', '/home/' + 'someone/x'),
                          stream('stdout', 'Traceback (most recent call last)')]
@@ -55,7 +56,7 @@ def test_probe_sees_offences(tmp_path):
     found = '\n'.join(style.offences(path))
     for sign in ('more than title', 'no exercises', 'default_exp', 'exported cell of 27', 'no docstring',
                  'without a comment', 'without a type', 'are run before', 'are asserted before', 'hidden',
-                 'imports beside', 'stored error', 'stored traceback', 'stderr', 'path of one machine',
+                 'imports beside', ':::', 'stored error', 'stored traceback', 'stderr', 'path of one machine',
                   'execution count'):
         assert sign in found, f'{sign!r} not caught in:\n{found}'
 
@@ -88,6 +89,32 @@ def test_long_lines_become_fewer():
     def worse(name): return any(have > may for have, may in zip(found[name], limits.get(name, (0, 0))))
     more = {name: v for name, v in found.items() if worse(name)}
     assert not more, f'(long lines, deep comprehensions) by file, more than tests/style_debts.json allows: {more}'
+
+
+def test_probe_sees_numbers_that_nothing_computes(tmp_path):
+    def claims(prose, *codes, result='{"accuracy": 0.9171}'):
+        (tmp_path/'results').mkdir(exist_ok=True)
+        (tmp_path/'results'/'r.json').write_text(result)
+        nb_file(tmp_path/'x.ipynb', *codes)
+        nb = json.loads((tmp_path/'x.ipynb').read_text())
+        nb['cells'].append(dict(cell_type='markdown', id='m', metadata={}, source=prose))
+        (tmp_path/'x.ipynb').write_text(json.dumps(nb))
+        return [o[1] for o in style.unproven(style.cells(tmp_path/'x.ipynb'), tmp_path/'x.ipynb')]
+    assert claims('It takes 87.5 % and 1,280 bytes, 12 ms.') == ['87.5 %', '1,280 bytes', '12 ms']
+    assert not claims('It takes 87.5 % and 1,280 bytes, 12 ms.', 'assert x == .875', 'test_eq((a, b), (1_280, 12))')
+    assert claims('32 KB, 216 MHz, 91.71 %', "read('results/r.json')") == ['32 KB', '216 MHz']
+    assert not claims('32 KB, 216 MHz', 'sram, clock = 32768, 216e6') and claims('91.71 %') == ['91.71 %']
+    assert not claims('`--flash 64KB`, layer 12, 3x3, C99, 2e3\n\n**rle-1** ★ A model of 7 KB\n```\n9 ms\n```')
+
+
+def test_numbers_in_prose_are_computed_beside_it():
+    "Every number with a unit stands in a cell, in what it printed or in a result that it loads, or is quoted."
+    quoted = json.loads(style.QUOTED.read_text(encoding='utf-8'))
+    found = {o.relative_to(ROOT/'nbs').as_posix(): style.unproven(style.cells(o), o) for o in style.notebooks()}
+    found = {f'{page} {number}': words for page, rows in found.items() for _, number, words in rows}
+    assert not found.keys() - quoted.keys(), {k: v for k, v in found.items() if k not in quoted}
+    assert not quoted.keys() - found.keys(), f'no longer needed: {quoted.keys() - found.keys()}'
+    assert all(quoted.values()), 'each quoted number has its reason'
 
 
 def wide(words, size, bold):
@@ -331,7 +358,7 @@ def test_readme_commands_are_the_ones_ci_runs():
 def test_links_and_commands(file):
     "Relative links lead to files; quoted make targets and scripts exist."
     text = (ROOT/file).read_text(encoding='utf-8')
-    links = [o for o in re.findall(r'\]\(([^)\s#]+)', text) if '://' not in o]
+    links = [o for o in re.findall(r'\]\(([^)\s#]+)', re.sub('`[^`\n]*`', '', text)) if '://' not in o]
     dead = [o for o in links if not (ROOT/file).parent.joinpath(o).exists()]
     assert not dead, f'{file}: dead links {dead}'
     targets = set(re.findall(r'^([a-z-]+):', (ROOT/'Makefile').read_text(encoding='utf-8'), flags=re.M))

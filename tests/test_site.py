@@ -7,7 +7,7 @@ from browser import browser
 from conftest import ROOT
 
 sys.path[:0] = [str(ROOT/'docs')]
-import build, check, course, home, lean, road, searching, tools
+import build, check, course, home, lean, road, searching, slides, tools
 
 RIGHT = ('<!doctype html><html><head><meta name="description" content="x"></head><body><article><h1>T</h1>'
          '<h2 id="a">A</h2><p>words <a href="#a">up</a><img src="i.png" alt="a line"></p>{}</article></body></html>')
@@ -22,6 +22,7 @@ RIGHT = ('<!doctype html><html><head><meta name="description" content="x"></head
     ('<img src="i.png" alt="">', 'a picture without words'), ('<img src="i.png" alt="_images/i.png">', 'without words'),
     ('<img src="j.png" alt="x">', 'leads nowhere: j.png'), ('<img src="https://x.y/i.png" alt="x">', 'fetches https'),
     ('<script src="//x.y/z.js"></script>', 'fetches //'), ('<h4>x</h4>', 'level 4 below one of level 2'),
+    ('<p role="heading">x</p>', 'without its level'),
     ('<h1>x</h1>', '2 headings of the first'), ('<input type="text">', 'an input without a label'),
     ('<label>a <select></select><input type="range"></label>', ''),
     ('<a href="#a"> </a>', '<a> without words'), ('<button></button>', '<button> without words'),
@@ -96,6 +97,37 @@ def test_a_page_names_its_notebook():
     assert f"{tools.SETTINGS['git_url']}/blob/{tools.SETTINGS['branch']}/nbs/tutorials/anomaly.ipynb" in bar
     where = tools.SETTINGS['git_url'].removeprefix('https://github.com/')
     assert f'https://colab.research.google.com/github/{where}/blob/' in bar
+    assert 'colab' not in tools.bar('solutions/costs.ipynb', '../')
+
+
+def test_every_notebook_installs_the_package_in_colab():
+    "The cell is in all of them, does nothing here, and in Colab fetches, installs and goes to the notebook's folder."
+    assert not tools.stale(), 'run make prepare'
+    from IPython.core.inputtransformer2 import TransformerManager
+    code = TransformerManager().transform_cell(tools.colab_cell('tutorials/anomaly.ipynb'))
+    def run(shell):
+        done = []
+        shell.system = done.append
+        shell.run_line_magic = lambda name, line: done.append(f'{name} {line}')
+        exec(code, dict(get_ipython=lambda: shell))
+        return done
+    class Shell: pass
+    class Colab(Shell):
+        def __str__(self): return '<google.colab._shell.Shell object at 0x1>'
+    assert run(Shell()) == []
+    url, name = tools.SETTINGS['git_url'], tools.SETTINGS['git_url'].rpartition('/')[2]
+    assert run(Colab()) == [f'git clone -q --depth 1 {url} /content/{name}', f'pip install -q /content/{name}',
+                            f'cd -q /content/{name}/nbs/tutorials']
+
+
+def test_the_badge_opens_the_course():
+    text = (ROOT/'README.md').read_text(encoding='utf-8')
+    assert f"[![Open in Colab](nbs/images/colab.svg)]({tools.colab('course.ipynb')})" in text
+
+
+def test_slides_have_no_fault(tmp_path):
+    slides.build(tmp_path)
+    assert list(tmp_path.glob('*.html')) and not check.faults(tmp_path)
 
 
 # ---- in a browser ----------------------------------------------------------------------------------------------------
