@@ -61,7 +61,8 @@ class Board:
         return self.emu.uc.reg_read(UC_ARM_REG_PC)
 
     def run(self, during=None):
-        """One inference: 'right', 'other answer', 'status', 'refused access', or what must not be: 'wrote outside', 'no end'.
+        """One inference: 'right', 'other answer', 'status', 'refused access', or what must not be: 'wrote outside',
+        'no end'.
         during: (after how many instructions, address, bit)."""
         emu, uc = self.emu, self.emu.uc
         self.outside.clear()

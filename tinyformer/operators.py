@@ -921,7 +921,8 @@ _DEPTHWISE_COSTS = ('plane_calls', 'plane_channels', 'plane_inputs', 'plane_outp
 _DEPTHWISE_CALL = CCall(
     'depthwise', 'depthwise', _CONV_ARGS,
     {('c', 'dense'): ('call', 'outputs', 'kernel_rows', 'macs'),
-     ('dsp', 'dense'): _DEPTHWISE_COSTS, ('scalar', 'dense'): ('call', 'pixels', 'outputs', 'macs')},
+     ('dsp', 'dense'): _DEPTHWISE_COSTS,
+                        ('scalar', 'dense'): ('call', 'pixels', 'outputs', 'macs')},
     'tfm_conv_dims', {('dsp', 'dense'): ('depthwise/tfm_depthwise3x3.c',),
                       ('scalar', 'dense'): ('scalar/tfm_scalar_put.c',)},
     rows=(('dsp', 'dense'),), narrow=((('dsp', 'dense'), 'depthwise3x3', _in_planes),))

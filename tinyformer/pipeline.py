@@ -765,7 +765,8 @@ def compare_qemu(
     sim = simulate(image, fw, to_int8(_data(run).x_val[:1]), progress=False)
     return dict(compiler=image.compiler, bytes_compared=int(out.size),
                 bytes_different=int((out != sim.outputs[0]).sum()), qemu_instructions=int(count),
-                unicorn_instructions=int(sim.instructions), tick=round(qemu_tick(target('mps2_an500'))))
+                unicorn_instructions=int(sim.instructions),
+                tick=round(qemu_tick(target('mps2_an500'))))
 
 # %% ../nbs/22_pipeline.ipynb #c078
 def report_data(

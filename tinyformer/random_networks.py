@@ -461,8 +461,8 @@ def generate(
 )->cg.Firmware:
     "The network's C, by `codegen.generate`; with the chains of a forced plan in place of its own."
     memory = 'fast' if net.memory == 'forced' else net.memory
-    fw = cg.generate(net.graph, net.board, folder, choices=net.choices, port=port, memory=memory, objective=net.objective,
-                     prefix=f'n{net.number}')
+    fw = cg.generate(net.graph, net.board, folder, choices=net.choices, port=port, memory=memory,
+                     objective=net.objective, prefix=f'n{net.number}')
     if net.memory != 'forced': return fw
     chains = _forced(net.rng, fw)
     fw = replace(fw, arena=sc.plan_arena(fw.graph, fw.choices, chains=chains), chains=chains)
