@@ -46,8 +46,8 @@ def hero(live):
     card = json.loads(CARD.read_text(encoding='utf-8'))
     counts = ''.join(f'<div><b>{n}</b><span>{html.escape(words)}</span></div>' for n, words in numbers(card))
     commands = ''.join(f'<div><code>{o}</code><span>{words}</span></div>' for o, words in (
-        ('make demo', 'digits, from a search to firmware that ran'), ('make lab', 'the course in JupyterLab')))
-    links = [(f'{live}.html', 'Draw a digit: the model runs in this browser'), ('course.html', 'The course'),
+        ('make demo', 'from a search to firmware that ran'), ('make lab', 'the course in JupyterLab')))
+    links = [(f'{live}.html', 'Draw a digit, see it run'), ('course.html', 'The course'),
              ('gallery.html', 'Gallery')]
     buttons = ''.join(f'<a href="{url}">{words}</a>' for url, words in links)
     caption = f"{card['name']}, a sparse int8 transformer, in an STM32F746"
