@@ -164,7 +164,7 @@ ROOMS = """
     cost_model search_space supernas trials sparsenas
     peers published bench cost_check judge_check
     export sizes
-    pipeline zoo live modelfile examples budget finetune tradeoff deploy fitting console cli recipe random_networks
+    pipeline zoo cores live modelfile examples budget finetune tradeoff deploy fitting console cli recipe random_networks
     quizzes course assignments""".split()
 
 
