@@ -16,9 +16,9 @@ from fastcore.basics import patch
 
 from .arch import Arch, LayerSpec, _head, layers
 from .hardware import Target
-from .kernels import Choice, choose, cost_table, narrow
+from .kernels import Choice, choose, cost_table, expected_stream, narrow
 from .memory_alloc import Interval
-from .rle_encoding import BLOCKS, blocks_per_row, expected_bytes, kept_blocks, live_rows
+from .rle_encoding import BLOCKS, blocks_per_row, kept_blocks, live_rows
 from .schedule import flow, part, peak, pieces, step
 
 # %% ../nbs/18_cost_model.ipynb #c108
@@ -34,7 +34,7 @@ def expected_formats(
     taps = prod(window)
     kept = kept_blocks(rows*blocks_per_row(cin, taps, l.block), l.sparsity)
     matrix = rows, cin, taps, l.block, l.sparsity
-    return [(BLOCKS[l.block], expected_bytes(*matrix), kept, live_rows(*matrix))]
+    return [(BLOCKS[l.block], expected_stream(kernel, *matrix), kept, live_rows(*matrix))]
 
 # %% ../nbs/18_cost_model.ipynb #c114b
 @dataclass(frozen=True)

@@ -66,7 +66,6 @@ class Core:
     family: str = 'arm'    # 'arm', 'riscv' or 'wasm'
     priced_as: str = ''    # the core whose costs stand in where it has none; '' = the Cortex-M7
 
-
 # %% ../nbs/01_hardware.ipynb #k001c
 _OTHERS = dict( # family -> flags of zig
     riscv=('-target', 'riscv32-freestanding-none', '-mcpu=generic_rv32+m+c'),
@@ -84,10 +83,11 @@ def flags(self: Core,
     "Code for this core without its floating-point unit; memcpy is inlined."
     name = self.built_as or self.name
     if self.family != 'arm': return *_OTHERS[self.family], '-fhosted', '-fbuiltin'
-    if compiler == 'gcc': return f'-mcpu={name}', '-mthumb', '-mfloat-abi=soft'
+    order = ('-DTFM_ONE_ISSUE',) if self.features == ('dsp',) else ()             # of loops
+    if compiler == 'gcc': return f'-mcpu={name}', '-mthumb', '-mfloat-abi=soft', *order
     cpu = f"-mcpu={name.replace('-', '_')}" + '+dsp' * (name == 'cortex-m33')   # gcc adds it
     abi = '-target', 'thumb-freestanding-eabi', '-mfloat-abi=soft'
-    return *abi, cpu, '-fhosted', '-fbuiltin'
+    return *abi, cpu, '-fhosted', '-fbuiltin', *order
 
 @patch
 def libraries(self: Core, compiler: str) -> tuple: # 'gcc' or 'zig' -> linker flags

@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['FIRMWARE', 'CATALOGUE', 'NARROW', 'GUARD', 'STATUS', 'MEASURED', 'ACCOUNTS', 'IN_FLASH', 'OBJECTIVES', 'excerpt',
-           'Kernel', 'kernel', 'constants', 'arguments', 'sources', 'host', 'guarded', 'guards_hold', 'scratch_bytes',
-           'default_block', 'call', 'plot_tile', 'plot_ladder', 'CostTable', 'load_cost_table', 'cost_table',
-           'features', 'predict_instructions', 'predict_cycles', 'account', 'plot_account', 'Choice', 'candidates',
-           'choose', 'narrow', 'select', 'parse_overrides', 'may_overwrite', 'by_rows', 'time_of', 'variants',
-           'plot_variants', 'weights_blob', 'call_lines']
+           'Kernel', 'kernel', 'words_bytes', 'encode_words', 'by_words', 'expected_stream', 'constants', 'arguments',
+           'sources', 'host', 'guarded', 'guards_hold', 'scratch_bytes', 'default_block', 'call', 'plot_tile',
+           'plot_ladder', 'CostTable', 'load_cost_table', 'cost_table', 'features', 'predict_instructions',
+           'predict_cycles', 'account', 'plot_account', 'Choice', 'candidates', 'choose', 'narrow', 'select',
+           'parse_overrides', 'may_overwrite', 'by_rows', 'time_of', 'variants', 'plot_variants', 'weights_blob',
+           'call_lines']
 
 # %% ../nbs/06_kernels.ipynb #c002
 import ctypes, functools, json, re
@@ -25,8 +26,9 @@ from .errors import BadInput, CorruptModel, SimulationFailed
 from .graph import Graph, Op, op_sizes, out_hw, random_graph, run, run_op
 from .hardware import CORES, Target
 from .operators import OPERATORS, STRUCTS
-from .rle_encoding import (BLOCKS, dense_bytes, encode, expected_bytes, kept_blocks,
-                                     live_rows, stream_bytes)
+from .rle_encoding import (BLOCKS, END, FIRST, blocks_per_row, bridged, check_weights,
+                                     dense_bytes, empty_runs, encode, expected_bytes, kept_blocks,
+                                     kept_gaps, live_rows, stream_bytes, to_blocks)
 from .toolchain import compile_host, firmware_dir
 
 # %% ../nbs/06_kernels.ipynb #c005
@@ -105,16 +107,69 @@ def kernel(
         raise BadInput(f"no kernel {name!r}; known: {', '.join(k.name for k in CATALOGUE)}")
     return found[0]
 
+# %% ../nbs/06_kernels.ipynb #w024b
+def _runs_of_blocks(
+    kept:np.ndarray, # bool [rows, blocks], with bridges
+)->np.ndarray: # how many blocks stand before each header of empty rows, and before the end
+    "Blocks between two headers without weights."
+    row, empty = np.nonzero(kept)[0], empty_runs(kept)[0]
+    return np.diff(np.searchsorted(row, empty), prepend=0, append=len(row))
+
+def words_bytes(
+    weights:np.ndarray, # or a boolean mask, [rows, cin] or [rows, taps, cin]
+)->int: # bytes, a multiple of 4
+    "Exact length of a stream by words, counted without encoding."
+    n = _runs_of_blocks(bridged(to_blocks(weights, 4).any(2)))
+    return int(4 * (n + n//4 + 1).sum())
+
+# %% ../nbs/06_kernels.ipynb #w024d
+def encode_words(
+    weights:np.ndarray, # int8 [rows, cin] or [rows, taps, cin], values in [-127, 127]
+)->np.ndarray: # uint8
+    "The stream of 1x4 blocks by words."
+    blocks = to_blocks(check_weights(weights), 4)
+    kept = bridged(blocks.any(2))
+    (_, gap, first), count, n = kept_gaps(kept), empty_runs(kept)[1], _runs_of_blocks(kept)
+    size = 4 * (n + n//4 + 1)                                # of each run, its last header included
+    begin, run = np.cumsum(size) - size, np.repeat(np.arange(len(n)), n)
+    nth = np.arange(len(run)) - (np.cumsum(n) - n)[run]      # 0, 1, .. within each run
+    word = begin[run] + 20 * (nth//4)                        # that holds the header of each block
+    out = np.full(size.sum(), END, np.uint8)
+    out[word + nth%4] = gap + FIRST * first
+    out[(word + 4 + 4*(nth%4))[:, None] + np.arange(4)] = blocks[kept].view(np.uint8)
+    out[(begin + 20*(n//4) + n%4)[:-1]] = END - count        # the end stands there already
+    return out
+
+# %% ../nbs/06_kernels.ipynb #w024i
+def by_words(
+    kernel:Kernel, # which function
+    block:int,     # 1, 2 or 4 for a stream, 0 for dense
+)->bool:
+    "Whether this kernel takes such blocks by words."
+    return kernel.format == 'rle' and kernel.isa == 'dsp' and block == 4
+
+def expected_stream(
+    kernel:Kernel, # that reads it
+    *matrix,       # rows, cin, taps, block and sparsity, as `expected_bytes` takes them
+)->float: # bytes
+    "Mean length of a kernel's stream over all masks that keep this many blocks."
+    rows, cin, taps, block, sparsity = matrix
+    size, blocks = expected_bytes(*matrix), rows * blocks_per_row(cin, taps, block)
+    if not by_words(kernel, BLOCKS[block]): return size
+    return size + 1.5 * (size - 5 * kept_blocks(blocks, sparsity))
+
 # %% ../nbs/06_kernels.ipynb #c025
 def constants(
     op:Op,       # any operator
     block:int=0, # 1, 2 or 4 for a stream, 0 for dense weights
+    words:bool=False, # a stream of fours by words
 )->dict: # name -> int or array: everything a kernel's arguments are made of
     "An operator's integers and arrays under the names that the C structures use."
     c = OPERATORS[op.kind].c_values(op.attrs, op.params)
     if not block: return c
     w = _matrix(op)
-    stream, empty = np.frombuffer(encode(w, block), np.uint8), not w.any((1, 2)).all()
+    stream = encode_words(w) if words else np.frombuffer(encode(w, block), np.uint8)
+    empty = not w.any((1, 2)).all()
     return c | dict(stream=stream, bytes=len(stream), block=block, empty=int(empty))
 
 def _matrix(op): return op.params['weight'].reshape(len(op.params['weight']), -1, op.attrs['cin'])
@@ -134,7 +189,7 @@ def arguments(
     if (kernel.format == 'rle') != (block > 0):
         raise BadInput(f'{kernel.name} with block {block}: '
                        'a stream needs 1, 2 or 4, dense weights 0')
-    c, out = constants(op, block), []
+    c, out = constants(op, block, by_words(kernel, block)), []
     for what, name in kernel.args:
         if what in ('array', 'int'): value = c[name]
         elif what == 'struct': value = [(field, type, c[field]) for field, type in STRUCTS[name]]
@@ -445,7 +500,8 @@ def _formats(kernel, op):
     if kernel.format == 'dense': return [(0, op.params['weight'].size, 0, None)]
     w = _matrix(op)
     live = int(w.any((1, 2)).sum())
-    return [(b, stream_bytes(w, b), _kept(w, b), live) for b in sorted(BLOCKS.values())]
+    def size(b): return words_bytes(w) if by_words(kernel, b) else stream_bytes(w, b)
+    return [(b, size(b), _kept(w, b), live) for b in sorted(BLOCKS.values())]
 
 # %% ../nbs/06_kernels.ipynb #c093
 def candidates(
@@ -478,7 +534,8 @@ def choose(
     "The best candidate."
     if objective not in OBJECTIVES:
         raise BadInput(f"no objective {objective!r}; choose {' or '.join(map(repr, OBJECTIVES))}")
-    able = candidates(op, target, formats)
+    able = sorted(candidates(op, target, formats), key=lambda c: -c.time)
+    able = {c.block: c for c in able}.values()               # the fastest of each format
     dense = min(c.weight_bytes for c in able if not c.block)
     able = [c for c in able if not c.block or c.weight_bytes < dense]
     return min(able, key=OBJECTIVES[objective])
@@ -580,7 +637,7 @@ def variants(
         kept, live = kept_blocks(cout * -(-cin // b), sparsity), live_rows(cout, cin, 1, name,
             sparsity)
         n = predict_instructions(kernel('tfm_linear_s8_rle_dsp'), op, b, kept, live)
-        out[name] = expected_bytes(cout, cin, 1, name, sparsity), n
+        out[name] = expected_stream(kernel('tfm_linear_s8_rle_dsp'), cout, cin, 1, name, sparsity), n
     return out
 
 # %% ../nbs/06_kernels.ipynb #c116

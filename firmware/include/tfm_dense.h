@@ -22,9 +22,10 @@ extern "C" {
 
 static inline int32_t tfm_round8(int32_t x) { return (x + 7) & ~7; }
 
-/* Bytes of a tile of `taps` times `cin` inputs: enough for the eights, and linear in the inputs. */
+/* Bytes of a tile of `taps` times `cin` inputs: enough for the eights, and linear in the inputs. The assembly reads, and
+ * does not use, two words behind the weights. */
 static inline int32_t tfm_dense_tile_bytes(int32_t taps, int32_t cin) {
-    return (2 * TFM_DENSE_TILE + 4) * (taps * tfm_round4(cin) + 4);
+    return (2 * TFM_DENSE_TILE + 4) * (taps * tfm_round4(cin) + 4) + 8;
 }
 
 /* The part of a tile where weights go. A caller may use its 4 * K bytes until it calls tfm_dense_rows. */

@@ -60,6 +60,9 @@ typedef struct { int32_t first, end, ring; } tfm_band;
  * skipped before this one; a longer gap is bridged by blocks of zeros. High bit: first item of a row.
  * 0xF8 to 0xFE stand for 7 to 1 empty rows, 0xFF for the end of the stream. Each tap's input channels
  * are padded with zeros to a multiple of `block`. `bytes` is the length of the stream.
+ * The _dsp kernels want blocks of four by words instead, aligned to 4: four headers, then the weights of those of them
+ * that are blocks, then the next four headers. Empty rows or the end are the last header of a word; what is left of
+ * the word is 0xFF.
  * `empty` is not 0 where a row is empty. Results do not depend on it: 0 may cost a second start of the first tile. */
 typedef struct { const uint8_t *stream; int32_t bytes, block, empty; } tfm_rle;
 
@@ -74,7 +77,7 @@ uint32_t tfm_crc32(uint32_t crc, const void *bytes, int32_t n);
  * out int8[P][N], in int8[P][K], weight int8[N][K] in [-127, 127].
  * Serves 1x1 convolution (P = h*w), token-wise linear (P = T) and fully connected (P = 1).
  * The rle forms take the same matrix as a stream; _rle_ref checks the stream (TFM_ERR_STREAM),
- * _rle_dsp trusts it: check it once with tfm_rle_check. An undersized tfm_rle is TFM_ERR_DIMS. */
+ * _rle_dsp trusts it: check it once with tfm_rle_check, before it is put into words. An undersized tfm_rle is TFM_ERR_DIMS. */
 int tfm_linear_s8_ref(int8_t *out, const int8_t *in, const int8_t *weight, const tfm_linear_dims *dims,
                       const tfm_quant *quant, void *scratch, int32_t scratch_bytes);
 int tfm_linear_s8_dsp(int8_t *out, const int8_t *in, const int8_t *weight, const tfm_linear_dims *dims,

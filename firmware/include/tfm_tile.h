@@ -25,6 +25,12 @@ typedef struct {
     int32_t pixels, cout, empty_ok;
 } tfm_tile_layer;
 
+/* Status of a stream for these kernels. */
+static inline int tfm_tile_status(const tfm_rle *w, int32_t rows) {
+    const int status = tfm_rle_status(w, rows);
+    return !status && w->block == 4 && (uintptr_t)w->stream % 4 ? TFM_ERR_ALIGN : status;
+}
+
 /* Write c inputs of one pixel into column p, starting at channel k0 (a multiple of block). */
 void tfm_tile_expand(uint32_t *tile, int32_t p, int32_t k0, const int8_t *in, int32_t c, int32_t block);
 

@@ -12,37 +12,62 @@
 #define TFM_INLINE static inline
 #endif
 
+/* A walk through any stream. Of blocks of four, `weights` is where the next ones lie: headers come four to a word,
+ * then the weights of those among them that are blocks. (Else they lie behind their header.) */
+typedef struct { tfm_rle_walk head; const uint8_t *weights; } tfm_tile_walk;
+
+/* [words] */
+/* tfm_rle_row() for such words: a header of empty rows is the last one in its word. */
+TFM_INLINE int tfm_words_row(tfm_tile_walk *walk) {
+    const uint8_t *at = walk->head.at;
+    const int some = tfm_rle_row(&walk->head);
+    if (walk->head.at != at) walk->head.at = walk->weights, walk->weights += 4;
+    return some;
+}
+
+/* tfm_rle_next() for them. Gives the block's four weights, too. */
+TFM_INLINE int32_t tfm_words_next(tfm_tile_walk *walk, uint32_t *w) {
+    const int32_t block = tfm_rle_next(&walk->head);
+    *w = tfm_load4(walk->weights);
+    walk->weights += 4;
+    if ((uintptr_t)walk->head.at % 4 == 0) walk->head.at = walk->weights, walk->weights += 4;
+    return block;
+}
+/* [/words] */
+
 /* The sum of one pixel over a row; t: its column of the tile. */
-TFM_INLINE int32_t tfm_sum4(tfm_rle_walk *walk, const uint32_t *t, int32_t acc) {
-    const uint32_t *line = t + 16 * tfm_rle_next(walk);
+TFM_INLINE int32_t tfm_sum4(tfm_tile_walk *walk, const uint32_t *t, int32_t acc) {
 #if TFM_HAS_DSP && !defined(TFM_NO_ASM)
-    const uint8_t *at = walk->at;
+    const uint32_t *line = t + 16 * (*walk->head.at - TFM_RLE_FIRST);
     uint32_t w, x, y;
     int32_t header; /* negative where a row begins: the sum wraps around and sets the carry, as below */
     __asm volatile(
-        "1: ldrsb %[header], [%[at], #4]\n"
-        "ldr %[w], [%[at]]\n"
-        "add %[at], %[at], #5\n"
+        "1: add %[at], %[at], #1\n"
+        "ldr %[w], [%[weights]]\n"
+        "tst %[at], #3\n"
+        "add %[weights], %[weights], #4\n"
         "ldr %[x], [%[line]]\n"
+        "itt eq\n"
+        "moveq %[at], %[weights]\n"
+        "addeq %[weights], %[weights], #4\n"
         "ldr %[y], [%[line], #32]\n"
-        "add %[line], %[line], #64\n"
         "sxtb16 %[t], %[w]\n"
-        "adds %[line], %[line], %[header], lsl #6\n"
-        "smlad %[acc], %[x], %[t], %[acc]\n"
+        "ldrsb %[header], [%[at]]\n"
         "sxtb16 %[w], %[w], ror #8\n"
+        "smlad %[acc], %[x], %[t], %[acc]\n"
+        "add %[line], %[line], #64\n"
         "smlad %[acc], %[y], %[w], %[acc]\n"
+        "adds %[line], %[line], %[header], lsl #6\n"
         "bcc 1b\n"
-        : [at] "+r"(at), [line] "+r"(line), [acc] "+r"(acc), [header] "=&r"(header), [w] "=&r"(w), [x] "=&r"(x),
-          [y] "=&r"(y), [t] "=&r"(t) : : "cc", "memory");
-    walk->at = at - 1;
+        : [at] "+r"(walk->head.at), [weights] "+r"(walk->weights), [line] "+r"(line), [acc] "+r"(acc),
+          [header] "=&r"(header), [w] "=&r"(w), [x] "=&r"(x), [y] "=&r"(y), [t] "=&r"(t) : : "cc", "memory");
 #else
-    for (;; line = t + 16 * tfm_rle_next(walk)) {
-        const uint32_t w = tfm_load4(walk->at);
+    do {
+        uint32_t w;
+        const uint32_t *line = t + 16 * tfm_words_next(walk, &w);
         acc = tfm_smlad(line[0], tfm_sxtb16(w), acc);
         acc = tfm_smlad(line[8], tfm_sxtb16_ror8(w), acc);
-        walk->at += 4;
-        if (!tfm_rle_more(walk)) break;
-    }
+    } while (tfm_rle_more(&walk->head));
 #endif
     return acc;
 }
@@ -68,17 +93,17 @@ TFM_INLINE int32_t tfm_sum1(tfm_rle_walk *walk, const int16_t *t, int32_t acc) {
 static TFM_OUTLINE void tfm_few(const tfm_tile_layer *l, const uint32_t *tile, int8_t *out, int32_t n) {
     const int32_t block = l->weight->block, cout = l->cout;
     const tfm_quant *q = l->quant;
-    tfm_rle_walk walk = {l->weight->stream, 0, 0};
+    tfm_tile_walk walk = {{l->weight->stream, 0, 0}, l->weight->stream + 4};
     for (int32_t row = 0; row < cout; row++, out++) {
-        const int some = tfm_rle_row(&walk);
-        const tfm_rle_walk begin = walk;
+        const int some = block == 4 ? tfm_words_row(&walk) : tfm_rle_row(&walk.head);
+        const tfm_tile_walk begin = walk;
         for (int32_t p = 0; p < n; p++) {
             int32_t acc = tfm_bias(q, row);
             if (some) {
                 walk = begin;
                 if (block == 4) acc = tfm_sum4(&walk, tile + p, acc);
-                else if (block == 2) acc = tfm_sum2(&walk, tile + p, acc);
-                else acc = tfm_sum1(&walk, (const int16_t *)(const void *)tile + p, acc);
+                else if (block == 2) acc = tfm_sum2(&walk.head, tile + p, acc);
+                else acc = tfm_sum1(&walk.head, (const int16_t *)(const void *)tile + p, acc);
             }
             out[p * cout] = tfm_requant(acc, q->mult[row], q->shift, q->zp_out);
         }
@@ -101,20 +126,21 @@ typedef struct {
     uint32_t saved[9];    /* the caller's registers */
 } tfm_row_frame;
 
-/* How the walk moves: r8 is the stream, at a block's weights, and r9 the block's words of the tile. The header
- * behind the weights, added to r9, gives the next block. A header that begins a row is negative: the sum wraps
- * around and sets the carry. (The tile lies above the first 8 KB of the address space.)
+/* How the walk moves: r9 is at the block's words of the tile. The header of the next block, added to it, gives that
+ * block's. A header that begins a row is negative: the sum wraps around and sets the carry. (The tile lies above the
+ * first 8 KB of the address space.) r8 is the stream, at the weights of a block of one or two. Blocks of four come by
+ * words, r8 is at the word of four headers, and there is code for each place in it: W, H: where the block's weights
+ * and the next header lie; NEXT: on to the next word, behind the last of the four.
  * A Cortex-M7 starts up to two instructions in a cycle, in order: an LDR beside a product, but an LDRD, an LDM or
  * a load that moves its pointer alone. So the words come by LDR, and the order is one that waits least. */
 
-/* The first block of a row: header in lr, r11 and r12 as the row before left them (tile and offset of the bias).
- * Its first line lands in the accumulators by one LDM and takes the bias. */
-#define TFM_FIRST4 \
+/* The first block of a row: header in lr, r11 and r12 as the row before left them (tile and offset of the bias). */
+#ifdef TFM_ONE_ISSUE
+#define TFM_FIRST4(W, H, NEXT) \
     "ldr r12, [r9, r12]\n" \
-    "ldr r10, [r8]\n" \
+    "ldr r10, [r8, #" W "]\n" \
     "add r9, r11, lr, lsl #6\n" \
     "sxtb16 r11, r10\n" \
-    "add r8, r8, #5\n" \
     "ldm r9, {r0, r1, r2, r3, r4, r5, r6, r7}\n" \
     "sxtb16 lr, r10, ror #8\n" \
     "smlad r1, r1, r11, r12\n" \
@@ -122,34 +148,105 @@ typedef struct {
     "smlad r7, r7, r11, r12\n" \
     "smlad r6, r6, r11, r12\n" \
     "smlad r0, r0, r11, r12\n" \
-    "ldr r10, [r9, #-28]\n" \
     "smlad r2, r2, r11, r12\n" \
     "smlad r3, r3, r11, r12\n" \
     "smlad r4, r4, r11, r12\n" \
     "smlad r5, r5, r11, r12\n" \
-    "ldr r11, [r9, #-16]\n" \
-    "ldr r12, [r9, #-32]\n" \
-    "smlad r4, r11, lr, r4\n" \
-    "ldr r11, [r9, #-24]\n" \
-    "smlad r0, r12, lr, r0\n" \
-    "ldr r12, [r9, #-8]\n" \
+    "ldrd r11, r12, [r9, #-32]\n" \
+    "smlad r0, r11, lr, r0\n" \
+    "smlad r1, r12, lr, r1\n" \
+    "ldrd r11, r12, [r9, #-24]\n" \
     "smlad r2, r11, lr, r2\n" \
-    "ldr r11, [r9, #-20]\n" \
-    "smlad r1, r10, lr, r1\n" \
-    "ldrsb r10, [r8, #-1]\n" \
-    "smlad r3, r11, lr, r3\n" \
-    "ldr r11, [r9, #-12]\n" \
-    "smlad r6, r12, lr, r6\n" \
-    "smlad r5, r11, lr, r5\n" \
-    "ldr r11, [r9, #-4]\n" \
-    "adds r9, r9, r10, lsl #6\n" \
-    "smlad r7, r11, lr, r7\n"
+    "smlad r3, r12, lr, r3\n" \
+    "ldrd r11, r12, [r9, #-16]\n" \
+    "smlad r4, r11, lr, r4\n" \
+    "smlad r5, r12, lr, r5\n" \
+    "ldrd r11, r12, [r9, #-8]\n" \
+    "ldrsb r10, [r8, #" H "]\n" \
+    "smlad r6, r11, lr, r6\n" \
+    "smlad r7, r12, lr, r7\n" \
+    NEXT "adds r9, r9, r10, lsl #6\n"
+#define TFM_BLOCK4(W, H, NEXT) \
+    "ldrd r11, r12, [r9]\n" \
+    "ldr r10, [r8, #" W "]\n" \
+    "sxtb16 lr, r10\n" \
+    "smlad r1, r12, lr, r1\n" \
+    "smlad r0, r11, lr, r0\n" \
+    "ldrd r11, r12, [r9, #8]\n" \
+    "smlad r3, r12, lr, r3\n" \
+    "smlad r2, r11, lr, r2\n" \
+    "ldrd r11, r12, [r9, #16]\n" \
+    "smlad r4, r11, lr, r4\n" \
+    "sxtb16 r10, r10, ror #8\n" \
+    "smlad r5, r12, lr, r5\n" \
+    "ldrd r11, r12, [r9, #24]\n" \
+    "smlad r6, r11, lr, r6\n" \
+    "smlad r7, r12, lr, r7\n" \
+    "ldrd r11, r12, [r9, #56]!\n" \
+    "smlad r7, r12, r10, r7\n" \
+    "smlad r6, r11, r10, r6\n" \
+    "ldmdb r9, {r11, r12, lr}\n" \
+    "smlad r3, r11, r10, r3\n" \
+    "ldr r11, [r9, #-16]\n" \
+    "smlad r4, r12, r10, r4\n" \
+    "smlad r5, lr, r10, r5\n" \
+    "ldrsb lr, [r8, #" H "]\n" \
+    "smlad r2, r11, r10, r2\n" \
+    "ldrd r11, r12, [r9, #-24]\n" \
+    "add r9, r9, #8\n" \
+    NEXT "adds r9, r9, lr, lsl #6\n" \
+    "smlad r1, r12, r10, r1\n" \
+    "smlad r0, r11, r10, r0\n"
+
+#else
+#define TFM_FIRST4(W, H, NEXT) \
+    "ldr r12, [r9, r12]\n" \
+    "add r9, r11, lr, lsl #6\n" \
+    "ldr r10, [r8, #" W "]\n" \
+    "sxtb16 r11, r10\n" \
+    "ldr r2, [r9, #8]\n" \
+    "sxtb16 lr, r10, ror #8\n" \
+    "ldr r1, [r9, #4]\n" \
+    "ldr r0, [r9]\n" \
+    "smlad r1, r1, r11, r12\n" \
+    "ldr r3, [r9, #12]\n" \
+    "smlad r2, r2, r11, r12\n" \
+    "ldr r4, [r9, #16]\n" \
+    "smlad r0, r0, r11, r12\n" \
+    "ldr r6, [r9, #24]\n" \
+    "smlad r3, r3, r11, r12\n" \
+    "ldr r5, [r9, #20]\n" \
+    "smlad r4, r4, r11, r12\n" \
+    "smlad r5, r5, r11, r12\n" \
+    "ldr r7, [r9, #28]\n" \
+    "smlad r6, r6, r11, r12\n" \
+    "ldr r10, [r9, #32]\n" \
+    "smlad r7, r7, r11, r12\n" \
+    "ldr r11, [r9, #36]\n" \
+    "smlad r0, r10, lr, r0\n" \
+    "ldr r12, [r9, #40]\n" \
+    "smlad r1, r11, lr, r1\n" \
+    "ldr r11, [r9, #48]\n" \
+    "smlad r2, r12, lr, r2\n" \
+    "ldr r12, [r9, #52]\n" \
+    "smlad r5, r12, lr, r5\n" \
+    "ldrsb r12, [r8, #" H "]\n" \
+    "ldr r10, [r9, #44]\n" \
+    "smlad r4, r11, lr, r4\n" \
+    "ldr r11, [r9, #60]\n" \
+    "smlad r3, r10, lr, r3\n" \
+    "ldr r10, [r9, #56]\n" \
+    NEXT "add r9, r9, #64\n" \
+    "adds r9, r9, r12, lsl #6\n" \
+    "smlad r7, r11, lr, r7\n" \
+    "smlad r6, r10, lr, r6\n"
 
 /* [asm4] */
-/* A block in 40 instructions with its branch and 20 cycles: the floor, for no two products start together. */
-#define TFM_BLOCK4 \
+/* A block in 39 instructions with its branch and 20 cycles: no two products start together, and before the first
+ * one lie three cycles of loading and widening. */
+#define TFM_BLOCK4(W, H, NEXT) \
     "ldr r10, [r9, #4]\n" \
-    "ldr r11, [r8]\n" \
+    "ldr r11, [r8, #" W "]\n" \
     "sxtb16 r12, r11\n" \
     "ldr lr, [r9]\n" \
     "sxtb16 r11, r11, ror #8\n" \
@@ -179,15 +276,15 @@ typedef struct {
     "ldr r12, [r9, #52]\n" \
     "add r9, r9, #64\n" \
     "smlad r5, r12, r11, r5\n" \
-    "ldrsb lr, [r8, #4]\n" \
+    "ldrsb lr, [r8, #" H "]\n" \
     "ldr r12, [r9, #-16]\n" \
     "smlad r6, r10, r11, r6\n" \
     "ldr r10, [r9, #-4]\n" \
-    "add r8, r8, #5\n" \
-    "adds r9, r9, lr, lsl #6\n" \
+    NEXT "adds r9, r9, lr, lsl #6\n" \
     "smlad r7, r10, r11, r7\n" \
     "smlad r4, r12, r11, r4\n"
 /* [/asm4] */
+#endif
 
 #define TFM_FIRST2 \
     "ldrsb r10, [r8, #1]\n" \
@@ -267,8 +364,9 @@ typedef struct {
     "smlabb r6, lr, r10, r6\n"
 
 /* [epilogue] */
-/* Eight accumulators to eight bytes, a stride apart: multiply, saturate, store. Then what the next row begins with. */
-#define TFM_REQUANT \
+/* Eight accumulators to eight bytes, a stride apart: multiply, saturate, store. Then what the next row begins with;
+ * H: where its header lies. */
+#define TFM_REQUANT(H) \
     "ldm sp, {r9, r10, r11, r12, lr}\n" \
     "ldr r12, [r12, r9]\n" \
     "add r9, r9, #4\n" \
@@ -298,7 +396,7 @@ typedef struct {
     "strb r11, [r3, lr, lsl #2]\n" \
     "ldrd r11, r12, [sp, #20]\n" \
     "strb r0, [r10], #1\n" \
-    "ldrsb lr, [r8, #-1]\n" \
+    "ldrsb lr, [r8, #" H "]\n" \
     "strd r9, r10, [sp]\n" \
     "add r0, lr, #8\n" \
     "tst r0, r9\n" \
@@ -306,9 +404,34 @@ typedef struct {
 /* [/epilogue] */
 
 /* [rows] */
-/* 1: a row begins. 2: its next block. 3: no more. 4: what comes next? 5: empty rows, or 6: the end.
- * Returns the header that ended the walk. */
-#define TFM_FAST(NAME, FIRST, BLOCK)                                            \
+/* 1: a row begins. 2: its next block. 3: no more. */
+#define TFM_PLAIN(FIRST, BLOCK)                                                 \
+    "1: " FIRST "bcs 3f\n"                                                      \
+    "2: " BLOCK "bcc 2b\n"                                                      \
+    "3: " TFM_REQUANT("-1") "bmi 1b\n"
+
+/* The same for each place in a word of four headers; the last digit is that place. */
+#define TFM_WORDS(FIRST, BLOCK)                                                 \
+    "10: " FIRST("4", "1", "") "bcs 31f\n"                                      \
+    "21: " BLOCK("8", "2", "") "bcs 32f\n"                                      \
+    "22: " BLOCK("12", "3", "") "bcs 33f\n"                                     \
+    "23: " BLOCK("16", "20", "add r8, r8, #20\n") "bcs 30f\n"                   \
+    "20: " BLOCK("4", "1", "") "bcc 21b\n"                                      \
+    "31: " TFM_REQUANT("1") "bpl 41f\n"                                         \
+    "11: " FIRST("8", "2", "") "bcc 22b\n"                                      \
+    "32: " TFM_REQUANT("2") "bpl 42f\n"                                         \
+    "12: " FIRST("12", "3", "") "bcc 23b\n"                                     \
+    "33: " TFM_REQUANT("3") "bpl 43f\n"                                         \
+    "13: " FIRST("16", "20", "add r8, r8, #20\n") "bcc 20b\n"                   \
+    "30: " TFM_REQUANT("0") "bmi 10b\n"                                         \
+    "b 40f\n" /* not a row: it ends the word, the next one is behind the weights */ \
+    "43: add r8, r8, #4\n"                                                      \
+    "42: add r8, r8, #4\n"                                                      \
+    "41: add r8, r8, #4\n"                                                      \
+    "40: add r8, r8, #4\n"
+
+/* 4: what comes next? 5: empty rows, or 6: the end. Returns the header that ended the walk. */
+#define TFM_FAST(NAME, ROWS, BEHIND, AGAIN)                                     \
     TFM_NAKED static int32_t NAME(                                              \
         TFM_UNUSED const uint8_t *stream, TFM_UNUSED int32_t r1, TFM_UNUSED int32_t r2, TFM_UNUSED int32_t r3, \
         TFM_UNUSED tfm_row_frame frame) {                                       \
@@ -318,11 +441,8 @@ typedef struct {
             "mov r8, r0\n"                                                      \
             "ldrd r9, r10, [sp]\n"                                              \
             "b 5f\n"                                                            \
-            "1: " FIRST "bcs 3f\n"                                              \
-            "2: " BLOCK "bcc 2b\n"                                              \
-            "3: " TFM_REQUANT                                                   \
-            "4: bmi 1b\n"                                                       \
-            "cmp r9, #0\n"                                                      \
+            ROWS                                                                \
+            "4: cmp r9, #0\n"                                                   \
             "bge 6f\n"                                                          \
             "mvns r0, lr\n" /* how many empty rows */                           \
             "ble 6f\n"                                                          \
@@ -332,10 +452,11 @@ typedef struct {
             "add r9, r9, r0, lsl #2\n"                                          \
             "add r10, r10, r0\n"                                                \
             "strd r9, r10, [sp]\n"                                              \
-            "5: ldrsb lr, [r8], #1\n"                                           \
+            "5: ldrsb lr, [r8]" BEHIND "\n"                                     \
             "ldrd r11, r12, [sp, #20]\n"                                        \
             "add r0, lr, #8\n"                                                  \
             "tst r0, r9\n"                                                      \
+            AGAIN                                                               \
             "b 4b\n"                                                            \
             "6: mov r0, lr\n"                                                   \
             "add r12, sp, #32\n"                                                \
@@ -351,42 +472,44 @@ TFM_INLINE void tfm_line(const uint32_t *t, uint32_t w, int32_t acc[8]) {
 }
 
 /* [walk4] */
-TFM_INLINE void tfm_walk4(tfm_rle_walk *walk, const uint32_t *t, int32_t acc[8]) {
+TFM_INLINE void tfm_walk4(tfm_tile_walk *walk, const uint32_t *t, int32_t acc[8]) {
     do {
-        const uint32_t *line = t + 16 * tfm_rle_next(walk), w = tfm_load4(walk->at);
+        uint32_t w;
+        const uint32_t *line = t + 16 * tfm_words_next(walk, &w);
         tfm_line(line, tfm_sxtb16(w), acc);
         tfm_line(line + 8, tfm_sxtb16_ror8(w), acc);
-        walk->at += 4;
-    } while (tfm_rle_more(walk));
+    } while (tfm_rle_more(&walk->head));
 }
 /* [/walk4] */
 
-TFM_INLINE void tfm_walk2(tfm_rle_walk *walk, const uint32_t *t, int32_t acc[8]) {
+TFM_INLINE int tfm_plain_row(tfm_tile_walk *walk) { return tfm_rle_row(&walk->head); }
+
+TFM_INLINE void tfm_walk2(tfm_tile_walk *walk, const uint32_t *t, int32_t acc[8]) {
     do {
-        const uint32_t *line = t + 8 * tfm_rle_next(walk);
-        tfm_line(line, tfm_pkhbt((uint32_t)(int8_t)walk->at[0], (uint32_t)(int8_t)walk->at[1]), acc);
-        walk->at += 2;
-    } while (tfm_rle_more(walk));
+        const uint32_t *line = t + 8 * tfm_rle_next(&walk->head);
+        tfm_line(line, tfm_pkhbt((uint32_t)(int8_t)walk->head.at[0], (uint32_t)(int8_t)walk->head.at[1]), acc);
+        walk->head.at += 2;
+    } while (tfm_rle_more(&walk->head));
 }
 
-TFM_INLINE void tfm_walk1(tfm_rle_walk *walk, const uint32_t *t, int32_t acc[8]) {
+TFM_INLINE void tfm_walk1(tfm_tile_walk *walk, const uint32_t *t, int32_t acc[8]) {
     do {
-        const uint32_t *line = t + 4 * tfm_rle_next(walk), w = (uint32_t)(int8_t)*walk->at++;
+        const uint32_t *line = t + 4 * tfm_rle_next(&walk->head), w = (uint32_t)(int8_t)*walk->head.at++;
         for (int p = 0; p < 8; p += 2) {
             acc[p] = tfm_smlabb(line[p / 2], w, acc[p]);
             acc[p + 1] = tfm_smlatb(line[p / 2], w, acc[p + 1]);
         }
-    } while (tfm_rle_more(walk));
+    } while (tfm_rle_more(&walk->head));
 }
 
 /* A layer's rows over eight pixels. */
-#define TFM_ROWS(NAME, WALK)                                                                          \
+#define TFM_ROWS(NAME, ROW, WALK)                                                                     \
     static void NAME(const tfm_tile_layer *l, const uint32_t *tile, int8_t *out) {                    \
-        tfm_rle_walk walk = {l->weight->stream, 0, 0};                                                \
+        tfm_tile_walk walk = {{l->weight->stream, 0, 0}, l->weight->stream + 4};                       \
         for (int32_t row = 0; row < l->cout; row++) {                                                 \
             const int32_t b = tfm_bias(l->quant, row);                                                \
             int32_t acc[8] = {b, b, b, b, b, b, b, b};                                                \
-            if (tfm_rle_row(&walk)) WALK(&walk, tile, acc);                                           \
+            if (ROW(&walk)) WALK(&walk, tile, acc);                                                   \
             for (int32_t p = 0; p < 8; p++)                                                           \
                 out[p * l->cout + row] = tfm_requant(acc[p], l->quant->mult[row], l->quant->shift, l->quant->zp_out); \
         }                                                                                             \

@@ -22,6 +22,24 @@ typedef struct { int32_t rows, out_bytes, in_bytes, row_blocks, padded; } sizes;
 static int32_t mult[MAX], bias[MAX], accepted;
 static int8_t numbers[1 << 16];
 
+/* A sound stream as the dsp kernels want it: blocks of four by words. */
+static uint8_t *dsp_stream(const tfm_rle *w, int32_t *bytes) {
+    uint8_t *out = exact(NULL, (size_t)(4 * w->bytes));
+    int32_t at = 0, word = 0, place = 0;
+    *bytes = w->bytes;
+    if (w->block != 4) return memcpy(out, w->stream, (size_t)w->bytes);
+    for (*bytes = 0; at < w->bytes;) {
+        const int stands_alone = w->stream[at] >= 248;
+        if (place == 0) memset(out + *bytes, 255, 4), word = *bytes, *bytes += 4;
+        out[word + place++] = w->stream[at++];
+        if (!stands_alone) memcpy(out + *bytes, w->stream + at, 4), *bytes += 4, at += 4;
+        if (stands_alone || place == 4) place = 0;
+    }
+    uint8_t *fit = exact(out, (size_t)*bytes);
+    free(out);
+    return fit;
+}
+
 static void both(const tfm_rle *w, const tfm_linear_dims *lin, const tfm_conv_dims *conv, const sizes *s) {
     const tfm_quant quant = {bias, mult, 0, 3, -5};
     const int32_t need_ref = lin ? tfm_linear_s8_rle_ref_scratch_bytes(lin) : tfm_conv_s8_rle_ref_scratch_bytes(conv);
@@ -38,8 +56,11 @@ static void both(const tfm_rle *w, const tfm_linear_dims *lin, const tfm_conv_di
     REQUIRE((ref == TFM_OK) == good);
     for (size_t i = 0; !good && i < n; i++) REQUIRE(a[i] == 1);
     if (good) {
-        const int dsp = lin ? tfm_linear_s8_rle_dsp(b, in, w, lin, &quant, scratch, need)
-                            : tfm_conv_s8_rle_dsp(b, in, w, conv, &quant, scratch, need);
+        tfm_rle own = *w;
+        own.stream = dsp_stream(w, &own.bytes);
+        const int dsp = lin ? tfm_linear_s8_rle_dsp(b, in, &own, lin, &quant, scratch, need)
+                            : tfm_conv_s8_rle_dsp(b, in, &own, conv, &quant, scratch, need);
+        free((void *)(uintptr_t)own.stream);
         REQUIRE(dsp == TFM_OK);
         accepted++;
         /* the check does not look at weights: those of padding are zero in a sound stream, and here anything */

@@ -20,10 +20,12 @@ static void expect(int line, int got, int want) {
 static int8_t in[64], out[64], weight[5 * 9 * 5];
 static int32_t bias[5], mult[5], scratch[4096];
 static const uint8_t stream[] = {0x80, 1, 2, 3, 4, 0xFB, 0xFF};
+static const union { uint8_t bytes[12]; uint32_t aligned; } words = {{0x80, 0xFB, 0xFF, 0xFF, 1, 2, 3, 4, 0xFF, 0xFF, 0xFF, 0xFF}};
 static const tfm_quant quant = {bias, mult, 0, 0, 0}, no_bias = {NULL, mult, 0, 0, 0};
 static const tfm_quant no_mult = {bias, NULL, 0, 0, 0}, bad_shift = {bias, mult, 32, 0, 0};
 static const tfm_rle rle = {stream, (int32_t)sizeof stream, 4, 0}, no_stream = {NULL, 9, 4, 0}, bad_block = {stream, 9, 3, 0};
 static const tfm_rle few_bytes = {stream, 0, 4, 0}, cut = {stream, (int32_t)sizeof stream - 1, 4, 0};
+static const tfm_rle by_words = {words.bytes, (int32_t)sizeof words, 4, 0}, odd = {words.bytes + 1, 11, 4, 0};
 
 typedef int dense_linear(int8_t *, const int8_t *, const int8_t *, const tfm_linear_dims *, const tfm_quant *, void *, int32_t);
 typedef int rle_linear(int8_t *, const int8_t *, const tfm_rle *, const tfm_linear_dims *, const tfm_quant *, void *, int32_t);
@@ -80,7 +82,11 @@ static void streams(rle_linear *f, rle_conv *g, int checked) {
     EXPECT(g(out, in, &bad_block, &conv, &quant, scratch, n), TFM_ERR_DIMS);
     EXPECT(f(out, in, &few_bytes, &lin, &quant, scratch, n), TFM_ERR_DIMS);
     EXPECT(g(out, in, &few_bytes, &conv, &quant, scratch, n), TFM_ERR_DIMS);
-    if (!checked) return;
+    if (!checked) {
+        EXPECT(f(out, in, &odd, &lin, &quant, scratch, n), TFM_ERR_ALIGN);
+        EXPECT(g(out, in, &odd, &conv, &quant, scratch, n), TFM_ERR_ALIGN);
+        return;
+    }
     EXPECT(f(out, in, &cut, &lin, &quant, scratch, n), TFM_ERR_STREAM);
     EXPECT(g(out, in, &cut, &conv, &quant, scratch, n), TFM_ERR_STREAM);
 }
@@ -270,9 +276,9 @@ int main(void) {
     EXPECT(tfm_depthwise3x3_s8_dsp_scratch_bytes(&wide), -1);
     for (int i = 0; i < 2; i++) {
         COMMON(linears[i], weight, lin, bad_lin, lin_need[i]);
-        COMMON(rle_linears[i], &rle, lin, bad_lin, lin_need[2 + i]);
+        COMMON(rle_linears[i], (i ? &by_words : &rle), lin, bad_lin, lin_need[2 + i]);
         COMMON(convs[i], weight, conv, bad_conv, conv_need[i]);
-        COMMON(rle_convs[i], &rle, conv, bad_conv, conv_need[2 + i]);
+        COMMON(rle_convs[i], (i ? &by_words : &rle), conv, bad_conv, conv_need[2 + i]);
         COMMON(depths[i], weight, depth, bad_conv, conv_need[4 + i]);
         EXPECT(depths[i](out, in, weight, &conv, &quant, scratch, 0), TFM_ERR_DIMS); /* cin is not cout */
         streams(rle_linears[i], rle_convs[i], i == 0);

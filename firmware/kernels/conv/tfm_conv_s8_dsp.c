@@ -8,13 +8,46 @@ TFM_OUTLINE int32_t tfm_conv_s8_dsp_scratch_bytes(const tfm_conv_dims *dims) {
 /* Where the patches of a group of four output pixels begin in the input. */
 typedef struct { int32_t y[4], x[4]; } corners;
 
+static inline int32_t clip(int32_t x, int32_t low, int32_t high) {
+    return x < low ? low : x > high ? high : x;
+}
+
+/* A value in place of the inputs of some taps of one pixel; x: its column. */
+static inline void fill_taps(uint32_t *x, int32_t from, int32_t end, int32_t c, uint32_t pair) {
+    for (uint32_t *to = x + 2 * c * from, *const last = x + 2 * c * end; to != last; to += 4) *to = pair;
+}
+
+/* A row of taps of four neighbours, as one run through the input. It is read without a look at left and right borders as
+ * long as it stays inside the rows that are there; what it read there is overwritten. 0 where it would not stay inside. */
+static int gather_run(uint32_t *x, const int8_t *in, int32_t ring, const tfm_conv_dims *d, const int8_t *row, int32_t column,
+                      int32_t zp) {
+    const int32_t c = d->cin, step = d->sw * c, run = d->kw * c, at = (int32_t)(row - in) + column * c;
+    if (at < 0 || at + 3 * step + run > ring * d->w * c) return 0;
+    const int8_t *const from = in + at, *const four[4] = {from, from + step, from + 2 * step, from + 3 * step};
+    tfm_dense_expand(x, four, run);
+    if (column >= 0 && column + 3 * d->sw + d->kw <= d->w) return 1;
+    const uint32_t pair = tfm_pkhbt((uint32_t)zp, (uint32_t)zp);
+    for (int32_t p = 0; p < 4; p++, column += d->sw) {
+        const int32_t first = clip(-column, 0, d->kw), end = clip(d->w - column, first, d->kw); /* of those inside */
+        fill_taps(x + p, 0, first, c, pair);
+        fill_taps(x + p, end, d->kw, c, pair);
+    }
+    return 1;
+}
+
 /* Taps of whole words go straight from the input to the tile; `pad` stands in for taps outside. */
 static void gather_taps(uint32_t *x, const int8_t *in, int32_t ring, const tfm_conv_dims *d, const corners *at,
                         int8_t *pad, int32_t zp) {
-    memset(pad, zp, (size_t)d->cin);
+    const int neighbours = d->dw == 1 && at->y[0] == at->y[3] && at->x[3] == at->x[0] + 3 * d->sw;
+    int32_t padded = 0;
     for (int32_t ky = 0; ky < d->kh; ky++) {
-        const int8_t *row[4];
-        for (int32_t p = 0; p < 4; p++) row[p] = tfm_patch_row(in, ring, d, at->y[p] + ky * d->dh);
+        const int8_t *row[4] = {tfm_patch_row(in, ring, d, at->y[0] + ky * d->dh)};
+        if (neighbours && row[0] && gather_run(x, in, ring, d, row[0], at->x[0], zp)) {
+            x += 2 * d->kw * d->cin;
+            continue;
+        }
+        if (!padded) memset(pad, zp, (size_t)d->cin), padded = 1;
+        for (int32_t p = 1; p < 4; p++) row[p] = tfm_patch_row(in, ring, d, at->y[p] + ky * d->dh);
         for (int32_t kx = 0, right = 0; kx < d->kw; kx++, right += d->dw, x += 2 * d->cin) {
             const int8_t *four[4];
             for (int32_t p = 0; p < 4; p++) {
@@ -35,10 +68,6 @@ static inline void copy(int8_t *to, const int8_t *from, int32_t n) {
     }
     for (int32_t i = 0; i < n - 4; i += 4) memcpy(to + i, from + i, 4);
     memcpy(to + n - 4, from + n - 4, 4);
-}
-
-static inline int32_t clip(int32_t x, int32_t low, int32_t high) {
-    return x < low ? low : x > high ? high : x;
 }
 
 /* One patch as bytes [kh][kw][cin], which are a run of bytes for each ky where it lies inside. */

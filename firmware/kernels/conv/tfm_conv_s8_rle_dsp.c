@@ -84,7 +84,7 @@ static int status_of(const int8_t *out, const int8_t *in, const tfm_rle *weight,
                      const tfm_quant *quant, const void *scratch, int32_t scratch_bytes) {
     const int32_t need = tfm_conv_s8_rle_dsp_scratch_bytes(dims);
     const int status = tfm_all_status(out, in, weight, dims, quant, scratch, scratch_bytes, need);
-    return status ? status : tfm_rle_status(weight, dims->cout);
+    return status ? status : tfm_tile_status(weight, dims->cout);
 }
 
 int tfm_conv_s8_rle_dsp(int8_t *out, const int8_t *in, const tfm_rle *weight, const tfm_conv_dims *dims,

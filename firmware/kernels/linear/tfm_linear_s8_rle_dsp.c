@@ -7,7 +7,7 @@ int32_t tfm_linear_s8_rle_dsp_scratch_bytes(const tfm_linear_dims *dims) {
 int tfm_linear_s8_rle_dsp(int8_t *out, const int8_t *in, const tfm_rle *weight, const tfm_linear_dims *dims,
                           const tfm_quant *quant, void *scratch, int32_t scratch_bytes) {
     int status = tfm_args_status(out, in, weight, dims, quant);
-    if (!status) status = tfm_rle_status(weight, dims->cout);
+    if (!status) status = tfm_tile_status(weight, dims->cout);
     if (status) return status;
     if (!tfm_linear_dims_ok(dims)) return TFM_ERR_DIMS;
     status = tfm_scratch_status(scratch, scratch_bytes, tfm_linear_s8_rle_dsp_scratch_bytes(dims));

@@ -10,14 +10,18 @@ void tfm_dense_expand(uint32_t *x, const int8_t *const in[4], int32_t c) {
     tfm_dense_expand4(x + 2 * body, b, b + 4, b + 8, b + 12, 1);
 }
 
+/* The last n weights of two rows, and zeros up to eight. */
+static TFM_OUTLINE void expand_last(uint32_t *w, const int8_t *a, const int8_t *b, int32_t n) {
+    int8_t last[16] = {0};
+    for (int32_t i = 0; i < n; i++) last[i] = a[i], last[i + 8] = b[i];
+    tfm_dense_expand2(w, last, last + 8, 1);
+}
+
 /* Rows a and b of k weights as pairs. Whole eights are read, into the rows that follow, as far as `end` allows. */
 static inline void expand_rows(uint32_t *w, const int8_t *a, const int8_t *b, int32_t k, const int8_t *end) {
     const int32_t tail = end - b < tfm_round8(k) ? k & 7 : 0, body = tail ? k - tail : tfm_round8(k);
     if (body) tfm_dense_expand2(w, a, b, body / 8);
-    if (tail == 0) return;
-    int8_t last[16] = {0};
-    for (int32_t i = 0; i < tail; i++) last[i] = a[body + i], last[i + 8] = b[body + i];
-    tfm_dense_expand2(w + body, last, last + 8, 1);
+    if (tail) expand_last(w + body, a + body, b + body, tail);
 }
 
 /* Groups from x to the one whose output would start at out_end. */
@@ -32,19 +36,22 @@ static inline void groups(tfm_dense_frame *f, const uint32_t *x, const int8_t *o
     tfm_dense_groups_c(f, x, out_end, w_end, shift);
 }
 
-/* A group that is not whole goes through 4 x 2 bytes of its own. */
-static TFM_OUTLINE void part(tfm_dense_frame *f, int8_t *out, const uint32_t *x, const uint32_t *w_end,
-                             int32_t shift, int32_t pixels, int32_t channels) {
-    int8_t own[8];
-    const int32_t stride = f->stride;
-    f->out = own;
+/* The pixels p to n - 1, the first at f->out, where groups are not whole or one of the channels is not there: they go
+ * through 4 x 2 bytes. */
+static TFM_OUTLINE void parts(tfm_dense_frame *f, const uint32_t *tile, int32_t p, int32_t n, int32_t channels,
+                              const uint32_t *w_end, int32_t shift) {
+    int8_t own[8], *out = f->out;
+    const int32_t stride = f->stride, words = 2 * (int32_t)(w_end - f->w);
     f->stride = 2;
-    groups(f, x, own + 8, w_end, shift);
-    f->stride = stride;
-    for (int32_t p = 0; p < pixels; p++, out += stride) {
-        out[0] = own[2 * p];
-        if (channels == 2) out[1] = own[2 * p + 1];
+    for (const uint32_t *x = tile + p / 4 * words; p < n; x += words) {
+        f->out = own;
+        groups(f, x, own + 8, w_end, shift);
+        for (int32_t i = 0; i < 4 && p < n; i++, p++, out += stride) {
+            out[0] = own[2 * i];
+            if (channels == 2) out[1] = own[2 * i + 1];
+        }
     }
+    f->stride = stride;
 }
 
 void tfm_dense_rows(int8_t *out, uint32_t *tile, int32_t n, const int8_t *weight, int32_t k, int32_t cout,
@@ -67,7 +74,6 @@ void tfm_dense_rows(int8_t *out, uint32_t *tile, int32_t n, const int8_t *weight
         f.out = out;
         const int32_t whole = one ? 0 : n & ~3;
         if (whole) groups(&f, tile, out + whole * cout, w_end, shift);
-        for (int32_t p = whole; p < n; p += 4)
-            part(&f, out + p * cout, tile + 2 * p * (k8 / 4), w_end, shift, n - p < 4 ? n - p : 4, one ? 1 : 2);
+        if (whole < n) parts(&f, tile, whole, n, one ? 1 : 2, w_end, shift);
     }
 }

@@ -2,9 +2,9 @@
 
 #if TFM_HAS_DSP && !defined(TFM_NO_ASM)
 
-TFM_FAST(fast4, TFM_FIRST4, TFM_BLOCK4)
-TFM_FAST(fast2, TFM_FIRST2, TFM_BLOCK2)
-TFM_FAST(fast1, TFM_FIRST1, TFM_BLOCK1)
+TFM_FAST(fast4, TFM_WORDS(TFM_FIRST4, TFM_BLOCK4), "", "bmi 10b\n add r8, r8, #4\n")
+TFM_FAST(fast2, TFM_PLAIN(TFM_FIRST2, TFM_BLOCK2), ", #1", "bmi 1b\n")
+TFM_FAST(fast1, TFM_PLAIN(TFM_FIRST1, TFM_BLOCK1), ", #1", "bmi 1b\n")
 
 /* Up to `end`, 32 bytes at a time. */
 TFM_NAKED static void copy32(TFM_UNUSED int8_t *to, TFM_UNUSED const int8_t *from, TFM_UNUSED const int8_t *end) {
@@ -54,9 +54,9 @@ static int fast(const tfm_tile_layer *l, const uint32_t *tile, int32_t at) {
 
 #else
 
-TFM_ROWS(rows4, tfm_walk4)
-TFM_ROWS(rows2, tfm_walk2)
-TFM_ROWS(rows1, tfm_walk1)
+TFM_ROWS(rows4, tfm_words_row, tfm_walk4)
+TFM_ROWS(rows2, tfm_plain_row, tfm_walk2)
+TFM_ROWS(rows1, tfm_plain_row, tfm_walk1)
 
 #endif
 
