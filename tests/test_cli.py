@@ -72,7 +72,7 @@ def test_targets_lists_the_board(say):
 def test_compile_for_another_board_and_for_a_project_of_ones_own(say, tmp_path):
     model, fw = tmp_path/'m.tfm', tmp_path/'fw'
     save(random_graph(0, (4, 4, 2), 4, 1), model)
-    code, out, _ = say('compile', model, '--target', 'samd21', '--prefix', 'kws', '--cc', 'zig', '--out', fw)
+    code, out, _ = say('compile', model, '--target', 'stm32u575', '--prefix', 'kws', '--cc', 'zig', '--out', fw)
     assert code == 0 and 'instructions are those of a cortex-m7' in out and 'entry kws_invoke' in out
     assert ', 0 cycles' not in out and 'cycles' not in out
     assert 'int kws_invoke(' in (fw/'model.h').read_text() and (fw/'build').is_dir()

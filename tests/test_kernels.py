@@ -8,13 +8,14 @@ import pytest
 import sweep
 from unicorn import arm_const
 
-from tinyformer import bench, cost_check, cost_model as sp, graph as tg, kernels as tk, lowering, operators
+from tinyformer import (bench, codegen, cost_check, cost_model as sp, graph as tg, kernels as tk, lowering, operators,
+                        simulator)
 from tinyformer.errors import BadInput, CorruptModel, SimulationFailed
 from tinyformer.hardware import target
 from tinyformer.search_space import digits_space
 from tinyformer.operators import OPERATORS, random_instance, softmax_s8, softmax_table
 from tinyformer.rle_encoding import decode, encode
-from tinyformer.toolchain import WARNINGS, compile_host, sections
+from tinyformer.toolchain import WARNINGS, compile_host, compile_image, sections
 
 CASES = 10_000    # of every operator, in every place
 NEEDS = {'host': ('cc',), 'host-zig': (), 'm7-gcc': ('gcc',), 'm7-zig': (), 'qemu': ('gcc', 'qemu')}
@@ -274,10 +275,13 @@ def test_every_truncation_is_refused():
 
 # ---- the cost table
 
-def test_the_shipped_table_knows_every_kernel():
-    table = tk.load_cost_table()
+@pytest.mark.parametrize('board', ['stm32f746', 'rp2040', 'esp32c3'])
+def test_the_shipped_tables_know_every_kernel(board):
+    "Every kernel that a core is offered."
+    table, fast = tk.cost_table(target(board).core), 'dsp' if target(board).has('dsp') else 'scalar'
     known = {k.split('/')[0] for k in table['kernels']}
-    assert known == {k.name for k in tk.CATALOGUE} and set(table) == {'code_bytes', 'meta', 'kernels'}
+    assert known == {k.name for k in tk.CATALOGUE if k.isa in ('c', fast)}
+    assert set(table) == {'code_bytes', 'meta', 'kernels'} and not table.note
     assert all(v >= 0 for e in table['kernels'].values() for v in e['coef'].values())
     assert 2000 < table['code_bytes'] < 28000
 
@@ -381,7 +385,8 @@ def test_choices():
     assert best.kernel.name == 'tfm_linear_s8_rle_dsp' and best.block == 4
     assert best.weight_bytes == tk.words_bytes(op.params['weight']) < len(encode(op.params['weight'], 4)) + 20
     assert best.weight_bytes == min(c.weight_bytes for c in tk.candidates(op, m7) if c.kernel.isa == 'dsp')
-    assert {c.kernel.isa for c in tk.candidates(op, m0)} == {'c'}
+    assert {c.kernel.isa for c in tk.candidates(op, m0)} == {'c', 'scalar'}
+    assert {c.kernel.isa for c in tk.candidates(op, m7)} == {'c', 'dsp'}
     dense = bench.make_op('pointwise', h=8, w=8, cin=32, cout=48)
     assert tk.choose(dense, m7).kernel.name == 'tfm_linear_s8_dsp'
     assert tk.choose(op, m7, 'speed').instructions == min(c.instructions for c in tk.candidates(op, m7))
@@ -411,3 +416,27 @@ def test_search_and_engine_predict_the_same_network():
         core = cost_check.check(arch, seed, count=True, cc='auto')['instructions_real']
         print(f'seed {seed}: search {search:,}, engine {engine:,}, counted on the emulated core {core:,}')
         assert abs(engine / search - 1) < .05 and abs(core / search - 1) < .05       # measured: 0.3 % and 1.8 % at most
+
+
+def _called(elf): return [s for s in sections(elf)['symbols'] if re.search('lmul|muldi3|idiv|divsi3|divmod|ldiv', s)]
+
+
+@pytest.mark.needs('gcc')
+def test_no_long_product_and_no_division_is_called_on_a_cortex_m0plus():
+    "Of all kernels that the core is offered: the compiler would call functions for both."
+    kernels = [k for k in tk.CATALOGUE if k.isa in ('c', 'scalar')]
+    sources = sorted({tk.FIRMWARE/s for k in kernels for s in k.sources})
+    port = tk.FIRMWARE/'ports'/'cortex_m'
+    def image(*more):
+        return compile_image([*sources, *more, port/'memory.c'], port/'bare.ld', include=[tk.FIRMWARE/'include'],
+                             cc='gcc', core='cortex-m0plus')
+    elf = image()
+    assert {k.name for k in kernels} <= set(sections(elf)['symbols']) and _called(elf) == []
+    assert '__aeabi_idiv' in _called(image(tk.FIRMWARE/'kernels'/'depthwise'/'tfm_depthwise_s8_dsp.c',
+                                           tk.FIRMWARE/'kernels'/'depthwise'/'tfm_depthwise3x3.c'))
+
+
+def test_nor_in_an_image_that_zig_links(tmp_path):
+    graph = tg.random_graph(0, (8, 8, 3), 8, 2, sparsity=.5)
+    fw = codegen.generate(graph, target('rp2040'), tmp_path/'fw')
+    assert {c.kernel.isa for c in fw.choices.values()} == {'c', 'scalar'} and _called(simulator.build(fw, 'zig').elf) == []

@@ -157,13 +157,13 @@ def test_what_is_foretold_is_what_the_engine_makes(space, ids, board):
 def test_a_core_without_dsp_gets_other_kernels_and_prices():
     arch, other = DIGITS.sample(3), 0
     fast, slow = cost(arch, BOARD), cost(arch, PICO)
-    assert slow.instructions > 1.5*fast.instructions and slow.peak_bytes != fast.peak_bytes
+    assert slow.instructions > 1.5*fast.instructions
     assert (slow.params, slow.macs, slow.io_bytes) == (fast.params, fast.macs, fast.io_bytes)
     for l in layers(arch):
         a, b = price(l, BOARD).choice, price(l, PICO).choice
-        assert b.kernel.isa == 'c' and b.cycles is None
+        assert b.kernel.isa in ('c', 'scalar') and b.cycles > b.instructions
         other += a.kernel.isa == 'dsp'
-    assert other > 10 and 'cortex-m7' in cost_table(PICO.core).note
+    assert other > 10 and not cost_table(PICO.core).note
     assert cost(arch, PICO.with_budget('256KB', '32KB')) == slow                   # limits are no part of a price
 
 

@@ -14,7 +14,7 @@ __all__ = ['FIRMWARE', 'CATALOGUE', 'NARROW', 'GUARD', 'STATUS', 'MEASURED', 'AC
 # %% ../nbs/06_kernels.ipynb #c002
 import ctypes, functools, json, re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -425,7 +425,7 @@ def predict_cycles(
     live:int=None, # output channels that keep a block; None = all
     table=None,    # cost table; None = the one shipped with the package
 )->int: # cycles, None where the table was made without `llvm-mca`
-    "Estimated Cortex-M7 cycles of one call by the cost table."
+    "Estimated cycles of one call by the cost table."
     return _predict(kernel, op, block, features(op, kept, live), table, 'cycles')
 
 # %% ../nbs/06_kernels.ipynb #c085b
@@ -475,9 +475,10 @@ class Choice:
     weight_bytes:int   # weights in flash, without bias and multipliers
     scratch_bytes:int  # working memory, from the kernel's own C function
     instructions:int   # predicted
-    cycles:int = None  # predicted for a Cortex-M7, None when the table has none
+    cycles:int = None  # predicted, None when the table has none
     kept:int = 0       # blocks in the stream, 0 for dense weights
     live:int = None    # output channels that keep a block; None = all
+    table:CostTable = field(default=None, repr=False, compare=False) # its costs; None: the M7's
 
     @property
     def time(self)->int:
@@ -513,12 +514,13 @@ def candidates(
     forms = 'c', 'dsp' if target.has('dsp') else 'scalar'
     able = [k for k in CATALOGUE if op.kind in k.kinds and k.isa in forms]
     table, out = cost_table(target.core), []
+    own = None if target.has('dsp') else table        # those with DSP are compared by the M7's cycles
     for k in able:
         scratch = scratch_bytes(k, op)
         for block, size, kept, live in formats(k, op):
             layer = k, op, block, kept, live, table
             out.append(Choice(k, block, size, scratch, predict_instructions(*layer),
-                              predict_cycles(*layer), kept, live))
+                              predict_cycles(*layer), kept, live, own))
     return out
 
 # %% ../nbs/06_kernels.ipynb #c096
@@ -614,11 +616,11 @@ _WIDE = {form.name: name for name, (form, _) in NARROW.items()}
 def time_of(
     choice:Choice, # a kernel and its format
     op:Op,         # a layer of any size that it would run
-    table=None,    # cost table; None = the one shipped with the package
+    table=None,    # cost table; None = that of the choice
 )->int: # predicted cycles, or instructions where the table has none
     "What the kernel would take for a layer of this size with such weights."
     wide = kernel(_WIDE.get(choice.kernel.name, choice.kernel.name))
-    layer = wide, op, choice.block, choice.kept, choice.live, table
+    layer = wide, op, choice.block, choice.kept, choice.live, table or choice.table
     cycles = predict_cycles(*layer)
     return predict_instructions(*layer) if cycles is None else cycles
 
