@@ -18,6 +18,7 @@ TOOLS = {'gcc':      (('arm-none-eabi-gcc',), 'apt install gcc-arm-none-eabi lib
          'cmake':    (('cmake',), 'apt install cmake'),
          'git':      (('git',), 'apt install git'),
          'llvm-mca': (('llvm-mca', 'llvm-mca-14'), 'apt install llvm'),
+         'cppcheck': (('cppcheck',), 'apt install cppcheck'),
          'postgres': (('pg_ctl',), 'apt install postgresql'),
          'chromium': (('chromium', 'chromium-browser', 'google-chrome'), 'apt install chromium')}
 

@@ -1,7 +1,6 @@
-"""The stack that a generated model can need at most: a bound from frames and calls, above what a run touches.
-
-And what no image may hold."""
-import re, subprocess
+"""The stack that a generated model can need at most, by the compiler's own account: a bound from frames and calls,
+above what a run touches. `test_image_check.py` has the bound from the linked image."""
+import re
 
 import numpy as np
 import pytest
@@ -81,42 +80,3 @@ def test_the_deepest_way_by_hand():
 def test_code_without_a_bound_is_refused(tmp_path, code, words):
     (tmp_path/'a.c').write_text(code)
     with pytest.raises(BadInput, match=words): worst_case(*call_graph([tmp_path/'a.c'], [], optimize='-O1'), 'f')
-
-
-@pytest.mark.needs('gcc')
-@pytest.mark.parametrize('cc', ('gcc', 'zig'))
-def test_no_float_no_heap_no_library_in_the_image(firmwares, cc):
-    "Every symbol of the linked image is ours: no soft float, no malloc, no long division."
-    for fw in firmwares.values():
-        elf = build(fw, cc=cc).elf
-        nm = subprocess.run(['arm-none-eabi-nm', str(elf)], capture_output=True, text=True, check=True).stdout
-        names = re.findall(r'^[0-9a-f]* +[a-zA-Z] (\S+)$', nm, re.M)
-        library = r'__aeabi_[a-z]*(f|d|ldiv|lmul|idiv)|__.*(sf|df)\d?$|_?(malloc|calloc|realloc|free|sbrk|printf)'
-        bad = [n for n in names if re.match(library, n) and not n.startswith('__aeabi_mem')]
-        assert len(names) > 30 and not bad, bad
-        dump = ['arm-none-eabi-objdump', '-d', str(elf)]
-        text = subprocess.run(dump, capture_output=True, text=True, check=True).stdout
-        floats = re.findall(r'\t(v(?:add|sub|mul|div|cvt|ml[as]|sqrt|neg|abs|cmp)\S*\.f\d+)', text)
-        print(f'{len(names)} symbols, {text.count(chr(10))} lines of code, {len(floats)} float instructions')
-        assert not floats
-
-
-@pytest.mark.needs('gcc', 'cc')
-@pytest.mark.parametrize('compiler', ('zig host', 'gcc host', 'zig device', 'gcc device'))
-def test_every_file_compiles_without_a_warning(firmwares, compiler, tmp_path):
-    "Generated files and the kernels that come with them, and all kernels of the catalogue."
-    from tinyformer.kernels import CATALOGUE, sources
-    name, where = compiler.split()
-    def generated(fw): return [fw.folder/'model.c', fw.folder/'weights.c', *sorted((fw.folder/'kernels').glob('*.c'))]
-    whole = [(fw.folder, generated(fw)) for fw in firmwares.values()]
-    for f, files in [*whole, (tc.firmware_dir(), sources())]:
-        cc = tc.find_compiler(name, 'cortex-m7' if where == 'device' else 'host')
-        flags = ['-std=gnu11', '-O2', *tc.WARNINGS, f'-I{f}', f'-I{f}/include', '-r', '-nostdlib']
-        if where == 'device':
-            port = f'-I{tc.firmware_dir()}/ports/cortex_m'
-            flags = [*tc.core_flags(name, 'cortex-m7'), '-fomit-frame-pointer', port, *flags]
-        words = [*cc.command, *flags, *map(str, files), '-o', str(tmp_path/'all.o')]
-        done = subprocess.run(words, capture_output=True, text=True)
-        assert done.returncode == 0 and not done.stderr.strip(), done.stderr
-        ours = {p.stem for p in files} & {k.name for k in CATALOGUE}
-        assert ours and all(n.encode() in (tmp_path/'all.o').read_bytes() for n in ours)

@@ -29,6 +29,7 @@ from .codegen import ARENAS, Firmware, check_images, ports, run_host, serves
 from .cycles import available, cycle_profile
 from .errors import BadInput, BuildFailed, DoesNotFit, SimulationFailed
 from .hardware import CORES, Target, core as find_core, targets
+from .image_check import check_stack
 from .memory_system import (AT_ONCE, SYSTEMS, AccessCounter, Cycles, MemorySystem, Place,
                                       mean_stalls, stalls, total, unavailable)
 from .toolchain import (WARNINGS, compile_image, compile_wasm, find_compiler, find_node,
@@ -398,6 +399,7 @@ def build(
         raise DoesNotFit(f'{firmware.graph.name} does not fit {t.name} with {t.flash_bytes} bytes '
                          f'of flash and {t.sram_bytes} of SRAM: {overflow(e.log)}. Choose a '
                          'smaller model or a larger budget.') from None
+    check_stack(elf, firmware.graph.name)
     info = sections(elf)
     return Image(elf, info['flash'], info['data'], info['bss'], str(compiler), firmware.port)
 

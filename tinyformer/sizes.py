@@ -2,8 +2,8 @@
 from elftools.elf.elffile import ELFFile
 
 from tinyformer.codegen import constants
-from tinyformer.errors import BadInput, MissingTool
-from tinyformer.stack import stack_bound
+from tinyformer.errors import BadInput
+from tinyformer.image_check import stack_need
 from tinyformer.toolchain import sections
 
 WEIGHTS = 'weight', 'stream'
@@ -28,10 +28,10 @@ def _in_flash(elf, first, size):
     return [o for at, o in known.items() if first <= at < first + size]
 
 
-def _stack(fw):
+def _stack(fw, image):
     "(bytes or None, why not)."
-    try: return stack_bound(fw)[0], ''
-    except (BadInput, MissingTool) as e: return None, str(e)
+    try: return stack_need(image.elf, f'{fw.prefix}_invoke')[0], ''
+    except BadInput as e: return None, str(e)
 
 
 def of_image(
@@ -57,7 +57,7 @@ def of_image(
     flash['initial values'] = image.data_bytes
     flash['rest'] = image.flash_bytes - sum(flash.values())
     arena = sum(b for n, (_, b) in info['symbols'].items() if n.startswith(f'{fw.prefix}_arena'))
-    stack, why = _stack(fw)
+    stack, why = _stack(fw, image)
     reserve = info['symbols']['_stack_reserve'][0]
     return dict(model=fw.graph.name, target=fw.target.name, compiler=image.compiler, operators=found, flash=flash,
                 flash_total=image.flash_bytes, flash_limit=fw.target.flash_bytes,

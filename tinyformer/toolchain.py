@@ -226,7 +226,7 @@ def compile_image(
     extra = list(find_core(core).libraries(compiler.name))
     stem = f'image-{_digest(compiler, words + extra, sources, include, [linker_script])}'
     # paths in debug information would make the image differ from machine to machine
-    words += [f'-ffile-prefix-map={p.parent}=.' for p in sources[:1]]
+    words += [f'-ffile-prefix-map={p}=.' for p in (Path.cwd(), *(s.parent for s in sources[:1]))]
     words = [*words, '-T', str(linker_script)]
     return _deliver(_cached(stem, '.elf') or _compile(compiler, words, sources, include, stem, '.elf', extra), out)
 

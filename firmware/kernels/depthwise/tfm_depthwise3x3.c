@@ -268,7 +268,7 @@ static TFM_OUTLINE void set_rows(const band *g, const int8_t *in, int32_t ring, 
     const uint32_t zp16 = tfm_sxtb16(zp);
     const int32_t words = g->columns * TFM_DW_COLUMN;
     uint32_t *q = g->planes + r;
-    for (uint32_t *const end = g->planes + last; q != end; q++, at++) {
+    for (const uint32_t *const end = g->planes + last; q != end; q++, at++) {
         uint32_t *p = q;
         if (at >= 0 && at < h) {
             const int8_t *row = in + (at < ring ? at : at % ring) * w * c;

@@ -96,7 +96,7 @@
 static void barrier(void) { __asm__ volatile("dsb\n isb" ::: "memory"); }
 
 /* Whether these bits become `want` before the tries are over. */
-static int becomes(volatile uint32_t *reg, uint32_t bits, uint32_t want) {
+static int becomes(const volatile uint32_t *reg, uint32_t bits, uint32_t want) {
     for (uint32_t i = 0; i < TRIES; i++)
         if ((*reg & bits) == want) return 1;
     return 0;
