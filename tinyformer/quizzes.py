@@ -248,5 +248,72 @@ SUPERNAS = Quiz('20_supernas', (
         ('10,000', 'The geometric mean: the root of the product.'),
         ('100,000', 'That is the larger one alone.'))))
 
+TRAINING = Quiz('11_training', (
+    ask('A run is killed in its third epoch and continued. Why does it see its images in the same order?', 'B',
+        ('The order is stored with the weights', 'It could be, but nothing needs it: the order can be drawn again.'),
+        ('The generator of an epoch is seeded by (seed, epoch)', 'So the order is a function of where the run is.'),
+        ('The images are not shuffled', 'They are, in each epoch anew.')),
+    ask('A run has ten steps, two of them warm-up, and a peak rate of 1. What is the rate of the first step?', 'A',
+        ('0.33', 'The warm-up goes up in thirds: a third, two thirds, the peak.'),
+        ('0.50', 'That would be the middle of a warm-up that begins at 0 and has one step.'),
+        ('0.00', 'A step at a rate of 0 would be wasted.')),
+    ask('The softmax gives (1/4, 3/4), and class 1 is right. What is the cross entropy?', 'C',
+        ('0.250', 'That is the probability of the wrong class.'),
+        ('0.750', 'That is the probability of the right class. The loss is its negative logarithm.'),
+        ('0.288', '-ln(3/4).')),
+    ask('What does weight decay leave alone here?', 'C',
+        ('convolutions', 'Their kernels are pulled towards 0.'),
+        ('the first layer', 'It is decayed like the others.'),
+        ('biases and the scales of norms', 'A scale that is pulled to 0 would switch its channel off.')),
+    ask('Why is a checkpoint written under another name and then renamed?', 'A',
+        ('There is always one whole file', 'A process that dies while it writes leaves the old checkpoint as it was.'),
+        ('It is faster', 'It writes the same bytes, and renames in addition.'),
+        ('The name holds the epoch', 'The name stays the same. The epoch is in the file.'))))
+
+COST = Quiz('18_cost_model', (
+    ask('A layer has 32 blocks of four weights, and half of them stay. How many bytes are the kept blocks?', 'B',
+        ('64', 'These are the weights. Each block has a header.'),
+        ('80', '16 blocks of 4 weights, with one header byte each.'),
+        ('96', 'The blocks that are gone take no header.')),
+    ask('Which figures decide whether a network can be used on a chip?', 'C',
+        ('parameters and multiply-accumulates', 'Papers report them. No budget is counted in them.'),
+        ('accuracy alone', 'A network that does not fit has none on the chip.'),
+        ('flash, SRAM and instructions', 'These are the three budgets.')),
+    ask('Which of these becomes smaller when more blocks are pruned?', 'A',
+        ('the flash', 'Fewer blocks are stored.'),
+        ('the multiply-accumulates that are reported', 'They are counted as if nothing were pruned.'),
+        ('the buffers of input and output', 'They hold an image and the scores, whatever the weights are.')),
+    ask('Why is the length of a stream an expectation here?', 'B',
+        ('The format is random', 'Equal weights give equal bytes.'),
+        ('Which blocks go is known after training only', 'So it is the mean over all masks with as many blocks.'),
+        ('Headers have several lengths', 'Each is one byte.')),
+    ask('The same path runs on a core without DSP instructions. What stays the same?', 'A',
+        ('the bytes of its weights', 'The formats do not depend on the core.'),
+        ('its instructions', 'Other kernels run there, and they take more.'),
+        ('its scratch', 'Other kernels need other scratch.'))))
+
+SEARCH = Quiz('21_sparsenas', (
+    ask('Paths of a dense supernet are pruned in one shot and ranked by accuracy. What does the order show?', 'A',
+        ('how much the pruning hurt each of them', 'The weights never learned to do without each other.'),
+        ('how good each becomes after training', 'That needs weights that were trained pruned.'),
+        ('how large they are', 'Size is counted, not measured by accuracy.')),
+    ask('There are 287 validation images. How many points of accuracy is one of them?', 'C',
+        ('0.035', 'One image of 2,870 would be that.'),
+        ('3.5', 'One image of 29 would be that.'),
+        ('0.35', '100 / 287. Smaller differences cannot be seen.')),
+    ask('A proposed path is over the flash limit. What happens?', 'B',
+        ('It is judged, and loses', 'Judging takes time, and the result could not be used.'),
+        ('It is recorded with its excess, and not judged', 'So it costs no time, and the optimiser learns from it.'),
+        ('The search stops', 'The next path is proposed.')),
+    ask('One order of three models is 1, 2, 3, another one 1, 3, 2. What is Kendall\'s τ?', 'A',
+        ('0.33', 'Two of the three pairs agree and one does not: (2 - 1)/3.'),
+        ('0.67', 'That is the share of pairs that agree. Those that do not are taken off.'),
+        ('1.00', 'One pair is the other way round.')),
+    ask('Two models are equally good within half a standard error. Which one wins?', 'B',
+        ('the more accurate one', 'The difference is too small to mean anything.'),
+        ('the one with fewer instructions', 'A tie goes to the cheaper model.'),
+        ('the one that was found first', 'The order of the search says nothing about a model.'))))
+
 QUIZZES = dict(hardware=HARDWARE, rle=RLE, memory=MEMORY, operators=OPERATORS, graph=GRAPH, attention=ATTENTION,
-               data=DATA, pruning=PRUNING, quantization=QUANTIZATION, supernas=SUPERNAS)
+               data=DATA, training=TRAINING, pruning=PRUNING, quantization=QUANTIZATION, cost=COST, supernas=SUPERNAS,
+               search=SEARCH)
