@@ -333,7 +333,8 @@ def same(words, unit, known):
     "Whether a number of prose is one of those known, in its own unit or in the plain one, rounded as it is written."
     value, digits = float(words.replace(',', '')), len(words.partition('.')[2])
     if value in known or round(value*SCALES.get(unit, 1), 9) in known: return True
-    return any(round(v/SCALES.get(unit, 1), digits) == value for v in known) if digits or value >= 100 else False
+    if not digits and value < (10 if unit in SCALES and unit != '%' else 100): return False    # too easily met
+    return any(round(v/SCALES.get(unit, 1), digits) == value for v in known)
 
 
 def unproven(cs, path):
