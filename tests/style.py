@@ -102,8 +102,10 @@ def output_text(o):
 
 
 def plain_markdown(cs):
-    "What folds is HTML that Jupyter, GitHub and the site render; Quarto's blocks are text to the first two."
-    return [f'cell {c.i}: a `:::` block, which Jupyter shows as text: use <details>' for c in cs
+    """What folds is HTML that Jupyter, GitHub and the site render; Quarto's blocks are text to the first two.
+    A heading ends with its line."""
+    long = [c.i for c in cs if c.kind == 'markdown' and re.search('^#+ .{100,}$', strip_fences(c.source), flags=re.M)]
+    return [f'cell {i}: a heading of over 100 characters' for i in long] + [f'cell {c.i}: a `:::` block, which Jupyter shows as text: use <details>' for c in cs
             if c.kind == 'markdown' and re.search('^:::', strip_fences(c.source), flags=re.M)]
 
 
@@ -333,7 +335,8 @@ def same(words, unit, known):
     "Whether a number of prose is one of those known, in its own unit or in the plain one, rounded as it is written."
     value, digits = float(words.replace(',', '')), len(words.partition('.')[2])
     if value in known or round(value*SCALES.get(unit, 1), 9) in known: return True
-    return any(round(v/SCALES.get(unit, 1), digits) == value for v in known) if digits or value >= 100 else False
+    if not digits and value < (10 if unit in SCALES and unit != '%' else 100): return False    # too easily met
+    return any(round(v/SCALES.get(unit, 1), digits) == value for v in known)
 
 
 def unproven(cs, path):

@@ -46,7 +46,7 @@ def test_probe_sees_offences(tmp_path):
     long = '#| export\ndef big(a, b:int): # b\n' + '\n'.join(f'    x{i} = {i}' for i in range(26))
     code = ['#| export\nimport os', long, '#| hide\n1', '#| hide\n2', '#| hide\n3', 'import os\nx = 1']
     bad = [cell('markdown', '# Title\n> one\nand more that the site drops'), *(cell('code', o) for o in code),
-           cell('markdown', '::: {.callout-note}\n:::')]
+           cell('markdown', '::: {.callout-note}\n:::'), cell('markdown', '## Runs on' + ' and on'*15)]
     bad[3]['outputs'] = [dict(output_type='error', ename='E', evalue='', traceback=[]), stream('stderr', 'w')]
     bad[4]['outputs'] = [stream('stdout', '/home/' + 'someone/x'),
                          stream('stdout', 'Traceback (most recent call last)')]
@@ -56,7 +56,7 @@ def test_probe_sees_offences(tmp_path):
     found = '\n'.join(style.offences(path))
     for sign in ('more than title', 'no exercises', 'default_exp', 'exported cell of 27', 'no docstring',
                  'without a comment', 'without a type', 'are run before', 'are asserted before', 'hidden',
-                 'imports beside', ':::', 'stored error', 'stored traceback', 'stderr', 'path of one machine',
+                 'imports beside', ':::', 'a heading of', 'stored error', 'stored traceback', 'stderr', 'path of one machine',
                   'execution count'):
         assert sign in found, f'{sign!r} not caught in:\n{found}'
 

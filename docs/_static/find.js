@@ -33,8 +33,12 @@ function score(page, query) {
   }
   if (!best && !inTitle) return null;
   best = best || {points: 0, anchor: page.sections[0][0], heading: page.title, text: page.sections[0][2]};
-  return {page, best, points: (titlePhrase ? 40 : inTitle ? 20 : 0) + best.points + Math.log2(1 + sum)};
+  const points = (titlePhrase ? 40 : inTitle ? 20 : 0) + best.points + Math.log2(1 + sum);
+  return {page, best, points: REPEATS.test(page.url) ? points/2 : points};
 }
+
+// Chapters come before what repeats them.
+const REPEATS = /^(solutions|assignments)\/|^(changelog|contributing|tests)\./;
 
 // The pages that match, best first.
 function find(text, index) {
