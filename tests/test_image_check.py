@@ -17,6 +17,7 @@ from tinyformer.simulator import build, simulate
 from tinyformer.stack import stack_bound
 
 GCC = pytest.param('gcc', marks=pytest.mark.needs('gcc'))
+SLOW = pytest.param('zig', marks=pytest.mark.thorough)
 SMALL = Arch((16, 16, 3), 5, (Downsample(8, 'conv_pool'), InvertedResidual(8, 3), Transformer(12, 3, 20, 1, 16, True),
                               Downsample(16, 'ir', 2)), 20)
 MODELS = dict(banded=lambda: random_model(SMALL, 0, .7), every=lambda: random_graph(3, (8, 8, 3), 8, 2))
@@ -145,7 +146,7 @@ def unused(fw, cc, folder):
     return [n for n in own if n not in names]
 
 
-@pytest.mark.parametrize('cc', (GCC, 'zig'))
+@pytest.mark.parametrize('cc', (GCC, SLOW))
 def test_an_image_holds_nothing_that_is_not_used(cc, firmwares, tmp_path):
     fw = firmwares['every']
     assert unused(fw, cc, tmp_path) == []
@@ -153,7 +154,7 @@ def test_an_image_holds_nothing_that_is_not_used(cc, firmwares, tmp_path):
 
 # ---- the same bytes from two builds ----------------------------------------------------------------------------------
 
-@pytest.mark.parametrize('cc', (GCC, 'zig'))
+@pytest.mark.parametrize('cc', (GCC, SLOW))
 def test_two_builds_give_the_same_bytes(cc, tmp_path, monkeypatch):
     "In two folders, from two working folders, each with a cache of its own: the whole file, with debug information."
     files = []
@@ -180,10 +181,12 @@ def strict(cc, core, files, include, out):
     return done.stderr if done.returncode or done.stderr.strip() else ''
 
 
-@pytest.mark.parametrize('cc, core', [pytest.param('gcc', 'cortex-m7', marks=pytest.mark.needs('gcc')),
-                                      pytest.param('gcc', 'cortex-m0plus', marks=pytest.mark.needs('gcc')),
-                                      pytest.param('gcc', None, marks=pytest.mark.needs('cc')),
-                                      ('zig', 'cortex-m7'), ('zig', 'riscv32'), ('zig', None)])
+@pytest.mark.parametrize('cc, core', [
+    pytest.param('gcc', 'cortex-m7', marks=pytest.mark.needs('gcc')), ('zig', None),
+    pytest.param('gcc', 'cortex-m0plus', marks=[pytest.mark.needs('gcc'), pytest.mark.thorough]),
+    pytest.param('gcc', None, marks=[pytest.mark.needs('cc'), pytest.mark.thorough]),
+    pytest.param('zig', 'cortex-m7', marks=pytest.mark.thorough),
+    pytest.param('zig', 'riscv32', marks=pytest.mark.thorough)])
 def test_every_file_is_c99(cc, core, firmwares, tmp_path):
     "The kernels, what is generated, and the ports, with every warning an error."
     root, fw = tc.firmware_dir(), firmwares['every']
