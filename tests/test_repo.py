@@ -56,7 +56,8 @@ def test_probe_sees_offences(tmp_path):
     found = '\n'.join(style.offences(path))
     for sign in ('more than title', 'no exercises', 'default_exp', 'exported cell of 27', 'no docstring',
                  'without a comment', 'without a type', 'are run before', 'are asserted before', 'hidden',
-                 'imports beside', ':::', 'a heading of', 'stored error', 'stored traceback', 'stderr', 'path of one machine',
+                 'imports beside', ':::', 'a heading of', 'stored error', 'stored traceback', 'stderr',
+                 'path of one machine',
                   'execution count'):
         assert sign in found, f'{sign!r} not caught in:\n{found}'
 
