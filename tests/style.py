@@ -105,8 +105,9 @@ def plain_markdown(cs):
     """What folds is HTML that Jupyter, GitHub and the site render; Quarto's blocks are text to the first two.
     A heading ends with its line."""
     long = [c.i for c in cs if c.kind == 'markdown' and re.search('^#+ .{100,}$', strip_fences(c.source), flags=re.M)]
-    return [f'cell {i}: a heading of over 100 characters' for i in long] + [f'cell {c.i}: a `:::` block, which Jupyter shows as text: use <details>' for c in cs
-            if c.kind == 'markdown' and re.search('^:::', strip_fences(c.source), flags=re.M)]
+    divs = [c.i for c in cs if c.kind == 'markdown' and re.search('^:::', strip_fences(c.source), flags=re.M)]
+    return ([f'cell {i}: a heading of over 100 characters' for i in long]
+            + [f'cell {i}: a `:::` block, which Jupyter shows as text: use <details>' for i in divs])
 
 
 def imports(cs):
