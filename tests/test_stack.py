@@ -44,7 +44,8 @@ def test_assembly_keeps_to_the_frames_of_its_function():
     pushes = 0
     for path in [*(tc.firmware_dir()/'kernels').rglob('*.c'), *(tc.firmware_dir()/'include').glob('*.h')]:
         text = path.read_text()
-        naked = re.findall(r'TFM_NAKED static [^;{]*\{\s*\\?\s*__asm volatile\(\s*\\?\s*("push \{)', text)
+        naked = re.findall(r'TFM_NAKED static [^;{]*\{\s*(?:/\*[^*]*\*/\s*)?\\?\s*'
+                           r'__asm volatile\(\s*\\?\s*("push \{)', text)
         moves = (r'"\s*(?:\d+:)?\s*((?:push|vpush|bl|blx|sub sp|stm\w* sp!|str\w* [^"]*\[sp, #-)'
                  r'\b[^"]*)"')                                 # what moves the stack pointer
         lines = re.findall(moves, text)
