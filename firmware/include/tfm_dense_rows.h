@@ -76,10 +76,10 @@ TFM_NAKED static void tfm_dense_expand2(
         "2: pop {r4-r11, pc}\n");
 }
 
-/* n words of four bytes of four rows. r1 to r4: their ends, lr: from there to the word. */
+/* n words of four bytes of four rows; d and n lie at sp + 0 and 4. r1 to r4: the rows' ends, lr: from there to the word. */
 TFM_NAKED static void tfm_dense_expand4(
     TFM_UNUSED uint32_t *x, TFM_UNUSED const int8_t *a, TFM_UNUSED const int8_t *b, TFM_UNUSED const int8_t *c,
-    TFM_UNUSED const int8_t *d, TFM_UNUSED int32_t n) { /* the last two: sp + 0 and 4 */
+    TFM_UNUSED const int8_t *d, TFM_UNUSED int32_t n) {
     __asm volatile(
         "push {r4-r11, lr}\n"
         "ldr lr, [sp, #40]\n"
