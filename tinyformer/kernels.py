@@ -150,7 +150,7 @@ def by_words(
 
 def expected_stream(
     kernel:Kernel, # that reads it
-    *matrix,       # rows, cin, taps, block and sparsity, as `expected_bytes` takes them
+    *matrix:object, # rows, cin, taps, block and sparsity, as `expected_bytes` takes them
 )->float: # bytes
     "Mean length of a kernel's stream over all masks that keep this many blocks."
     rows, cin, taps, block, sparsity = matrix
@@ -514,7 +514,7 @@ def candidates(
     forms = 'c', 'dsp' if target.has('dsp') else 'scalar'
     able = [k for k in CATALOGUE if op.kind in k.kinds and k.isa in forms]
     table, out = cost_table(target.core), []
-    own = None if target.has('dsp') else table        # those with DSP are compared by the M7's cycles
+    own = None if target.has('dsp') else table     # those with DSP are compared by the M7's cycles
     for k in able:
         scratch = scratch_bytes(k, op)
         for block, size, kept, live in formats(k, op):
@@ -639,7 +639,8 @@ def variants(
         kept, live = kept_blocks(cout * -(-cin // b), sparsity), live_rows(cout, cin, 1, name,
             sparsity)
         n = predict_instructions(kernel('tfm_linear_s8_rle_dsp'), op, b, kept, live)
-        out[name] = expected_stream(kernel('tfm_linear_s8_rle_dsp'), cout, cin, 1, name, sparsity), n
+        size = expected_stream(kernel('tfm_linear_s8_rle_dsp'), cout, cin, 1, name, sparsity)
+        out[name] = size, n
     return out
 
 # %% ../nbs/06_kernels.ipynb #c116
