@@ -198,6 +198,20 @@ def test_the_command_exports_by_name_and_by_file(say, refused, tmp_path):
     refused('export', 'nothing.tfm', words=['nothing.tfm'])
 
 
+@pytest.mark.needs('make', 'cc')
+@pytest.mark.parametrize('command', (['export', '--format', 'cmake'], ['compile', '--port', 'host', '--no-check']))
+def test_with_integrity_a_damaged_folder_says_so(command, say, tmp_path):
+    save(random_graph(0, (4, 4, 2), 4, 1), tmp_path/'m.tfm')
+    assert say(command[0], 'm.tfm', *command[1:], '--integrity', '--out', 'here')[0] == 0
+    def made(): return subprocess.run(['make', '-C', tmp_path/'here', 'CC=cc'], capture_output=True, text=True)
+    assert not made().returncode
+    file = next((tmp_path/'here').rglob('weights.c'))
+    text = file.read_text()
+    file.write_text(re.sub(r'\{\n    (-?\d+)', lambda m: f'{{\n    {int(m[1]) ^ 1}', text, count=1))
+    done = made()
+    assert file.read_text() != text and done.returncode and ('answer -6' in done.stdout or 'status 6' in done.stderr)
+
+
 # ---- sizes -----------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize('name, cc', [('stm32h743', 'zig'), ('rp2040', 'zig'),
