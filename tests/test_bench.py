@@ -104,6 +104,23 @@ def test_mistakes(words, said, capsys):
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize('board, block, kernel', [('stm32f746', '1x4', 'tfm_linear_s8_rle_dsp'),
+                                                  ('stm32f746', 0, 'tfm_linear_s8_dsp'),
+                                                  ('rp2040', '1x4', 'tfm_linear_s8_rle_scalar')])
+def test_a_block_alone_is_run_by_the_kernel_made_for_the_core(board, block, kernel):
+    row = bench.measure('linear', tokens=5, cin=8, cout=4, block=block, target_name=board, cc='zig')
+    assert row['kernel'] == kernel and row['bytes_different'] == 0
+
+
+def test_cycles_that_no_tool_would_tell_ask_for_none(capsys):
+    words = ['bench', '--op', 'linear', '--tokens', '5', '--cin', '8', '--target', 'esp32c3']
+    assert cli.main(words) == 0
+    said = capsys.readouterr().out
+    assert 'unknown' in said and 'llvm' not in said
+    assert cli.main(['bench', '--fit', '--target', 'nrf52840']) == 1
+    assert 'choose one of stm32f746' in capsys.readouterr().err
+
+
 def test_one_kernel_is_fitted_and_the_others_stay(tmp_path, capsys):
     "What a new operator needs of the cost table."
     path, shipped = tmp_path/'table.json', json.loads(Path(bench.__file__).with_name('cost_table.json').read_text())

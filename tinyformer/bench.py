@@ -12,7 +12,7 @@ from tinyformer import codegen, cycles, graph as tg, kernels as tk, lowering, op
 from tinyformer.errors import BadInput, SimulationFailed
 from tinyformer.files import write_json, write_text
 from tinyformer.graph import Op
-from tinyformer.hardware import target
+from tinyformer.hardware import target, targets
 from tinyformer.memory_system import total
 from tinyformer.operators import OPERATORS, random_instance, random_weights
 from tinyformer.peers import SPARSITIES, beside, peers, ratio, times
@@ -127,15 +127,16 @@ def device_call(
 def _pick(op, name, block, board, objective):
     "The choice that the caller names, though the cost table may not know it yet, or the engine's own."
     if name is None and block is None: return tk.choose(op, board, objective)
-    runs, found = [k for k in tk.CATALOGUE if op.kind in k.kinds], []
-    for k in reversed(runs):
-        if name not in (None, k.name) or k.isa == 'dsp' and not board.has('dsp'): continue
+    runs, fast = [k for k in tk.CATALOGUE if op.kind in k.kinds], 'dsp' if board.has('dsp') else 'scalar'
+    able, found = [k for k in runs if k.name == name or name is None and k.isa in ('c', fast)], []
+    for k in sorted(able, key=lambda k: k.isa != fast):            # those made for the core come first
+        if k.isa == 'dsp' and fast != 'dsp': continue
         for b, size, *_ in tk._formats(k, op):
             if block in (None, b): found.append(tk.Choice(k, b, size, tk.scratch_bytes(k, op), 0))
     if not found:
         raise BadInput(f"{op.kind} cannot be run by {name or 'any kernel'} with block {block} on {board.name}; "
                        f"its kernels: {', '.join(k.name for k in runs)}")
-    return min(found, key=lambda c: c.weight_bytes)
+    return found[0] if name is None else min(found, key=lambda c: c.weight_bytes)
 
 
 def measure(
@@ -604,7 +605,9 @@ def fit_cost_table(
     "Measure kernels of the catalogue, fit their costs and write the cost table."
     board = board or target('stm32f746')
     core, forms = board.core, ('c', 'dsp' if board.has('dsp') else 'scalar')
-    if not board.cpu.cost_table: raise BadInput(f'{core} has no cost table of its own: nothing of it can be fitted')
+    if not board.cpu.cost_table:
+        able = ', '.join(t.name for t in targets() if t.cpu.cost_table)
+        raise BadInput(f'a {core} has no cost table of its own to fit; choose one of {able}')
     path = Path(path or Path(__file__).with_name(board.cpu.cost_table))
     old = dict(tk.cost_table(core)) if only else dict(code_bytes=0, kernels={})
     todo = [tk.kernel(name) for name in only] if only else [k for k in tk.CATALOGUE if k.isa in forms]

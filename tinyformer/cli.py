@@ -529,14 +529,15 @@ def _bench_rows(network, suite, op, sparsity, block, kernel, optimize, shape, ho
     return [bench.measure(op, sparsity=s, **how) for s in sparsity or [0.]]
 
 
-def _bench_text(rows, network, suite):
+def _bench_text(rows, network, suite, board):
     "What a person reads: a table, and what it comes to."
     from tinyformer import bench, cycles, peers
     if suite == 'published': parts = [bench.published_text(rows)]
     else: parts = [bench.network_text(rows) if network else bench.table_text(rows)]
     if suite == 'anchors': parts.append(peers.summary(rows))
     if any(r['est_cycles'] is None for r in rows):
-        parts.append(f"Cycles are unknown without llvm-mca. Install it: {cycles.install_hint('llvm')}")
+        help = f" Install it: {cycles.install_hint('llvm')}" if board.cpu.cycle_model else ''
+        parts.append(f'Cycles are {cycles.why_unknown(board)}.{help}')
     return '\n\n'.join(parts)
 
 
@@ -609,7 +610,7 @@ def cmd_bench(
     how = dict(cc=cc, objective=objective, target_name=hardware.target(target).name)
     rows = _bench_rows(network, suite, op, sparsity, block, kernel, optimize, shape, how)
     text = _json(rows)
-    print(text if json == '-' else _bench_text(rows, network, suite))
+    print(text if json == '-' else _bench_text(rows, network, suite, hardware.target(target)))
     if json not in (None, '-'): write_text(json, text + '\n')
     if bad := sum(r['bytes_different'] or 0 for r in rows):
         raise TinyFormerError(f'{bad} output bytes differ from the NumPy reference: a kernel is wrong.')
