@@ -122,3 +122,11 @@ def test_grading_runs_our_tests_and_not_theirs(tmp_path):
     got = tool.grade(path)
     assert got == {'bytes-1': (3, 3), 'bytes-2': (0, 4), 'bytes-3': (4, 4), 'bytes-4': (0, 3), 'bytes-5': (0, 4),
                    'bytes-6': (None, 2)}
+
+
+def test_a_notebook_that_cannot_be_graded_is_named_and_stops_nobody(tmp_path):
+    (tmp_path/'torn.ipynb').write_text('{', encoding='utf-8')
+    (tmp_path/'other.ipynb').write_text('{"cells": []}', encoding='utf-8')
+    for name, text in (('torn', 'not graded: JSONDecodeError'), ('other', 'not the cells that show'),
+                       ('none', 'not graded: FileNotFoundError')):
+        assert text in tool.report(tmp_path/f'{name}.ipynb')
