@@ -16,7 +16,7 @@ SOLUTIONS, STUDENTS = course.NBS/'solutions', course.NBS/'assignments'
 REGION = re.compile(r'^([ \t]*)### BEGIN SOLUTION\n.*?^[ \t]*### END SOLUTION', re.M | re.S)
 HIDDEN = re.compile(r'\n[ \t]*### BEGIN HIDDEN TESTS\n.*?### END HIDDEN TESTS', re.S)
 STUB, TEXT = ('# YOUR CODE HERE', 'raise NotImplementedError()'), 'YOUR ANSWER HERE'   # as nbgrader writes them
-SECONDS = 300                                            # that a handed-in notebook may take
+SECONDS = 300                                            # that a handed-in notebook may take for a task
 
 
 def graded(cell): return cell['metadata'].get('nbgrader', {})
@@ -93,7 +93,8 @@ def value(outputs):
 def grade(path, seconds=SECONDS):
     "Task → (points, most points) of a handed-in notebook; points are None where a person gives them."
     handed_in = read(path)
-    source = read(next(o for o, name in pairs().items() if same_tasks(read(o), handed_in)))
+    source = next((s for s in map(read, pairs()) if same_tasks(s, handed_in)), None)
+    if source is None: raise ValueError('it has not the cells that show the points of one assignment')
     out = {graded(c)['grade_id']: [None if graded(c)['solution'] else 0., graded(c)['points']]
            for c in source['cells'] if graded(c).get('points')}
     context = get_context('spawn')
@@ -117,8 +118,10 @@ def same_tasks(source, handed_in):
 
 
 def report(path, seconds=SECONDS):
-    "The points of one notebook as text."
-    got = grade(path, seconds)
+    "The points of one notebook as text; one that cannot be read does not stop the others."
+    try: got = grade(path, seconds)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as e:
+        return f'{path}\n  not graded: {type(e).__name__}: {e}'
     rows = [f"  {name:<12} {'by hand' if p is None else f'{p:g}':>8} of {most:g}" for name, (p, most) in got.items()]
     sure = sum(p for p, _ in got.values() if p is not None)
     by_hand = sum(most for p, most in got.values() if p is None)

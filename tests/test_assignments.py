@@ -7,6 +7,7 @@ import pytest
 from conftest import ROOT
 from tinyformer import assignments
 from tinyformer.errors import BadInput
+from tinyformer.memory_alloc import lifetimes
 
 sys.path.insert(0, str(ROOT/'docs'))
 import assignments as tool
@@ -23,6 +24,48 @@ WRONG = {                                            # answers that a person mig
     'model-1': lambda step, last, final: final*step/last, 'model-2': lambda w, b, sparsity: np.ones_like(w, bool),
     'model-3': lambda models: range(len(models)), 'model-4': lambda hits, n: 'accepted' if hits/n > .9 else 'rejected',
     'model-5': None}
+
+
+def row_of(kept, raw):                               # an encoder with its own idea of what is kept, and of bytes
+    def encode_row(row, b):
+        out, last = b'', -1
+        for i, block in enumerate(row.reshape(-1, b)):
+            if not kept(block): continue
+            out += bytes([(0 if out else 128) | i - last - 1]) + raw(block)
+            last = i
+        return out
+    return encode_row
+
+
+def most_live(steps):                                # sizes as they are, not rounded up
+    lives = lifetimes(steps)
+    return max(sum(i.size for i in lives if i.start <= t < i.stop) for t in range(len(steps)))
+
+
+def floored(x, lo, hi):
+    scale = (hi - lo)/255
+    zp = round(-128 - lo/scale)
+    return np.clip(np.floor(x/scale) + zp, -128, 127).astype(np.int8), scale, zp
+
+
+def uncut(ratio):
+    shift = 0
+    while ratio/2**shift >= .5: shift += 1
+    return round(ratio/2**shift*2**32), shift
+
+
+NEARLY = [('bytes-3', row_of(np.all, np.ndarray.tobytes)), ('bytes-3', row_of(np.any, lambda o: bytes(o.tolist()))),
+          ('bytes-4', most_live), ('integers-1', floored), ('integers-2', uncut),
+          ('integers-5', lambda w, bias: abs(bias) + 127*abs(w.astype(int)).sum(1) < 2**31)]
+
+
+@pytest.mark.parametrize('name, answer', NEARLY)
+def test_an_answer_that_misses_one_sentence_of_the_task_earns_nothing(name, answer):
+    assert assignments.points(name, answer) == 0
+
+
+def test_an_encoder_that_is_right_in_both_points_passes():
+    assert assignments.points('bytes-3', row_of(np.any, np.ndarray.tobytes)) == 4
 
 
 @pytest.mark.parametrize('name', assignments.TASKS)
@@ -79,3 +122,11 @@ def test_grading_runs_our_tests_and_not_theirs(tmp_path):
     got = tool.grade(path)
     assert got == {'bytes-1': (3, 3), 'bytes-2': (0, 4), 'bytes-3': (4, 4), 'bytes-4': (0, 3), 'bytes-5': (0, 4),
                    'bytes-6': (None, 2)}
+
+
+def test_a_notebook_that_cannot_be_graded_is_named_and_stops_nobody(tmp_path):
+    (tmp_path/'torn.ipynb').write_text('{', encoding='utf-8')
+    (tmp_path/'other.ipynb').write_text('{"cells": []}', encoding='utf-8')
+    for name, text in (('torn', 'not graded: JSONDecodeError'), ('other', 'not the cells that show'),
+                       ('none', 'not graded: FileNotFoundError')):
+        assert text in tool.report(tmp_path/f'{name}.ipynb')

@@ -88,6 +88,8 @@ def test_answers_with_digits_are_computed():
 
 def test_a_quiz_that_nobody_wrote_is_refused():
     with pytest.raises(BadInput, match='known are hardware'): course.quiz('no-chapter')
+    for number in (0, 6):
+        with pytest.raises(BadInput, match='has 1 to 5'): course.correct('rle', number)
 
 
 # ---- the length of a page --------------------------------------------------------------------------------------------

@@ -134,7 +134,8 @@ PACK_FAULTS = [(cut_short, 'not a readable'), (backwards, 'not a readable'), (wi
                (without('header'), 'not a readable'), (huge, 'exceeds limit'),
                (lambda p: p | dict(train_label=np.zeros(5, np.uint8)), 'not a readable|one per image'),
                (lambda p: p | pack((8, 2048), train_track=p['train_track']), 'longer than 1024'),
-               (lambda p: p | pack(kind='PNG'), 'not a readable')]
+               (lambda p: p | pack(kind='PNG'), 'not a readable'),
+               (lambda p: p | dict(train_offset=np.array(5)), 'not a readable')]
 
 
 @pytest.mark.parametrize('fault, text', PACK_FAULTS)

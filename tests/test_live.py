@@ -103,11 +103,11 @@ def draw(tab, strokes):
     tab.ask('new Promise(done => setTimeout(done, 150))')              # the page reads the sheet a moment later
 
 
-def drop(tab, strokes):
-    "Drop a picture of dark strokes on white paper, as a photograph of a sheet is."
+def drop(tab, strokes, paper='#fff'):
+    "Drop a picture of dark strokes on paper, as a photograph of a sheet is, and then a file that is none."
     tab.ask(f'''(async strokes => {{
         const c = document.createElement("canvas"), g = c.getContext("2d");
-        c.width = 300; c.height = 200; g.fillStyle = "#fff"; g.fillRect(0, 0, 300, 200); g.lineWidth = 16;
+        c.width = 300; c.height = 200; g.fillStyle = "{paper}"; g.fillRect(0, 0, 300, 200); g.lineWidth = 16;
         for (const s of strokes) {{ g.beginPath(); s.forEach(p => g.lineTo(300*p[0], 200*p[1])); g.stroke(); }}
         const blob = await new Promise(done => c.toBlob(done));
         await tinyformerPages[0].drop(new File([blob], "sheet.png"));
@@ -154,10 +154,12 @@ def test_draw_a_digit_and_click(tab, tmp_path, firmware):
     click(tab, '.tf-clear')
     draw(tab, [[(.5, .1), (.5, .9)]])
     assert np.argmax(state(tab)['logits']) == 1
-    drop(tab, [[(.5, .2), (.35, .6), (.72, .6)], [(.62, .35), (.62, .9)]])
-    s = state(tab, 'document.querySelector(".tf-said").textContent')
-    assert np.argmax(s['logits']) == 4 and s['more'] == 'note.txt is no picture that this browser reads.'
-    agree('digits', s)
+    for paper in ('#fff', 'transparent'):
+        drop(tab, [[(.5, .2), (.35, .6), (.72, .6)], [(.62, .35), (.62, .9)]], paper)
+        s = state(tab, 'document.querySelector(".tf-said").textContent')
+        assert np.argmax(s['logits']) == 4 and s['more'] == 'note.txt is no picture that this browser reads.'
+        agree('digits', s)
+        click(tab, '[data-sample="7"]')
 
 
 @IN_A_BROWSER
@@ -175,6 +177,9 @@ def test_a_picture_on_the_large_network(tab, tmp_path):
     painted = state(tab)
     agree('cifar10-1mb', painted)
     assert painted['input'] != s['input']
+    tab.ask('tinyformerPages[0].choose("cifar10-256kb"), tinyformerPages[0].choose("digits"), 0')   # the last one wins
+    tab.ask('new Promise(done => setTimeout(done, 1000))')
+    agree('digits', state(tab))
 
 
 @IN_A_BROWSER

@@ -108,7 +108,10 @@ def correct(
     number: int # of the question, from 1
 ) -> str:       # as the quiz words it
     "The right answer of a question."
-    question = quiz(name).questions[number - 1]
+    questions = quiz(name).questions
+    if number not in range(1, len(questions) + 1):
+        raise BadInput(f'no question {number}: the quiz {name!r} has 1 to {len(questions)}')
+    question = questions[number - 1]
     return question.answers['ABC'.index(question.right)].text
 
 

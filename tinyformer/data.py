@@ -238,7 +238,7 @@ def npz_arrays(
     try:
         with np.load(path, allow_pickle=False) as f: arrays = {k: f[k] for k in f.files}
         if 'train_scan' in arrays: arrays = pack_arrays(arrays)
-    except (OSError, ValueError, KeyError, EOFError, AttributeError, TypeError, RuntimeError,
+    except (OSError, ValueError, LookupError, EOFError, AttributeError, TypeError, RuntimeError,
             MemoryError, zipfile.BadZipFile, zlib.error, Image.DecompressionBombError) as e:
         raise BadInput(f"{path} is not a readable .npz of plain arrays ({one_line(e)}); "
                        "write it with numpy.savez") from e

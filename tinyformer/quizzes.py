@@ -111,7 +111,8 @@ OPERATORS = Quiz('04_operators', (
     ask('Which code surrounds the image of a padded convolution?', 'A',
         ('the zero point of the input', 'It stands for the real number 0.'),
         ('0', 'Code 0 stands for a real number that is 0 only if the zero point is 0.'),
-        ('-128', 'That is the smallest number the tensor can hold. It is 0 only behind a ReLU.'))))
+        ('-128', 'That is the smallest number of the tensor. It is 0 only where the range begins at 0, as behind '
+         'a ReLU.'))))
 
 GRAPH = Quiz('05_graph', (
     ask('Two programs return different bytes for one model. Which bytes are right?', 'C',
@@ -255,7 +256,7 @@ TRAINING = Quiz('11_training', (
         ('The images are not shuffled', 'They are, in each epoch anew.')),
     ask('A run has ten steps, two of them warm-up, and a peak rate of 1. What is the rate of the first step?', 'A',
         ('0.33', 'The warm-up goes up in thirds: a third, two thirds, the peak.'),
-        ('0.50', 'That would be the middle of a warm-up that begins at 0 and has one step.'),
+        ('0.50', 'A warm-up of one step would be half the peak rate, and then the peak.'),
         ('0.00', 'A step at a rate of 0 would be wasted.')),
     ask('The softmax gives (1/4, 3/4), and class 1 is right. What is the cross entropy?', 'C',
         ('0.250', 'That is the probability of the wrong class.'),
@@ -288,7 +289,7 @@ COST = Quiz('18_cost_model', (
         ('Which blocks go is known after training only', 'So it is the mean over all masks with as many blocks.'),
         ('Headers have several lengths', 'Each is one byte.')),
     ask('The same path runs on a core without DSP instructions. What stays the same?', 'A',
-        ('the bytes of its weights', 'The formats do not depend on the core.'),
+        ('its multiply-accumulates', 'They follow from the shapes of its layers.'),
         ('its instructions', 'Other kernels run there, and they take more.'),
         ('its scratch', 'Other kernels need other scratch.'))))
 

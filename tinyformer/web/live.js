@@ -113,7 +113,7 @@ function strokesToBytes(strokes) {                       /* lists of points -> t
 
 function pictureToDigit(source) {                        /* a photo of a digit: ink is what differs from the corner */
   const n = 64, c = canvas(n, n), ink = c.getContext('2d', { willReadFrequently: true });
-  ink.drawImage(source, ...middle(source), 0, 0, n, n);
+  onPaper(ink, source, n);
   const d = ink.getImageData(0, 0, n, n).data;
   const grey = Array.from({ length: n * n }, (_, i) => d[4 * i] * .3 + d[4 * i + 1] * .59 + d[4 * i + 2] * .11);
   const far = grey.map(g => Math.abs(g - grey[0])), most = Math.max(...far);
@@ -127,9 +127,12 @@ function pictureToDigit(source) {                        /* a photo of a digit: 
   });
 }
 
-function middle(source) {                                /* the largest square in the middle of a picture */
-  const w = source.naturalWidth || source.width, h = source.naturalHeight || source.height, side = Math.min(w, h);
-  return [(w - side) / 2, (h - side) / 2, side, side];
+function onPaper(g, picture, n) {                        /* its largest square in the middle; white where it is clear */
+  const w = picture.naturalWidth, h = picture.naturalHeight, side = Math.min(w, h);
+  if (!side) throw new Error('a picture without a size');
+  g.fillStyle = '#fff';
+  g.fillRect(0, 0, n, n);
+  g.drawImage(picture, (w - side) / 2, (h - side) / 2, side, side, 0, 0, n, n);
 }
 
 function canvasToBytes(c, h, w) {                        /* a colour picture, each pixel the mean of a square */
@@ -235,12 +238,14 @@ class Page {
     this.choose(this.names[0]);
   }
 
-  choose(name) { return this.busy = this.open(name).catch(e => { this.body.textContent = `This does not run here: ${e.message}`; throw e; }); }
+  choose(name) { return this.busy = this.open(name).catch(e => { if (this.wanted === name) this.body.textContent = `This does not run here: ${e.message}`; throw e; }); }
 
   async open(name) {
+    this.wanted = name;
     for (const b of this.tabs.children) b.setAttribute('aria-pressed', b.dataset.model === name);
     const model = await load(name, this.from);
     model.machine = model.machine || await machine(model);
+    if (this.wanted !== name) return;                    /* another one was chosen while this one was loading */
     clearInterval(this.playing);
     this.model = model;
     Object.assign(this.state, { model: name, op: 0, asks: 0 });
@@ -253,8 +258,8 @@ class Page {
 
   build() {
     const m = this.model, digits = m.shape[2] === 1;
-    const sheet = this.sheet = canvas(256, 256, { class: 'tf-sheet', tabindex: 0, 'aria-label': digits ? 'draw a digit here' : 'paint here, or drop a picture' });
-    const file = make('input', { type: 'file', accept: 'image/*', hidden: '', onchange: () => this.drop(file.files[0]) });
+    const sheet = this.sheet = canvas(256, 256, { class: 'tf-sheet', role: 'img', 'aria-label': digits ? 'draw a digit here' : 'paint here, or drop a picture' });
+    const file = make('input', { type: 'file', accept: 'image/*', hidden: '', onchange: () => { this.drop(file.files[0]); file.value = ''; } });   /* the same file may come again */
     this.colour = make('input', { type: 'color', value: '#e8e8e8', 'aria-label': 'colour of the brush' });
     const tools = make('div', { class: 'tf-tools' },
       make('button', { type: 'button', class: 'tf-clear', onclick: () => this.clear() }, 'Clear'),
@@ -315,7 +320,7 @@ class Page {
       g.strokeStyle = digits ? '#fff' : this.colour.value; g.lineWidth = digits ? 26 : 18; g.lineCap = 'round';
       g.beginPath(); g.moveTo(256 * a[0], 256 * a[1]); g.lineTo(256 * b[0] + .01, 256 * b[1]); g.stroke();
     };
-    const later = () => { if (!waits) { waits = true; setTimeout(() => { waits = false; this.read(digits); }, 60); } };
+    const later = () => { if (!waits) { waits = true; setTimeout(() => { waits = false; this.read(); }, 60); } };
     sheet.addEventListener('pointerdown', e => {
       if (digits && this.shown) { this.clear(); this.shown = false; }     /* a sample is replaced, not painted over */
       down = true; sheet.setPointerCapture(e.pointerId); e.preventDefault();
@@ -330,8 +335,8 @@ class Page {
     for (const end of ['pointerup', 'pointercancel']) sheet.addEventListener(end, () => { down = false; });
   }
 
-  read(digits) {
-    if (digits) { if (this.strokes.length) this.run(strokesToBytes(this.strokes)); }
+  read() {
+    if (this.model.shape[2] === 1) { if (this.strokes.length) this.run(strokesToBytes(this.strokes)); }
     else this.run(canvasToBytes(this.sheet, ...this.model.shape));
   }
 
@@ -345,19 +350,18 @@ class Page {
     this.run(input);
   }
 
-  sketch(name) { this.clear(); DRAWINGS[name](this.sheet.getContext('2d')); this.read(false); }
+  sketch(name) { this.clear(); DRAWINGS[name](this.sheet.getContext('2d')); this.read(); }
 
   async drop(file) {
     if (!file) return;
     try {
       const url = URL.createObjectURL(file), picture = make('img', { src: url });
-      await picture.decode();
-      URL.revokeObjectURL(url);
+      try { await picture.decode(); } finally { URL.revokeObjectURL(url); }
       if (this.model.shape[2] === 1) return this.take(pictureToDigit(picture));
       const g = this.sheet.getContext('2d');
       g.imageSmoothingEnabled = true; g.imageSmoothingQuality = 'high';
-      g.drawImage(picture, ...middle(picture), 0, 0, 256, 256);
-      this.read(false);
+      onPaper(g, picture, 256);
+      this.read();
     } catch (e) { this.said.textContent = `${file.name} is no picture that this browser reads.`; }
   }
 
