@@ -10,7 +10,7 @@ from test_reader import Call, Draw, SIZE, norm
 from tinyformer import importer
 from tinyformer.arch import Arch, Downsample, InvertedResidual, Residual, Transformer, layers
 from tinyformer.blocks import Net, build
-from tinyformer.errors import TinyFormerError, UnsupportedOp
+from tinyformer.errors import BadInput, TinyFormerError, UnsupportedOp
 from tinyformer.graph import run
 from tinyformer.importer import import_model
 from tinyformer.lowering import lower
@@ -490,3 +490,26 @@ def test_a_mean_over_a_line_goes_through_export(monkeypatch):
     with torch.no_grad(): assert torch.allclose(import_model(net, x).run(x), net(x), 1e-4, 1e-4)
     monkeypatch.setattr(importer, 'export', not_exported)
     with pytest.raises(AssertionError, match='went through'): import_model(net, x)
+
+
+class Causal(nn.Module):
+    "Attention whose mask is a buffer with -inf."
+    def __init__(self):
+        super().__init__()
+        self.qkv, self.head = nn.Linear(6, 24), nn.Linear(8, 3)
+        self.register_buffer('mask', nn.Transformer.generate_square_subsequent_mask(5))
+
+    def forward(self, x):
+        q, k, v = self.qkv(x).chunk(3, -1)
+        return self.head((q @ k.transpose(1, 2) * 8**-.5 + self.mask).softmax(-1) @ v)
+
+
+@pytest.mark.parametrize('make', [lambda net, x: net, lambda net, x: torch.export.export(net, (x,))])
+def test_a_mask_with_minus_infinity_may_be_a_buffer(make):
+    torch.manual_seed(0)
+    net, x = Causal().eval(), torch.randn(8, 5, 6)
+    steps = import_model(make(net, x[:1]), x)
+    assert [s.kind for s in steps.steps].count('attention') == 1
+    with torch.no_grad(): assert torch.allclose(steps.run(x), net(x), 1e-4, 1e-4)
+    net.mask[0, 1] = math.nan
+    with pytest.raises(BadInput, match='not finite, in mask'): import_model(make(net, x[:1]), x)

@@ -44,13 +44,19 @@ def _copies(graph):
     return sum(s.kind == 'copy' and s.inputs[0] in inputs for s in graph.steps)
 
 # %% ../nbs/15_importer.ipynb #c132
-def _finite(net):
-    "Raise unless all weights are numbers."
+def _finite(
+    net, # nn.Module, or a program of torch.export
+): # nothing
+    "Raise unless all weights are numbers; a buffer may hold -inf, as masks of attention do."
     program = isinstance(net, torch.export.ExportedProgram)
     state = net.state_dict if program else net.state_dict()
-    tensors = [v for v in state.values() if isinstance(v, torch.Tensor)]
-    if not all(v.isfinite().all() for v in tensors):
-        raise BadInput('the network holds weights that are not finite')
+    masks = {*net.graph_signature.buffers} if program else {n for n, _ in net.named_buffers()}
+    for name, v in state.items():
+        if not isinstance(v, torch.Tensor): continue
+        if name in masks: v = v[v != -math.inf]
+        if not v.isfinite().all():
+            raise BadInput(f'the network holds weights that are not finite, in {name}: load weights '
+                           'of a training that did not diverge')
 
 # %% ../nbs/15_importer.ipynb #c132x1
 def import_model(
