@@ -121,6 +121,14 @@ def test_cycles_that_no_tool_would_tell_ask_for_none(capsys):
     assert 'choose one of stm32f746' in capsys.readouterr().err
 
 
+@pytest.mark.parametrize('board', ['stm32f746', 'rp2040'])
+def test_ratios_over_other_engines_are_of_their_core_only(board, monkeypatch, capsys):
+    layer = dict(tokens=64, cin=64, cout=64, target_name=board, cc='zig')
+    monkeypatch.setattr(bench, 'measure_suite', lambda *_, **__: [bench.measure('linear', **layer)])
+    assert cli.main(['bench', '--suite', 'anchors', '--target', board]) == 0
+    assert ('CMSIS-NN' in capsys.readouterr().out) == (board == 'stm32f746')
+
+
 def test_one_kernel_is_fitted_and_the_others_stay(tmp_path, capsys):
     "What a new operator needs of the cost table."
     path, shipped = tmp_path/'table.json', json.loads(Path(bench.__file__).with_name('cost_table.json').read_text())

@@ -1,5 +1,5 @@
 "Damaged files and streams: refused with the error that is meant for them, or as good as an undamaged one."
-import copy, functools, io, json, struct, subprocess, zipfile
+import copy, functools, io, json, re, struct, subprocess, zipfile
 from pathlib import Path
 
 import numpy as np
@@ -162,6 +162,15 @@ def test_a_damaged_stream_is_refused_or_means_what_it_says(case):
     try: w = decode(s, rows, cin, taps, b)
     except CorruptModel: return
     assert status == 0 and encode(w, b) == s and to_blocks(w, b).shape == (rows, taps * -(-cin // b), b)
+
+
+@pytest.mark.needs('cc')
+def test_the_command_of_the_fuzzer_names_every_file(root):
+    "That of firmware/tests/README.md, linked with a `main` in place of the fuzzer."
+    command = re.search(r'^clang (.*?)\nmkdir', (root/'firmware/tests/README.md').read_text(), re.M | re.S)[1]
+    files = [f for word in command.split() if word.endswith('.c') for f in sorted(root.glob(word))]
+    assert len(files) > 8
+    compile_host(files, include=[tk.FIRMWARE/'include'], flags=('-O0', '-DFROM_FILE'), shared=False, cc='gcc')
 
 
 @pytest.mark.needs('cc')

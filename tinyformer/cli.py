@@ -532,9 +532,10 @@ def _bench_rows(network, suite, op, sparsity, block, kernel, optimize, shape, ho
 def _bench_text(rows, network, suite, board):
     "What a person reads: a table, and what it comes to."
     from tinyformer import bench, cycles, peers
+    from tinyformer.kernels import MEASURED
     if suite == 'published': parts = [bench.published_text(rows)]
     else: parts = [bench.network_text(rows) if network else bench.table_text(rows)]
-    if suite == 'anchors': parts.append(peers.summary(rows))
+    if suite == 'anchors' and board.core == MEASURED: parts.append(peers.summary(rows))    # others ran on that core
     if any(r['est_cycles'] is None for r in rows):
         help = f" Install it: {cycles.install_hint('llvm')}" if board.cpu.cycle_model else ''
         parts.append(f'Cycles are {cycles.why_unknown(board)}.{help}')

@@ -1,5 +1,5 @@
-/* A fuzz target for weight streams. What tfm_rle_check accepts, the plain and the dsp kernel must run alike, inside
- * memory of exactly the right size; what it refuses, the plain kernel must refuse as well, before it writes.
+/* A fuzz target for weight streams. What tfm_rle_check accepts, all kernels must run alike, inside memory of exactly the
+ * right size; what it refuses, the plain kernel must refuse as well, before it writes.
  * firmware/tests/README.md says how to build and run it. */
 #include <stdint.h>
 #include <stdlib.h>
@@ -40,7 +40,7 @@ static uint8_t *dsp_stream(const tfm_rle *w, int32_t *bytes) {
     return fit;
 }
 
-static void both(const tfm_rle *w, const tfm_linear_dims *lin, const tfm_conv_dims *conv, const sizes *s) {
+static void all(const tfm_rle *w, const tfm_linear_dims *lin, const tfm_conv_dims *conv, const sizes *s) {
     const tfm_quant quant = {bias, mult, 0, 3, -5};
     const int32_t need_ref = lin ? tfm_linear_s8_rle_ref_scratch_bytes(lin) : tfm_conv_s8_rle_ref_scratch_bytes(conv);
     const int32_t need = lin ? tfm_linear_s8_rle_dsp_scratch_bytes(lin) : tfm_conv_s8_rle_dsp_scratch_bytes(conv);
@@ -56,6 +56,13 @@ static void both(const tfm_rle *w, const tfm_linear_dims *lin, const tfm_conv_di
     REQUIRE((ref == TFM_OK) == good);
     for (size_t i = 0; !good && i < n; i++) REQUIRE(a[i] == 1);
     if (good) {
+        const int32_t room = lin ? tfm_linear_s8_rle_scalar_scratch_bytes(lin) : tfm_conv_s8_rle_scalar_scratch_bytes(conv);
+        void *tile = exact(NULL, (size_t)room);
+        REQUIRE((lin ? tfm_linear_s8_rle_scalar(b, in, w, lin, &quant, tile, room)
+                     : tfm_conv_s8_rle_scalar(b, in, w, conv, &quant, tile, room)) == TFM_OK);
+        free(tile);
+        REQUIRE(s->padded || memcmp(a, b, n) == 0);
+        memset(b, 2, n);
         tfm_rle own = *w;
         own.stream = dsp_stream(w, &own.bytes);
         const int dsp = lin ? tfm_linear_s8_rle_dsp(b, in, &own, lin, &quant, scratch, need)
@@ -86,12 +93,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (high >= 0 && wide >= 0) {
             const int32_t oh = high / d.sh + 1, ow = wide / d.sw + 1;
             const sizes s = {rows, oh * ow * rows, d.h * d.w * d.cin, d.kh * d.kw * ((d.cin + block - 1) / block), d.cin % block};
-            both(&w, NULL, &d, &s);
+            all(&w, NULL, &d, &s);
         }
     } else {
         const tfm_linear_dims d = {1 + data[3] % 40, cin, rows};
         const sizes s = {rows, d.pixels * rows, d.pixels * cin, blocks, cin % block};
-        both(&w, &d, NULL, &s);
+        all(&w, &d, NULL, &s);
     }
     free((void *)(uintptr_t)w.stream);
     return 0;
