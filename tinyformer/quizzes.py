@@ -47,8 +47,7 @@ RLE = Quiz('02_rle_encoding', (
         ('14', 'One header for each of six blocks would be a header for blocks that are not stored, too.')),
     ask('What is bit 7 of a header for?', 'C',
         ('It is the sign of the gap', 'A gap counts blocks that were skipped. It is never negative.'),
-        ('It marks the last block of a row', 'Then an empty row would have no place for it either; the flag is at the '
-         'other end.'),
+        ('It marks the last block of a row', 'It stands in the first header of a row, so that the row before is over.'),
         ('It marks the first block of a row', 'Whoever reads it knows that a new row begins, so the row before is '
          'over.')),
     ask('Which is the shortest gap that needs a bridge?', 'B',
