@@ -191,3 +191,8 @@ def test_command_and_settings_have_the_same_defaults():
     words = inspect.signature(cli.cmd_deploy).parameters
     same = {k: (words[k].default, f.default) for k, f in Settings.__dataclass_fields__.items() if k != 'model'}
     assert 'lr' in same and all(a == b for a, b in same.values()), same
+
+
+def test_outputs_are_joined_also_without_an_axis_of_their_own():
+    one, two = torch.arange(3.), torch.ones(3, 2)
+    assert ft.joined(one).shape == (3, 1) and ft.joined((one, two)).shape == (3, 3)

@@ -499,3 +499,20 @@ def test_a_layer_may_have_the_name_of_a_method():
         def __init__(self): super().__init__(); self.keys, self.values = nn.Linear(6, 5), nn.Linear(5, 3)
         def forward(self, x): return self.values(self.keys(x))
     assert [op.name for op in lower(qz.quantize(Net(), torch.rand(8, 6))).ops] == ['keys', 'values']
+
+class OneNumber(nn.Module):
+    "A probability without an axis of its own, as `squeeze(-1)` leaves it."
+    def __init__(self): super().__init__(); self.first, self.last = nn.Linear(5, 8), nn.Linear(8, 1)
+    def forward(self, x): return torch.sigmoid(self.last(torch.relu(self.first(x)))).squeeze(-1)
+
+def test_an_output_may_be_one_number_without_an_axis():
+    torch.manual_seed(0)
+    net, x = OneNumber().eval(), torch.randn(32, 5)
+    qnet = qz.quantize(net, x).eval()
+    with torch.no_grad(): assert torch.allclose(qnet(x).flatten(), net(x), atol=.02)
+    graph = lower(qnet)
+    t = graph.tensors[graph.input]
+    x8 = (x / t.scale).round().add(t.zero_point).clamp(-128, 127).to(torch.int8).numpy()
+    out = graph.tensors[graph.output]
+    got = (run(graph, x8).reshape(-1) - float(out.zero_point)) * out.scale
+    with torch.no_grad(): assert np.abs(got - net(x).numpy()).max() < .02

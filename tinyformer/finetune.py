@@ -168,7 +168,7 @@ def changed(
 
 def joined(y):
     "Outputs side by side, [n, values]."
-    return torch.cat([v.flatten(1) for v in y], 1) if isinstance(y, tuple) else y.flatten(1)
+    return torch.cat([v.reshape(len(v), -1) for v in (y if isinstance(y, tuple) else (y,))], 1)
 
 
 class Tuning(Training):

@@ -1023,7 +1023,8 @@ def input_range(
 
 def _agree(graph, qnet, x):
     "Raise where the steps of the shadow, run exactly, give other values than the graph."
-    def flat(y): return torch.cat([v.flatten(1) for v in (y if isinstance(y, tuple) else (y,))], 1)
+    def flat(y):                                           # a value for each image may have no axis
+        return torch.cat([v.reshape(len(v), -1) for v in (y if isinstance(y, tuple) else (y,))], 1)
     want = flat(graph.run(x))
     with torch.no_grad(): got = flat(watch(qnet.eval())(x))
     watch(qnet, False)
