@@ -33,7 +33,7 @@ typedef enum {
     TFM_ERR_NULL = 1,     /* a pointer that must not be NULL is */
     TFM_ERR_DIMS = 2,     /* a size, shift or block is out of range, or two of them disagree */
     TFM_ERR_SCRATCH = 3,  /* scratch is smaller than ..._scratch_bytes() */
-    TFM_ERR_ALIGN = 4,    /* scratch is not 4-byte aligned */
+    TFM_ERR_ALIGN = 4,    /* scratch, or a 1x4 stream by words, is not 4-byte aligned */
     TFM_ERR_STREAM = 5,   /* a weight stream is damaged (only where a contract says it is checked) */
     TFM_ERR_WEIGHTS = 6   /* the constants are not those that were generated: from a model's own check, no kernel gives it */
 } tfm_status;
