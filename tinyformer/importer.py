@@ -153,7 +153,7 @@ def beside(
     *xs:torch.Tensor, # inputs [n, ...] as the network reads them
 )->torch.Tensor: # [n, values]
     "Inputs side by side in one vector, each channels last."
-    return torch.cat([(x.movedim(1, -1) if x.ndim == 4 else x).flatten(1) for x in xs], 1)
+    return torch.cat([(x.movedim(1, -1) if x.ndim == 4 else x).reshape(len(x), -1) for x in xs], 1)
 
 def apart(
     x:torch.Tensor, # [n, values], of `beside`
