@@ -17,8 +17,9 @@ class Browser:
     def __init__(self, chromium, profile):
         to_us, theirs_out = os.pipe()
         theirs_in, to_them = os.pipe()
-        flags = ['--headless=new', '--no-sandbox', '--disable-gpu', '--hide-scrollbars', '--remote-debugging-pipe',
-                 '--allow-file-access-from-files', '--disable-background-networking', f'--user-data-dir={profile}']
+        flags = ['--headless=new', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--hide-scrollbars',
+                 '--remote-debugging-pipe', '--allow-file-access-from-files', '--disable-background-networking',
+                 f'--user-data-dir={profile}']
         start = [sys.executable, '-c', START, str(theirs_in), str(theirs_out), chromium, *flags, 'about:blank']
         self.process = subprocess.Popen(start, pass_fds=(theirs_in, theirs_out), stderr=subprocess.DEVNULL)
         os.close(theirs_in); os.close(theirs_out)

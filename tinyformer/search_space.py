@@ -483,7 +483,7 @@ def sample_costs(
 def plot_costs(
     scale:float=1.,  # factor on all widths of the digits family
     sparsity:float=.8, # of every prunable layer, 0 to below 1
-    flash_kb:int=32, # budget
+    flash_kb:int=36, # budget
     sram_kb:int=16,  # budget
     n:int=200,       # paths to draw, at least 1
     board:str='stm32f746', # name of the target whose core sets the prices
