@@ -115,10 +115,11 @@ def test_another_limit_draws_no_new_samples():
 
 
 def test_another_core_is_sampled_and_priced_anew():
-    "A board without the DSP extension: the same paths, other scratch."
+    "A board without the DSP extension: the same paths, other scratch, and less code of kernels."
     pico = target('rp2040').with_budget(M7.flash_bytes, M7.sram_bytes)
     here, there = (Acceptance(SPACE, board).extend(200) for board in (M7, pico))
-    assert here.params == there.params and here.flash == there.flash and here.sram != there.sram
+    assert here.params == there.params and here.sram != there.sram
+    assert all(a > b for a, b in zip(here.flash, there.flash))
     assert there.sram[3] == ratios(cost(sample_chunk(SPACE, pico, 0, 0).arch(3), pico), pico)[1]
 
 
@@ -174,7 +175,7 @@ def test_the_largest_accepted_supernet_wins():
 
 
 def test_the_default_supernets_fail_in_different_ways():
-    r = supernas(sample_supernets(), M7, progress=False)
+    r = supernas(sample_supernets(), M7.with_budget('48KB', '16KB'), progress=False)
     missed = {limit for a in r.acceptances for limit, n in a.failures.items() if n}
     assert missed == {'flash_low', 'flash_high', 'sram'}
     assert {a.verdict for a in r.acceptances} == {'accepted', 'rejected'}

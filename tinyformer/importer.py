@@ -55,8 +55,8 @@ def _finite(
         if not isinstance(v, torch.Tensor): continue
         if name in masks: v = v[v != -math.inf]
         if not v.isfinite().all():
-            raise BadInput(f'the network holds weights that are not finite, in {name}: load weights '
-                           'of a training that did not diverge')
+            raise BadInput(f'the network holds weights that are not finite, in {name}: load '
+                           'weights of a training that did not diverge')
 
 # %% ../nbs/15_importer.ipynb #c132x1
 def import_model(

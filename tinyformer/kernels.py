@@ -372,7 +372,8 @@ def load_cost_table(
 def _stand_in(core):
     "The table of another core without its cycles."
     kernels, like = {}, CORES[core].priced_as or MEASURED
-    for name, row in cost_table(like)['kernels'].items():
+    rows = cost_table('riscv32')['kernels'] | cost_table(like)['kernels'] # the first: without DSP
+    for name, row in rows.items():
         kernels[name] = {k: v for k, v in row.items() if k not in ('cycles', 'cycles_error')}
     table = CostTable(cost_table(like) | dict(kernels=kernels))
     table.note = f'no kernel was measured on a {core}: instructions are those of a {like}'
