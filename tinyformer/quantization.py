@@ -603,6 +603,13 @@ def freeze(self:QuantNet)->QuantNet: # itself
         if isinstance(q, Quantizer): q.freeze()
     return self
 
+# %% ../nbs/16_quantization.ipynb #c126r
+@patch
+def __repr__(self:QuantNet)->str:
+    "One line: how many operators of which kinds."
+    kinds = Counter(n.kind for n in self.nodes)
+    return f"QuantNet: {', '.join(f'{n} {kind}' for kind, n in kinds.items())}"
+
 # %% ../nbs/16_quantization.ipynb #c131
 def _covers(a, shape, size):
     "Whether a pool is one window over a whole map, its padding left out."
