@@ -44,3 +44,9 @@ def test_the_command_makes_a_record_or_nothing(small, monkeypatch, tmp_path, cap
 def test_wrong_names_are_refused(small):
     with pytest.raises(BadInput, match="no row 'abacus'; there are stm32f746"): cores.table(('abacus',))
     with pytest.raises(BadInput, match="no model 'large'; there are small"): cores.table(only=['large'])
+
+
+def test_what_the_table_does_not_heed_is_refused(capsys):
+    for option in (['--network', 'R'], ['--kernel', 'tfm_linear_s8_dsp'], ['--fit']):
+        assert cli.main(['bench', '--cores', *option]) == 1
+        assert f'leave out {option[0]}' in capsys.readouterr().err

@@ -593,12 +593,15 @@ def cmd_bench(
     if board: return print('\n\n'.join(boards.text(boards.summary(boards.read_log(f))) for f in board))
     if suite not in (None, 'anchors', 'published'):
         raise BadInput(f"no suite {suite!r}; there are 'anchors' and 'published'")
+    if cores:
+        given = [o for o, v in dict(fit=fit, suite=suite, network=network, kernel=kernel, block=block).items() if v]
+        if given: raise BadInput(f"--cores measures every model on every core: leave out --{', --'.join(given)}")
+        return _bench_cores(record, cc, optimize or '-O3', json)
     if fit:
         only = kernel and [kernel]
         bench.fit_cost_table(json if json != '-' else None, cc, optimize or '-O2', progress=print, only=only,
                              board=hardware.target(target))
         return
-    if cores: return _bench_cores(record, cc, optimize or '-O3', json)
     if record:
         others = suite == 'published'
         out = (bench.record_published if others else bench.record)(record)

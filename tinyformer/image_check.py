@@ -131,7 +131,7 @@ class RiscV:
                  | (half >> 6 & 1) << 4)
             return max(0, -_signed(n, 10))
         if half & 0xEF83 == 0x0101: return max(0, -_signed((half >> 12 & 1) << 5 | half >> 2 & 31, 6))  # c.addi sp
-        by_register = half & 3 == 3 and w & 0xFFF in (0x133, 0xB3 | 0x100)
+        by_register = half & 3 == 3 and w & 0xFFF == 0x133
         return -1 if by_register or half & 0xEF83 == 0x8102 and half >> 2 & 31 else 0                # sub, c.mv, c.add
 
     @staticmethod
