@@ -331,6 +331,7 @@ def _size(r):
 
 def table_text(
     rows, # from `measure`
+    others=True, # other engines beside them; they ran on a Cortex-M7
 )->str:
     """Rows as a table for a terminal; the last columns say how many times more dense CMSIS-NN takes.
     A layer alone has no place in memory, so its waiting is not known; `network_text` has it."""
@@ -343,7 +344,7 @@ def table_text(
             'core cycles': _n(r['est_cycles']), 'per MAC': per_mac, 'weights': f"{r['weight_bytes']:,}",
             'scratch': f"{r['scratch_bytes']:,}", 'different': f"{r['bytes_different']} of {r['bytes_compared']}",
             'CMSIS/instr': times(ratio(r, 'instructions')), 'CMSIS/cycles': times(ratio(r))})
-    head = [h for h in table[0] if not h.startswith('CMSIS') or any(l[h] for l in table)]
+    head = [h for h in table[0] if not h.startswith('CMSIS') or others and any(l[h] for l in table)]
     return _columns(head, [[l[h] for h in head] for l in table], ('op', 'shape', 'block', 'kernel'))
 
 
@@ -353,6 +354,7 @@ RATIOS = dict(instructions='instructions', est_cycles='cycles of the core', cycl
 
 def network_text(
     rows, # from `measure_network`
+    others=True, # other engines beside it; they ran on a Cortex-M7
 )->str:
     "A network's operators with their share, and its totals, for a terminal."
     whole, table = rows[0], []
@@ -374,7 +376,7 @@ def network_text(
     for name, engine in (('dense CMSIS-NN', 'cmsis_nn'), ("the authors' engine", 'authors')):
         for what, words in RATIOS.items():
             said = times(ratio(whole, what, engine))
-            if said: lines.append(f'{name} {words}: {said}')
+            if said and others: lines.append(f'{name} {words}: {said}')
     body = [list(l.values()) for l in table]
     return '\n'.join([_columns(list(table[0]), body, ('layer', 'op', 'shape', 'block', 'kernel')), '', *lines])
 

@@ -533,9 +533,10 @@ def _bench_text(rows, network, suite, board):
     "What a person reads: a table, and what it comes to."
     from tinyformer import bench, cycles, peers
     from tinyformer.kernels import MEASURED
+    others = board.core == MEASURED                             # other engines ran on that core
     if suite == 'published': parts = [bench.published_text(rows)]
-    else: parts = [bench.network_text(rows) if network else bench.table_text(rows)]
-    if suite == 'anchors' and board.core == MEASURED: parts.append(peers.summary(rows))    # others ran on that core
+    else: parts = [(bench.network_text if network else bench.table_text)(rows, others)]
+    if suite == 'anchors' and others: parts.append(peers.summary(rows))
     if any(r['est_cycles'] is None for r in rows):
         help = f" Install it: {cycles.install_hint('llvm')}" if board.cpu.cycle_model else ''
         parts.append(f'Cycles are {cycles.why_unknown(board)}.{help}')
