@@ -1,6 +1,7 @@
 """The stack that a generated model can need at most, by the compiler's own account: a bound from frames and calls,
 above what a run touches. `test_image_check.py` has the bound from the linked image."""
 import re
+from itertools import takewhile
 
 import numpy as np
 import pytest
@@ -39,19 +40,25 @@ def test_the_bound_is_at_least_what_a_run_touches(firmwares, name):
     assert way[0] == f'{fw.prefix}_invoke'
 
 
+def straight(body):
+    "The instructions of assembly in C before the first label or branch."
+    lines = re.findall(r'"\s*([^"]*?)\s*(?:\\n)?"', body)
+    return list(takewhile(lambda line: not re.match(r'\d+:|b\w{0,2} |cb', line), lines))
+
+
 def test_assembly_keeps_to_the_frames_of_its_function():
-    "The compiler counts no push of inline assembly: only functions that are all assembly push, once and first."
+    "The compiler counts no push of inline assembly: only functions that are all assembly push, where they begin."
     pushes = 0
     for path in [*(tc.firmware_dir()/'kernels').rglob('*.c'), *(tc.firmware_dir()/'include').glob('*.h')]:
         text = path.read_text()
-        naked = re.findall(r'TFM_NAKED static [^;{]*\{\s*(?:/\*[^*]*\*/\s*)?\\?\s*'
-                           r'__asm volatile\(\s*\\?\s*("push \{)', text)
+        naked = re.findall(r'TFM_NAKED static [^;{]*\{[\s\\]*(?:/\*[^*]*\*/[\s\\]*)?__asm volatile\((.*?)\);', text, re.S)
+        first = [line for body in naked for line in straight(body) if line.startswith('push')]
         moves = (r'"\s*(?:\d+:)?\s*((?:push|vpush|bl|blx|sub sp|stm\w* sp!|str\w* [^"]*\[sp, #-)'
                  r'\b[^"]*)"')                                 # what moves the stack pointer
         lines = re.findall(moves, text)
-        assert len(lines) == len(naked) and all(l.startswith('push') for l in lines), (path.name, lines)
+        assert len(lines) == len(first) and all(l.startswith('push') for l in lines), (path.name, lines)
         pushes += len(lines)
-    print(f'{pushes} functions push')
+    print(f'{pushes} pushes')
     assert pushes > 5
 
 

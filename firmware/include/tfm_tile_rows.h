@@ -112,18 +112,19 @@ static TFM_OUTLINE void tfm_few(const tfm_tile_layer *l, const uint32_t *tile, i
 
 #if TFM_HAS_DSP && !defined(TFM_NO_ASM)
 
-/* What the rows need besides the fourteen registers that a block takes: from sp on, as the last argument
- * of a function that keeps nothing else on the stack. The order of the fields matters. */
+/* What the rows need besides the fourteen registers that a block takes: they keep a copy from sp on. The order of the
+ * fields matters. */
 typedef struct {
-    int32_t row;          /* 4 * (row - rows): below 0 while there are rows, in whatever state the stream is */
-    int8_t *out;          /* of the row, pixel 0 */
+    uint32_t end;         /* minus the address of the last row's byte of pixel 0: with `out` below 0 while there are
+                             rows, in whatever state the stream is */
+    uint32_t out;         /* address of the byte of pixel 0 in the row before; it counts the rows as well */
     int32_t zp;
-    const int32_t *mult;  /* behind its last row */
+    uint32_t mult;        /* the row's multiplier is at mult + 4 * out */
     int32_t stride;       /* bytes between pixels */
     const uint32_t *tile; /* what header 0 points to: 128 blocks before the tile */
-    const int32_t *bias;  /* behind its last row */
-    int32_t empty_ok;     /* the outputs of empty rows are there already */
-    uint32_t saved[9];    /* the caller's registers */
+    uint32_t bias;        /* the row's bias is at bias + 4 * out */
+    uint32_t empty;       /* up to how many empty rows a header may stand for: 7, or 0 where their outputs are not
+                             there yet */
 } tfm_row_frame;
 
 /* How the walk moves: r9 is at the block's words of the tile. The header of the next block, added to it, gives that
@@ -134,10 +135,10 @@ typedef struct {
  * A Cortex-M7 starts up to two instructions in a cycle, in order: an LDR beside a product, but an LDRD, an LDM or
  * a load that moves its pointer alone. So the words come by LDR, and the order is one that waits least. */
 
-/* The first block of a row: header in lr, r11 and r12 as the row before left them (tile and offset of the bias). */
+/* The first block of a row: header in lr, r10 to r12 as the row before left them (its output, the tile, the bias). */
 #ifdef TFM_ONE_ISSUE
 #define TFM_FIRST4(W, H, NEXT) \
-    "ldr r12, [r9, r12]\n" \
+    "ldr r12, [r12, r10, lsl #2]\n" \
     "ldr r10, [r8, #" W "]\n" \
     "add r9, r11, lr, lsl #6\n" \
     "sxtb16 r11, r10\n" \
@@ -200,7 +201,7 @@ typedef struct {
 
 #else
 #define TFM_FIRST4(W, H, NEXT) \
-    "ldr r12, [r9, r12]\n" \
+    "ldr r12, [r12, r10, lsl #2]\n" \
     "add r9, r11, lr, lsl #6\n" \
     "ldr r10, [r8, #" W "]\n" \
     "sxtb16 r11, r10\n" \
@@ -287,8 +288,8 @@ typedef struct {
 #endif
 
 #define TFM_FIRST2 \
+    "ldr r12, [r12, r10, lsl #2]\n" \
     "ldrsb r10, [r8, #1]\n" \
-    "ldr r12, [r9, r12]\n" \
     "add r9, r11, lr, lsl #5\n" \
     "ldrsb r11, [r8]\n" \
     "ldm r9, {r0, r1, r2, r3, r4, r5, r6, r7}\n" \
@@ -330,7 +331,7 @@ typedef struct {
 
 /* A word holds two pixels of one channel, the weight is a low half. */
 #define TFM_FIRST1 \
-    "ldr r12, [r9, r12]\n" \
+    "ldr r12, [r12, r10, lsl #2]\n" \
     "add r9, r11, lr, lsl #4\n" \
     "ldrsb lr, [r8]\n" \
     "ldrsb r10, [r8, #1]\n" \
@@ -368,9 +369,11 @@ typedef struct {
  * H: where its header lies. */
 #define TFM_REQUANT(H) \
     "ldm sp, {r9, r10, r11, r12, lr}\n" \
-    "ldr r12, [r12, r9]\n" \
-    "add r9, r9, #4\n" \
+    "ldr r12, [r12, r10, lsl #2]\n" \
+    "add r10, r10, #1\n" \
+    "add r9, r9, r10\n" \
     "smmlar r1, r1, r12, r11\n" \
+    "str r10, [sp, #4]\n" \
     "smmlar r2, r2, r12, r11\n" \
     "ssat r1, #8, r1\n" \
     "smmlar r4, r4, r12, r11\n" \
@@ -378,8 +381,8 @@ typedef struct {
     "smmlar r5, r5, r12, r11\n" \
     "ssat r4, #8, r4\n" \
     "smmlar r6, r6, r12, r11\n" \
-    "strb r4, [r10, lr, lsl #2]\n" \
     "smmlar r7, r7, r12, r11\n" \
+    "strb r4, [r10, lr, lsl #2]\n" \
     "ssat r6, #8, r6\n" \
     "smmlar r0, r0, r12, r11\n" \
     "add r4, lr, lr, lsl #1\n" \
@@ -389,18 +392,17 @@ typedef struct {
     "ssat r1, #8, r12\n" \
     "strb r2, [r10, lr, lsl #1]\n" \
     "add r3, r10, lr\n" \
-    "strb r1, [r10, r4]\n" \
-    "ssat r11, #8, r5\n" \
     "strb r6, [r10, r4, lsl #1]\n" \
-    "ssat r7, #8, r7\n" \
+    "ssat r11, #8, r5\n" \
+    "strb r1, [r10, r4]\n" \
     "strb r11, [r3, lr, lsl #2]\n" \
-    "ldrd r11, r12, [sp, #20]\n" \
-    "strb r0, [r10], #1\n" \
     "ldrsb lr, [r8, #" H "]\n" \
-    "strd r9, r10, [sp]\n" \
+    "ssat r7, #8, r7\n" \
+    "strb r0, [r10]\n" \
+    "ldrd r11, r12, [sp, #20]\n" \
     "add r0, lr, #8\n" \
-    "tst r0, r9\n" \
-    "strb r7, [r3, r4, lsl #1]\n"
+    "strb r7, [r3, r4, lsl #1]\n" \
+    "tst r0, r9\n"
 /* [/epilogue] */
 
 /* [rows] */
@@ -425,42 +427,41 @@ typedef struct {
     "13: " FIRST("16", "20", "add r8, r8, #20\n") "bcc 20b\n"                   \
     "30: " TFM_REQUANT("0") "bmi 10b\n"                                         \
     "b 40f\n" /* not a row: it ends the word, the next one is behind the weights */ \
-    "43: add r8, r8, #4\n"                                                      \
-    "42: add r8, r8, #4\n"                                                      \
-    "41: add r8, r8, #4\n"                                                      \
+    "43: add r8, r8, #16\n" "b 4f\n"                                            \
+    "42: add r8, r8, #12\n" "b 4f\n"                                            \
+    "41: add r8, r8, #8\n" "b 4f\n"                                             \
     "40: add r8, r8, #4\n"
 
-/* 4: what comes next? 5: empty rows, or 6: the end. Returns the header that ended the walk. */
+/* 4: what comes next? A header of -2 to -8 is 1 to 7 empty rows, anything else the end: 6. r9 is below 0 while there
+ * are rows, r0 is the header plus 8. 5: begin. Returns the header that ended the walk. */
 #define TFM_FAST(NAME, ROWS, BEHIND, AGAIN)                                     \
     TFM_NAKED static int32_t NAME(                                              \
-        TFM_UNUSED const uint8_t *stream, TFM_UNUSED int32_t r1, TFM_UNUSED int32_t r2, TFM_UNUSED int32_t r3, \
-        TFM_UNUSED tfm_row_frame frame) {                                       \
+        TFM_UNUSED const uint8_t *stream, TFM_UNUSED const tfm_row_frame *frame) { \
         __asm volatile(                                                         \
-            "add r12, sp, #32\n"                                                \
-            "stm r12, {r4-r11, lr}\n"                                           \
+            "push {r4-r11, lr}\n"                                               \
+            "ldm r1, {r4-r11}\n"                                                \
+            "push {r4-r11}\n"                                                   \
             "mov r8, r0\n"                                                      \
             "ldrd r9, r10, [sp]\n"                                              \
+            "ldrd r11, r12, [sp, #20]\n"                                        \
+            "add r9, r9, r10\n"                                                 \
             "b 5f\n"                                                            \
             ROWS                                                                \
-            "4: cmp r9, #0\n"                                                   \
-            "bge 6f\n"                                                          \
-            "mvns r0, lr\n" /* how many empty rows */                           \
-            "ble 6f\n"                                                          \
-            "ldr r1, [sp, #28]\n"                                               \
-            "cmp r1, #0\n"                                                      \
-            "beq 6f\n"                                                          \
-            "add r9, r9, r0, lsl #2\n"                                          \
-            "add r10, r10, r0\n"                                                \
-            "strd r9, r10, [sp]\n"                                              \
+            "4: ldr r1, [sp, #28]\n"                                            \
+            "mvn r2, lr\n" /* how many empty rows */                            \
+            "cmp r0, r1\n"                                                      \
+            "bhs 6f\n"                                                          \
+            "add r10, r10, r2\n"                                                \
+            "add r9, r9, r2\n"                                                  \
+            "str r10, [sp, #4]\n"                                               \
             "5: ldrsb lr, [r8]" BEHIND "\n"                                     \
-            "ldrd r11, r12, [sp, #20]\n"                                        \
             "add r0, lr, #8\n"                                                  \
             "tst r0, r9\n"                                                      \
             AGAIN                                                               \
             "b 4b\n"                                                            \
             "6: mov r0, lr\n"                                                   \
-            "add r12, sp, #32\n"                                                \
-            "ldm r12, {r4-r11, pc}\n");                                         \
+            "add sp, sp, #32\n"                                                 \
+            "pop {r4-r11, pc}\n");                                              \
     }
 /* [/rows] */
 

@@ -44,11 +44,12 @@ static void fill(const tfm_tile_layer *l) {
 static int fast(const tfm_tile_layer *l, const uint32_t *tile, int32_t at) {
     const tfm_quant *q = l->quant;
     const int32_t block = l->weight->block, rows = l->cout;
-    const tfm_row_frame f = {-4 * rows, l->out + at * rows, q->zp_out, q->mult + rows, rows, tile + TFM_RLE_FIRST * 4 * block,
-                             q->bias + rows, l->empty_ok, {0}};
+    const uint32_t out = (uint32_t)(uintptr_t)(l->out + at * rows) - 1; /* of the row before the first */
+    const tfm_row_frame f = {-(out + (uint32_t)rows), out, q->zp_out, (uint32_t)(uintptr_t)q->mult - 4 * out, rows,
+                             tile + TFM_RLE_FIRST * 4 * block, (uint32_t)(uintptr_t)q->bias - 4 * out, l->empty_ok ? 7 : 0};
     const uint8_t *const stream = l->weight->stream;
     /* no pointer to a function: the bound of the stack follows calls by name */
-    const int32_t last = block == 4 ? fast4(stream, 0, 0, 0, f) : block == 2 ? fast2(stream, 0, 0, 0, f) : fast1(stream, 0, 0, 0, f);
+    const int32_t last = block == 4 ? fast4(stream, &f) : block == 2 ? fast2(stream, &f) : fast1(stream, &f);
     return last == -1;
 }
 
