@@ -42,6 +42,7 @@ def apart(a, b):
     return float((a - b).abs().max() / b.abs().max())
 
 
+@pytest.mark.thorough
 def test_the_loss_of_every_epoch_is_that_of_one_process(two):
     model = net()
     alone = fit(model, DATA, CFG, progress=False)

@@ -152,6 +152,7 @@ def right(net, x, y):
     with torch.no_grad(): return float((net.eval()(x).argmax(1).numpy() == y).mean())
 
 
+@pytest.mark.thorough
 def test_training_wins_back_what_pruning_took(seed=0):
     """80 % of the weights of a network without a norm go. Over seeds 0 to 4, of 360 test images: without training 18 to
     30 % right, trained without norms 22 to 41 % (2 to 12 points more), trained as here 50 to 60 % (23 to 40 more)."""

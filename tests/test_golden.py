@@ -83,6 +83,7 @@ def test_models_on_this_machine_and_on_the_core(tmp_path):
     assert wrong_models(lambda made, f: rn.run_device(made, f, 'zig'), tmp_path/'core') == []
 
 
+@pytest.mark.thorough
 def test_a_changed_byte_is_noticed(tmp_path):
     "In every place, for every kernel and every model; in an output, in a weight, in an input."
     em = bench.device('zig')

@@ -53,7 +53,7 @@ def test_no_image_of_any_core_holds_what_it_may_not(core, tmp_path):
             assert not ic.faults(elf) and 0 < need <= cg.STACK_BYTES and way[0] == 'Reset_Handler' and 'main' in way[:3]
 
 
-@pytest.mark.parametrize('cc', (GCC, 'zig'))
+@pytest.mark.parametrize('cc', (GCC, SLOW))
 @pytest.mark.parametrize('name', MODELS)
 def test_the_bound_holds(name, cc, firmwares):
     "It is at least what a run touches, and at least what gcc says of its own frames."
@@ -154,6 +154,7 @@ def test_an_image_holds_nothing_that_is_not_used(cc, firmwares, tmp_path):
 
 # ---- the same bytes from two builds ----------------------------------------------------------------------------------
 
+@pytest.mark.thorough
 @pytest.mark.parametrize('cc', (GCC, SLOW))
 def test_two_builds_give_the_same_bytes(cc, tmp_path, monkeypatch):
     "In two folders, from two working folders, each with a cache of its own: the whole file, with debug information."
@@ -183,7 +184,8 @@ def strict(cc, core, files, include, out):
 
 
 @pytest.mark.parametrize('cc, core', [
-    pytest.param('gcc', 'cortex-m7', marks=pytest.mark.needs('gcc')), ('zig', None),
+    pytest.param('gcc', 'cortex-m7', marks=pytest.mark.needs('gcc')),
+    pytest.param('zig', None, marks=pytest.mark.thorough),
     pytest.param('gcc', 'cortex-m0plus', marks=[pytest.mark.needs('gcc'), pytest.mark.thorough]),
     pytest.param('gcc', None, marks=[pytest.mark.needs('cc'), pytest.mark.thorough]),
     pytest.param('zig', 'cortex-m7', marks=pytest.mark.thorough),

@@ -434,6 +434,7 @@ def exported_graph(net, x, monkeypatch):
 def not_exported(*_): raise AssertionError('this network went through torch.export')
 
 
+@pytest.mark.thorough
 def test_our_networks_are_read_as_after_an_export(monkeypatch):
     rng, seen = random.Random(1), set()
     for seed in range(10):

@@ -334,6 +334,7 @@ def test_seeds_of_trainings_can_be_shifted(tmp_path):
     assert plain[1] == moved[0] and len({*plain[0], *plain[1], *moved[1]}) == 12 and plain[2] == moved[2]
 
 
+@pytest.mark.thorough
 def test_threads_can_be_fixed(tmp_path):
     nb_file(tmp_path/'t.ipynb', 'import torch', 'torch.set_num_threads(1)', 'assert torch.get_num_threads() == 2')
     assert run_notebooks.run_one('t.ipynb', tmp_path, threads=2).error == ''

@@ -207,6 +207,7 @@ def masks(rng, n, k, draws):
         yield kept
 
 
+@pytest.mark.thorough
 def test_expected_bytes_is_the_mean_over_all_masks():
     "Exact on layers small enough to list every mask."
     from itertools import combinations

@@ -129,7 +129,8 @@ def engine(arch, seed, board, memory='low'):
     return schedule.plan_arena(g, picked, None, chains).size, chains, picked
 
 
-CORES = [(DIGITS, range(8), BOARD), (CIFAR, range(3), BOARD), (ODD, range(4), BOARD), (STRANGE, range(4), BOARD),
+CORES = [(DIGITS, range(8), BOARD), pytest.param(CIFAR, range(3), BOARD, marks=pytest.mark.thorough),
+         (ODD, range(4), BOARD), (STRANGE, range(4), BOARD),
          (DIGITS, range(4), PICO), (CIFAR, range(1), PICO), (ODD, range(2), PICO), (STRANGE, range(2), PICO)]
 
 

@@ -157,6 +157,7 @@ def wait_until(true, seconds=60):
     return found
 
 
+@pytest.mark.thorough
 def test_twenty_kills_among_two_workers_of_one_sqlite_file(data, tmp_path):
     """Both search in one run folder; one of them is killed and replaced, again and again.
 
@@ -367,7 +368,7 @@ def test_other_images_are_another_search(data, tmp_path):
         run(tmp_path, replace(data, x_val=255 - data.x_val), trials=2)
 
 
-@pytest.mark.parametrize('sampler', ['tpe', 'nsga2'])
+@pytest.mark.parametrize('sampler', ['tpe', pytest.param('nsga2', marks=pytest.mark.thorough)])
 def test_stopping_and_going_on_makes_the_same_choices(data, tmp_path, sampler):
     "More than a generation of the genetic algorithm."
     for n in (7, 28): a = run(tmp_path/'a', data, trials=n, sampler=sampler, limits=target('stm32f746'))
@@ -539,6 +540,7 @@ def test_images_of_32_pixels_get_the_three_sizes_and_the_whole_target(tinyformer
     assert [s.name for s in pipeline.spaces_for(pipeline.Run('run').cfg, (32, 32, 3), 10)] == list(SIZES)
 
 
+@pytest.mark.thorough
 def test_two_workers_of_the_command_and_a_third_on_another_machine(tinyformer, photos):
     "The other machine has a copy of the run folder and the URL of the storage."
     words = ['search', '--dataset', 'tiny', '--space', photos/'own.json', *QUICK]
