@@ -13,7 +13,7 @@ import torch
 from hypothesis import given, settings, strategies as st
 from PIL import Image
 
-from tinyformer import data
+from tinyformer import data, downloads
 from tinyformer.errors import BadInput, MissingData, UnknownDataset
 
 
@@ -309,7 +309,7 @@ def test_a_folder_named_like_a_file_is_no_data_set(tmp_path, monkeypatch):
     (tmp_path/'cifar10.npz').mkdir()
     with pytest.raises(UnknownDataset, match="no data set 'x'"): data.load('x', tmp_path)
     downloaded = dict(arrays(classes=3), classes=tuple('abc'), source='a download')
-    monkeypatch.setattr(data, 'torchvision_arrays', lambda name, root: downloaded)
+    monkeypatch.setattr(downloads, 'torchvision_arrays', lambda name, root: downloaded)
     assert data.load('cifar10', tmp_path, val_fraction=.5).source == 'a download'
 
 

@@ -162,8 +162,10 @@ ROOMS = """
     errors files pairs provenance hardware toolchain rle_encoding buffers arena_search arena_cases memory_alloc
     memories minimalloc
     operators graph kernels schedule codegen cycles memory_system stack image_check simulator board
-    data distributed training pruning arch blocks
-    float_graph reader patterns importer onnx_ops onnx_net quantization lowering
+    datafiles downloads data augmentation distributed meter optimisation machine checkpoint
+    answers training pace pruning arch blocks
+    float_graph places program reader torch_layers torch_means torch_products torch_values patterns importer onnx_ops
+    onnx_net quantization lowering
     cost_model search_space supernas trials sparsenas
     peers published bench cost_check judge_check
     export sizes

@@ -305,7 +305,7 @@ def test_the_fastest_machine_is_the_one_with_the_best_rate_and_is_measured_once(
         made.append(machines)
         return {m: 100. + 50 * m.channels_last - 20 * m.bf16 + 5 * m.threads for m in machines}
     cores = patch('os.cpu_count', lambda: 4)
-    with cores, patch('tinyformer.training.paces', paces), patch('torch.cuda.is_available', lambda: False):
+    with cores, patch('tinyformer.pace.paces', paces), patch('torch.cuda.is_available', lambda: False):
         best = fastest(net(), data, CFG, file)
         assert best == Machine(channels_last=True, threads=4) and len(made) == 2
         assert fastest(net(), data, CFG, file) == best and len(made) == 2

@@ -6,7 +6,8 @@ import numpy as np
 import torch, torch.nn as nn, torch.nn.functional as F
 
 from tinyformer import budget as bg
-from tinyformer.data import Dataset, augment
+from tinyformer.augmentation import augment
+from tinyformer.data import Dataset
 from tinyformer.errors import BadInput
 from tinyformer.pruning import Pruner, agp_sparsity
 from tinyformer.quantization import QLayer, read, watch

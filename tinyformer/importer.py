@@ -14,7 +14,8 @@ from torch.utils._pytree import tree_leaves
 from . import blocks
 from .errors import BadInput, UnsupportedOp
 from .float_graph import COMPUTE, FloatGraph, Formula, Port, Ref, Step, registering
-from .reader import IMAGES, TROUBLE, Reader, Refused, export, quietly, still_copy, unwrap
+from .program import IMAGES, export, quietly, still_copy, unwrap
+from .reader import TROUBLE, Reader, Refused
 from . import patterns  # its handlers register themselves
 
 # %% ../nbs/15_importer.ipynb #c131

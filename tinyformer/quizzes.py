@@ -176,10 +176,10 @@ DATA = Quiz('10_data', (
         ('Each class keeps its share in each part', 'To within one image.'),
         ('Each class is equally frequent', 'A rare class stays rare.'),
         ('Each part is equally large', 'The sizes are chosen freely.')),
-    ask('Why are digits not mirrored for training?', 'B',
-        ('Mirroring takes too long', 'It is one of the cheapest distortions.'),
-        ('A mirrored digit is mostly no digit', 'A distortion must keep the class.'),
-        ('Mirroring blurs the picture', 'It moves whole pixels. Turning and resizing blur.'))))
+    ask('Thirty photographs show the same traffic sign. Where may they stand?', 'B',
+        ('Some in each part, by class', 'Then the network is asked about a sign that it has seen.'),
+        ('All of them in one part', 'A cut goes between groups only, or the accuracy is too high.'),
+        ('In train only', 'Other signs must stand in validation and test, with all of their photographs.'))))
 
 PRUNING = Quiz('12_pruning', (
     ask('What is the score of the block (3, 4, 0, 0)?', 'B',

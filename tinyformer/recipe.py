@@ -48,7 +48,8 @@ from tinyformer.blocks import build
 from tinyformer.cost_model import cost
 from tinyformer.search_space import SIZES, cifar_space
 from tinyformer.sparsenas import PrunedSuperNet, search, train_supernet
-from tinyformer.training import Answers, Machine, TrainConfig, evaluate, fastest, read_checkpoint
+from tinyformer.pace import fastest
+from tinyformer.training import Answers, Machine, TrainConfig, evaluate, read_checkpoint
 
 # flash and SRAM that a size is meant for
 LIMITS = dict(small=('256KB', '64KB'), middle=('512KB', '128KB'), large=('1MB', '320KB'), tiny=('100KB', '52KB'),
