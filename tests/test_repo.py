@@ -161,7 +161,9 @@ def test_module_equals_notebook(name, exported):
 ROOMS = """
     errors files pairs provenance hardware toolchain rle_encoding buffers arena_search arena_cases memory_alloc
     memories minimalloc
-    operators graph kernels schedule codegen cycles memory_system stack image_check simulator board
+    operators graph kernels schedule
+    c_text checksums emit band_loops c_files ports plan_file host_check codegen
+    cycles memory_system stack image_check simulator board
     data distributed training pruning arch blocks
     float_graph reader patterns importer onnx_ops onnx_net quantization lowering
     cost_model search_space supernas trials sparsenas
