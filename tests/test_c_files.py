@@ -58,7 +58,8 @@ def test_model_h_says_sizes_and_meanings():
     split = plan_arena(NET, picked, rooms=rooms, wide=1 << 16)
     text = cf.model_h(NET, arena)
     for line in (f'#define TFM_ARENA_BYTES {arena.size}', '#define TFM_INPUT_BYTES 192',
-                 '#define TFM_INPUT_ZERO (-128)', '#define TFM_INPUT_SCALE 3.92156863e-03f', '#define TFM_OUTPUT_BYTES 10'):
+                 '#define TFM_INPUT_ZERO (-128)', '#define TFM_INPUT_SCALE 3.92156863e-03f',
+                 '#define TFM_OUTPUT_BYTES 10'):
         assert line in text
     assert '#define TFM_ARENA2_BYTES' in cf.model_h(NET, split) and '#define TFM_ARENA2_BYTES' not in text
 
