@@ -163,7 +163,7 @@ ROOMS = """
     memories minimalloc
     operators graph kernels schedule
     c_text checksums emit band_loops c_files ports plan_file host_check codegen
-    cycles memory_system stack image_check simulator board
+    cycles memory_system stack image_check registers emulator qemu wasm simulation simulator board
     data distributed training pruning arch blocks
     float_graph reader patterns importer onnx_ops onnx_net quantization lowering
     cost_model search_space supernas trials sparsenas
