@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tinyformer import codegen as cg, schedule as sch
-from tinyformer.errors import WrongBytes
-from tinyformer.graph import random_graph, save
+from tinyformer import codegen as cg, host_check as hc, schedule as sch
+from tinyformer.errors import BadInput, WrongBytes
+from tinyformer.graph import random_graph, run, save
 from tinyformer.hardware import target
 
 BOARD = target('stm32f746')
@@ -63,9 +63,38 @@ def test_a_record_that_a_crash_cut_off_is_left_out(tmp_path, graph, monkeypatch)
     whole = np.array([1, 0, 0], np.int32).tobytes()
     for cut in range(len(whole)):
         done = subprocess.CompletedProcess([], -11, stdout=whole + whole[:cut])
-        monkeypatch.setattr(cg, 'host_program', lambda *a: tmp_path/'program')
-        monkeypatch.setattr(cg.subprocess, 'run', lambda *a, **k: done)
-        assert cg.traced(fw, np.zeros(1, np.int8)) == [(1, 0, None)]
+        monkeypatch.setattr(hc, 'host_program', lambda *a: tmp_path/'program')
+        monkeypatch.setattr(hc.subprocess, 'run', lambda *a, **k: done)
+        assert hc.traced(fw, np.zeros(1, np.int8)) == [(1, 0, None)]
+
+
+def test_the_program_runs_its_example_and_tells_what_each_operator_made(tmp_path, graph):
+    fw = cg.generate(graph, BOARD, tmp_path/'fw', port='host', memory='fast')      # each operator once
+    program = hc.host_program(fw, fw.folder/'host'/'main.c')
+    said = subprocess.run([program], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert said.stdout == '10 bytes compared with the expected output, 0 different\n'
+    x = np.random.default_rng(0).integers(-128, 128, (2, 8, 8, 3), dtype=np.int8)
+    events = hc.traced(fw, x[0])
+    assert [op for op, _, made in events if made is None] == list(range(len(graph.ops)))
+    assert (events[-1][2] == run(graph, x[:1])[0]).all() and hc.first_fault(fw, x[0]) == ''
+    hc.check_bytes(fw, x)
+
+
+def test_images_that_the_model_cannot_take_are_refused(tmp_path, graph):
+    fw = cg.generate(graph, BOARD, tmp_path/'fw', port='host')
+    x = np.zeros((2, 8, 8, 3), np.int8)
+    assert (hc.check_images(fw, x) == x).all()
+    for bad, words in ((x[0], r'int8 images of shape \(n >= 1, 8, 8, 3\)'), (x.astype(np.uint8), 'got uint8'),
+                       (x[:0], 'n >= 1')):
+        with pytest.raises(BadInput, match=words): hc.check_images(fw, bad)
+
+
+def test_a_file_changed_by_hand_is_told(tmp_path, graph):
+    fw = cg.generate(graph, BOARD, tmp_path/'fw', port='host')
+    edited = fw.folder/'model.c'
+    edited.write_text(edited.read_text().replace('return TFM_OK;', 'output[3] ^= 1; return TFM_OK;'))
+    with pytest.raises(WrongBytes, match='1 of 10 output bytes differ from the reference. First wrong operator: none '
+                                         'when it is generated again'): hc.check_bytes(fw)
 
 
 def test_a_wrong_folder_is_not_written(tmp_path, graph, monkeypatch):

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from tinyformer import memory_system as ms, simulator
+from tinyformer import emulator, memory_system as ms, simulator
 from tinyformer.codegen import generate
 from tinyformer.errors import MissingTool
 from tinyformer.graph import random_graph, run
@@ -60,7 +60,7 @@ def test_counting_in_c_equals_counting_in_python(built, monkeypatch):
     net, firmware, image = built
     x, seen = picture(net), []
     for why, memory in (('no compiler', None), ('', None), ('', ms.SYSTEMS['stm32f746'])):
-        monkeypatch.setattr(simulator, 'unavailable', lambda: why)
+        monkeypatch.setattr(emulator, 'unavailable', lambda: why)
         emu = simulator._prepared(image, firmware)
         emu.memory = memory
         out = emu.invoke(x[0], net.tensors[net.output].nbytes, count=True)

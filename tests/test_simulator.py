@@ -1,8 +1,10 @@
 """The emulated core returns the reference's bytes, counts exactly, and turns faults into errors."""
 import numpy as np
 import pytest
+from unicorn.arm_const import UC_ARM_REG_R0
+from unicorn.riscv_const import UC_RISCV_REG_A0
 
-from tinyformer import simulator as sim
+from tinyformer import emulator, qemu, simulator as sim
 from tinyformer.codegen import generate
 from tinyformer.errors import BadInput, DoesNotFit, SimulationFailed
 from tinyformer.graph import Graph, Op, Tensor, random_graph, run
@@ -143,6 +145,19 @@ def test_faults_name_the_place(emu, call, words):
 def test_endless_loop_is_stopped(emu):
     with pytest.raises(SimulationFailed, match='did not return within 200 ms.*spin'):
         emu.call('spin', emu.alloc(bytes(4)), timeout_ms=200)
+
+
+def test_an_image_without_a_model_cannot_be_invoked(tmp_path):
+    (tmp_path/'none.c').write_text('int one(void) { return 1; }\n')
+    bare = sim.Emulator(compile_image([tmp_path/'none.c'], PORTS/'cortex_m'/'bare.ld', cc='zig'))
+    assert bare.call('one') == 1
+    with pytest.raises(BadInput, match='holds 0 models'): bare.invoke(np.int8([1]), 1)
+
+
+def test_registers_are_those_of_the_calling_convention():
+    arm, riscv = sim.FAMILIES['arm'], sim.FAMILIES['riscv']
+    assert (len(arm.args), len(riscv.args), arm.thumb, riscv.thumb) == (4, 8, 1, 0)
+    assert arm.args[0] == UC_ARM_REG_R0 and riscv.args[0] == UC_RISCV_REG_A0
 
 
 def test_status_becomes_an_error(emu):
@@ -326,11 +341,21 @@ def test_node_returns_the_reference_bytes(tmp_path, graph):
 def test_a_large_model_gets_the_time_that_a_slow_machine_needs(firmware, graph, monkeypatch):
     "The limit of a call grows with the instructions that the model is predicted to take."
     given, predicted = [], sum(c.instructions for c in firmware.choices.values())
-    right = sim.execute
+    right = emulator.execute
     def seen(uc, start, until, ms, family):
         given.append(ms)
         return right(uc, start, until, ms, family)
-    monkeypatch.setattr(sim, 'execute', seen)
-    monkeypatch.setattr(sim, 'SLOWEST', 1e-3)
+    monkeypatch.setattr(emulator, 'execute', seen)
+    monkeypatch.setattr(emulator, 'SLOWEST', 1e-3)
     sim.simulate(sim.build(firmware), firmware, images(graph, 2), progress=False)
     assert given[1:] and set(given[1:]) == {60_000 + predicted * 1000} and predicted > 1000
+
+
+def test_qemu_is_told_where_an_image_begins(tmp_path, graph):
+    "A Cortex-M55 begins at an address that is too small for a large model."
+    assert qemu.qemu_tick(target('mps2_an500')) == 40
+    far = sim.build(generate(graph, target('mps3_an547'), tmp_path/'far'), 'zig')
+    assert qemu._loader(far.elf, tmp_path)[1].endswith('first,addr=268435456,force-raw=on')
+    assert len((tmp_path/'first').read_bytes()) == 8
+    near = sim.build(generate(graph, target('mps2_an500'), tmp_path/'near'), 'zig')
+    assert qemu._loader(near.elf, tmp_path) == []

@@ -167,3 +167,13 @@ def test_a_core_is_built_by_its_own_compilers(source):
     for core in ('riscv32', 'wasm32'):
         with pytest.raises(BadInput, match=f"gcc does not build for {core}; take cc='zig'"):
             tc.find_compiler('gcc', core)
+
+
+@pytest.mark.parametrize('log, words', [
+    ("ld.lld: error: section '.text' will not fit in region 'FLASH': overflowed by 12 bytes",
+     '.text: 12 bytes too many for flash'),
+    ("section `.bss' will not fit in region `RAM'\nregion `RAM' overflowed by 8 bytes",
+     '.bss: 8 bytes too many for SRAM'),
+    ("region `FAST' overflowed by 4 bytes", 'the image: 4 bytes too many for the fast memory'),
+    ('undefined symbol: sqrt', '')])
+def test_words_of_both_linkers_become_one_sentence(log, words): assert tc.overflow(log) == words

@@ -143,7 +143,7 @@ class About:
     output_bytes: int
     arena_bytes: int
     clock_hz: int
-    model_crc: int    # see `codegen.model_crc`
+    model_crc: int    # see `checksums.model_crc`
     trouble: int      # a key of `SLOW`
     wrong: int        # output bytes of the built-in example that were wrong; all ones: the model returned an error
     model: str

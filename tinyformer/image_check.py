@@ -200,7 +200,7 @@ def check_stack(
     if need > kept:
         raise DoesNotFit(f"{name} can need {need} bytes of stack ({' > '.join(way)}), and the linker script keeps "
                          f'{kept}: nothing would stop the stack from running into other memory. Make '
-                         'codegen.STACK_BYTES larger, or _stack_reserve in port/link.ld.')
+                         'ports.STACK_BYTES larger, or _stack_reserve in port/link.ld.')
 
 
 def faults(

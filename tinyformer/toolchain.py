@@ -145,6 +145,18 @@ def first_error(
     return next((l for l in lines if any(m in l for m in marks)), lines[0] if lines else 'no message')
 
 
+def overflow(
+    log:str, # what the linker wrote
+)->str:      # words for a person; empty when the trouble is another
+    "Which section is over which memory, and by how much; the words of both linkers are read."
+    over = re.search(r"overflowed by (\d+) bytes", log)
+    if not over: return ''
+    region = re.search(r"region [`'](\w+)'", log)
+    memory = dict(FLASH='flash', RAM='SRAM', FAST='the fast memory').get(region and region[1], 'memory')
+    names = dict.fromkeys(re.findall(r"section [`']([^']+)' will not fit", log))
+    return f"{', '.join(names) or 'the image'}: {over[1]} bytes too many for {memory}"
+
+
 def _digest(compiler, words, sources, include, extra=()):
     "Hash of all that decides the output: compiler, flags, and the bytes of sources and headers."
     h = hashlib.sha256(repr((compiler.name, compiler.version, words, [Path(s).name for s in sources])).encode())
