@@ -94,7 +94,7 @@ def test_a_quiz_that_nobody_wrote_is_refused():
 
 # ---- the length of a page --------------------------------------------------------------------------------------------
 
-LONG = {'01_hardware', '02_rle_encoding', '04_operators', '05_graph', '06_kernels', '07_schedule', '08_codegen',
+LONG = {'02_rle_encoding', '04_operators', '05_graph', '06_kernels', '07_schedule', '08_codegen',
         '09_simulator', '10_data', '11_training', '14b_reader', '14c_patterns', '16_quantization', '19_search_space',
         '21_sparsenas', '22_pipeline', '23_zoo'}       # chapters that still have more than 90 cells
 

@@ -159,7 +159,8 @@ def test_module_equals_notebook(name, exported):
 
 # Every module of the package: one imports only from those before it, in this order, wherever the import stands.
 ROOMS = """
-    errors files pairs provenance hardware toolchain rle_encoding buffers arena_search arena_cases memory_alloc
+    errors files pairs provenance units processors boards hardware instructions toolchain
+    rle_encoding buffers arena_search arena_cases memory_alloc
     memories minimalloc
     operators graph kernels schedule codegen cycles memory_system stack image_check simulator board
     data distributed training pruning arch blocks

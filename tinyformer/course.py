@@ -124,19 +124,20 @@ def _(answer):
     same(set(answer), holds, 'Compare both `flash_bytes` and `sram_bytes` of every one of `targets()`; 1 KB is 1024')
 
 
-@exercise('hardware-2', '01_hardware', 1, 'a number of milliseconds')
+@exercise('hardware-2', '01a_instructions', 1, 'a number of milliseconds')
 def _(answer):
-    from .hardware import milliseconds, target
+    from .hardware import target
+    from .instructions import milliseconds
     want = milliseconds(64 * 64 * 384 // 2, target('stm32f746'))
     number(answer, want, 'One SMLAD does two multiply-adds, and the clock is 216 MHz', within=.01)
 
 
-@exercise('hardware-3', '01_hardware', 2, 'a whole number')
+@exercise('hardware-3', '01a_instructions', 2, 'a whole number')
 def _(answer):
     number(answer, (2**31 - 1) // (128 * 127), 'The largest product is 128 · 127; the accumulator ends at 2³¹ - 1')
 
 
-@exercise('hardware-4', '01_hardware', 3, 'a function of two registers that gives four products')
+@exercise('hardware-4', '01a_instructions', 3, 'a function of two registers that gives four products')
 def _(answer):
     rng = np.random.default_rng(0)
     for x, w in [*rng.integers(-128, 128, (50, 2, 4)).tolist(), [[-128] * 4, [-128] * 4]]:

@@ -17,7 +17,7 @@ def ask(
     return Question(text, right, tuple(Answer(*o) for o in answers))
 
 
-HARDWARE = Quiz('01_hardware', (
+HARDWARE = Quiz('01a_instructions', (
     ask('A data sheet promises 320 KB of SRAM. How many bytes are that?', 'B',
         ('320,000', 'That would be 320 times 1,000. Data sheets of memories count in powers of two.'),
         ('327,680', '1 KB is 1,024 bytes.'),
