@@ -40,7 +40,7 @@ HARDWARE = Quiz('01a_instructions', (
         ('1 ms', 'One millisecond has 216,000 ticks.'),
         ('10 ms', 'One millisecond has 216,000 ticks, and ten times as many are needed.'))))
 
-RLE = Quiz('02_rle_encoding', (
+RLE = Quiz('02a_rle_sizes', (
     ask('A row has 24 weights in blocks of four, and keeps two of the blocks. How many bytes does the row take?', 'B',
         ('8', 'These are the weights alone. Each kept block has a header.'),
         ('10', 'Two blocks of four weights, and one header byte for each.'),
