@@ -1,9 +1,11 @@
 """The style probe: what the notebooks promise a reader, checked one at a time, and the lines of all Python files.
 
 Run it to see a table of measures and the list of offences; `tests/test_repo.py` asserts that the list is empty.
-Lines that are too long and comprehensions that are too deep are counted by file; `style_debts.json` has how many a file
-may still have. `--lower` writes the counts that became less into it."""
+Lines that are too long, comprehensions that are too deep, cells beyond the length of a page and runs of code without
+prose are counted by file; `style_debts.json` has how many a file may still have. `--lower` writes the counts that
+became less into it."""
 import ast, io, json, re, statistics, sys, tokenize
+from itertools import groupby
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,6 +22,7 @@ DEBTS = ROOT/'tests'/'style_debts.json'
 QUOTED = ROOT/'tests'/'quoted_numbers.json'      # numbers in prose that no cell can compute, with the reason
 COLUMNS = dict(ipynb=100, py=120)                # longest line; the site's column ends after 100
 LOOPS = 2                                        # most `for` in one comprehension on one line
+PAGE_CELLS, CODE_CELLS = 90, 4                   # most cells of a page, and most code cells without prose between them
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 DEFS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
@@ -246,7 +249,7 @@ def chapters():
     return sorted(o.stem for o in NBS.glob('*.ipynb') if o.stem[0].isdigit())
 
 
-# ---- long lines and deep comprehensions ------------------------------------------------------------------------------
+# ---- long lines, deep comprehensions, long pages, runs of code -------------------------------------------------------
 
 def loops(node):
     "How deep the `for`s of comprehensions nest in an expression."
@@ -267,10 +270,18 @@ def code_of(path):
     return [(text, ast.parse(text))]
 
 
+def runs(path):
+    "How many cells a page has beyond the limit, and how often more code cells than allowed follow each other."
+    kinds = [c.kind for c in cells(path) if c.raw.get('id') != 'colab']      # that cell is in every page
+    in_a_row = [len(list(group)) for kind, group in groupby(kinds) if kind == 'code']
+    return max(0, len(kinds) - PAGE_CELLS), sum(n > CODE_CELLS for n in in_a_row)
+
+
 def debts(path):
-    "(lines that are too long, comprehensions that are too deep) of one file."
+    "How many lines are too long, comprehensions too deep, cells too many, runs of code too long in one file."
     limit, code = COLUMNS[path.suffix[1:]], code_of(path)
-    return sum(len(line) > limit for text, _ in code for line in text.splitlines()), sum(deep(tree) for _, tree in code)
+    long = sum(len(line) > limit for text, _ in code for line in text.splitlines())
+    return long, sum(deep(tree) for _, tree in code), *(runs(path) if path.suffix == '.ipynb' else (0, 0))
 
 
 def code_files():
@@ -384,8 +395,8 @@ def notebooks():
 
 def report():
     "The table and the offences, as text."
-    head = ('notebook', 'cells', 'over 100', 'deep', 'prose', 'words/line', 'def lines', 'run', 'asserted', 'checks',
-            'pictures', 'widgets', 'KB', 'offences')
+    head = ('notebook', 'cells', 'over 100', 'deep', 'over 90', 'runs', 'prose', 'words/line', 'def lines', 'run',
+            'asserted', 'checks', 'pictures', 'widgets', 'KB', 'offences')
     found = {o: offences(o) for o in notebooks()}
     rows = [(o.relative_to(NBS).as_posix(), *measures(o), len(v)) for o, v in found.items()]
     wide = [max(len(str(r[i])) for r in [head] + rows) for i in range(len(head))]
@@ -394,7 +405,7 @@ def report():
         if v: out += ['', o.relative_to(NBS).as_posix()] + [f'  {s}' for s in v]
     plain = {name: v for name, v in all_debts().items() if name.endswith('.py')}
     out += ['', 'Python files with lines over 120 columns or deep comprehensions']
-    out += [f'  {name:<32} {long:>4} {nested:>3}' for name, (long, nested) in plain.items()]
+    out += [f'  {name:<32} {long:>4} {nested:>3}' for name, (long, nested, *_) in plain.items()]
     out += ['', 'Numbers in prose that no cell computes, asserts or loads; tests/quoted_numbers.json says why']
     for o in found:
         alone = unproven(cells(o), o)
@@ -407,6 +418,7 @@ if __name__ == '__main__':
     if '--lower' in sys.argv: lower()
     text, n = report()
     print(text)
-    long, nested = (sum(v[i] for v in all_debts().values()) for i in (0, 1))
-    print(f'{n} offences in {len(notebooks())} notebooks; {long} lines too long, {nested} comprehensions too deep')
+    long, nested, more, rows = (sum(v[i] for v in all_debts().values()) for i in range(4))
+    print(f'{n} offences in {len(notebooks())} notebooks; {long} lines too long, {nested} comprehensions too deep, '
+          f'{more} cells beyond {PAGE_CELLS}, {rows} runs of more than {CODE_CELLS} code cells')
     sys.exit(bool(n))

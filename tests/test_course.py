@@ -90,17 +90,3 @@ def test_a_quiz_that_nobody_wrote_is_refused():
     with pytest.raises(BadInput, match='known are hardware'): course.quiz('no-chapter')
     for number in (0, 6):
         with pytest.raises(BadInput, match='has 1 to 5'): course.correct('rle', number)
-
-
-# ---- the length of a page --------------------------------------------------------------------------------------------
-
-LONG = {'01_hardware', '02_rle_encoding', '04_operators', '05_graph', '06_kernels', '07_schedule', '16_quantization',
-        '19_search_space', '21_sparsenas', '22_pipeline', '23_zoo'}       # chapters that still have more than 90 cells
-
-
-def test_a_chapter_has_at_most_ninety_cells():
-    pages = [*(ROOT/'nbs').glob('[0-9]*.ipynb'), *(ROOT/'nbs'/'lessons').glob('*.ipynb'),
-             *(ROOT/'nbs'/'appendix').glob('*.ipynb')]
-    def ours(o): return [c for c in json.loads(o.read_text(encoding='utf-8'))['cells'] if c['id'] != 'colab']
-    cells = {o.stem: len(ours(o)) for o in pages}
-    assert len(cells) > 30 and {name for name, n in cells.items() if n > 90} == LONG

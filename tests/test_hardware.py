@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from tinyformer.errors import BadInput, UnknownTarget
-from tinyformer.hardware import (CORES, FEATURES, F746_MEMORY, KB, MB, Core, Target, format_bytes, milliseconds, pack16,
-                                 parse_bytes,
-                                 plot_boards, plot_fit, plot_memory, require_port, signed, smlad, sxtb16, target,
-                                 targets)
+from tinyformer.hardware import (CORES, FEATURES, F746_MEMORY, KB, MB, Core, Target, core, format_bytes, parse_bytes,
+                                 plot_boards, plot_fit, plot_memory, require_port, target, targets)
+from tinyformer.instructions import milliseconds, pack16, signed, smlad, sxtb16
 
 quick = settings(deadline=None, derandomize=True, max_examples=200)
 word, half, byte = st.integers(0, 2**32 - 1), st.integers(-2**15, 2**15 - 1), st.integers(-128, 127)
@@ -68,14 +67,22 @@ def test_sram_of_the_f746_is_one_piece():
 
 
 @pytest.mark.parametrize('text, size', [('32KB', 32768), ('32kb', 32768), (' 32 KB ', 32768), ('1MB', MB),
-                                        ('0.5 MiB', MB // 2), ('17', 17), ('17B', 17), (17, 17), ('2k', 2048)])
+                                        ('0.5 MiB', MB // 2), ('17', 17), ('17B', 17), (17, 17), ('2k', 2048),
+                                        ('1.5k', 1536), ('2MiB', 2 * MB), ('-1KB', -1024), ('320KB', 320 * KB)])
 def test_parse_bytes(text, size): assert parse_bytes(text) == size
 
 
 @pytest.mark.parametrize('text', ['', 'KB', '1 GB', '1.0001KB', 'nan', 'inf', '-inf', 'ten', None, True, 2.5, [],
-                                  '1 2 KB', 'K1'])
+                                  '1 2 KB', 'K1', '32 bananas', '0.3KB', 1.5])
 def test_parse_bytes_refuses(text):
     with pytest.raises(BadInput, match='write it like'): parse_bytes(text)
+
+
+SIZES = (17, '17 B'), (1024, '1 KB'), (1536, '1.5 KB'), (320 * KB, '320 KB'), (MB, '1 MB')
+
+
+@pytest.mark.parametrize('size, text', SIZES)
+def test_format_bytes(size, text): assert format_bytes(size) == text
 
 
 @quick
@@ -153,6 +160,33 @@ def test_every_core_has_one_record():
         assert not c.emulator or c.emulator in FAMILIES[c.family].models
         assert not c.built_as or c.built_as in CORES
     assert sum(bool(c.cost_table) for c in CORES.values()) >= 1 and CORES['cortex-m7'].startup
+
+
+def test_how_compilers_are_asked_for_a_core():
+    assert Core('cortex-m4').flags('gcc') == ('-mcpu=cortex-m4', '-mthumb', '-mfloat-abi=soft')
+    assert Core('cortex-m55', built_as='cortex-m33').flags('gcc')[0] == '-mcpu=cortex-m33'
+    for name in ('cortex-m4', 'cortex-m7'):
+        assert ('-DTFM_ONE_ISSUE' in core(name).flags('gcc')) == (name == 'cortex-m4')
+    assert '-mcpu=cortex_m4' in core('cortex-m4').flags('zig')
+    assert '-mcpu=cortex_m33+dsp' in core('cortex-m33').flags('zig')
+    assert core('cortex-m4').compilers == ('gcc', 'zig') and core('riscv32').compilers == ('zig',)
+    assert 'riscv32-freestanding-none' in core('riscv32').flags('zig')
+    assert core('cortex-m4').libraries('zig') == () and core('cortex-m0plus').libraries('zig') == ('-lcompiler_rt',)
+    assert core('cortex-m0plus').libraries('gcc') == ('-lgcc',)
+
+
+def test_which_model_stands_in_for_a_core():
+    models = {c: core(c).emulated for c in ('cortex-m7', 'cortex-m0plus', 'cortex-m55', 'riscv32')}
+    assert list(models.values()) == ['Cortex-M7', 'Cortex-M0', 'Cortex-M33', 'RV32IMC']
+    assert Core('abacus').emulated == ''
+    with pytest.raises(BadInput, match='known are cortex-m7'): core('cortex-m9')
+
+
+def test_names_that_moved_are_found_where_they_were():
+    from tinyformer import hardware, instructions
+    for name in ('signed', 'pack16', 'smlad', 'sxtb16', 'milliseconds'):
+        assert getattr(hardware, name) is getattr(instructions, name)
+    with pytest.raises(AttributeError, match='smlda'): hardware.smlda
 
 
 def test_the_memories_of_a_board_do_not_overlap():

@@ -5,7 +5,8 @@ import numpy as np, pytest, torch
 
 from tinyformer import judge_check, provenance
 from tinyformer.data import load, to_float
-from tinyformer.search_space import digits_space, recalibrate_bn
+from tinyformer.search_space import digits_space
+from tinyformer.supernet import recalibrate_bn
 from tinyformer.sparsenas import PrunedSuperNet, train_supernet
 from tinyformer.training import TrainConfig, rng_at
 

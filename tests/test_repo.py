@@ -77,19 +77,32 @@ def test_probe_counts_long_lines_and_deep_comprehensions(tmp_path):
     three = '[[[i for i in a] for j in b] for k in c]'
     shallow = ['[[i + j for i in a] for j in b]', '[i for i in a for j in b\n for k in c]']
     path.write_text('\n'.join(['x'*120, 'x'*121, *shallow, three, 'f({i: [j for j in i for k in j] for i in a})']))
-    assert style.debts(path) == (1, 2)
+    assert style.debts(path) == (1, 2, 0, 0)
     nb_file(tmp_path/'x.ipynb', 'x'*100, '#| export\n' + 'x'*101, three)
-    assert style.debts(tmp_path/'x.ipynb') == (1, 1)
+    assert style.debts(tmp_path/'x.ipynb') == (1, 1, 0, 0)
 
 
-def test_long_lines_become_fewer():
-    "No line over 100 columns in a notebook or 120 in plain Python, but for those counted when the rule began."
+@pytest.mark.parametrize('kinds, found', [
+    ('c'*4, (0, 0)), ('c'*5, (0, 1)), ('cccmcc', (0, 0)), ('c'*5 + 'm' + 'c'*9, (0, 2)), ('cm'*45, (0, 0)),
+    ('cm'*46, (2, 0)), ('m'*86 + 'c'*5, (1, 1))])
+def test_probe_counts_cells_and_runs_of_code(tmp_path, kinds, found):
+    kind = dict(c='code', m='markdown')
+    cells = [dict(cell_type=kind[k], id=f'c{i}', metadata={}, source='1') for i, k in enumerate(kinds)]
+    colab = dict(cell_type='code', id='colab', metadata={}, source='1')
+    (tmp_path/'x.ipynb').write_text(json.dumps(dict(cells=[*cells, colab])))
+    assert style.runs(tmp_path/'x.ipynb') == found
+
+
+def test_debts_become_fewer():
+    "Long lines, deep comprehensions, long pages, code without prose: none but those counted when a rule began."
     limits, found = style.allowed(), style.all_debts()
     gone = set(limits) - {o.relative_to(ROOT).as_posix() for o in style.code_files()}
     assert not gone, f'tests/style_debts.json names files that are gone: {gone}'
-    def worse(name): return any(have > may for have, may in zip(found[name], limits.get(name, (0, 0))))
+    def worse(name): return any(have > may for have, may in zip(found[name], limits.get(name, (0, 0, 0, 0))))
     more = {name: v for name, v in found.items() if worse(name)}
-    assert not more, f'(long lines, deep comprehensions) by file, more than tests/style_debts.json allows: {more}'
+    assert not more, (
+        f'(long lines, deep comprehensions, cells beyond {style.PAGE_CELLS}, runs of more than {style.CODE_CELLS} '
+        f'code cells) by file, more than tests/style_debts.json allows: {more}')
 
 
 def test_probe_sees_numbers_that_nothing_computes(tmp_path):
@@ -159,14 +172,15 @@ def test_module_equals_notebook(name, exported):
 
 # Every module of the package: one imports only from those before it, in this order, wherever the import stands.
 ROOMS = """
-    errors files pairs provenance hardware toolchain rle_encoding buffers arena_search arena_cases memory_alloc
-    memories minimalloc operators graph kernels schedule c_text checksums emit band_loops c_files ports plan_file
-    host_check codegen cycles memory_system stack image_check registers emulator qemu wasm simulation simulator
-    board datafiles downloads data augmentation distributed meter optimisation machine checkpoint answers training
-    pace pruning arch blocks float_graph places program reader torch_layers torch_means torch_products torch_values
-    patterns importer onnx_ops onnx_net quantization lowering cost_model search_space supernas trials sparsenas
-    peers published bench cost_check judge_check export sizes pipeline zoo cores live modelfile examples budget
-    finetune tradeoff deploy fitting console cli recipe random_networks quizzes course assignments""".split()
+    errors files pairs provenance units processors boards hardware instructions toolchain rle_checks rle_plot
+    rle_encoding rle_sizes buffers arena_search arena_cases memory_alloc memories minimalloc operators graph
+    kernels schedule c_text checksums emit band_loops c_files ports plan_file host_check codegen cycles
+    memory_system stack image_check registers emulator qemu wasm simulation simulator board datafiles downloads
+    data augmentation distributed meter optimisation machine checkpoint answers training pace pruning arch blocks
+    float_graph places program reader torch_layers torch_means torch_products torch_values patterns importer
+    onnx_ops onnx_net quantization lowering cost_model space_checks search_space path_costs supernet supernas
+    trials sparsenas peers published bench cost_check judge_check export sizes pipeline zoo cores live modelfile
+    examples budget finetune tradeoff deploy fitting console cli recipe random_networks quizzes course assignments""".split()
 
 
 def imports(text):

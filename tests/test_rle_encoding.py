@@ -8,9 +8,12 @@ from hypothesis import given, settings, strategies as st
 
 from conftest import lines_run
 from tinyformer.errors import BadInput, CorruptModel
-from tinyformer.rle_encoding import (BLOCKS, RleTensor, block_size, blocks_per_row, bound_bytes, crossover, decode,
-                                     dense_bytes, encode, expected_bytes, kept_blocks, layer_bytes, plot_sizes,
-                                     plot_stream, stream_bytes, to_blocks, walk)
+from tinyformer.rle_checks import check_block, check_weights, corrupt, take
+from tinyformer.rle_encoding import (BLOCKS, RleTensor, block_size, blocks_per_row, decode, encode, stream_bytes,
+                                     to_blocks, walk)
+from tinyformer.rle_plot import plot_stream, walk_bytes
+from tinyformer.rle_sizes import (bound_bytes, crossover, dense_bytes, expected_bytes, kept_blocks, layer_bytes,
+                                  plot_sizes)
 
 
 @pytest.fixture(autouse=True)
@@ -289,3 +292,45 @@ def test_pictures_are_pure():
     assert len(ax.patches) == 4 + 4 and len(ax.lines) == 1
     title = plot_sizes('1x2', .5, 32, 16, 9).get_title()
     assert title == f'1x2 at 50%: {layer_bytes(32, 16, 9, "1x2", .5):.0f} of 4608 bytes'
+
+
+# ---- the checks of `rle_checks`, and names that moved ----------------------------------------------------------------
+
+def test_weights_that_a_stream_cannot_hold():
+    w = np.array([[-127, 0, 127]], np.int8)
+    assert check_weights(w) is w
+    with pytest.raises(BadInput, match='weights are float64: quantise'): check_weights(np.zeros((2, 8)))
+    with pytest.raises(BadInput, match='hold -128'): check_weights(np.full((1, 4), -128, np.int8))
+
+
+def test_reading_never_passes_the_end():
+    assert take(b'abcde', 1, 3) == b'bcd' and take(b'abcde', 5, 0) == b''
+    with pytest.raises(CorruptModel, match='byte 5: truncated, 2 more'): take(b'abcde', 4, 3)
+    with pytest.raises(CorruptModel, match='byte 17: something is off'): corrupt(17, 'something is off')
+
+
+@pytest.mark.parametrize('weights, room, what', [
+    (b'\x00\x00', 2, 'byte 7: a kept block is all zero'), (b'\x01\x80', 2, 'weight -128'),
+    (b'\x01\x01', 1, 'byte 8: a weight in the padding')])
+def test_blocks_that_no_encoder_writes(weights, room, what):
+    with pytest.raises(CorruptModel, match=what): check_block(weights, room, 7, False)
+    check_block(b'\x01\x00', room, 7, False)
+    check_block(b'\x00\x00', room, 7, True)
+
+
+def test_where_headers_stand():
+    assert walk_bytes(bytes.fromhex('82 05 00 fd 07 01 00 00 00 09 ff'), 4) == [0, 5, 10]
+
+
+def test_a_million_weights_come_back():
+    rng = np.random.default_rng(0)
+    kept = rng.random((1000, 250, 1)) < .3
+    w = (rng.integers(-127, 128, (1000, 250, 4)) * kept).reshape(1000, 1000).astype(np.int8)
+    stream = encode(w)
+    assert len(stream) == stream_bytes(w) and (decode(stream, 1000, 1000) == w).all()
+
+
+def test_names_that_moved_are_found_where_they_were():
+    from tinyformer import rle_encoding, rle_sizes
+    for name in rle_encoding._SIZES: assert getattr(rle_encoding, name) is getattr(rle_sizes, name)
+    with pytest.raises(AttributeError, match='sizes_of'): rle_encoding.sizes_of

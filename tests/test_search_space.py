@@ -27,8 +27,10 @@ from tinyformer.arch import (NETWORKS, Arch, Downsample, InvertedResidual, Trans
 from tinyformer.blocks import AttentionCore, build
 from tinyformer.cost_model import cost, intervals, price
 from tinyformer.kernels import cost_table, load_cost_table
-from tinyformer.search_space import (_skeleton, Position, SearchSpace, SuperNet, cifar_space, digits_space,
-    recalibrate_bn, sample_costs)
+from tinyformer.path_costs import sample_costs
+from tinyformer.search_space import Position, SearchSpace, cifar_space, digits_space
+from tinyformer.space_checks import check_bare, check_choices, frozen
+from tinyformer.supernet import _skeleton, SuperNet, recalibrate_bn
 
 matplotlib.use('Agg')
 DIGITS, CIFAR = digits_space(), cifar_space('small')
@@ -538,6 +540,34 @@ def test_extremes_hold_every_path():
     (lambda: digits_space(head=(0, 16)), 'a head of at least 32')])
 def test_wrong_spaces_are_refused(make, word):
     with pytest.raises(BadInput, match=word): make()
+
+
+def test_choices_cannot_change():
+    assert frozen(dict(cout=[8, 12])) == frozen(frozen(dict(cout=[8, 12]))) == (('cout', (8, 12)),)
+
+
+@pytest.mark.parametrize('kind, choices, word', [
+    ('downsample', dict(cout=(8,), kind=('ir', 'conv')), 'one value per position'),
+    ('downsample', dict(width=(8,)), "no field 'width'"), ('downsample', dict(cout=(8, 8)), 'different values'),
+    ('transformer', dict(dim=(8,)), 'needs choices for heads, ffn')])
+def test_wrong_choices_are_refused(kind, choices, word):
+    check_choices('downsample', dict(cout=(8, 12)))
+    for make in (check_choices, Position):
+        with pytest.raises(BadInput, match=word): make(kind, choices)
+
+
+def test_a_bare_encoder_is_not_wider_than_the_largest_path():
+    bare = dict(heads=(2,), ffn=(8,), convs=(True, False), dim=(8,))
+    check_bare(1, bare, cin=8)
+    with pytest.raises(BadInput, match='dim must reach 16'): check_bare(1, bare, cin=16)
+    with pytest.raises(BadInput, match='cout must stay None'): check_bare(1, bare | dict(cout=(8,)), 8)
+
+
+def test_names_that_moved_are_found_where_they_were():
+    from tinyformer import path_costs, search_space, supernet
+    assert search_space.SuperNet is supernet.SuperNet and search_space.Costs is path_costs.Costs
+    for name in search_space._MOVED: assert getattr(search_space, name).__module__.endswith(search_space._MOVED[name])
+    with pytest.raises(AttributeError, match='HyperNet'): search_space.HyperNet
 
 
 def test_digits_family_spreads_over_the_budget():

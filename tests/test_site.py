@@ -212,7 +212,7 @@ def test_the_site_in_a_browser(site, require_tool):
         assert tab.ask("document.querySelector('#hardware-plot-memory > details').open")
         assert 'quantization.html' in found(tab, site, 'zero point')[:3]
         assert found(tab, site, 'run-length')[0] == 'rle_encoding.html'
-        assert found(tab, site, 'parse_bytes')[0] == 'hardware.html'
+        assert found(tab, site, 'with_budget')[0] == 'hardware.html'
         assert found(tab, site, 'quantisation')[0] == found(tab, site, 'quantization')[0] == 'quantization.html'
         assert not found(tab, site, 'uantizatio') and not found(tab, site, 'zeropoint')
     assert not wrong, '\n'.join(wrong)

@@ -78,7 +78,7 @@ LAYERS = [(16, 3, 9, '1x1', 0.), (64, 16, 1, '1x4', .8), (64, 64, 1, '1x4', .9),
 
 @task('bytes-1', 3, 'a function storage(layers) that gives bytes')
 def _(storage):
-    from .rle_encoding import layer_bytes
+    from .rle_sizes import layer_bytes
     for layers in (LAYERS, LAYERS[:1], LAYERS[2:4], []):
         want = sum(layer_bytes(*layer) + 8 * layer[0] for layer in layers)
         number(storage(layers), want, f'The layers {layers} take {want:.1f} bytes', within=1e-6)
@@ -86,7 +86,7 @@ def _(storage):
 
 @task('bytes-2', 4, 'a function least_sparsity(layers, limit) that gives a sparsity or None')
 def _(least_sparsity):
-    from .rle_encoding import layer_bytes
+    from .rle_sizes import layer_bytes
     def size(layers, s): return sum(layer_bytes(*layer[:4], s) + 8 * layer[0] for layer in layers)
     for limit in (30_000, 24_000, 12_000, 4_000, 1_900, 100):
         want = next((s for s in np.arange(20) / 20 if size(LAYERS, s) <= limit), None)
@@ -216,7 +216,7 @@ def _(pruned_at):
 
 @task('model-2', 4, 'a function row_mask(weights, b, sparsity) that gives a bool array like the weights')
 def _(row_mask):
-    from .rle_encoding import kept_blocks
+    from .rle_sizes import kept_blocks
     rng = np.random.default_rng(16)
     for rows, cin, b, sparsity in [(4, 8, 4, .5), (8, 8, 2, .75), (3, 6, 1, .5), (5, 20, 4, .8)]:
         w = rng.normal(size=(rows, cin))

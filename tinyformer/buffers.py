@@ -1,4 +1,4 @@
-"""Buffers of an arena: when each lives, how many bytes it needs, and a plan that gives it an address.
+"""Buffers of an arena: when each lives, how many bytes it needs, a plan that gives it an address, and its picture.
 
 Page `03_memory_alloc` uses buffers with a life and a size. Alignments, gaps, fixed offsets and hints come from the
 files of other compilers; `nbs/appendix/hard_plans.ipynb` shows them."""
@@ -7,6 +7,7 @@ from heapq import heappop, heappush
 from itertools import pairwise
 from math import gcd, lcm
 
+import matplotlib.pyplot as plt
 import numpy as np
 
 from tinyformer.errors import BadInput
@@ -167,6 +168,42 @@ class Plan:
         return '\n'.join([f'**Peak {self.peak:,} bytes**, lower bound {self.lower_bound:,}, '
                           f'{verdict} ({self.method})', '',
                           '| tensor | steps | bytes | offset |', '|:--|--:|--:|--:|', *rows])
+
+    def plot(self,
+        ax=None,  # matplotlib Axes; new ones by default
+        time: int = None,  # step to point at
+        scratch: tuple = (),  # names of intervals to draw in grey
+        shared: tuple = (),  # names of intervals to hatch
+    ):  # matplotlib Axes
+        "Draw the plan over time, as `plot_plan` does."
+        return plot_plan(self, time, ax, scratch, shared)
+
+
+def plot_plan(
+    plan: Plan,  # what to draw
+    time: int = None,  # step to point at; what is not live then turns pale
+    ax=None,  # matplotlib Axes; new ones by default
+    scratch: tuple = (),  # names of intervals to draw in grey
+    shared: tuple = (),  # names of intervals to hatch
+):  # matplotlib Axes
+    "Draw (a pure function) each interval over steps and addresses, with peak and lower bound."
+    ax = ax or plt.subplots(figsize=(6, 2.6))[1]
+    for k, i in enumerate(plan.intervals):
+        at, color = plan.offsets[i.name], '.45' if i.name in scratch else f"C{'012345689'[k % 9]}"
+        for start, stop, low, high in pieces(i):
+            live = time is None or start <= time < stop
+            ax.bar(start, high - low, stop - start, at + low, align='edge', edgecolor='white',
+                   alpha=.75 if live else .15, color=color, hatch='//' * (i.name in shared))
+        if len(plan.intervals) <= 24 and i.size > plan.peak / 30:
+            x0, x1, low, high = max(pieces(i), key=lambda p: (p[1] - p[0]) * (p[3] - p[2]))
+            ax.text((x0 + x1) / 2, at + (low + high) / 2, i.name, ha='center', va='center', size=7)
+    ax.axhline(plan.peak, color='black', lw=1)
+    ax.axhline(plan.lower_bound, color='red', lw=1, ls='--')
+    if time is not None: ax.axvspan(time, time + 1, color='black', alpha=.08)
+    ax.set(xlabel='step', ylabel='address (bytes)', ylim=(0, plan.peak * 1.08 or 1))
+    title = f'peak {plan.peak:,} bytes (black), lower bound {plan.lower_bound:,} (red)'
+    ax.set_title(title, fontsize=9)
+    return ax
 
 
 def in_use(

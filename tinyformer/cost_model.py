@@ -18,7 +18,8 @@ from .arch import Arch, LayerSpec, _head, layers
 from .hardware import Target
 from .kernels import Choice, choose, cost_table, expected_stream, narrow
 from .memory_alloc import Interval
-from .rle_encoding import BLOCKS, blocks_per_row, kept_blocks, live_rows
+from .rle_encoding import BLOCKS, blocks_per_row
+from .rle_sizes import kept_blocks, live_rows
 from .schedule import flow, part, peak, pieces, step
 
 # %% ../nbs/18_cost_model.ipynb #c108

@@ -124,19 +124,20 @@ def _(answer):
     same(set(answer), holds, 'Compare both `flash_bytes` and `sram_bytes` of every one of `targets()`; 1 KB is 1024')
 
 
-@exercise('hardware-2', '01_hardware', 1, 'a number of milliseconds')
+@exercise('hardware-2', '01a_instructions', 1, 'a number of milliseconds')
 def _(answer):
-    from .hardware import milliseconds, target
+    from .hardware import target
+    from .instructions import milliseconds
     want = milliseconds(64 * 64 * 384 // 2, target('stm32f746'))
     number(answer, want, 'One SMLAD does two multiply-adds, and the clock is 216 MHz', within=.01)
 
 
-@exercise('hardware-3', '01_hardware', 2, 'a whole number')
+@exercise('hardware-3', '01a_instructions', 2, 'a whole number')
 def _(answer):
     number(answer, (2**31 - 1) // (128 * 127), 'The largest product is 128 · 127; the accumulator ends at 2³¹ - 1')
 
 
-@exercise('hardware-4', '01_hardware', 3, 'a function of two registers that gives four products')
+@exercise('hardware-4', '01a_instructions', 3, 'a function of two registers that gives four products')
 def _(answer):
     rng = np.random.default_rng(0)
     for x, w in [*rng.integers(-128, 128, (50, 2, 4)).tolist(), [[-128] * 4, [-128] * 4]]:
@@ -160,9 +161,10 @@ def _(answer):
     same(tuple(answer), want, 'Longest: nothing is pruned. Shortest: count the headers of ten empty rows, and the end')
 
 
-@exercise('rle-3', '02_rle_encoding', 2, 'a function f(rows, cin, block, sparsity) that gives bytes')
+@exercise('rle-3', '02a_rle_sizes', 2, 'a function f(rows, cin, block, sparsity) that gives bytes')
 def _(answer):
-    from .rle_encoding import block_size, blocks_per_row, kept_blocks
+    from .rle_encoding import block_size, blocks_per_row
+    from .rle_sizes import kept_blocks
     cases = (64, 256, '1x4', .75), (64, 256, '1x4', .9), (3, 5, '1x2', .5), (1, 1, '1x1', 0)
     for rows, cin, block, sparsity in cases:
         m = blocks_per_row(cin, 1, block)
@@ -171,7 +173,7 @@ def _(answer):
                f'{want} bytes: a bit per block, each row padded to whole bytes, then the weights of the kept blocks')
 
 
-@exercise('rle-4', '02_rle_encoding', 2, 'a sparsity between 0 and 1')
+@exercise('rle-4', '02a_rle_sizes', 2, 'a sparsity between 0 and 1')
 def _(answer):
     number(answer, .875, 'Set k bytes of headers equal to N/8 bytes of bits; k = (1 - s) · N', within=.015)
 
@@ -338,7 +340,7 @@ def _(answer):
 
 @exercise('pruning-3', '12_pruning', 3, 'a function f(weights, b, sparsity) that gives a bool array like the weights')
 def _(answer):
-    from .rle_encoding import kept_blocks
+    from .rle_sizes import kept_blocks
     rng = np.random.default_rng(5)
     for rows, cin, b, sparsity in [(4, 8, 4, .5), (8, 8, 2, .9), (6, 6, 1, .25), (5, 12, 4, .8)]:
         w = rng.normal(size=(rows, cin))

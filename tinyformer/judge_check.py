@@ -17,7 +17,8 @@ from .operators import qparams
 from .bench import made_by
 from .provenance import commit
 from .quantization import QLayer, QuantNet, Quantizer, quantize, read, watch
-from .search_space import SIZES, cifar_space, digits_space, recalibrate_bn
+from .search_space import SIZES, cifar_space, digits_space
+from .supernet import recalibrate_bn
 from .sparsenas import PrunedSuperNet, train_supernet
 from .training import TrainConfig, evaluate, rng_at
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ORDERS', 'lifetimes', 'live_bytes', 'lower_bound', 'plot_lifetimes', 'lowest_gap', 'place', 'promote', 'greedy',
-           'plan', 'plot_plan', 'validate', 'fullest', 'does_not_fit']
+           'plan', 'validate', 'fullest', 'does_not_fit']
 
 # %% ../nbs/03_memory_alloc.ipynb #c002
 import time
@@ -16,12 +16,11 @@ from math import lcm
 
 import matplotlib.pyplot as plt
 import numpy as np
-from fastcore.basics import patch
 
 from .arena_search import (BranchAndBound, Runs, bounded, checked, deep_search,
                                      deepened, lowered, luby, parts, scale, sections, settled)
 from .buffers import (Gap, Interval, Placed, Plan, aligned, changes, in_use, peak_of,
-                                pieces, spare_bytes, stride)
+                                pieces, plot_plan, spare_bytes, stride)
 from .errors import BadInput, DoesNotFit
 
 # %% ../nbs/03_memory_alloc.ipynb #c011
@@ -185,44 +184,6 @@ def plan(
     best = replace(best, seconds=time.perf_counter() - began)
     if capacity is not None and best.peak > capacity: raise does_not_fit(best, capacity)
     return best
-
-# %% ../nbs/03_memory_alloc.ipynb #c080
-def plot_plan(
-    plan: Plan,  # what to draw
-    time: int = None,  # step to point at; what is not live then turns pale
-    ax=None,  # matplotlib Axes; new ones by default
-    scratch: tuple = (),  # names of intervals to draw in grey
-    shared: tuple = (),  # names of intervals to hatch
-):  # matplotlib Axes
-    "Draw (a pure function) each interval over steps and addresses, with peak and lower bound."
-    ax = ax or plt.subplots(figsize=(6, 2.6))[1]
-    for k, i in enumerate(plan.intervals):
-        at, color = plan.offsets[i.name], '.45' if i.name in scratch else f"C{'012345689'[k % 9]}"
-        for start, stop, low, high in pieces(i):
-            live = time is None or start <= time < stop
-            ax.bar(start, high - low, stop - start, at + low, align='edge', edgecolor='white',
-                   alpha=.75 if live else .15, color=color, hatch='//' * (i.name in shared))
-        if len(plan.intervals) <= 24 and i.size > plan.peak / 30:
-            x0, x1, low, high = max(pieces(i), key=lambda p: (p[1] - p[0]) * (p[3] - p[2]))
-            ax.text((x0 + x1) / 2, at + (low + high) / 2, i.name, ha='center', va='center', size=7)
-    ax.axhline(plan.peak, color='black', lw=1)
-    ax.axhline(plan.lower_bound, color='red', lw=1, ls='--')
-    if time is not None: ax.axvspan(time, time + 1, color='black', alpha=.08)
-    ax.set(xlabel='step', ylabel='address (bytes)', ylim=(0, plan.peak * 1.08 or 1))
-    title = f'peak {plan.peak:,} bytes (black), lower bound {plan.lower_bound:,} (red)'
-    ax.set_title(title, fontsize=9)
-    return ax
-
-# %% ../nbs/03_memory_alloc.ipynb #c082
-@patch
-def plot(self: Plan,
-    ax=None,  # matplotlib Axes; new ones by default
-    time: int = None,  # step to point at
-    scratch: tuple = (),  # names of intervals to draw in grey
-    shared: tuple = (),  # names of intervals to hatch
-):  # matplotlib Axes
-    "Draw the plan over time, as `plot_plan` does."
-    return plot_plan(self, time, ax, scratch, shared)
 
 # %% ../nbs/03_memory_alloc.ipynb #c086
 def validate(

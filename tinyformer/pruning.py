@@ -15,7 +15,8 @@ from fastcore.basics import patch
 from torch import nn
 
 from .errors import BadInput
-from .rle_encoding import BLOCKS, kept_blocks
+from .rle_encoding import BLOCKS
+from .rle_sizes import kept_blocks
 
 # %% ../nbs/12_pruning.ipynb #c006
 def plot_masks(

@@ -17,7 +17,7 @@ def ask(
     return Question(text, right, tuple(Answer(*o) for o in answers))
 
 
-HARDWARE = Quiz('01_hardware', (
+HARDWARE = Quiz('01a_instructions', (
     ask('A data sheet promises 320 KB of SRAM. How many bytes are that?', 'B',
         ('320,000', 'That would be 320 times 1,000. Data sheets of memories count in powers of two.'),
         ('327,680', '1 KB is 1,024 bytes.'),
@@ -40,7 +40,7 @@ HARDWARE = Quiz('01_hardware', (
         ('1 ms', 'One millisecond has 216,000 ticks.'),
         ('10 ms', 'One millisecond has 216,000 ticks, and ten times as many are needed.'))))
 
-RLE = Quiz('02_rle_encoding', (
+RLE = Quiz('02a_rle_sizes', (
     ask('A row has 24 weights in blocks of four, and keeps two of the blocks. How many bytes does the row take?', 'B',
         ('8', 'These are the weights alone. Each kept block has a header.'),
         ('10', 'Two blocks of four weights, and one header byte for each.'),

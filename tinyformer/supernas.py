@@ -18,7 +18,8 @@ from tqdm import tqdm
 from .errors import BadInput, SearchSpaceRejected
 from .hardware import Target, require_port
 from .cost_model import Cost, cost
-from .search_space import Costs, SearchSpace, cifar_space, digits_space, sample_costs
+from .path_costs import Costs, sample_costs
+from .search_space import SearchSpace, cifar_space, digits_space
 from .training import rng_at
 
 # %% ../nbs/20_supernas.ipynb #c008

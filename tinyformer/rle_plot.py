@@ -1,0 +1,38 @@
+"The picture of a weight stream: a row of weights above the bytes that it becomes."
+import matplotlib.pyplot as plt
+import numpy as np
+
+
+def walk_bytes(
+    stream: bytes, # a stream
+    b: int         # weights per block
+) -> list:         # byte offsets
+    "Where the headers of a stream are."
+    at, out = 0, []
+    while at < len(stream):
+        out.append(at)
+        at += 1 + b * (stream[at] & 127 < 120)   # larger ones stand alone
+    return out
+
+
+def plot_stream(
+    row: np.ndarray, # int8 `[K]`, one row of weights, K a multiple of b
+    b: int,          # weights per block
+    stream: bytes,   # the row's bytes
+    ax=None          # matplotlib Axes, or None for a new one
+):                   # the Axes
+    "Draw a row of weights above the bytes it becomes; returns the Axes (pure function)."
+    ax = ax or plt.subplots(figsize=(7, 1.9))[1]
+    def cell(x, y, text, colour):
+        ax.add_patch(plt.Rectangle((x, y), 1, 1, fc=colour, ec='k', lw=.6))
+        ax.text(x + .5, y + .5, text, ha='center', va='center', fontsize=8)
+    headers = [(at, stream[at] & 127) for at in walk_bytes(stream, b)]
+    kept = list(np.cumsum([gap + 1 for _, gap in headers if gap < 120]) - 1)  # 120: no block
+    for i, v in enumerate(row): cell(i, 3, v, f'C{kept.index(i // b) % 10}' if i // b in kept else 'lightgrey')
+    for at, _ in headers: cell(at, 0, f'{stream[at]:02x}', 'white')
+    for k, at in enumerate(at for at, gap in headers if gap < 120):
+        for j in range(at + 1, at + 1 + b): cell(j, 0, f'{stream[j]:02x}', f'C{k % 10}')
+        ax.plot([kept[k] * b + b / 2, at + 1 + b / 2], [3, 1], color=f'C{k % 10}')
+    ax.set(xlim=(-.2, max(len(row), len(stream)) + .2), ylim=(-.2, 4.2), aspect='equal')
+    ax.axis('off')
+    return ax
