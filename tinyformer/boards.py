@@ -28,6 +28,9 @@ BOARDS = (
     dict(name='nrf52840', board='nRF52840-DK', core='cortex-m4', features=('fpu_sp',),
          flash_bytes=1 * MB, sram_bytes=256 * KB, clock_hz=64_000_000,
          note='Nordic nRF52840 product specification'),
+    dict(name='nrf5340', board='nRF5340-DK', core='cortex-m33', features=('dsp', 'fpu_sp'), flash_bytes=1 * MB,
+         sram_bytes=512 * KB, clock_hz=128_000_000,
+         note='Nordic nRF5340 product specification: the application core; the network core is not used'),
     dict(name='stm32u575', board='NUCLEO-U575ZI-Q', core='cortex-m33', features=('dsp', 'fpu_sp'),
          flash_bytes=2 * MB, sram_bytes=768 * KB, clock_hz=160_000_000, flash_start=0x0800_0000,
          note='ST STM32U575 data sheet and RM0456: SRAM1 192 KB + SRAM2 64 KB + SRAM3 512 KB, side by side; SRAM4 not '

@@ -12,10 +12,10 @@ from tinyformer.errors import BadInput, SimulationFailed
 from tinyformer.files import write_text
 from tinyformer.hardware import WASM, target
 
-ROWS = 'stm32f746', 'stm32f407', 'nrf52840', 'rp2040', 'stm32u575', 'mps3_an547', 'esp32c3', 'wasm32'
+ROWS = ('stm32f746', 'stm32f407', 'nrf52840', 'rp2040', 'stm32u575', 'nrf5340', 'mps3_an547', 'esp32c3', 'wasm32')
 "Targets of the table, in order."
 
-QEMU = dict(stm32f746='mps2_an500', stm32u575='mps2_an505', mps3_an547='mps3_an547')
+QEMU = dict(stm32f746='mps2_an500', stm32u575='mps2_an505', nrf5340='mps2_an505', mps3_an547='mps3_an547')
 "Target -> the board of QEMU's with the same core."
 
 NETWORKS = ('R', 0.), ('R', .8)
