@@ -204,7 +204,7 @@ def plot_fit(
         x, y = t.flash_bytes / KB, t.sram_bytes / KB
         ax.scatter(x, y, color='tab:green' if ok else 'lightgrey', edgecolor='k', zorder=3)
         place = {'stm32f746': (-52, 4), 'nrf52840': (-48, -9), 'stm32f407': (4, -10),
-                 'rp2040': (4, -10), 'stm32h743': (-46, -10),
+                 'rp2040': (4, -10), 'stm32h743': (-39, -10),
                  'nrf5340': (-42, 3)}                               # where there is room
         ax.annotate(t.name, (x, y), xytext=place.get(t.name, (4, 4)), textcoords='offset points',
                     fontsize=8)
