@@ -176,11 +176,12 @@ ROOMS = """
     rle_encoding rle_sizes buffers arena_search arena_cases memory_alloc memories minimalloc operators graph
     kernels schedule c_text checksums emit band_loops c_files ports plan_file host_check codegen cycles
     memory_system stack image_check registers emulator qemu wasm simulation simulator board datafiles downloads
-    data augmentation distributed meter optimisation machine checkpoint answers training pace pruning arch blocks
-    float_graph places program reader torch_layers torch_means torch_products torch_values patterns importer
-    onnx_ops onnx_net quantization lowering cost_model space_checks search_space path_costs supernet supernas
-    trials sparsenas peers published bench cost_check judge_check export sizes pipeline zoo cores live modelfile
-    examples budget finetune tradeoff deploy fitting console cli recipe random_networks quizzes course assignments""".split()
+    data augmentation distributed meter optimisation machine checkpoint answers training pace pruning boxes
+    arch_fields arch blocks float_steps float_graph places program reader torch_layers torch_means torch_products
+    torch_values patterns own_networks importer onnx_ops onnx_net quantization lowering cost_model space_checks
+    search_space path_costs supernet supernas trials sparsenas peers published bench cost_check judge_check export
+    sizes pipeline zoo cores live modelfile examples budget finetune tradeoff deploy fitting console cli recipe
+    random_networks quizzes course assignments""".split()
 
 
 def imports(text):

@@ -10,8 +10,8 @@ __all__ = ['LEAVES', 'ToTokens', 'ToMap', 'Add', 'GlobalAvgPool', 'AttentionCore
 import torch
 from torch import nn
 
-from .arch import (
-    Arch, Downsample, InvertedResidual, Residual, Transformer, _Block, _stride)
+from .arch import Arch, Downsample, InvertedResidual, Residual, Transformer, _stride
+from .arch_fields import Checked
 
 # %% ../nbs/14_blocks.ipynb #c055
 class ToTokens(nn.Module):
@@ -176,7 +176,7 @@ class TransformerBlock(nn.Module):
 
 # %% ../nbs/14_blocks.ipynb #c075
 def build_block(
-    b:_Block, # one of `arch.KINDS`
+    b:Checked, # one of `arch.KINDS`
     h:int, # input height
     w:int, # input width
     c:int, # input channels

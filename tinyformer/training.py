@@ -6,7 +6,7 @@
 __all__ = ['PART', 'evaluate', 'identity', 'Run', 'fit', 'plot_history']
 
 # %% ../nbs/11_training.ipynb #c002
-import contextlib, importlib, math, time
+import importlib, math, time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from .answers import Answers, fingerprint, view_of
 from .augmentation import augment, augmentation
 from .checkpoint import Checkpoint, read_checkpoint
 from .data import to_float
-from .errors import BadInput, CorruptModel, RunFolderError, TinyFormerError
+from .errors import BadInput, TinyFormerError
 from .machine import Machine, device_of, multiplies_bf16, on_threads
 from .meter import LEAST, TICKS, UNITS, Meter, meter_of
 from .optimisation import (LIMITS, TrainConfig, batches, loss_of, lr_at, make_optimiser,
