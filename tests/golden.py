@@ -16,6 +16,7 @@ from tinyformer import graph as tg, operators as ops8, random_networks as rn, sc
 from tinyformer.errors import BadInput
 from tinyformer.files import write_text
 from tinyformer.graph import Graph, Op, Tensor
+from tinyformer.random_graphs import Draw
 from tinyformer.operators import CONTRACT_VERSION, OPERATORS
 
 FOLDER = Path(__file__).resolve().parent/'golden'
@@ -99,7 +100,7 @@ def in_bands(g):
     return any(op.kind == 'conv3x3' and 'kh' in before.attrs for before, op in inner)
 
 
-class _Tables(tg._DrawEncoder):
+class _Tables(Draw):
     "A model in which look-up tables stand everywhere: first, last, two in a row, inside a chain that runs in bands."
     def lut(self, x):
         t, table = self.tensors[x], self.rng.integers(-128, 128, 256).astype(np.int8)
@@ -114,7 +115,7 @@ class _Tables(tg._DrawEncoder):
         return Graph(self.tensors, self.ops, 'input', self.lut(x), 'tables')
 
 
-class _Branches(tg._DrawEncoder):
+class _Branches(Draw):
     "Two branches: constants, factors for channels and pixels, a difference, a joint, moved and padded values."
     def branches(self):
         (h, w, c), row = self.tensors['input'].shape, dict(outer=32, inner=6)
@@ -144,7 +145,7 @@ class _Branches(tg._DrawEncoder):
     def graph(self): return Graph(self.tensors, self.ops, 'input', self.branches(), 'branches')
 
 
-class _Pools(tg._DrawEncoder):
+class _Pools(Draw):
     "A model of pools over windows: shared rows, rows that are skipped, padding, sizes that follow from the output's."
     def pool(self, kind, x, **window):
         h, w, c = self.tensors[x].shape

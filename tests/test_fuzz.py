@@ -7,7 +7,7 @@ import pytest
 import sweep
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from tinyformer import bench, graph as gr, kernels as tk
+from tinyformer import bench, graph as gr, graph_file, kernels as tk
 from tinyformer.errors import CorruptModel
 from tinyformer.rle_encoding import decode, encode, to_blocks
 from tinyformer.toolchain import WARNINGS, compile_host
@@ -24,7 +24,7 @@ quick = settings(max_examples=250, deadline=None, derandomize=True, suppress_hea
 def model(seed):
     "(graph.json, arrays) of a small model's file."
     path = Path(gr.save(gr.random_graph(seed, (4, 4, 1), 4, 2, 3), Path(sweep.table_folder())/f'fuzz{seed}.tfm'))
-    arrays = gr._read_arrays(path)
+    arrays = graph_file._read_arrays(path)
     return json.loads(arrays.pop('graph.json').tobytes()), arrays
 
 

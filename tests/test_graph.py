@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np, pytest
 
-from tinyformer import graph as gr, lowering, operators
+from tinyformer import graph as gr, graph_file as gf, lowering, operators
 from tinyformer.lowering import random_model
 from tinyformer.errors import BadInput, CorruptModel, RunFolderError
 from tinyformer.operators import WINDOW, square_window
@@ -15,7 +15,7 @@ def small(seed=0): return gr.random_graph(seed, (4, 4, 1), 4, 2, 3)
 
 def same(a, b):
     "Whether two graphs are equal in everything but the order of nothing."
-    if gr._pack(a) != gr._pack(b): return False
+    if gf._pack(a) != gf._pack(b): return False
     return all(np.array_equal(v, q.params[k]) for p, q in zip(a.ops, b.ops) for k, v in p.params.items())
 
 def done(n):
@@ -102,7 +102,7 @@ def test_a_pruned_weight_takes_bits_and_what_is_kept(tmp_path):
             g = gr.random_graph(seed, (6, 6, 8), sparsity=sparsity)
             path = gr.save(g, tmp_path/'g.tfm')
             assert same(g, gr.load(path))
-            stored = set(gr._read_arrays(path))
+            stored = set(gf._read_arrays(path))
             folded = [o for o in g.ops if 'weight' in o.params and f'{o.name}/weight.bits' in stored]
             assert all((o.params['weight'] == 0).mean() >= .25 and o.params['weight'].shape[-1] >= 8 for o in folded)
             assert folded or sparsity == 0
@@ -112,9 +112,9 @@ def test_a_pruned_weight_takes_bits_and_what_is_kept(tmp_path):
 def test_files_of_version_1_are_read(saved, tmp_path):
     "As they were written before: every array stored as it is, not compressed; attributes added since are not there."
     graph, path, _ = saved
-    head, kinds = dict(json.loads(gr._read_arrays(path)['graph.json'].tobytes()), version=1), set()
+    head, kinds = dict(json.loads(gf._read_arrays(path)['graph.json'].tobytes()), version=1), set()
     for op in head['ops']:
-        a, new = op['attrs'], gr.BEFORE_3.get(op['kind'], {})
+        a, new = op['attrs'], gf.BEFORE_3.get(op['kind'], {})
         older = {old: a[n] for n, old in new.items() if isinstance(old, str)}
         for n in new: del a[n]
         a |= older
@@ -136,16 +136,16 @@ def test_a_new_file_does_not_use_old_words(saved, tmp_path):
     with pytest.raises(CorruptModel, match='attrs: must be'): gr.check(old)
 
 def test_a_file_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(gr, 'MAX_BYTES', 10**6)
+    monkeypatch.setattr(gf, 'MAX_BYTES', 10**6)
     with open(tmp_path/'bomb.tfm', 'wb') as f: np.savez_compressed(f, a=np.zeros(10**6, np.int8))
     assert (tmp_path/'bomb.tfm').stat().st_size < 5000
-    monkeypatch.setattr(gr, 'MAX_HEAD', 0)
+    monkeypatch.setattr(gf, 'MAX_HEAD', 0)
     with pytest.raises(CorruptModel, match='unpacks to more than'): gr.load(tmp_path/'bomb.tfm')
 
 @pytest.mark.parametrize('change', ['bits', 'kept', 'short', 'both'])
 def test_bits_that_do_not_fit_are_refused(tmp_path, change):
     g = gr.random_graph(0, (6, 6, 8), sparsity=.9)
-    arrays = gr._read_arrays(gr.save(g, tmp_path/'g.tfm'))
+    arrays = gf._read_arrays(gr.save(g, tmp_path/'g.tfm'))
     bits = next(n for n in arrays if n.endswith('.bits'))
     kept = bits[:-4] + 'kept'
     if change == 'bits': arrays[bits] = arrays[bits] ^ np.uint8(128)
@@ -246,10 +246,10 @@ def test_one_wrong_field_is_named(words):
 
 def test_a_wrong_head_is_named(saved, tmp_path):
     graph, path, data = saved
-    arrays = gr._read_arrays(path)
+    arrays = gf._read_arrays(path)
     head = json.loads(arrays['graph.json'].tobytes())
     p, n = tmp_path / 'head.tfm', 0
-    for change, words in ((dict(format='other'), 'format'), (dict(version=gr.VERSION + 1), 'version'),
+    for change, words in ((dict(format='other'), 'format'), (dict(version=gf.VERSION + 1), 'version'),
                           (dict(ops=3), 'ops'), (dict(extra=1), 'fields'),
                           (dict(tensors=head['tensors'][:1]*2), 'used twice'), (dict(name=3), 'name'),
                           (dict(input=['a']), 'not a sound model')):
@@ -427,7 +427,7 @@ def file_of(path, attrs, arrays, name='l', kind='linear', tensors=()):
     "A file whose head says what it likes."
     ops = [dict(kind=kind, name=name, inputs=['x'], output='y', attrs=attrs, params=['weight', 'bias', 'mult'])]
     tensors = [dict(name=n, shape=list(s), scale=1., zero_point=0) for n, s in tensors]
-    head = dict(format=gr.FORMAT, version=gr.VERSION, name='m', input='x', output='y', meta={}, tensors=tensors,
+    head = dict(format=gf.FORMAT, version=gf.VERSION, name='m', input='x', output='y', meta={}, tensors=tensors,
                 ops=ops)
     with open(path, 'wb') as f:
         np.savez_compressed(f, **{'graph.json': np.frombuffer(json.dumps(head).encode(), np.uint8)}, **arrays)
@@ -461,7 +461,7 @@ def test_bits_of_another_shape_are_not_unfolded(tmp_path):
 
 def test_a_head_of_any_length_is_not_read(saved, tmp_path, monkeypatch):
     _, path, _ = saved
-    monkeypatch.setattr(gr, 'MAX_HEAD', 100)
+    monkeypatch.setattr(gf, 'MAX_HEAD', 100)
     with pytest.raises(CorruptModel, match='graph.json: is longer than 100 bytes'): gr.load(path)
 
 def test_work_is_done_in_parts_and_no_byte_depends_on_it(monkeypatch):

@@ -16,6 +16,8 @@ from .blocks import build
 from .errors import BadInput
 from .graph import Graph, Op, Tensor, acc_bound, check
 from .importer import import_model
+from .lower_moves import (as_map, lower_concat, lower_const, lower_copy, lower_maxpool,
+                                    lower_pad, windows)
 from .operators import OPERATORS
 from .pruning import prune_once
 
@@ -57,29 +59,14 @@ def _lower_weighted(node, layer, shapes, q_in, q_out):
     return {**dims, **attrs}, params | dict(weight=np.ascontiguousarray(w))
 
 # %% ../nbs/17_lowering.ipynb #c059b
-def _map(shape): # tokens and vectors are maps one row high
-    "Height, width and channels."
-    *lead, c = shape
-    h, w = lead if len(lead) == 2 else (1, math.prod(lead))
-    return dict(h=h, w=w, c=c)
-
 def _lower_mean(node, layer, shapes, q_in, q_out):
-    a = _map(shapes[node.inputs[0]])
+    a = as_map(shapes[node.inputs[0]])
     n = a['h']*a['w']
     mult, shift = ops8.requant_params(q_in[0] / (q_out[0] * n))
     return dict(**a, bias=-n*q_in[1], mult=int(mult), shift=shift, zp_out=q_out[1]), {}
 
-def _windows(layer, shapes, node):
-    a, (oh, ow, _) = layer.attrs, node.shape
-    keys = 'kh kw sh sw top left adaptive'.split()
-    return _map(shapes[node.inputs[0]]) | dict(oh=oh, ow=ow) | {k: a[k] for k in keys}
-
-def _lower_maxpool(node, layer, shapes, q_in, q_out):
-    if node.kind == 'maxpool2x2': return _map(shapes[node.inputs[0]]), {}
-    return _windows(layer, shapes, node), {}
-
 def _lower_avgpool2d(node, layer, shapes, q_in, q_out):
-    a = _windows(layer, shapes, node) | dict(count_pad=layer.attrs['count_pad'])
+    a = windows(layer, shapes, node) | dict(count_pad=layer.attrs['count_pad'])
     p = ops8.avgpool2d_params(a, q_in[0], q_out[0])
     return a | dict(zp_in=q_in[1], zp_out=q_out[1], shift=p['shift']), dict(mult=p['mult'])
 
@@ -95,11 +82,13 @@ def _lower_add(node, layer, shapes, q_a, q_b, q_out):
     p = ops8.add_params(s_a, zp_a, s_b, zp_b, *q_out, a['alpha'], a['beta'])
     return (_spread(layer, shapes, node) if a['b'] else dict(n=math.prod(node.shape))) | p, {}
 
+# %% ../nbs/17_lowering.ipynb #l064
 def _lower_mul(node, layer, shapes, q_a, q_b, q_out):
     mult, shift = ops8.requant_params(q_a[0] * q_b[0] / q_out[0])
     zps = dict(zp_a=q_a[1], zp_b=q_b[1], zp_out=q_out[1])
     return _spread(layer, shapes, node) | zps | dict(mult=int(mult), shift=shift), {}
 
+# %% ../nbs/17_lowering.ipynb #l067
 def _lower_lut(node, layer, shapes, q_in, q_out):
     @torch.no_grad()
     def f(x): return layer.f(torch.from_numpy(x).float()).double().numpy()
@@ -119,7 +108,7 @@ def _lower_norm(node, layer, shapes, q_in, q_out):
     arrays = {n: p.pop(n) for n in ('gamma', 'beta') if n in p}
     return dict(tokens=math.prod(t), c=c, zp_out=q_out[1], **p), arrays
 
-# %% ../nbs/17_lowering.ipynb #c063p
+# %% ../nbs/17_lowering.ipynb #l070
 def _lower_attention(node, layer, shapes, q, k, v, q_out):
     (tokens, dim), (keys, vdim) = shapes[node.inputs[0]], shapes[node.inputs[2]]
     heads, s_score = layer.attrs['heads'], layer.score.qparams()[0]
@@ -130,6 +119,7 @@ def _lower_attention(node, layer, shapes, q, k, v, q_out):
     sizes = dict(tokens=tokens, keys=keys, dim=dim, vdim=vdim, heads=heads)
     return sizes | dict(causal=layer.attrs['causal'], **p), arrays
 
+# %% ../nbs/17_lowering.ipynb #c063p
 def _lower_softmax(node, layer, shapes, q_in, q_out):
     *rows, n = node.shape
     return dict(rows=math.prod(rows), n=n), dict(table=ops8.softmax_table(q_in[0]))
@@ -146,48 +136,15 @@ def _lower_matmul_av(node, layer, shapes, p, v, q_out):
     sizes = dict(tokens=tokens, keys=keys, dim=dim, heads=layer.attrs['heads'])
     return sizes | dict(mult=int(mult), shift=shift, zp_out=q_out[1]), {}
 
-# %% ../nbs/17_lowering.ipynb #c063e
-def _lower_const(node, layer, shapes, q_out):
-    x = layer.params['data'].detach().double().numpy().reshape(-1)
-    codes = np.clip(np.round(x / q_out[0]) + q_out[1], -128, 127).astype(np.int8)
-    return dict(n=len(codes)), dict(data=codes)
-
-def _lower_concat(node, layer, shapes, *qs):
-    axis, (a, b) = layer.attrs['axis'], (shapes[n] for n in node.inputs)
-    return dict(outer=math.prod(a[:axis]), a=math.prod(a[axis:]), b=math.prod(b[axis:])), {}
-
-def _lower_copy(node, layer, shapes, q_in, q_out):
-    a = layer.attrs
-    lead = 6 - len(a['dims'])
-    sizes = {f'd{i}': int(d) for i, d in enumerate([1]*lead + list(a['dims']))}
-    strides = {f's{i}': int(s) for i, s in enumerate([0]*lead + list(a['strides']))}
-    n = math.prod(shapes[node.inputs[0]])
-    return sizes | strides | dict(base=int(a['base']), n_in=n), {}
-
-def _lower_pad(node, layer, shapes, q_in, q_out):
-    keys = 'top bottom left right gap_h gap_w'.split()
-    sides = {k: layer.attrs[k] for k in keys}
-    return _map(shapes[node.inputs[0]]) | sides | dict(value=q_in[1]), {}
-
 # %% ../nbs/17_lowering.ipynb #c063g
 LOWER = dict( # kind -> how it is lowered
     dict.fromkeys('pointwise linear fully_connected conv3x3 depthwise3x3'.split(), _lower_weighted),
-    maxpool2x2=_lower_maxpool, maxpool=_lower_maxpool, avgpool=_lower_mean,
+    maxpool2x2=lower_maxpool, maxpool=lower_maxpool, avgpool=_lower_mean,
     avgpool2d=_lower_avgpool2d,
     add=_lower_add, add_broadcast=_lower_add, mul=_lower_mul, lut=_lower_lut, layernorm=_lower_norm,
     rmsnorm=_lower_norm, attention=_lower_attention, softmax=_lower_softmax,
-    matmul_qk=_lower_matmul_qk, matmul_av=_lower_matmul_av, const=_lower_const,
-    concat=_lower_concat, copy=_lower_copy, pad=_lower_pad)
-
-# %% ../nbs/17_lowering.ipynb #c063k
-def _parts(ports):
-    "Where each of several outputs lies in the one vector that holds them."
-    out, first = [], 0
-    for p in ports:
-        shape = [p.shape[a] for a in p.order]
-        out.append(dict(name=p.label or p.name, first=first, shape=shape))
-        first += math.prod(shape)
-    return out
+    matmul_qk=_lower_matmul_qk, matmul_av=_lower_matmul_av, const=lower_const,
+    concat=lower_concat, copy=lower_copy, pad=lower_pad)
 
 # %% ../nbs/17_lowering.ipynb #c063m
 def _moved(qnet, name):
@@ -212,6 +169,16 @@ def _op(node, qnet, graph, alias):
     graph.tensors[node.name] = Tensor(node.name, node.shape, *qs[-1])
     graph.ops.append(op)
     return op
+
+# %% ../nbs/17_lowering.ipynb #c063k
+def _parts(ports):
+    "Where each of several outputs lies in the one vector that holds them."
+    out, first = [], 0
+    for p in ports:
+        shape = [p.shape[a] for a in p.order]
+        out.append(dict(name=p.label or p.name, first=first, shape=shape))
+        first += math.prod(shape)
+    return out
 
 # %% ../nbs/17_lowering.ipynb #c063q
 def lower(

@@ -113,7 +113,7 @@ OPERATORS = Quiz('04_operators', (
         ('-128', 'That is the smallest number of the tensor. It is 0 only where the range begins at 0, as behind '
          'a ReLU.'))))
 
-GRAPH = Quiz('05_graph', (
+GRAPH = Quiz('05a_graph_file', (
     ask('Two programs return different bytes for one model. Which bytes are right?', 'C',
         ('those of the device', 'The device is what is being checked.'),
         ('those nearest to the float network', 'Rounding is part of the definition, and float does not round.'),

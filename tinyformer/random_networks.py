@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from . import codegen as cg, graph as tg, kernels as tk, operators, schedule as sc
+from . import codegen as cg, graph as tg, kernels as tk, operators, random_graphs, schedule as sc
 from .errors import BadInput, BuildFailed, CorruptModel, SimulationFailed, TinyFormerError
 from .graph import Graph
 from .hardware import WASM, Target, target
@@ -35,7 +35,7 @@ TALL_POLICIES = 'auto', 'auto', 'dense dsp', 'dense dsp', 'dense dsp', 'dsp', 'a
 
 # ---- drawing a network
 
-class Draw(tg._DrawEncoder):
+class Draw(random_graphs.Draw):
     "Draws a network operator by operator: what the engine accepts, at and around its edges."
     SIZES = 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 16
     CHANNELS = 1, 1, 2, 3, 4, 4, 5, 7, 8, 8, 12, 13, 16, 24
