@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
-from tinyformer import pipeline as pl, provenance, tradeoff
-from tinyformer.arch import Arch, InvertedResidual, Residual, Transformer, residual_arch
+from tinyformer import ablation_counts, pipeline as pl, provenance, tradeoff
+from tinyformer.arch import Arch, InvertedResidual, Residual, Transformer, prune_plan, residual_arch
 from tinyformer.blocks import build
 from tinyformer.cost_model import cost
 from tinyformer.data import load, to_int8
@@ -20,21 +21,23 @@ from tinyformer.errors import BadInput, CorruptModel, NoFeasibleModel, RunFolder
 from tinyformer.files import finished, write_text
 from tinyformer.graph import load as load_graph, run as run_graph
 from tinyformer.pruning import sparsity_of
-from tinyformer.arch import prune_plan
-from tinyformer.quantization import quantize
+from tinyformer.quantization import QAttention, quantize
 from tinyformer.search_space import Position, SearchSpace
 from tinyformer.simulator import simulate
 from tinyformer.sparsenas import PrunedSuperNet, search
-from tinyformer.training import rng_at
+from tinyformer.training import evaluate, read_checkpoint, rng_at
 
 PART = tuple(pl.ROAD)[:6]   # the steps up to integers
 DISTILL = .7                # weight of the teacher's answers, as `finetune` has it
 DENSE_AT = '1x4', .8        # block and sparsity that a dense search counts with
 START = dict(               # data -> settings of the road
+    cifar10=pl.RunConfig(dataset='cifar10'),   # for what is counted only
     digits=pl.RunConfig(images=60_000, batch_size=64, lr=4e-3, trials=30, max_drop=1.),
     gtsrb=pl.RunConfig(dataset='gtsrb', flash='64KB', sram='32KB', lo=0., images=24_000, batch_size=64,
                        lr=4e-3, trials=1, max_drop=1.))
 EVERY = dict(digits=1, gtsrb=4)  # every how many test images are asked
+COUNTED = dict(digits='digits', gtsrb='gtsrb-64kb', cifar10='cifar10-1mb')  # data -> model of the zoo that is counted
+COUNTS = 'counts'           # what `only` says for these
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Row:
     steps: dict                                 # step of the road -> f(run, base) -> what it found
     beside: str = 'whole'                       # the row that it is compared with; '' for none
     settings: dict = field(default_factory=dict)  # of `RunConfig` that differ
+    model: object = None                        # f(base) -> network that is asked in place of the integers
 
 
 # ---- what steps are made of ------------------------------------------------------------------------------------------
@@ -274,6 +278,15 @@ def _in_blocks(block):
     return dict(sparsenas=_other(lambda arch: with_block(arch, block)), train=taken('train'))
 
 
+def float_steps(base):
+    "The trained network with LayerNorm and softmax in float, scores and probabilities unrounded."
+    net = quantize(pl.weights_of(base, 'pruned.pt', build(arch_of(base))), _data(base.cfg.dataset).x_train[:512])
+    net.load_state_dict(read_checkpoint(base.path('qat.ckpt'))['parts']['model'])
+    for layer in net.modules():
+        if isinstance(layer, QAttention): layer.score = layer.prob = nn.Identity()
+    return net.eval()
+
+
 TRAINED = dict(
     whole=Row('the whole road', {}, beside=''),
     fresh=Row('no weights from the supernet', dict(train=fresh_train)),
@@ -290,12 +303,13 @@ TRAINED = dict(
     taught=Row('the dense network teaches', dict(prune=_pruning(taught=True),
                                                  quantize=_quantizing(train=True, taught=True))),
     convolution=Row('a convolution block for the transformer', dict(sparsenas=convolution_search, train=fresh_train),
-                    beside='fresh'))
+                    beside='fresh'),
+    float_steps=Row('LayerNorm and softmax in float', {}, model=float_steps))
 GIVEN = dict(TRAINED, whole=Row('a given network, trained, pruned, int8', dict(
     supernas=nothing, supernet=nothing, sparsenas=given, train=fresh_train), beside=''),
     convolution=replace(TRAINED['convolution'], beside='whole'))
 SEARCHED = 'fresh', 'supernet_random', 'supernet_largest', 'search_random', 'search_dense'  # rows that need a search
-ROWS = dict(digits=TRAINED, gtsrb={k: r for k, r in GIVEN.items() if k not in (*SEARCHED, 'block_1x4')})
+ROWS = dict(cifar10={}, digits=TRAINED, gtsrb={k: r for k, r in GIVEN.items() if k not in (*SEARCHED, 'block_1x4')})
 
 
 # ---- one row, one seed -----------------------------------------------------------------------------------------------
@@ -332,13 +346,15 @@ def _right(logits, y): return float((logits.argmax(1) == y).mean())
 
 
 def measured(
-    run:pl.Run, # walked down to integers
-)->dict: # accuracies 0 to 1, bytes, cycles
+    run:pl.Run,        # walked down to integers
+    model:object=None, # f(run) -> network to ask in place of the integers
+)->dict: # accuracy 0 to 1, bytes, cycles
     "What a row's model gets right on the test images, and what its image costs."
     every, data = EVERY[run.cfg.dataset], _data(run.cfg.dataset)
     x, y = data.x_test[::every], data.y_test[::every]
     graph = load_graph(run.path('model.tfm'))
-    out = dict(accuracy=_right(run_graph(graph, to_int8(x)), y), test_images=len(y))
+    right = evaluate(model(run), x, y) if model else _right(run_graph(graph, to_int8(x)), y)
+    out = dict(accuracy=right, test_images=len(y))
     with tempfile.TemporaryDirectory() as tmp:
         fw, image = tradeoff.built(graph, pl.budget(run.cfg), Path(tmp)/'model')
         sim = simulate(image, fw, to_int8(x[:1]), progress=False)
@@ -354,8 +370,8 @@ def row_of(
 )->dict: # what the record keeps
     "One row with one seed; a search in which nothing fits is a result too."
     began = time.process_time()
-    said = dict(row=name, seed=cfg.seed)
-    try: said |= dict(fits=True, **measured(travel(out, cfg, name)))
+    said, row = dict(row=name, seed=cfg.seed), ROWS[cfg.dataset][name]
+    try: said |= dict(fits=True, **measured(travel(out, cfg, row.beside if row.model else name), row.model))
     except NoFeasibleModel as e: said |= dict(fits=False, why=str(e))
     return said | dict(cpu_seconds=round(time.process_time() - began, 1), commit=provenance.commit())
 
@@ -380,7 +396,8 @@ def chosen(
     "The rows to measure."
     rows = ROWS[data]
     if not only: return list(rows)
-    if only not in rows: raise BadInput(f"no row {only!r} for {data}; there are {', '.join(rows)}")
+    if only == COUNTS: return []
+    if only not in rows: raise BadInput(f"no row {only!r} for {data}; there are {', '.join([*rows, COUNTS])}")
     names = [only]
     while rows[names[0]].beside: names.insert(0, rows[names[0]].beside)
     return names
@@ -389,12 +406,13 @@ def chosen(
 def read_record(
     file:Path,        # may be missing
     cfg:pl.RunConfig, # that it must have been made with
-)->dict: # meta and runs
+)->dict: # meta, runs, counts
     "What is known already."
-    if not Path(file).exists(): return dict(meta={}, runs=[])
+    if not Path(file).exists(): return dict(meta={}, runs=[], counts=None)
     try:
         held = json.loads(Path(file).read_text(encoding='utf-8'))
         was, runs = held['meta']['settings'], held['runs']
+        held['counts']
         known = [(r['row'], r['seed']) for r in runs]
     except (OSError, ValueError, KeyError, TypeError) as e:
         raise CorruptModel(f'{file} is no record of ablations ({type(e).__name__}): choose another file.') from e
@@ -405,35 +423,41 @@ def read_record(
     return held
 
 
-def _write(file, cfg, runs, command):
+def _write(file, cfg, runs, counts, command):
     "The record, a run a line."
     minutes = round(sum(r['cpu_seconds'] for r in runs) / 60, 1)
-    meta = dict(command=command, commits=sorted({r['commit'] for r in runs}), cpu_minutes=minutes,
+    meta = dict(command=command, commits=sorted({r['commit'] for r in [*runs, *filter(None, [counts])]}), cpu_minutes=minutes,
                 machine=provenance.machine(), versions=provenance.versions(), settings=asdict(cfg))
     body = ',\n'.join('  ' + json.dumps(r) for r in runs)
-    write_text(file, f'{{\n "meta": {json.dumps(meta, indent=2)},\n "runs": [\n{body}\n ]\n}}\n')
+    parts = f'"meta": {json.dumps(meta, indent=2)}', f'"runs": [\n{body}\n ]', f'"counts": {json.dumps(counts, indent=1)}'
+    write_text(file, '{\n ' + ',\n '.join(parts) + '\n}\n')
 
 
 def record(
     file:Path,             # JSON; what it holds already is kept
     data:str='digits',     # a key of `START`
-    only:str='',           # one row and those that it is compared with; '' is all
+    only:str='',           # one row and those that it is compared with, or `COUNTS`; '' is all
     seeds:int=3,           # 0 .. seeds - 1
     out:Path='runs/ablate',# folder of all runs
     images:int=None,       # see `settings_of`
     trials:int=None,       # likewise
     command:str='',        # that was typed
     told=print,            # f(text), after each run
-)->dict: # meta and runs
+)->dict: # meta, runs, counts
     "Run every row with every seed that the record lacks, seed by seed; each is kept as soon as it is there."
     cfg = settings_of(data, images, trials)
     todo = [(seed, name) for seed in range(seeds) for name in chosen(data, only)]
-    runs = read_record(file, cfg)['runs']
+    held = read_record(file, cfg)
+    runs, counts, done = held['runs'], held['counts'], {(r['row'], r['seed']) for r in held['runs']}
+    if not counts and only in ('', COUNTS):
+        counts = ablation_counts.counted(COUNTED[data]) | dict(commit=provenance.commit())
+        _write(file, cfg, runs, counts, command)
+        told(f"counted {len(counts['ways'])} ways to build {COUNTED[data]}")
     torch.set_num_threads(cfg.threads)
     for i, (seed, name) in enumerate(todo, 1):
-        if any((r['row'], r['seed']) == (name, seed) for r in runs): continue
+        if (name, seed) in done: continue
         runs.append(found := row_of(out, replace(cfg, seed=seed), name))
-        _write(file, cfg, runs, command)
+        _write(file, cfg, runs, counts, command)
         said = f"{found['accuracy']:.1%} right" if found['fits'] else 'nothing fits'
         told(f"{i} of {len(todo)}: {data}, seed {seed}, {name}: {said}, {found['cpu_seconds']:.0f} s of CPU")
     return read_record(file, cfg)
@@ -506,6 +530,12 @@ def line_of(
 HEAD = 'row', 'right, %', 'difference', 'differs', 'flash, B', 'thousand instructions', 'seeds'
 
 
+def _lines(head, left, rows):
+    "A table in markdown; the first `left` columns hold text."
+    rule = ['---'] * left + ['--:'] * (len(head) - left)
+    return '\n'.join(f"| {' | '.join(map(str, line))} |" for line in [head, rule, *rows])
+
+
 def table(
     runs:list, # of a record
     data:str,  # a key of `ROWS`
@@ -513,5 +543,35 @@ def table(
     "Every row: accuracy, difference with the same seeds, 95 % intervals, flash and instructions."
     known = {r['row'] for r in runs}
     rows = [line_of(runs, data, name) for name in ROWS[data] if name in known]
-    lines = [HEAD, ('---', *['--:'] * 6), *rows]
-    return '\n'.join(f"| {' | '.join(line)} |" for line in lines)
+    return _lines(HEAD, 1, rows)
+
+
+def _times(n, of): return f'{n / of - 1:+.1%}' if n and of else ''
+
+
+def ways_table(
+    counts:dict, # of a record
+)->str: # markdown
+    "Every way to build the model, and how far it is from the usual one."
+    usual, rows = counts['ways'][0], []
+    for w in counts['ways']:
+        cells = [[f'{w[k]:,}', _times(w[k], usual[k])] for k in ('flash_bytes', 'arena_bytes', 'instructions', 'cycles')
+                 if w[k] is not None]
+        rows.append([w['what'], *sum(cells, [])])
+    head = counts['model'], *(c for k in ('flash, B', 'arena, B', 'instructions', 'cycles') for c in (k, ''))
+    return _lines(head, 1, rows)
+
+
+def steps_table(
+    counts:dict, # of a record
+)->str: # markdown
+    "Each step in integers and in float."
+    rows = []
+    for s in counts['steps']:
+        size = f"{s['tokens']} tokens, " + (f"{s['heads']} heads" if 'heads' in s else f"{s['cin']} channels")
+        known = s['est_cycles'] and s['float_est_cycles']
+        times = f"{s['float_est_cycles'] / s['est_cycles']:.1f}" if known else ''
+        rows.append([s['step'], size, f"{s['instructions']:,}", f"{s['float_instructions']:,}", s['est_cycles'],
+                     s['float_est_cycles'], times, f"{s['bytes_apart']} of {s['bytes_compared']}"])
+    head = 'step', 'size', 'instructions', 'in float', 'core cycles', 'in float', 'times', 'bytes that differ'
+    return _lines(head, 2, rows)

@@ -174,8 +174,8 @@ def _more_workers(workers, argv):
 @command()
 def cmd_ablate(
     *,
-    data:str = 'digits', # digits or gtsrb
-    only:str = '', # one row and those that it is compared with (default: all)
+    data:str = 'digits', # digits or gtsrb; cifar10 for the counts alone
+    only:str = '', # one row and those that it is compared with, or counts (default: all)
     seeds:Annotated[int, (1, 1000)] = 3, # how many times, each with another seed
     images:Annotated[int, (1, 10**12)] = None, # budget of a row's trainings, as `tinyformer demo` takes it
     trials:Annotated[int, (1, 1_000_000)] = None, # candidates of each search
@@ -189,7 +189,9 @@ def cmd_ablate(
     from tinyformer.zoo import words
     file = Path(record or out/f'{data}.json')
     held = ablation.record(file, data, only, seeds, out, images, trials, words(_argv))
-    print(f'\n{ablation.table(held["runs"], data)}\n\n{file}')
+    if held['runs']: print(f'\n{ablation.table(held["runs"], data)}')
+    if held['counts']: print(f'\n{ablation.ways_table(held["counts"])}\n\n{ablation.steps_table(held["counts"])}')
+    print(f'\n{file}')
 
 
 @command(record=_run_settings)
