@@ -20,6 +20,7 @@ from tinyformer.data import load, to_int8
 from tinyformer.errors import BadInput, CorruptModel, NoFeasibleModel, RunFolderError
 from tinyformer.files import finished, write_text
 from tinyformer.graph import load as load_graph, run as run_graph
+from tinyformer.lowering import random_model
 from tinyformer.pruning import sparsity_of
 from tinyformer.quantization import QAttention, quantize
 from tinyformer.search_space import Position, SearchSpace
@@ -101,28 +102,41 @@ def with_block(
 def convolutions(
     b:Transformer, # to be replaced
     cin:int,       # channels that come in
-)->list: # of blocks
+)->list: # of tuples of blocks
     "Convolution blocks that could stand in the place of a transformer."
     found = []
-    for s in (.5, .6, .7, .75, .8, .85, .9):
+    for s in (.3, .5, .6, .7, .75, .8, .85, .9):
         same = dict(cout=b.cout or cin, block=b.block, sparsity=s)
-        found += [Residual(**same), *(InvertedResidual(expand=e, **same) for e in (1, 2, 3, 4, 6, 8))]
+        found += [(Residual(**same),), (Residual(**same),) * 2]
+        found += [(InvertedResidual(expand=e, **same),) * n for e in (1, 2, 3, 4, 6, 8, 12) for n in (1, 2)]
     return found
+
+
+def image_bytes(
+    arch:Arch, # any
+    board,     # target
+)->int:
+    "Flash of an image of this network, with random weights."
+    with tempfile.TemporaryDirectory() as tmp:
+        return tradeoff.built(random_model(arch), board, Path(tmp)/'model')[1].flash_bytes
 
 
 def as_convolution(
     arch:Arch, # with one transformer
-    target,    # whose core sets the prices
+    board,     # target
 )->Arch:
-    "The transformer replaced by the convolution block of most nearly the same flash and instructions."
+    """The transformer replaced by the convolution blocks of most nearly the same flash and instructions. The code that
+    attention takes is left to weights."""
     at, = [i for i, b in enumerate(arch.blocks) if isinstance(b, Transformer)]
-    was = cost(arch, target)
-    def put(b): return replace(arch, blocks=(*arch.blocks[:at], b, *arch.blocks[at + 1:]))
+    def put(blocks): return replace(arch, blocks=(*arch.blocks[:at], *blocks, *arch.blocks[at + 1:]))
+    def code(a): return image_bytes(a, board) - cost(a, board).storage_bytes
+    able = [put(blocks) for blocks in convolutions(arch.blocks[at], arch.shapes()[at][2])]
+    was = cost(arch, board)
+    room = was.storage_bytes + code(arch) - code(able[0])
     def far(a):
-        c = cost(a, target)
-        return abs(math.log(c.storage_bytes / was.storage_bytes)) + abs(math.log(c.instructions / was.instructions))
-    able = [put(b) for b in convolutions(arch.blocks[at], arch.shapes()[at][2])]
-    return fitted(min(able, key=far), was.storage_bytes, target)
+        c = cost(a, board)
+        return abs(math.log(c.storage_bytes / room)) + abs(math.log(c.instructions / was.instructions))
+    return fitted(min(able, key=far), room, board)
 
 
 def _trained(run, net, step, name, more=0, rise=None, **kw):
@@ -133,6 +147,13 @@ def _trained(run, net, step, name, more=0, rise=None, **kw):
     hist = pl.train_stage(net, _data(run.cfg.dataset), stage, run.path(f'{name}.ckpt'), arch_of(run), progress=False,
                           **kw)
     return dict(val_accuracy=hist[-1]['val_accuracy'], history=hist)
+
+
+def _floats(run, net, more=0):
+    "Float training, and its weights."
+    out = _trained(run, net, 'train', 'train', more)
+    pl.save_weights(net, run.path('float.pt'))
+    return out
 
 
 def _images(run, step): return pl.stages(run.cfg)[step].cfg.images
@@ -187,15 +208,27 @@ def dense_supernet(run, base):
                             run.path('supernet.pt'), ramp=(2., 3.), progress=False)
 
 
+def unpruned(
+    run:pl.Run, # with a supernet
+)->PrunedSuperNet: # whose paths run dense
+    "The supernet of a run."
+    net = pl.weights_of(run, 'supernet.pt', PrunedSuperNet(_own_space(run)))
+    net.share = 0.
+    return net
+
+
 def dense_search(run, base):
     "Candidates judged dense; the winner is pruned evenly, to the flash of the whole road's winner."
-    space = _own_space(run)
-    net = pl.weights_of(run, 'supernet.pt', PrunedSuperNet(space))
-    net.share = 0.
-    found = search(space, net, _data(run.cfg.dataset), pl.budget(run.cfg), trials=run.cfg.trials, run=run.folder,
+    found = search(_own_space(run), unpruned(run), _data(run.cfg.dataset), pl.budget(run.cfg), trials=run.cfg.trials, run=run.folder,
                    seed=run.cfg.seed, progress=False)
     arch = fitted(found.best, _storage(arch_of(base), base), pl.budget(run.cfg))
-    return dict(arch=arch.to_json(), trials=len(found.trials), trials_feasible=len(found.feasible))
+    return dict(arch=arch.to_json(), searched=found.best.to_json(), trials=len(found.trials),
+                trials_feasible=len(found.feasible))
+
+
+def dense_train(run, base):
+    "Float training from the dense supernet's weights."
+    return _floats(run, unpruned(run).extract(Arch.from_json(pl.result(run, 'sparsenas')['searched'])))
 
 
 def _other(change):
@@ -226,10 +259,7 @@ def given(run, base):
 def fresh_train(run, base):
     "Float training from random weights, with the supernet's images as well."
     torch.manual_seed(run.cfg.seed)
-    net = build(arch_of(run))
-    out = _trained(run, net, 'train', 'train', more=_images(run, 'supernet'))
-    pl.save_weights(net, run.path('float.pt'))
-    return out
+    return _floats(run, build(arch_of(run)), more=_images(run, 'supernet'))
 
 
 def _pruning(**how):
@@ -294,7 +324,7 @@ TRAINED = dict(
     supernet_largest=Row('no SuperNAS: the largest supernet', dict(supernas=largest_supernet)),
     search_random=Row('no SparseNAS: random search', dict(sparsenas=_own('sparsenas')), settings=dict(sampler='random')),
     search_dense=Row('no SparseNAS: dense search, then even pruning',
-                     dict(supernas=dense_space, supernet=dense_supernet, sparsenas=dense_search)),
+                     dict(supernas=dense_space, supernet=dense_supernet, sparsenas=dense_search, train=dense_train)),
     block_1x1=Row('blocks of 1x1', _in_blocks('1x1')),
     block_1x2=Row('blocks of 1x2', _in_blocks('1x2')),
     block_1x4=Row('blocks of 1x4', _in_blocks('1x4')),

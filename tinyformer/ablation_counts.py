@@ -127,7 +127,7 @@ def step_row(
 
 def counted(
     name:str,       # of a model in the zoo
-    images:int=4,   # random images whose bytes are compared
+    images:int=2,   # random images whose bytes are compared
     cc:str='auto',  # compiler of the whole models
 )->dict: # ways and steps
     "Everything that is counted for one model."
