@@ -105,7 +105,7 @@ def convolutions(
 )->list: # of tuples of blocks
     "Convolution blocks that could stand in the place of a transformer."
     found = []
-    for s in (.3, .5, .6, .7, .75, .8, .85, .9):
+    for s in (.3, .5, .7, .8, .9):
         same = dict(cout=b.cout or cin, block=b.block, sparsity=s)
         found += [(Residual(**same),), (Residual(**same),) * 2]
         found += [(InvertedResidual(expand=e, **same),) * n for e in (1, 2, 3, 4, 6, 8, 12) for n in (1, 2)]
