@@ -190,7 +190,8 @@ def plain_space(
         one = dict(p.choices)
         if 'sparsity' in one: one |= dict(block=(block,), sparsity=(sparsity,))
         return Position(p.kind, one, p.repeat)
-    return replace(space, positions=tuple(map(plain, space.positions)), head_block=(block,), head_sparsity=(sparsity,))
+    positions = tuple(map(plain, space.positions))
+    return replace(space, positions=positions, head_block=(block,), head_sparsity=(sparsity,))
 
 
 def dense_space(run, base):
@@ -322,7 +323,8 @@ TRAINED = dict(
     fresh=Row('no weights from the supernet', dict(train=fresh_train)),
     supernet_random=Row('no SuperNAS: one of its supernets by chance', dict(supernas=random_supernet)),
     supernet_largest=Row('no SuperNAS: the largest supernet', dict(supernas=largest_supernet)),
-    search_random=Row('no SparseNAS: random search', dict(sparsenas=_own('sparsenas')), settings=dict(sampler='random')),
+    search_random=Row('no SparseNAS: random search', dict(sparsenas=_own('sparsenas')),
+                      settings=dict(sampler='random')),
     search_dense=Row('no SparseNAS: dense search, then even pruning',
                      dict(supernas=dense_space, supernet=dense_supernet, sparsenas=dense_search, train=dense_train)),
     block_1x1=Row('blocks of 1x1', _in_blocks('1x1')),
@@ -456,11 +458,12 @@ def read_record(
 def _write(file, cfg, runs, counts, command):
     "The record, a run a line."
     minutes = round(sum(r['cpu_seconds'] for r in runs) / 60, 1)
-    meta = dict(command=command, commits=sorted({r['commit'] for r in [*runs, *filter(None, [counts])]}), cpu_minutes=minutes,
-                machine=provenance.machine(), versions=provenance.versions(), settings=asdict(cfg))
+    commits = sorted({r['commit'] for r in [*runs, *filter(None, [counts])]})
+    meta = dict(command=command, commits=commits, cpu_minutes=minutes, machine=provenance.machine(),
+                versions=provenance.versions(), settings=asdict(cfg))
     body = ',\n'.join('  ' + json.dumps(r) for r in runs)
-    parts = f'"meta": {json.dumps(meta, indent=2)}', f'"runs": [\n{body}\n ]', f'"counts": {json.dumps(counts, indent=1)}'
-    write_text(file, '{\n ' + ',\n '.join(parts) + '\n}\n')
+    parts = dict(meta=json.dumps(meta, indent=2), runs=f'[\n{body}\n ]', counts=json.dumps(counts, indent=1))
+    write_text(file, '{\n ' + ',\n '.join(f'"{name}": {text}' for name, text in parts.items()) + '\n}\n')
 
 
 def record(
