@@ -220,8 +220,9 @@ def unpruned(
 
 def dense_search(run, base):
     "Candidates judged dense; the winner is pruned evenly, to the flash of the whole road's winner."
-    found = search(_own_space(run), unpruned(run), _data(run.cfg.dataset), pl.budget(run.cfg), trials=run.cfg.trials, run=run.folder,
-                   seed=run.cfg.seed, progress=False)
+    c, data = run.cfg, _data(run.cfg.dataset)
+    found = search(_own_space(run), unpruned(run), data, pl.budget(c), trials=c.trials, run=run.folder, seed=c.seed,
+                   progress=False)
     arch = fitted(found.best, _storage(arch_of(base), base), pl.budget(run.cfg))
     return dict(arch=arch.to_json(), searched=found.best.to_json(), trials=len(found.trials),
                 trials_feasible=len(found.feasible))
