@@ -181,8 +181,8 @@ ROOMS = """
     torch_means torch_products torch_values patterns own_networks importer onnx_ops onnx_net ranges qlayers qnet
     calibration qbuild quantization lower_moves lowering cost_model space_checks search_space path_costs supernet
     supernas trials sparsenas peers published bench cost_check judge_check export sizes pipeline zoo cores live
-    modelfile examples budget finetune tradeoff deploy fitting console cli recipe random_networks quizzes course
-    assignments""".split()
+    modelfile examples budget finetune tradeoff deploy fitting ablation_counts ablation console cli recipe
+    random_networks quizzes course assignments""".split()
 
 
 def imports(text):

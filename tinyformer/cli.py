@@ -171,6 +171,29 @@ def _more_workers(workers, argv):
     return [subprocess.Popen(one, stdout=subprocess.DEVNULL) for _ in range(workers - 1)]
 
 
+@command()
+def cmd_ablate(
+    *,
+    data:str = 'digits', # digits or gtsrb; cifar10 for the counts alone
+    only:str = '', # one row and those that it is compared with, or counts (default: all)
+    seeds:Annotated[int, (1, 1000)] = 3, # how many times, each with another seed
+    images:Annotated[int, (1, 10**12)] = None, # budget of a row's trainings, as `tinyformer demo` takes it
+    trials:Annotated[int, (1, 1_000_000)] = None, # candidates of each search
+    out:Path = Path('runs/ablate'), # folder of the runs
+    record:Annotated[Output, 'runs'] = None, # JSON file of the results; what it holds already is not run again
+    _argv:list = (), # what was typed
+):
+    """What each part of the road is worth: the road with one step changed, at the same budget, with several seeds. A
+    killed command continues when it is given again."""
+    from tinyformer import ablation
+    from tinyformer.zoo import words
+    file = Path(record or out/f'{data}.json')
+    held = ablation.record(file, data, only, seeds, out, images, trials, words(_argv))
+    if held['runs']: print(f'\n{ablation.table(held["runs"], data)}')
+    if held['counts']: print(f'\n{ablation.ways_table(held["counts"])}\n\n{ablation.steps_table(held["counts"])}')
+    print(f'\n{file}')
+
+
 @command(record=_run_settings)
 def cmd_search(
     *,
