@@ -338,7 +338,7 @@ RP2040 = MemorySystem(
            'two cycles each; assumed, with its range'))
 
 # %% ../nbs/08a_memory_system.ipynb #m058a
-_M4, _NRF_LINE = dict(odd_load=Cycles(1, 1, 2)), Cycles(3, 3, 12)
+_M4 = dict(odd_load=Cycles(1, 1, 2))
 
 STM32F407 = MemorySystem(
     'STM32F407 at 168 MHz, ART accelerator on', **_M4,
@@ -349,6 +349,9 @@ STM32F407 = MemorySystem(
             Place('SRAM', 0x2000_0000, 128 << 10, AT_ONCE, AT_ONCE)),
     about=('ST RM0090 rev 21, 3.5; Arm DDI 0439D, Load/store timings',
            'what reading ahead hides is assumed, with its range'))
+
+# %% ../nbs/08a_memory_system.ipynb #m058b
+_NRF_LINE = Cycles(3, 3, 12)
 
 NRF52840 = MemorySystem(
     'nRF52840 at 64 MHz, cache on', **_M4, caches=(Cache('I', 2048, 2, line=16),),
