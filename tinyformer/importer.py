@@ -105,6 +105,7 @@ def _off(run, graph, xs, reader):
         worst = max(worst, float((w - g).abs().max() / w.abs().max().clamp_min(1e-12)))
     return worst
 
+@torch.no_grad()
 def _unsure(run, xs):
     "How much of its values a network changes when it computes in double precision; 0 if it can't."
     try: double = copy.deepcopy(run).double()(*(x.double() for x in xs))
