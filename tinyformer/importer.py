@@ -92,6 +92,7 @@ def _parts(xs, n):
 # %% ../nbs/15_importer.ipynb #c133b
 ESCAPES = 'something escapes the trace (a hook, chance, state); write it plainly in forward'
 
+@torch.no_grad()
 def _off(run, graph, xs, reader):
     "The largest difference, as a share of the largest value."
     want = [t for t in tree_leaves(run(*(x.clone() for x in xs))) if isinstance(t, torch.Tensor)]
