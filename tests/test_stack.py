@@ -51,7 +51,8 @@ def test_assembly_keeps_to_the_frames_of_its_function():
     pushes = 0
     for path in [*(tc.firmware_dir()/'kernels').rglob('*.c'), *(tc.firmware_dir()/'include').glob('*.h')]:
         text = path.read_text()
-        naked = re.findall(r'TFM_NAKED static [^;{]*\{[\s\\]*(?:/\*[^*]*\*/[\s\\]*)?__asm volatile\((.*?)\);', text, re.S)
+        naked = re.findall(r'TFM_NAKED static [^;{]*\{[\s\\]*(?:/\*[^*]*\*/[\s\\]*)?'
+                           r'__asm volatile\((.*?)\);', text, re.S)
         first = [line for body in naked for line in straight(body) if line.startswith('push')]
         moves = (r'"\s*(?:\d+:)?\s*((?:push|vpush|bl|blx|sub sp|stm\w* sp!|str\w* [^"]*\[sp, #-)'
                  r'\b[^"]*)"')                                 # what moves the stack pointer
