@@ -25,7 +25,7 @@ def test_a_prefix_is_made_from_the_models_name(model, prefix): assert ct.prefix_
 
 def test_a_prefix_that_c_does_not_take_is_refused():
     assert ct.prefix_of('cifar10', 'kws') == 'kws'
-    for bad in ('', '2nd', 'a b', 'é', 'x'*32):
+    for bad in ('', '2nd', 'a b', 'é', 'né', 'x'*32):
         with pytest.raises(BadInput, match='cannot begin the names'): ct.prefix_of('cifar10', bad)
 
 
