@@ -480,9 +480,9 @@ def test_evaluate_says_how_much_it_compared(say, model, images):
 
 
 def test_evaluate_fails_when_bytes_differ(refused, model, images, monkeypatch):
-    from tinyformer import zoo
-    right = zoo.run_host
-    monkeypatch.setattr(zoo, 'run_host', lambda fw, x, cc: right(fw, x, cc) ^ 1)
+    from tinyformer import evaluation
+    right = evaluation.run_host
+    monkeypatch.setattr(evaluation, 'run_host', lambda fw, x, cc: right(fw, x, cc) ^ 1)
     refused('evaluate', model, '--data', images, '--on', 'host', words=['120 output bytes differ'])
 
 

@@ -16,6 +16,7 @@ from tinyformer.search_space import SIZES, cifar_space, digits_space
 from tinyformer.supernas import (_chunk, BUDGETS, CHUNK, STACK_BYTES, Acceptance, acceptance, acceptance_table,
                                  cifar_supernets, misses, plot_acceptances, plot_window, ratios,
                                  require_accepted, sample_chunk, sample_supernets, supernas, used, wilson, widths)
+from tinyformer.supernets import _scaled, _spread, sample_supernet
 from tinyformer.training import rng_at
 
 matplotlib.use('Agg')
@@ -185,6 +186,18 @@ def test_sampled_supernets_are_seeded_and_differ():
     a, b, c = sample_supernets(8, 0), sample_supernets(8, 0), sample_supernets(8, 1)
     assert a == b != c and len({s.name for s in a}) == len({s.to_json().__repr__() for s in a}) == 8
     assert all(s.contains(s.sample(rng_at(0, i))) for i, s in enumerate(a))
+
+
+def test_widths_are_multiples_of_four_that_rise():
+    assert widths(1, 8, 12, 16) == (8, 12, 16) and widths(.1, 8, 12, 16) == (4,)
+    assert widths(1.5, 8, 12, 16) == (12, 16, 24) and _scaled(1., .5)['head'] == (256, 384)
+
+
+def test_scales_fall_into_different_slices_and_decide_the_size():
+    slices = np.floor(6 * np.log(_spread(rng_at(0), 6, .5, 3.) / .5) / np.log(6)).astype(int)
+    assert sorted(slices) == list(range(6))
+    slim, wide = (sample_supernet('A', 1., s, rng_at(0)) for s in (.5, 2.))
+    assert cost(slim.largest(), M7).params < cost(wide.largest(), M7).params
 
 
 def test_supernets_for_photographs_are_seeded_and_differ():

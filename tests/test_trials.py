@@ -1,5 +1,5 @@
 """The record of a search lies in the run folder, whatever that is called; one that somebody changed is no bug."""
-import sqlite3
+import sqlite3, time
 
 import optuna
 import pytest
@@ -121,3 +121,82 @@ def test_a_worker_that_stands_still_is_buried_and_one_that_beats_is_not(monkeypa
     assert watch.bury(trials.running(study)) == 1
     assert [t.number for t in trials.running(study)] == [alive.number]
     assert study.trials[dead.number].state is TrialState.FAIL
+
+
+# ---- what a page shows in part ---------------------------------------------------------------------------------------
+
+def test_optuna_is_quiet_inside_the_block_only():
+    level = optuna.logging.get_verbosity()
+    with trials.quiet_optuna(): assert optuna.logging.get_verbosity() == optuna.logging.WARNING
+    assert optuna.logging.get_verbosity() == level
+
+
+def test_a_commit_does_not_wait_for_the_disk(tmp_path):
+    with trials.connect(tmp_path/'x.db').engine.connect() as db:
+        modes = [db.exec_driver_sql(f'pragma {k}').scalar() for k in ('journal_mode', 'synchronous')]
+    assert modes == ['wal', 1]
+
+
+def test_a_storage_is_taken_as_it_is_and_a_url_opens_its_file(tmp_path):
+    storage = optuna.storages.InMemoryStorage()
+    assert trials.connect(storage) is storage
+    trials.connect(f'sqlite:///{tmp_path}/url.db')
+    assert (tmp_path/'url.db').exists()
+
+
+@pytest.mark.parametrize('url', ['postgresql://ann:secret@server/x', 'postgresql://server/x?password=secret',
+                                 'postgresql://ann:secret@[server', 'sec:ret'])
+def test_no_message_shows_a_password(url):
+    assert 'secret' not in trials.public_name(url) and 'sec:ret' != trials.public_name(url)
+    assert trials.public_name('postgresql://ann:secret@server/x') == 'postgresql://ann:***@server/x'
+
+
+def test_a_server_that_is_not_there_is_named_without_its_password(tmp_path):
+    url = 'postgresql://ann:secret@127.0.0.1:1/x'
+    with pytest.raises(StorageError, match=r'ann:\*\*\*@127.0.0.1.*Does the server run'):
+        trials.open_study(url, 'demo', {})
+    with pytest.raises(StorageError, match='Does the server run'): trials.check_storage(url)
+    trials.check_storage(f'sqlite:///{tmp_path}/x.db')
+    trials.check_storage(None)
+
+
+def test_a_storage_that_stops_answering_can_be_joined_again():
+    with pytest.raises(StorageError, match='same command'), trials.storage_errors('postgresql://ann:secret@server/x'):
+        raise optuna.exceptions.StorageInternalError
+
+
+def test_a_heart_beats_while_the_block_runs_and_not_after():
+    study = optuna.create_study(directions=['maximize', 'minimize'])
+    trial = study.ask()
+    with trials.heartbeat(trial, every=.01):
+        end = time.monotonic() + 30
+        while trial.user_attrs.get('beat', 0) < 2 and time.monotonic() < end: time.sleep(.01)
+    beats = trial.user_attrs['beat']
+    time.sleep(.05)
+    assert trial.user_attrs['beat'] == beats >= 2
+
+
+def test_what_the_dead_left_is_marked_as_failed():
+    study = optuna.create_study(directions=['maximize', 'minimize'])
+    first, _ = study.ask(), study.ask()
+    assert len(trials.running(study)) == 2
+    trials.fail(study, first.number)
+    trials.fail_all(study)
+    trials.fail(study, first.number)                          # it has failed already
+    assert trials.running(study) == [] and trials.counted(study) == [] and trials.place(study, 100) == 0
+
+
+def test_only_a_worker_that_is_alone_cleans_up(tmp_path):
+    calls = []
+    def join(who): return trials.join(tmp_path, lambda: calls.append(who))
+    with join('first'), join('second'): pass
+    with join('third'): pass
+    assert calls == ['first', 'third']
+
+
+def test_a_trial_too_many_is_given_back():
+    study = optuna.create_study(directions=['maximize', 'minimize'])
+    finished(study, 3)
+    wanted = len(trials.counted(study)) + 1
+    assert trials.reserve(study, wanted) is not None and trials.reserve(study, wanted) is None
+    assert len(trials.counted(study)) == wanted

@@ -4,7 +4,7 @@ import json, shutil
 import numpy as np
 import pytest
 
-from tinyformer import graph as tg, zoo
+from tinyformer import evaluation, graph as tg, zoo
 from tinyformer.codegen import generate
 from tinyformer.errors import BadInput, CorruptModel, SimulationFailed, UnknownModel, WrongBytes
 
@@ -79,19 +79,19 @@ def test_only_the_images_asked_for_are_compared(toy, pictures, compare):
 
 
 def test_a_wrong_byte_is_seen(toy, pictures, monkeypatch):
-    right = zoo.run_host
+    right = evaluation.run_host
     def wrong(fw, x, cc):
         out = right(fw, x, cc).copy()
         out[0, 0] ^= 1
         return out
-    monkeypatch.setattr(zoo, 'run_host', wrong)
+    monkeypatch.setattr(evaluation, 'run_host', wrong)
     assert zoo.evaluate(toy, (pictures, np.zeros(20, int)), 'host', progress=False)['bytes_different'] == 1
 
 
 @pytest.mark.parametrize('where', ['run_host', 'reference'])
 def test_a_failure_in_one_part_ends_it(toy, pictures, monkeypatch, where):
     def fail(*args, **kw): raise SimulationFailed('status 3')
-    if where == 'run_host': monkeypatch.setattr(zoo, 'run_host', fail)
+    if where == 'run_host': monkeypatch.setattr(evaluation, 'run_host', fail)
     else: monkeypatch.setattr(zoo.tg, 'run', fail)
     with pytest.raises(SimulationFailed, match='status 3'):
         zoo.evaluate(toy, (pictures, np.zeros(20, int)), 'host', progress=False)

@@ -489,14 +489,15 @@ def cmd_rank(
 ):
     """Train candidates of a finished search as its winner is trained, to see whether the search's order survives
     (Kendall's tau). A killed run continues."""
-    from tinyformer import pipeline
-    from tinyformer.sparsenas import rank_agreement
-    run = pipeline.Run(run)
-    d = pipeline.rank(run, models, storage or os.environ.get('TINYFORMER_STORAGE'), study)
+    from tinyformer.one_shot import rank_agreement
+    from tinyformer.ranking import agreement, rank
+    from tinyformer.run_folder import Run
+    run = Run(run)
+    d = rank(run, models, storage or os.environ.get('TINYFORMER_STORAGE'), study)
     stages = 'one_shot', 'float', 'pruned', 'int8'
     print(f"{'trial':>5}" + ''.join(f"{s.replace('_', '-'):>10}" for s in stages))
     for r in d['rows']: print(f"{r['trial']:>5}" + ''.join(f'{r[s]:>10.1%}' for s in stages))
-    print(f"{rank_agreement(*pipeline.agreement(d))}, on {d['val_images']} validation images; "
+    print(f"{rank_agreement(*agreement(d))}, on {d['val_images']} validation images; "
           f"{run.path('rank.json')}, {run.path('rank.png')}")
 
 

@@ -23,10 +23,12 @@ from tinyformer.graph import load as load_graph, run as run_graph, save as save_
 from tinyformer.hardware import parse_bytes, require_port, target as board_named, targets
 from tinyformer.lowering import lower
 from tinyformer.modelfile import open_model
-from tinyformer.pipeline import (check_speed, chosen_kernels, cycle_columns, cycle_rows, kernel_section, perform,
-                                 plot_profile, save_figure, walk)
+from tinyformer.pipeline import check_speed
 from tinyformer.provenance import versions
 from tinyformer.quantization import CORRECTING, quantize
+from tinyformer.run_folder import perform, save_figure, walk
+from tinyformer.run_report import cycle_columns, cycle_rows, kernel_section, plot_profile
+from tinyformer.run_steps import chosen_kernels
 from tinyformer.schedule import MEMORY
 from tinyformer.simulator import build, simulate
 from tinyformer.training import plot_history

@@ -19,7 +19,7 @@ from .provenance import commit
 from .quantization import QLayer, QuantNet, Quantizer, quantize, read, watch
 from .search_space import SIZES, cifar_space, digits_space
 from .supernet import recalibrate_bn
-from .sparsenas import PrunedSuperNet, train_supernet
+from .one_shot import PrunedSuperNet, train_supernet
 from .training import TrainConfig, evaluate, rng_at
 
 SHARES = tuple(1 - .05 * k for k in range(13))    # of the extremes, 1 to 0.4

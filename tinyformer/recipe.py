@@ -38,8 +38,6 @@ from tinyformer.data import load, to_float
 from tinyformer.errors import BadInput, RunFolderError
 from tinyformer.files import atomic_path, write_json
 from tinyformer.hardware import parse_bytes, target
-from tinyformer.pipeline import (Stage, evenly, load_weights, make_model, make_supernet, perform, save_weights,
-                                 share_out, train_stage, unseen_accuracies)
 from tinyformer.provenance import commit, versions
 from tinyformer.pruning import sparsity_of
 from tinyformer.quantization import quantize
@@ -47,8 +45,13 @@ from tinyformer.arch import Arch, prune_plan, residual_arch
 from tinyformer.blocks import build
 from tinyformer.cost_model import cost
 from tinyformer.search_space import SIZES, cifar_space
-from tinyformer.sparsenas import PrunedSuperNet, search, train_supernet
+from tinyformer.one_shot import PrunedSuperNet
 from tinyformer.pace import fastest
+from tinyformer.ranking import evenly
+from tinyformer.run_config import Stage, share_out
+from tinyformer.run_folder import load_weights, perform, save_weights
+from tinyformer.run_steps import make_model, make_supernet, train_stage, unseen_accuracies
+from tinyformer.sparsenas import search
 from tinyformer.training import Answers, Machine, TrainConfig, evaluate, read_checkpoint
 
 # flash and SRAM that a size is meant for

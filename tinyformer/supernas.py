@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['STACK_BYTES', 'LAMBDA_LO', 'LAMBDA_HI', 'BUDGETS', 'CHUNK', 'ADVICE', 'used', 'ratios', 'failed', 'misses', 'wilson',
-           'Acceptance', 'sample_chunk', 'acceptance', 'plot_window', 'widths', 'sample_supernet', 'sample_supernets',
-           'acceptance_table', 'require_accepted', 'SuperNasResult', 'supernas', 'plot_acceptances', 'cifar_supernets']
+           'Acceptance', 'sample_chunk', 'acceptance', 'plot_window', 'acceptance_table', 'require_accepted',
+           'SuperNasResult', 'supernas', 'plot_acceptances']
 
 # %% ../nbs/20_supernas.ipynb #c002
 import math
@@ -19,7 +19,9 @@ from .errors import BadInput, SearchSpaceRejected
 from .hardware import Target, require_port
 from .cost_model import Cost, cost
 from .path_costs import Costs, sample_costs
-from .search_space import SearchSpace, cifar_space, digits_space
+from .search_space import SearchSpace
+from .supernets import (cifar_supernets, sample_supernet, sample_supernets,
+                                  widths)
 from .training import rng_at
 
 # %% ../nbs/20_supernas.ipynb #c008
@@ -217,43 +219,6 @@ def plot_window(
     ax.legend(fontsize=8)
     return ax
 
-# %% ../nbs/20_supernas.ipynb #c054
-def widths(
-    scale: float,  # above 0
-    *base: int,  # channels at scale 1
-) -> tuple:  # multiples of 4, at least 4, rising
-    "Channel counts at another scale."
-    return tuple(sorted({max(4, 4 * round(b * scale / 4)) for b in base}))
-
-# %% ../nbs/20_supernas.ipynb #c056
-def sample_supernet(
-    label: str,  # start of the name
-    early: float,  # scale of the layers at 8x8
-    late: float,  # scale of the layers at 4x4
-    rng: np.random.Generator,  # draws depth and expansion
-) -> SearchSpace:
-    "One supernet of the digits family; its name says stem and late widths and the deepest encoder."
-    depth = ((1,), (1, 2), (2, 3))[rng.integers(3)]
-    expand = ((2, 3, 4), (3, 4, 6))[rng.integers(2)]
-    stem, wide = widths(early, 8, 12, 16), widths(late, 16, 24, 32)
-    name = f'{label} {stem[0]}-{stem[-1]}/{wide[0]}-{wide[-1]}/x{depth[-1]}'
-    return digits_space(name, stem=stem, width=wide, dim=wide, ffn=widths(late, 32, 64, 96),
-                        head=widths(late, 32, 48, 64), depth=depth, expand=expand)
-
-# %% ../nbs/20_supernas.ipynb #c059
-def _spread(rng, n, low, high):
-    "`n` scales in random order, one in each of `n` equal slices of the range, logarithmically."
-    return low * (high / low) ** ((rng.permutation(n) + rng.random(n)) / n)
-
-def sample_supernets(
-    n: int = 6,  # how many, 1 or more
-    seed: int = 0,  # of the draw
-) -> list:  # of `SearchSpace`
-    "Draw supernets of the digits family; early and late scales are each spread over 0.5 to 3."
-    rng = rng_at(seed)
-    early, late = (_spread(rng, n, 0.5, 3.) for _ in range(2))
-    return [sample_supernet(f'S{i+1}', e, l, rng) for i, (e, l) in enumerate(zip(early, late))]
-
 # %% ../nbs/20_supernas.ipynb #c062
 def acceptance_table(
     accs: list,  # of `Acceptance`
@@ -352,29 +317,3 @@ def plot_acceptances(
            xlabel='acceptance probability', xlim=(-.02, 1.02))
     ax.invert_yaxis()
     return ax
-
-# %% ../nbs/20_supernas.ipynb #c076d
-def _scaled(early, late):
-    "Ranges of the large CIFAR-10 space with the widths of its two stages at other scales."
-    base = dict(cout1=(64, 96, 128), dim1=(44, 64, 96), ffn1=(128, 256), cout2=(128, 160, 192),
-                dim2=(128, 160, 192), ffn2=(128, 256, 384), out=(192, 256), head=(512, 768))
-    return {name: widths(early if name.endswith('1') else late, *channels)
-            for name, channels in base.items()}
-
-def cifar_supernets(
-    n: int = 12,  # how many, 1 or more
-    seed: int = 0,  # of the draw
-    low: float = .12,  # least scale
-    high: float = 1.3,  # most; 1 is the large space of `cifar_space`
-) -> list:  # of `SearchSpace`
-    "Draw supernets of the CIFAR-10 family; the scales of its two stages are each spread evenly."
-    if n < 1 or not 0 < low < high:
-        raise BadInput(f'cifar_supernets got n = {n}, low = {low}, high = {high}: '
-                       'it needs n ≥ 1 and 0 < low < high.')
-    rng, out = rng_at(seed), []
-    for i, scales in enumerate(zip(*(_spread(rng, n, low, high) for _ in range(2)))):
-        ranges = _scaled(*scales)
-        one, two = ranges['cout1'], ranges['cout2']
-        name = f'C{i+1} {one[0]}-{one[-1]}/{two[0]}-{two[-1]}'
-        out.append(replace(cifar_space('large', **ranges), name=name))
-    return out
