@@ -5,7 +5,7 @@
 
 NumPy, the C kernels and the emulated core are compared with each other elsewhere. These files notice when all of them
 drift together. A change of the stored bytes is a change of the numeric contract: it needs a new CONTRACT_VERSION
-in `04_operators`, and with it new files. Arrays are base64 of their little-endian bytes, one case to a line."""
+in `tinyformer/operators.py`, and with it new files. Arrays are base64 of their little-endian bytes, one case a line."""
 import argparse, base64, json, sys
 from pathlib import Path
 

@@ -31,11 +31,13 @@ class Target:
 
 _DRAWING = r'plot_.*|random_.*|_repr_markdown_|__repr__|draw.*'
 TARGETS = (
-    Target(('tinyformer/operators.py',), .3,
-           ('pytest tests/test_golden.py::test_numpy', 'pytest tests/test_foreign_oracle.py', 'networks 40 0',
-            'pytest tests/test_graph.py', 'pytest tests/test_quantization.py', 'kernels',
-            'pytest tests/test_search_space.py'),
-           _DRAWING + r'|.*_counts|Shape|features'),
+    Target(tuple(f'tinyformer/{o}.py' for o in (
+               'integers', 'windows', 'elementwise', 'softmax', 'norms', 'ops_layers', 'ops_pools', 'ops_elementwise',
+               'ops_attention', 'ops_norms', 'operators')), .3,
+           ('pytest tests/test_golden.py::test_numpy', 'pytest tests/test_ops.py',
+            'pytest tests/test_foreign_oracle.py', 'networks 40 0', 'pytest tests/test_graph.py',
+            'pytest tests/test_quantization.py', 'kernels', 'pytest tests/test_search_space.py'),
+           _DRAWING + r'|.*_counts'),
     Target(('tinyformer/schedule.py',), .2,
            ('networks 60 0', 'pytest tests/test_schedule.py', 'pytest tests/test_codegen.py',
             'pytest tests/test_graph.py', 'pytest tests/test_search_space.py', 'networks 400 0'), _DRAWING),

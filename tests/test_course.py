@@ -22,7 +22,10 @@ WRONG = {                                            # an answer that a person m
     'attention-4': lambda n: round(n**.5), 'afternoon-1': 24*24, 'afternoon-2': 6072,
     'operators-1': 0, 'operators-2': 0,
     'operators-3': lambda acc, mult, shift, zp: round(acc*mult*2.**(shift - 32)) + zp,
-    'operators-4': lambda w, bias, zp: bias, 'pruning-1': .225, 'pruning-2': {'1x1': .5, '1x2': .5, '1x4': .5},
+    'operators-4': lambda w, bias, zp: bias, 'windows-1': 8,
+    'windows-2': lambda size, out, k, stride, pad: [k]*out, 'elementwise-1': (0, -15, 3, 1),
+    'elementwise-2': lambda one, two: two[one], 'norms-1': 0, 'norms-2': lambda x: ([v - sum(x) for v in x], 0),
+    'record-1': (3, 2, 2, 2), 'record-2': (5, 2), 'pruning-1': .225, 'pruning-2': {'1x1': .5, '1x2': .5, '1x4': .5},
     'pruning-3': lambda w, b, sparsity: abs(w) > np.quantile(abs(w), sparsity)}
 
 

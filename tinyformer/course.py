@@ -286,21 +286,21 @@ def _(answer):
     number(answer, weights + 8 * channels, f'There are {weights:,} weights and {channels} output channels')
 
 
-# ---- 04 operators ----------------------------------------------------------------------------------------------------
+# ---- 04 integers -----------------------------------------------------------------------------------------------------
 
-@exercise('operators-1', '04_operators', 1, 'a code')
+@exercise('operators-1', '04_integers', 1, 'a code')
 def _(answer):
     from .operators import requantize
     want = int(requantize(-1, 2**31 - 1, 1, 0))
     number(answer, want, 'The ratio is a little below 1, so -1 becomes a little above -1')
 
 
-@exercise('operators-2', '04_operators', 1, 'a code')
+@exercise('operators-2', '04c_softmax', 1, 'a code')
 def _(answer):
     number(answer, -128, 'Each share is 1/1024, and a step is 1/256. What does a quarter of a step round to?')
 
 
-@exercise('operators-3', '04_operators', 2, 'a function f(acc, mult, shift, zp) of whole numbers')
+@exercise('operators-3', '04_integers', 2, 'a function f(acc, mult, shift, zp) of whole numbers')
 def _(answer):
     from .operators import requantize
     rng = np.random.default_rng(3)
@@ -313,7 +313,7 @@ def _(answer):
             raise Wrong(f'f({acc}, {mult}, {shift}, {zp}) is {want}: a half goes up, and codes end at -128 and 127')
 
 
-@exercise('operators-4', '04_operators', 3, 'a function f(weights, bias, zp) that gives int32 [cout]')
+@exercise('operators-4', '04_integers', 3, 'a function f(weights, bias, zp) that gives int32 [cout]')
 def _(answer):
     rng = np.random.default_rng(4)
     for cout, cin, zp in [(3, 5, -128), (4, 1, 7), (1, 8, 0)]:
@@ -322,6 +322,76 @@ def _(answer):
         want = w @ (x - zp) + bias
         got = w @ x + np.asarray(answer(w, bias, zp))
         if not np.array_equal(got, want): raise Wrong('w · (x - zp) + bias = w · x + ?; one number for each output')
+
+
+# ---- 04a to 04e, the operators ---------------------------------------------------------------------------------------
+
+@exercise('windows-1', '04a_windows', 1, 'a number of rows')
+def _(answer):
+    from .operators import out_hw, square_window
+    window = dict(kh=5, kw=1, **square_window(3) | dict(dh=2))
+    number(answer, out_hw(dict(h=28, w=28, **window))[0], 'From its first tap to its last a window reaches over 9 rows')
+
+
+@exercise('windows-2', '04a_windows', 2, 'a function f(size, out, k, stride, pad) that gives a list')
+def _(answer):
+    from .operators import POOL, pool_ranges
+    for size, out, k, stride, pad in [(7, 4, 3, 2, 1), (6, 3, 2, 2, 0), (5, 3, 4, 2, 2), (8, 2, 3, 3, 0)]:
+        a = dict.fromkeys(POOL, 1) | dict(h=size, w=1, oh=out, ow=1, kh=k, sh=stride, top=pad, left=0, adaptive=0)
+        want = [end - first for first, end in pool_ranges(a)[0]]
+        if list(answer(size, out, k, stride, pad)) != want:
+            raise Wrong(f'f({size}, {out}, {k}, {stride}, {pad}) is {want}: what lies outside the map does not count')
+
+
+@exercise('elementwise-1', '04b_elementwise', 1, 'a tuple of four numbers')
+def _(answer):
+    from .operators import copy_index
+    base, *strides = answer
+    x = np.arange(4*5*3).reshape(4, 5, 3)
+    if not np.array_equal(copy_index([4, 5, 3], strides, base), x[::-1]):
+        raise Wrong('A row has 15 values. The copy begins at the last row, and each step to the next row goes back')
+
+
+@exercise('elementwise-2', '04b_elementwise', 2, 'a function f(table1, table2) that gives int8 [256]')
+def _(answer):
+    from .operators import lut_s8
+    rng, every = np.random.default_rng(6), np.arange(-128, 128).astype(np.int8)
+    for _ in range(3):
+        one, two = rng.integers(-128, 128, (2, 256)).astype(np.int8)
+        if not np.array_equal(lut_s8(every, np.asarray(answer(one, two))), lut_s8(lut_s8(every, one), two)):
+            raise Wrong('An entry of the first table is a code of the second: code -128 is its entry 0')
+
+
+@exercise('norms-1', '04d_norms', 1, 'a code')
+def _(answer):
+    number(answer, -7, 'All centred values are 0. Which code stands for 0?')
+
+
+@exercise('norms-2', '04d_norms', 2, 'a function f(x) that gives (d, v)')
+def _(answer):
+    for x in [[4, 5, 5, 4, 5, 5, 5, 6], [-128, 127], [7], [0, 0, 9]]:
+        want = [len(x)*v - sum(x) for v in x]
+        d, v = answer(x)
+        if list(d) != want or v != sum(n*n for n in want):
+            raise Wrong(f'f({x}) is {want}, {sum(n*n for n in want)}: d is the count times a value less the sum')
+
+
+@exercise('record-1', '04e_record', 1, 'a tuple of four numbers')
+def _(answer):
+    if tuple(answer) != (5, 2, 2, 2): raise Wrong('Rows of the window, stride, rows of padding above and below')
+
+
+@exercise('record-2', '04e_record', 3, 'an `Operator`')
+def _(answer):
+    from .operators import Operator, Shape
+    if not isinstance(answer, Operator): raise Wrong('It is an `Operator`, as `negate` is')
+    a, p = answer.draw(np.random.default_rng(7), Shape(h=2, w=3, cin=4, zp_in=6))
+    if set(a) != {'n', 'zp'} or set(answer.attrs) != set(a): raise Wrong('Its attributes are n and zp, also when drawn')
+    if answer.sizes(a) != ((a['n'],), a['n']): raise Wrong('It reads n values and gives n')
+    x, zp = np.arange(-128, 128).astype(np.int8), 6
+    got = answer.reference(dict(n=256, zp=zp), p, x[None])
+    want = zp + (x.astype(int) - zp) // 2
+    if not np.array_equal(np.ravel(got), want): raise Wrong('Code q becomes zp + (q - zp) // 2')
 
 
 # ---- 12 pruning ------------------------------------------------------------------------------------------------------

@@ -88,7 +88,7 @@ MEMORY = Quiz('03_memory_alloc', (
         ('The addition needs scratch', 'An addition works element by element, without scratch.'),
         ('Its tensor lives until the addition', 'Meanwhile no other tensor may have these bytes.'))))
 
-OPERATORS = Quiz('04_operators', (
+OPERATORS = Quiz('04d_norms', (
     ask('A tensor has scale 0.01 and zero point -78. Which code stands for 1.0?', 'A',
         ('22', '1.0 is 100 steps above 0, and 0 has the code -78.'),
         ('100', 'These are the steps from 0. The zero point comes on top.'),

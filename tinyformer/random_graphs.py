@@ -65,7 +65,7 @@ class Draw:
     def patches(self, x, k, stride):
         "What each output pixel is made from: [pixels, taps, channels]."
         t = self.tensors[x]
-        win = ops8._windows(self.live[x], k, k, t.zero_point, **square_window(stride, k//2))
+        win = ops8.patches(self.live[x], k, k, t.zero_point, **square_window(stride, k//2))
         return win.reshape(-1, k*k, t.shape[-1])
 
     def conv(self, x, k, stride, cout):

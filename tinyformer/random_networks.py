@@ -79,7 +79,7 @@ class Draw(random_graphs.Draw):
         oh, ow = out_hw(dict(h=h, w=w, kh=kh, kw=kw, **how))
         if min(oh, ow) < 1: return None
         zp_in, deep = self.tensors[x].zero_point, kind == 'depthwise3x3'
-        win = operators._windows(self.live[x].reshape(-1, h, w, c), kh, kw, zp_in, **how)
+        win = operators.patches(self.live[x].reshape(-1, h, w, c), kh, kw, zp_in, **how)
         if oh * ow * c * kh * kw * (1 if deep else cout) > self.MOST_MACS: return None
         win = win.reshape(-1, kh*kw, c)
         if deep: params, shift = self.weights(c, kh*kw, 1, lambda m: np.einsum('ntc,ct->nc', win, m))
