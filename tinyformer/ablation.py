@@ -72,7 +72,7 @@ def scaled(
     share:float, # of the kept blocks that stays; above 1 more are kept
 )->Arch:
     "Every sparsity changed in the same measure; what is dense stays dense."
-    def new(s): return float(np.clip(round(1 - (1 - s) * share, 4), 0, .98)) if s else s
+    def new(s): return float(np.clip(round(1 - (1 - s) * share, 4), .02, .98)) if s else s
     blocks = tuple(replace(b, sparsity=new(b.sparsity)) for b in arch.blocks)
     return replace(arch, blocks=blocks, head_sparsity=new(arch.head_sparsity))
 
@@ -105,10 +105,10 @@ def convolutions(
 )->list: # of tuples of blocks
     "Convolution blocks that could stand in the place of a transformer."
     found = []
-    for s in (.3, .5, .7, .8, .9):
+    for s in (.2, .35, .5, .6, .7, .8, .9):
         same = dict(cout=b.cout or cin, block=b.block, sparsity=s)
         found += [(Residual(**same),), (Residual(**same),) * 2]
-        found += [(InvertedResidual(expand=e, **same),) * n for e in (1, 2, 3, 4, 6, 8, 12) for n in (1, 2)]
+        found += [(InvertedResidual(expand=e, **same),) * n for e in (1, 2, 3, 4, 6, 8, 12, 16) for n in (1, 2)]
     return found
 
 
@@ -125,18 +125,25 @@ def as_convolution(
     arch:Arch, # with one transformer
     board,     # target
 )->Arch:
-    """The transformer replaced by the convolution blocks of most nearly the same flash and instructions. The code that
-    attention takes is left to weights."""
+    """The transformer replaced by the convolution blocks of the same flash and most nearly the same instructions. The
+    code that attention takes is left to weights."""
     at, = [i for i, b in enumerate(arch.blocks) if isinstance(b, Transformer)]
     def put(blocks): return replace(arch, blocks=(*arch.blocks[:at], *blocks, *arch.blocks[at + 1:]))
-    def code(a): return image_bytes(a, board) - cost(a, board).storage_bytes
     able = [put(blocks) for blocks in convolutions(arch.blocks[at], arch.shapes()[at][2])]
-    was = cost(arch, board)
-    room = was.storage_bytes + code(arch) - code(able[0])
-    def far(a):
-        c = cost(a, board)
-        return abs(math.log(c.storage_bytes / room)) + abs(math.log(c.instructions / was.instructions))
-    return fitted(min(able, key=far), room, board)
+    was, image = cost(arch, board), image_bytes(arch, board)
+    room = was.storage_bytes
+    for _ in range(4):                               # the cost model has one figure for the code of all networks
+        other = fitted(_nearest(able, room, was.instructions, board), room, board)
+        room += image - image_bytes(other, board)
+    return other
+
+
+def _nearest(archs, storage, instructions, board):
+    "Of networks of this flash the one with most nearly these instructions."
+    def far(a, what, of): return abs(math.log(getattr(cost(a, board), what) / of))
+    archs = sorted(archs, key=lambda a: far(a, 'storage_bytes', storage))
+    near = [a for a in archs if far(a, 'storage_bytes', storage) < .05] or archs[:1]
+    return min(near, key=lambda a: far(a, 'instructions', instructions))
 
 
 def _trained(run, net, step, name, more=0, rise=None, **kw):
