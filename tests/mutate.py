@@ -38,7 +38,7 @@ TARGETS = (
             'pytest tests/test_foreign_oracle.py', 'networks 40 0', 'pytest tests/test_graph.py',
             'pytest tests/test_quantization.py', 'kernels', 'pytest tests/test_search_space.py'),
            _DRAWING + r'|.*_counts'),
-    Target(('tinyformer/schedule.py',), .2,
+    Target(('tinyformer/lifetimes.py', 'tinyformer/chains.py', 'tinyformer/schedule.py'), .2,
            ('networks 60 0', 'pytest tests/test_schedule.py', 'pytest tests/test_codegen.py',
             'pytest tests/test_graph.py', 'pytest tests/test_search_space.py', 'networks 400 0'), _DRAWING),
     Target(('tinyformer/codegen.py', 'tinyformer/band_loops.py', 'tinyformer/emit.py'), .2,

@@ -244,7 +244,7 @@ def _c_arguments(k):
     structs, words, n = {}, [], 0
     for what, name in k.args:
         if what == 'struct':
-            fields = [_c_value(n + 1 + i, type) for i, (_, type) in enumerate(tk.STRUCTS[name])]
+            fields = [_c_value(n + 1 + i, type) for i, (_, type) in enumerate(operators.STRUCTS[name])]
             structs[name] = f'a[{n}].p ? &s{n} : NULL', f"const {name} s{n} = {{{', '.join(fields)}}};"
             words.append(structs[name][0])
             n += 1 + len(fields)

@@ -5,7 +5,7 @@ import ctypes
 import numpy as np
 import pytest
 
-from tinyformer import bench, kernels as tk
+from tinyformer import bench, ccalls, kernels as tk
 from tinyformer.errors import BadInput
 from tinyformer.operators import out_hw
 
@@ -31,7 +31,7 @@ def address(a, at=0): return ctypes.c_void_p(a.ctypes.data + at)
 def host_call(kernel, op, x, out, x_at=0, out_at=0):
     "Call a host kernel at byte offsets of buffers; its status."
     scratch, keep = tk.guarded(tk.scratch_bytes(kernel, op)), []
-    args = list(tk._host_args(tk.arguments(kernel, op), tk.guarded(1), [x], scratch, keep))
+    args = list(ccalls.host_args(tk.arguments(kernel, op), tk.guarded(1), [x], scratch, keep))
     status = getattr(tk.host(), kernel.name)(address(out, out_at), address(x, x_at), *args[2:])
     assert tk.guards_hold(scratch)
     return status
@@ -72,7 +72,7 @@ def test_depthwise_in_bands_over_a_ring():
         (oh, ow), step = out_hw(op.attrs), int(rng.integers(1, 12))
         ring = min(h, (step - 1) * stride + 3)
         out, scratch, keep = np.zeros(want.size, np.int8), tk.guarded(tk.scratch_bytes(kernel, op)), []
-        _, _, weight, dims, quant, *_ = tk._host_args(tk.arguments(kernel, op), out, [x], scratch, keep)
+        _, _, weight, dims, quant, *_ = ccalls.host_args(tk.arguments(kernel, op), out, [x], scratch, keep)
         rows, held = x.reshape(h, -1), np.zeros((ring, w * c), np.int8)
         for y0 in range(0, oh, step):
             y1 = min(oh, y0 + step)

@@ -1,5 +1,5 @@
 "Damaged files and streams: refused with the error that is meant for them, or as good as an undamaged one."
-import copy, functools, io, json, re, struct, subprocess, zipfile
+import copy, ctypes, functools, io, json, re, struct, subprocess, zipfile
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +7,7 @@ import pytest
 import sweep
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from tinyformer import bench, graph as gr, graph_file, kernels as tk
+from tinyformer import bench, ccalls, graph as gr, graph_file, kernels as tk
 from tinyformer.errors import CorruptModel
 from tinyformer.rle_encoding import decode, encode, to_blocks
 from tinyformer.toolchain import WARNINGS, compile_host
@@ -157,8 +157,8 @@ def test_a_damaged_stream_is_refused_or_means_what_it_says(case):
     "Refused, by Python and C alike but for what C leaves to Python, or the stream of the weights that come back."
     s, rows, cin, taps, b = case
     buf = np.frombuffer(s or b'\0', np.uint8)
-    rle = tk._TYPES['tfm_rle'](buf.ctypes.data, len(s), b)
-    status = tk.host().tfm_rle_check(tk.ctypes.byref(rle), rows, taps * -(-cin // b))
+    rle = ccalls.TYPES['tfm_rle'](buf.ctypes.data, len(s), b)
+    status = tk.host().tfm_rle_check(ctypes.byref(rle), rows, taps * -(-cin // b))
     try: w = decode(s, rows, cin, taps, b)
     except CorruptModel: return
     assert status == 0 and encode(w, b) == s and to_blocks(w, b).shape == (rows, taps * -(-cin // b), b)

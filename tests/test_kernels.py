@@ -1,5 +1,5 @@
 """C against NumPy, bit for bit: seeded sweeps (see sweep.py) on the host under sanitizers and on the emulated core."""
-import re, shutil, struct, subprocess
+import ctypes, re, shutil, struct, subprocess
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -8,8 +8,8 @@ import pytest
 import sweep
 from unicorn import arm_const
 
-from tinyformer import (bench, codegen, cost_check, cost_model as sp, graph as tg, kernels as tk, lowering, operators,
-                        simulator)
+from tinyformer import (bench, ccalls, codegen, cost_check, cost_model as sp, graph as tg, kernels as tk, lowering,
+                        operators, simulator)
 from tinyformer.errors import BadInput, CorruptModel, SimulationFailed
 from tinyformer.hardware import target
 from tinyformer.search_space import digits_space
@@ -132,7 +132,7 @@ def test_a_call_checks_its_guards():
     class Beside:
         def __getattr__(self, name):
             def f(out, *rest):
-                tk.ctypes.memset(out.value + 15, 7, 1)
+                ctypes.memset(out.value + 15, 7, 1)
                 return 0
             return f
     with pytest.raises(SimulationFailed, match='around or into its output'):
@@ -254,8 +254,8 @@ def test_stream_check_agrees_with_the_decoder():
         if change == 2: s[int(rng.integers(len(s)))] ^= 1 << int(rng.integers(8))
         if change == 3: s += bytes([int(rng.integers(256))])
         buf, row_blocks = np.frombuffer(bytes(s) or b'\0', np.uint8), taps * -(-cin // b)
-        rle = tk._TYPES['tfm_rle'](buf.ctypes.data, len(s), b)
-        status = check(tk.ctypes.byref(rle), rows, row_blocks)
+        rle = ccalls.TYPES['tfm_rle'](buf.ctypes.data, len(s), b)
+        status = check(ctypes.byref(rle), rows, row_blocks)
         try: decode(bytes(s), rows, cin, taps, b); message = ''
         except CorruptModel as e: message = str(e)
         assert status in verdicts and (status == 0 or message), (status, message)
@@ -269,7 +269,7 @@ def test_every_truncation_is_refused():
     w = bench.random_weights(np.random.default_rng(0), 7, 9, 6, .7, 4)
     s = np.frombuffer(encode(w, 4), np.uint8).copy()
     for n in range(len(s) + 1):
-        status = tk.host().tfm_rle_check(tk.ctypes.byref(tk._TYPES['tfm_rle'](s.ctypes.data, n, 4)), 7, 18)
+        status = tk.host().tfm_rle_check(ctypes.byref(ccalls.TYPES['tfm_rle'](s.ctypes.data, n, 4)), 7, 18)
         assert status == (0 if n == len(s) else 5)
 
 

@@ -344,3 +344,53 @@ def test_low_addresses_for_small_buffers_cost_no_byte():
         assert after.peak <= before.peak
         moved, kept = moved + (after is not before), kept + (after is before)
     assert moved > 5 and kept > 5
+
+
+# ---- chains by hand
+
+def all_sets(spans, single, together):
+    "The lowest peak by trying every set of chains that do not overlap."
+    def peak_of(picked):
+        live = single.copy()
+        for w in picked: live[spans[w][0]:spans[w][1] + 1] = together[w]
+        return live.max()
+    def apart(picked):
+        pairs = itertools.combinations([spans[w] for w in picked], 2)
+        return all(a[1] < b[0] or b[1] < a[0] for a, b in pairs)
+    sets = (s for n in range(4) for s in itertools.combinations(range(len(spans)), n) if apart(s))
+    return min(map(peak_of, sets))
+
+
+def test_the_lowest_peak_is_that_of_all_sets_of_chains():
+    rng = np.random.default_rng(0)
+    spans = [(a, b) for a in range(6) for b in range(a + 1, 6)]        # three chains at most
+    single, together = rng.integers(0, 99, (20, 6)), rng.integers(0, 99, (20, len(spans)))
+    assert sch.lowest(spans, single, together).tolist() == [all_sets(spans, s, t) for s, t in zip(single, together)]
+
+
+def test_what_the_last_output_of_a_chain_may_be_written_over():
+    "Only a tensor from outside of which nobody in the chain needs a row that is gone."
+    pixel = sch.Step((0,), 1, (1, 1, 0, 0), count=4)
+    second = replace(pixel, reads=(1,), makes=2)
+    steps = (pixel, second, replace(pixel, reads=(2, 1), makes=3, in_place=(0, 1)), sch.Step((3,), 4))
+    within = sch.flow(steps)                                   # the sum is written over tensor 2, which is inside
+    outside = replace(within, over=(None, None, 1, None))
+    def over(*changed): return sch.inside(replace(outside, steps=changed), sch.Chain(1, 2, 1)).over
+    assert sch.inside(within, sch.Chain(1, 2, 1)).over is None and over(*steps) == 1
+    looks_back = replace(second, window=(3, 1, 1, 1), finds_rows=True)
+    assert over(pixel, looks_back, *steps[2:]) is None
+    padded = replace(second, window=(1, 1, 1, 1), finds_rows=True)
+    assert over(pixel, padded, replace(steps[2], count=6), steps[3]) is None
+    reads_all = replace(second, reads=(0, 1), whole=(1,))              # every row reads all of tensor 1
+    assert over(pixel, reads_all, *steps[2:]) is None
+
+
+def test_a_model_of_one_layer_has_an_arena_of_its_scratch():
+    op = Op('fully_connected', 'fc', ['x'], 'y', dict(pixels=1, cin=4, cout=2, shift=0, zp_in=0, zp_out=0),
+            dict(weight=np.int8([[1, 2, 3, 4], [-1, 0, 0, 1]]), bias=np.int32([0, 10]), mult=np.int32([2**30]*2)))
+    tiny = Graph({'x': Tensor('x', (4,), .5, 0), 'y': Tensor('y', (2,), .5, 0)}, [op], 'x', 'y', 'tiny')
+    choices = sch.choose_kernels(tiny, BOARD)
+    assert sch.plan_arena(tiny, choices).size == max(8, choices['fc'].scratch_bytes)
+    held = replace(tiny, ops=[Op('const', 'bias', [], 'k', dict(n=2), dict(data=np.int8([1, 2]))), op],
+                   tensors=tiny.tensors | {'k': Tensor('k', (2,), .5, 0)})
+    assert sch.elsewhere(held, sch.choose_kernels(held, BOARD)) == {'y', 'k'}

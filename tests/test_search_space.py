@@ -13,7 +13,7 @@ import torch
 from hypothesis import given, settings, strategies as st
 from torch import nn
 
-from tinyformer import cost_check, cost_model as S, kernels, schedule
+from tinyformer import cost_check, cost_model as S, kernel_choice, schedule
 from tinyformer.cost_check import check_many, plot_check
 from tinyformer.errors import BadInput, CorruptModel
 from tinyformer.hardware import target
@@ -377,7 +377,7 @@ def test_more_pruning_never_costs_more():
 def test_cost_table_says_what_is_missing(tmp_path, monkeypatch):
     stem = layers(DIGITS.sample(0))[0]
     (tmp_path/'poor.json').write_text('{"code_bytes": 0, "kernels": {}}')
-    monkeypatch.setattr(kernels, 'cost_table', lambda core: load_cost_table(str(tmp_path/'poor.json')))
+    monkeypatch.setattr(kernel_choice, 'cost_table', lambda core: load_cost_table(str(tmp_path/'poor.json')))
     S._price.cache_clear()
     with pytest.raises(BadInput, match='does not know tfm_conv_s8_ref.*tinyformer bench --fit'): price(stem, BOARD)
     with pytest.raises(BadInput, match='cannot read the cost table gone.json'):

@@ -131,7 +131,7 @@ def _pick(op, name, block, board, objective):
     able, found = [k for k in runs if k.name == name or name is None and k.isa in ('c', fast)], []
     for k in sorted(able, key=lambda k: k.isa != fast):            # those made for the core come first
         if k.isa == 'dsp' and fast != 'dsp': continue
-        for b, size, *_ in tk._formats(k, op):
+        for b, size, *_ in tk.weight_formats(k, op):
             if block in (None, b): found.append(tk.Choice(k, b, size, tk.scratch_bytes(k, op), 0))
     if not found:
         raise BadInput(f"{op.kind} cannot be run by {name or 'any kernel'} with block {block} on {board.name}; "
@@ -551,7 +551,7 @@ def fit_kernel(
         if row['bytes_different']:
             raise SimulationFailed(f"{name} differs from NumPy in {row['bytes_different']} bytes on {kind} {shape}")
         op = make_op(kind, block=block or 4, seed=seed, **shape)
-        kept, live = next((k, n) for b, _, k, n in tk._formats(kernel, op) if b == block_number(block or 0))
+        kept, live = next((k, n) for b, _, k, n in tk.weight_formats(kernel, op) if b == block_number(block or 0))
         rows.append(row)
         feats.append([tk.features(op, kept, live)[f] for f in names])
     coef, error, predicted = _fit(names, feats, [r['instructions'] for r in rows])

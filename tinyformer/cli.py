@@ -277,7 +277,7 @@ def _graph_of(what, data, weights):
 def _model_firmware(what, out, kernel, setting, data=None, weights=None, **kw):
     "Firmware of a model in a folder of its own; `kw` as `generate` takes it."
     from tinyformer.codegen import generate
-    from tinyformer.kernels import parse_overrides
+    from tinyformer.overrides import parse_overrides
     from tinyformer.zoo import Setting
     path, how = Path(what.partition(':')[0]), Setting(**setting)
     if not path.is_file():
