@@ -36,6 +36,9 @@ def rows(tiny, tmp_path_factory):
     return out, {name: ab.row_of(out, tiny, name) for name in SLOW}
 
 
+def _run(rows, name): return pl.Run(ab.folder_of(rows[0], 'digits', name, 0), progress=False)
+
+
 @pytest.mark.thorough
 def test_each_row_ends_in_a_model_of_the_same_flash(rows):
     found = rows[1]
