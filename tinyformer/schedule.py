@@ -147,6 +147,18 @@ def bytes_moved(
     return {b.label: round(sum((work if b.scratch else tensors)[n] for n in b.holds))
             for b in buffers}
 
+# %% ../nbs/07_schedule.ipynb #s074y
+def arena_of(
+    buffers:list, # of Buffer
+    plan:Plan,    # with an offset for each label
+    placement:Placement=None, # of the same plan, on a board with two memories
+)->Arena:
+    "The place of each tensor and of each operator's scratch."
+    def places(scratch):
+        return {name: plan.offsets[b.label] for b in buffers
+                if b.scratch == scratch for name in b.holds}
+    return Arena(plan, tuple(buffers), places(False), places(True), placement)
+
 # %% ../nbs/07_schedule.ipynb #s074x
 @patch(as_prop=True)
 def arrays(self:Arena)->tuple: # of (number of its memory, first byte, end)
@@ -164,18 +176,6 @@ def array_of(self:Arena,
     ends = [end for *_, end in self.arrays[:-1]]
     k = sum(end <= offset for end in ends)
     return k, offset - self.arrays[k][1]
-
-# %% ../nbs/07_schedule.ipynb #s074y
-def arena_of(
-    buffers:list, # of Buffer
-    plan:Plan,    # with an offset for each label
-    placement:Placement=None, # of the same plan, on a board with two memories
-)->Arena:
-    "The place of each tensor and of each operator's scratch."
-    def places(scratch):
-        return {name: plan.offsets[b.label] for b in buffers
-                if b.scratch == scratch for name in b.holds}
-    return Arena(plan, tuple(buffers), places(False), places(True), placement)
 
 # %% ../nbs/07_schedule.ipynb #s074b
 def plan_arena(
