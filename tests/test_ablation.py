@@ -101,6 +101,7 @@ def test_the_steps_in_float_answer_almost_as_the_integers_do(rows):
     assert abs(rows[1]['float_steps']['accuracy'] - rows[1]['whole']['accuracy']) < .1
 
 
+@pytest.mark.thorough
 def test_rows_without_a_search(tiny, tmp_path, monkeypatch):
     "A given network: the rows share its float weights, show as many images, and differ in what they say they change."
     torch.set_num_threads(1)

@@ -195,6 +195,7 @@ def qemu_line(qemu_firmware):
         finally: q.kill()
 
 
+@pytest.mark.thorough
 @pytest.mark.needs('qemu')
 def test_the_serial_line_under_qemu(qemu_line, graph):
     line = bd.Line(bd.connect(qemu_line), seconds=20)

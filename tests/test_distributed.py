@@ -13,6 +13,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from torchrun_two import CFG, DATA, logits, net, qat
 
 
+pytestmark = pytest.mark.thorough      # two processes train for twenty seconds
+
+
 @pytest.fixture(scope='module')
 def two(tmp_path_factory):
     "What each of two processes found, and what they printed."
@@ -42,7 +45,6 @@ def apart(a, b):
     return float((a - b).abs().max() / b.abs().max())
 
 
-@pytest.mark.thorough
 def test_the_loss_of_every_epoch_is_that_of_one_process(two):
     model = net()
     alone = fit(model, DATA, CFG, progress=False)

@@ -38,7 +38,8 @@ AT_LEAST = {   # feature -> in how many networks of a share, at least
     **dict.fromkeys([f'memory {m}' for m in rn.MEMORY] + ['objective bytes', 'objective speed'], 50)}
 
 
-@pytest.mark.parametrize('share', [0, *(pytest.param(k, marks=pytest.mark.thorough) for k in range(1, SHARES))])
+@pytest.mark.thorough
+@pytest.mark.parametrize('share', range(SHARES))
 @pytest.mark.needs('cc')
 def test_networks_return_the_reference_bytes(share):
     "Host under address and undefined-behaviour sanitizers; every tenth network on the emulated core as well."

@@ -154,6 +154,7 @@ def outcome(net, x):
     return db(want, soft), db(want, hard)
 
 
+@pytest.mark.thorough
 def test_random_networks_are_right_or_refused(monkeypatch):
     monkeypatch.setattr(qz, '_agree', lambda *_: None)
     tried, wrong = collections.Counter(), []

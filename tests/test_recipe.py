@@ -27,6 +27,7 @@ def go(folder, *args):
     recipe.main([*args, '--out', str(folder / 'run'), '--dataset', 'tiny', '--size', 'small', '--quick'])
 
 
+@pytest.mark.thorough
 def test_every_step_in_order(folder, monkeypatch, capsys):
     monkeypatch.setenv('TINYFORMER_DATA', str(folder))
     run = folder / 'run'
@@ -46,6 +47,7 @@ def test_every_step_in_order(folder, monkeypatch, capsys):
     assert json.loads((run / 'rank_small_0.result.json').read_text())['val_images'] == 12
 
 
+@pytest.mark.thorough
 def test_two_cores_take_the_cheap_winner_and_ask_the_teacher_once(folder, monkeypatch):
     monkeypatch.setenv('TINYFORMER_DATA', str(folder))
     run = folder / 'run'                                             # with what the steps above have left

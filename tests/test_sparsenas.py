@@ -229,6 +229,7 @@ def postgres(require_tool):
         shutil.rmtree(folder)
 
 
+@pytest.mark.thorough
 @pytest.mark.needs('postgres')
 def test_two_workers_on_postgresql_one_of_them_killed(data, postgres, tmp_path):
     out, inp = os.pipe()
@@ -261,6 +262,7 @@ def test_a_wrong_password_is_not_repeated(data, postgres, tmp_path):
     assert 'wr0ng' not in str(e.value) and e.value.__cause__ is None
 
 
+@pytest.mark.thorough
 def test_a_server_that_does_not_answer_is_given_up_in_seconds(data, tmp_path):
     with socket.socket() as s:
         s.bind(('127.0.0.1', 0))
@@ -431,6 +433,7 @@ r = run(FOLDER, load('digits'), trials=3, limits=target('stm32f746'), live=(live
 print(live.drawn)"""
 
 
+@pytest.mark.thorough
 def test_the_live_picture_is_one_picture_that_changes(tmp_path):
     "In a Jupyter kernel it is redrawn in place; elsewhere it can be a file."
     nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(LIVE.replace('FOLDER', repr(str(tmp_path))))])

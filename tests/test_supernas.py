@@ -200,6 +200,7 @@ def test_scales_fall_into_different_slices_and_decide_the_size():
     assert cost(slim.largest(), M7).params < cost(wide.largest(), M7).params
 
 
+@pytest.mark.thorough
 def test_supernets_for_photographs_are_seeded_and_differ():
     a = cifar_supernets(5, 0)
     assert a == cifar_supernets(5, 0) != cifar_supernets(5, 1) and len({s.name for s in a}) == 5
