@@ -326,10 +326,16 @@ def cifar_space(
     return SearchSpace(size, input, classes, positions, (known | ranges)['head'], block, sparsity2)
 
 # %% ../nbs/19_search_space.ipynb #n191
-_MOVED = dict(Costs='path_costs', path_costs='path_costs', sample_costs='path_costs',
-              plot_costs='path_costs', SuperNet='supernet', recalibrate_bn='supernet')
+_FOUND_IN = dict(
+    path_costs='Costs path_costs sample_costs plot_costs',
+    supernet='SuperNet recalibrate_bn',
+    arch='Downsample InvertedResidual LayerSpec layers plot_path prune_plan '
+        'published_arch reference_arch',
+    blocks='Add AttentionCore ConvBlock Encoder GlobalAvgPool InvertedResidualBlock Net '
+        'ToMap ToTokens TransformerBlock build build_block')
 
 def __getattr__(name):
-    "Names that `path_costs` and `supernet` define."
-    if name not in _MOVED: raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-    return getattr(import_module(f'tinyformer.{_MOVED[name]}'), name)
+    "Names that other modules define and that are found here as well."
+    for module, names in _FOUND_IN.items():
+        if name in names.split(): return getattr(import_module(f'tinyformer.{module}'), name)
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
