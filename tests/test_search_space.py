@@ -566,7 +566,8 @@ def test_a_bare_encoder_is_not_wider_than_the_largest_path():
 def test_names_that_moved_are_found_where_they_were():
     from tinyformer import path_costs, search_space, supernet
     assert search_space.SuperNet is supernet.SuperNet and search_space.Costs is path_costs.Costs
-    for name in search_space._MOVED: assert getattr(search_space, name).__module__.endswith(search_space._MOVED[name])
+    for module, names in search_space._FOUND_IN.items():
+        for name in names.split(): assert getattr(search_space, name).__module__ == f'tinyformer.{module}'
     with pytest.raises(AttributeError, match='HyperNet'): search_space.HyperNet
 
 
