@@ -328,9 +328,3 @@ def test_a_million_weights_come_back():
     w = (rng.integers(-127, 128, (1000, 250, 4)) * kept).reshape(1000, 1000).astype(np.int8)
     stream = encode(w)
     assert len(stream) == stream_bytes(w) and (decode(stream, 1000, 1000) == w).all()
-
-
-def test_names_that_moved_are_found_where_they_were():
-    from tinyformer import rle_encoding, rle_sizes
-    for name in rle_encoding._SIZES: assert getattr(rle_encoding, name) is getattr(rle_sizes, name)
-    with pytest.raises(AttributeError, match='sizes_of'): rle_encoding.sizes_of

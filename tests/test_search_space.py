@@ -563,14 +563,6 @@ def test_a_bare_encoder_is_not_wider_than_the_largest_path():
     with pytest.raises(BadInput, match='cout must stay None'): check_bare(1, bare | dict(cout=(8,)), 8)
 
 
-def test_names_that_moved_are_found_where_they_were():
-    from tinyformer import path_costs, search_space, supernet
-    assert search_space.SuperNet is supernet.SuperNet and search_space.Costs is path_costs.Costs
-    for module, names in search_space._FOUND_IN.items():
-        for name in names.split(): assert getattr(search_space, name).__module__ == f'tinyformer.{module}'
-    with pytest.raises(AttributeError, match='HyperNet'): search_space.HyperNet
-
-
 def test_digits_family_spreads_over_the_budget():
     "The default suits 32 KB and 16 KB; other ranges of the same function miss each limit."
     def share(space, ok): return np.mean([ok(cost(space.sample(s), BOARD)) for s in range(120)])

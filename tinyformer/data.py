@@ -7,7 +7,6 @@ __all__ = ['plot_images', 'Dataset', 'split', 'split_groups', 'digits_arrays', '
            'only_bytes', 'to_float', 'to_int8']
 
 # %% ../nbs/10_data.ipynb #c002
-import importlib
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -23,6 +22,7 @@ from .datafiles import (MAX_CLASSES, MAX_SIDE, check_arrays, check_groups, check
 from .downloads import (TORCHVISION, download, gtsrb_arrays, import_torchvision,
                                   torchvision_arrays)
 from .errors import BadInput, UnknownDataset
+from .moved import passed_on
 
 # %% ../nbs/10_data.ipynb #c005
 def plot_images(
@@ -207,8 +207,6 @@ def to_int8(
     return (x ^ np.uint8(128)).view(np.int8)
 
 # %% ../nbs/10_data.ipynb #d115
-def __getattr__(name):
-    "What `augmentation` owns, for code that asks this module for it."
-    moved = 'NUMBERS affine augment augmentation chance cover plot_augmented tint'.split()
-    if name not in moved: raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-    return getattr(importlib.import_module('tinyformer.augmentation'), name)
+__getattr__ = passed_on(
+    __name__,
+    augmentation='NUMBERS affine augment augmentation chance cover plot_augmented tint')

@@ -9,11 +9,11 @@ __all__ = ['WASM', 'F746_MEMORY', 'Memory', 'joined', 'Target', 'targets', 'targ
 # %% ../nbs/01_hardware.ipynb #c002
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from importlib import import_module
 import matplotlib.pyplot as plt
 from fastcore.basics import patch
 from .boards import BOARDS, BROWSER
 from .errors import BadInput, UnknownTarget
+from .moved import passed_on
 from .processors import CORES, FEATURES, Core, core
 from .units import KB, MB, UNITS, format_bytes, parse_bytes
 
@@ -218,8 +218,6 @@ def plot_fit(
     return ax
 
 # %% ../nbs/01_hardware.ipynb #n031
-def __getattr__(name):
-    "What `instructions` defines is found here as well."
-    if name not in ('signed', 'pack16', 'smlad', 'sxtb16', 'milliseconds'):
-        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-    return getattr(import_module('tinyformer.instructions'), name)
+__getattr__ = passed_on(
+    __name__,
+    instructions='signed pack16 smlad sxtb16 milliseconds')

@@ -29,6 +29,7 @@ from .codegen import generate
 from .simulator import build as build_image, qemu, qemu_tick, simulate
 
 # %% ../nbs/22_pipeline.ipynb #c002a
+from .moved import passed_on
 from .run_config import (OTHERS, RANGES, RunConfig, Stage, budget, check_run, defaults,
                                    settings, share_out, spaces_for, stages, typed)
 from .run_folder import (COMMAND, FILES, LEFT, ROAD, STEPS, WRITTEN_BY, Run, command, do,
@@ -310,3 +311,6 @@ def plot_budget(
            xlim=(0, max(1.2, *share)))
     ax.invert_yaxis()
     return ax
+
+# %% ../nbs/22_pipeline.ipynb #c101n
+__getattr__ = passed_on(__name__, ranking='rank agreement evenly candidate_run')

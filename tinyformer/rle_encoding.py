@@ -8,10 +8,10 @@ __all__ = ['BLOCKS', 'FIRST', 'END', 'MAX_GAP', 'MAX_EMPTY', 'block_size', 'bloc
 
 # %% ../nbs/02_rle_encoding.ipynb #c002
 from dataclasses import dataclass
-from importlib import import_module
 import numpy as np
 from fastcore.basics import patch
 from .errors import BadInput
+from .moved import passed_on
 from .rle_checks import check_block, check_weights, corrupt, take
 from .rle_plot import plot_stream, walk_bytes
 
@@ -214,10 +214,7 @@ def plot(self: RleTensor,
     return plot_stream(to_blocks(w, self.block).ravel(), block_size(self.block), stream, ax)
 
 # %% ../nbs/02_rle_encoding.ipynb #n031
-_SIZES = ('bound_bytes', 'crossover', 'dense_bytes', 'expected_bytes', 'kept_blocks',
-          'layer_bytes', 'live_rows', 'log_choose', 'plot_sizes')
-
-def __getattr__(name):
-    "What `rle_sizes` defines is found here as well."
-    if name not in _SIZES: raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-    return getattr(import_module('tinyformer.rle_sizes'), name)
+__getattr__ = passed_on(
+    __name__,
+    rle_sizes='bound_bytes crossover dense_bytes expected_bytes kept_blocks layer_bytes live_rows '
+              'log_choose plot_sizes')

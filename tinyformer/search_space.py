@@ -7,7 +7,6 @@ __all__ = ['BLOCK_CHOICES', 'SPARSITY_CHOICES', 'SIZES', 'Position', 'SearchSpac
 
 # %% ../nbs/19_search_space.ipynb #c002
 from dataclasses import dataclass, fields
-from importlib import import_module
 from math import prod
 
 import numpy as np
@@ -16,6 +15,7 @@ from fastcore.basics import patch
 from .arch import (
     KINDS, Arch, Transformer, _Block, _check, _check_ends, _read)
 from .errors import CorruptModel
+from .moved import passed_on
 from .space_checks import check_bare, check_choices, frozen
 
 # %% ../nbs/19_search_space.ipynb #c138
@@ -326,16 +326,12 @@ def cifar_space(
     return SearchSpace(size, input, classes, positions, (known | ranges)['head'], block, sparsity2)
 
 # %% ../nbs/19_search_space.ipynb #n191
-_FOUND_IN = dict(
+__getattr__ = passed_on(
+    __name__,
     path_costs='Costs path_costs sample_costs plot_costs',
     supernet='SuperNet recalibrate_bn',
-    arch='Downsample InvertedResidual LayerSpec layers plot_path prune_plan '
-        'published_arch reference_arch',
-    blocks='Add AttentionCore ConvBlock Encoder GlobalAvgPool InvertedResidualBlock Net '
-        'ToMap ToTokens TransformerBlock build build_block')
-
-def __getattr__(name):
-    "Names that other modules define and that are found here as well."
-    for module, names in _FOUND_IN.items():
-        if name in names.split(): return getattr(import_module(f'tinyformer.{module}'), name)
-    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    cost_model='Cost cost',
+    arch='Downsample InvertedResidual LayerSpec layers plot_path prune_plan published_arch '
+         'reference_arch',
+    blocks='Add AttentionCore ConvBlock Encoder GlobalAvgPool InvertedResidualBlock Net ToMap '
+           'ToTokens TransformerBlock build build_block')

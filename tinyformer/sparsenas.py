@@ -8,7 +8,7 @@ __all__ = ['SAMPLERS', 'excess', 'Candidate', 'pick', 'closest_miss', 'Replayabl
            'fingerprint', 'identity_of', 'found_in', 'search']
 
 # %% ../nbs/21_sparsenas.ipynb #c002
-import contextlib, importlib, time
+import contextlib, time
 from dataclasses import dataclass, replace
 from pathlib import Path
 import numpy as np
@@ -21,6 +21,7 @@ from .hardware import Target, require_port
 from .redrawn import Redrawn
 from .arch import Arch
 from .cost_model import Cost, cost
+from .moved import passed_on
 from .search_space import SearchSpace
 from .supernet import SuperNet
 from .supernas import used
@@ -382,8 +383,7 @@ def search(
         return _picked(so_far())
 
 # %% ../nbs/21_sparsenas.ipynb #s085a
-def __getattr__(name):
-    "What `fronts` owns is found here when it is asked for."
-    if name not in ('compare_samplers', 'hypervolume', 'plot_budget', 'tightened'):
-        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-    return getattr(importlib.import_module('tinyformer.fronts'), name)
+__getattr__ = passed_on(
+    __name__,
+    fronts='compare_samplers hypervolume plot_budget tightened',
+    redrawn='in_notebook write_bytes')

@@ -6,7 +6,7 @@
 __all__ = ['PART', 'evaluate', 'identity', 'Run', 'fit', 'plot_history']
 
 # %% ../nbs/11_training.ipynb #c002
-import importlib, math, time
+import math, time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from .data import to_float
 from .errors import BadInput, TinyFormerError
 from .machine import Machine, device_of, multiplies_bf16, on_threads
 from .meter import LEAST, TICKS, UNITS, Meter, meter_of
+from .moved import passed_on
 from .optimisation import (LIMITS, TrainConfig, batches, loss_of, lr_at, make_optimiser,
                                      mixed, plot_schedule, rng_at, seeded)
 
@@ -312,8 +313,6 @@ def plot_history(
     return ax
 
 # %% ../nbs/11_training.ipynb #t013
-def __getattr__(name):
-    "What `pace` owns, for code that asks this module for it."
-    if name not in ('fastest', 'pace_of', 'paces'):
-        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-    return getattr(importlib.import_module('tinyformer.pace'), name)
+__getattr__ = passed_on(
+    __name__,
+    pace='fastest pace_of paces')
