@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np, pytest, scipy.stats, torch
 
-from tinyformer import ablation as ab, ablation_counts as ac, bench, cli, pipeline as pl
+from tinyformer import ablation as ab, ablation_counts as ac, cli, pipeline as pl
 from tinyformer.arch import Transformer, residual_arch
 from tinyformer.cost_model import cost
-from tinyformer.errors import BadInput, CorruptModel, RunFolderError
+from tinyformer.errors import CorruptModel, RunFolderError
 from tinyformer.files import write_json
 from tinyformer.hardware import target
 from tinyformer.operators import softmax_table

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyformer.buffers import Interval, Plan, aligned, peak_of, pieces
+from tinyformer.buffers import Plan, aligned, peak_of, pieces
 from tinyformer.errors import BadInput
 from tinyformer.pairs import pair_search
 from tinyformer.toolchain import compile_host

@@ -117,8 +117,8 @@ def text(
     for key in dict.fromkeys((r['target'], r['compiler']) for r in rows):
         mine = {r['model']: r for r in rows if (r['target'], r['compiler']) == key}
         first = next(iter(mine.values()))
-        cells = {'target': key[0], 'core': first['core'], 'compiler': _short(key[1]), 'run by': first['ran']}
-        cells |= {m: _millions(mine.get(m)) for m in names}
+        cells = {'target': key[0], 'core': first['core'], 'compiler': short(key[1]), 'run by': first['ran']}
+        cells |= {m: millions(mine.get(m)) for m in names}
         cells |= {'compared': f"{sum(r['bytes_compared'] for r in mine.values()):,}",
                   'different': f"{sum(r['bytes_different'] for r in mine.values()):,}"}
         head = list(cells)
@@ -128,10 +128,17 @@ def text(
     return bench._columns(head, lines, ('target', 'core', 'compiler', 'run by')) + f'\n\n{note}'
 
 
-def _short(compiler): return 'zig' if 'clang' in compiler else 'gcc'
+def short(
+    compiler:str, # as a row names it, with its version
+)->str: # gcc or zig
+    "The name of a compiler in a table."
+    return 'zig' if 'clang' in compiler else 'gcc'
 
 
-def _millions(row):
+def millions(
+    row, # of `table`, or None
+)->str: # million instructions of an inference; - where nothing counts them
+    "A cell of the table."
     if row is None: return ''
     return '-' if row['instructions'] is None else f"{row['instructions'] / 1e6:.2f}"
 

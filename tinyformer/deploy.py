@@ -16,7 +16,7 @@ from tinyformer.codegen import generate
 from tinyformer.cycles import require_cycles, time_text, with_waiting
 from tinyformer.errors import BadInput, CorruptModel, DoesNotFit, RunFolderError, TinyFormerError, check_number
 from tinyformer.examples import made_up, read_examples
-from tinyformer.files import (MARKER, changed, claim, digest, finished, record, remove, remove_folder, write_json,
+from tinyformer.files import (MARKER, changed, claim, digest, record, remove, remove_folder, write_json,
                               write_text)
 from tinyformer.finetune import LR, check_augment, finetune
 from tinyformer.graph import load as load_graph, run as run_graph, save as save_graph
@@ -26,7 +26,7 @@ from tinyformer.modelfile import open_model
 from tinyformer.pipeline import check_speed
 from tinyformer.provenance import versions
 from tinyformer.quantization import CORRECTING, quantize
-from tinyformer.run_folder import perform, save_figure, walk
+from tinyformer.run_folder import done_before, perform, save_figure, walk
 from tinyformer.run_report import cycle_columns, cycle_rows, kernel_section, plot_profile
 from tinyformer.run_steps import chosen_kernels
 from tinyformer.schedule import MEMORY
@@ -217,11 +217,7 @@ def model_of(run, name):
 
 def do(run, name):
     "Run one step, or reuse what it left."
-    mark = f'[{list(ROAD).index(name) + 1}/{len(ROAD)}] {ROAD[name]}'
-    if finished(run.folder, f'{name}.json'):
-        run.say(f'{mark}: done before')
-        return result(run, name)
-    run.say(mark)
+    if done_before(run, name, ROAD): return result(run, name)
     try: return perform(run.folder, [f'{name}.json', *FILES[name]], LEFT.get(name, []), lambda: STEPS[name](run))
     except TinyFormerError:
         if name == next(iter(ROAD)): leave(run)

@@ -6,7 +6,7 @@ import numpy as np
 
 from .features import dense_counts, edge_pixels, scalar_counts, stream_counts, taps_inside, unit_counts
 from .instances import Shape, random_weights, spread
-from .integers import linear_s8, requant_params
+from .integers import linear_s8
 from .record import IN0, OUT, PAD, PER_CHANNEL, SCRATCH, SIZE, TAPS, WEIGHT, Array, CCall, Operator
 from .windows import WINDOW, conv_s8, depthwise_s8, out_hw, spans
 

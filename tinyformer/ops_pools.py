@@ -5,8 +5,7 @@ from .features import taps_inside, unit_counts
 from .integers import requant_params
 from .ops_layers import all_rows, as_map, map_values
 from .record import CODE, IN0, INT32, MULT, OUT, PER_CHANNEL, SHIFT, SIZE, SIZE_OR_0, Array, CCall, Operator
-from .windows import (POOL, avgpool2d_params, avgpool2d_s8, avgpool_s8, count_range, maxpool2x2_s8, maxpool_s8, out_hw,
-                      pool_ranges)
+from .windows import (POOL, avgpool2d_params, avgpool2d_s8, avgpool_s8, count_range, maxpool2x2_s8, maxpool_s8, out_hw)
 
 POOLS = {} # kind -> Operator
 

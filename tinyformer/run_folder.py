@@ -146,17 +146,24 @@ def perform(
     return out
 
 
+def done_before(
+    run: object,  # of a road: `folder` and `say`
+    name: str,  # a key of `road`
+    road: dict,  # step -> what it does, in order
+) -> bool:  # whether there is nothing left to do
+    "Say which step comes, and whether it was done before."
+    done = finished(run.folder, f'{name}.json')
+    run.say(f'[{list(road).index(name) + 1}/{len(road)}] {road[name]}' + ': done before' * done)
+    return done
+
+
 def do(
     run: Run,  # an open run
     name: str,  # a key of ROAD
     **kw: object,  # for the step, such as `cc` for compile
 ) -> dict:  # what the step found
     "Run one step, or reuse what it left."
-    mark = f'[{list(ROAD).index(name) + 1}/{len(ROAD)}] {ROAD[name]}'
-    if finished(run.folder, f'{name}.json'):
-        run.say(f'{mark}: done before')
-        return result(run, name)
-    run.say(mark)
+    if done_before(run, name, ROAD): return result(run, name)
     torch.set_num_threads(run.cfg.threads)
     act = lambda: STEPS[name](run, **kw)
     return perform(run.folder, [f'{name}.json', *FILES[name]], LEFT.get(name, []), act)
