@@ -5,6 +5,7 @@ notebooks and tests assert must hold for all of them. With `--out FILE` every fi
 was stopped goes on with the next one."""
 import argparse, json, os, subprocess, sys, tempfile, time
 from collections import namedtuple
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from hashlib import sha256
 from multiprocessing import get_context
@@ -57,9 +58,9 @@ def last_bits():
     return sha256(b''.join(t.detach().numpy().tobytes() for t in (y, out, x.grad, w.grad))).hexdigest()
 
 
-def in_new_process(f):
-    "What `f()` gives in a process that reads the environment anew."
-    with get_context('spawn').Pool(1) as pool: return pool.apply(f)
+def in_new_process(f, *args, **kwargs):
+    "What `f(*args, **kwargs)` gives in a process that reads the environment anew, as all that it starts do."
+    with ProcessPoolExecutor(1, mp_context=get_context('spawn')) as pool: return pool.submit(f, *args, **kwargs).result()
 
 
 def notebooks():
@@ -85,7 +86,7 @@ def run(setting, names, workers, tests, plain_bits):
     began = time.time()
     with environment(setting.environment):
         other = 'yes' if in_new_process(last_bits) != plain_bits else 'no'
-        results = run_notebooks.run_many(names, workers, lambda text: print(text, flush=True), **setting.options)
+        results = in_new_process(run_notebooks.run_many, names, workers, **setting.options)
         passed, failed = run_tests(workers) if tests and 'shift' not in setting.options else (None, [])
     bad = [f'{r.name}, {r.cell.splitlines()[0]} {r.error.splitlines()[-1]}' for r in results if r.error]
     count = f'{len(results) - len(bad)} passed, {len(bad)} failed'

@@ -354,6 +354,19 @@ def test_threads_can_be_fixed(tmp_path):
     assert run_notebooks.run_one('t.ipynb', tmp_path).cell.startswith('cell c2')
 
 
+def test_notebooks_are_as_nbdev_clean_leaves_them():
+    "Also the order of the fields: `nbdev_clean` would otherwise change a file that nobody edited."
+    from execnb.nbio import nb2str, read_nb
+    from nbdev.clean import clean_nb
+    def cleaned(path):
+        nb = read_nb(path)
+        clean_nb(nb, allowed_cell_metadata_keys=['nbgrader'], clean_ids=False)
+        return nb2str(nb)
+    files = {o: ROOT/'nbs'/o for o in run_notebooks.present()}
+    odd = [o for o, p in files.items() if cleaned(p) != p.read_text(encoding='utf-8')]
+    assert not odd, f"run make prepare: {', '.join(odd)}"
+
+
 # ---- the rest of the repository --------------------------------------------------------------------------------------
 
 def test_readme_is_made_from_index():
