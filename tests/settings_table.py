@@ -60,7 +60,8 @@ def last_bits():
 
 def in_new_process(f, *args, **kwargs):
     "What `f(*args, **kwargs)` gives in a process that reads the environment anew, as all that it starts do."
-    with ProcessPoolExecutor(1, mp_context=get_context('spawn')) as pool: return pool.submit(f, *args, **kwargs).result()
+    with ProcessPoolExecutor(1, mp_context=get_context('spawn')) as pool:
+        return pool.submit(f, *args, **kwargs).result()
 
 
 def notebooks():
