@@ -514,3 +514,30 @@ def test_a_mask_with_minus_infinity_may_be_a_buffer(make):
     with torch.no_grad(): assert torch.allclose(steps.run(x), net(x), 1e-4, 1e-4)
     net.mask[0, 1] = math.nan
     with pytest.raises(BadInput, match='not finite, in mask'): import_model(make(net, x[:1]), x)
+
+
+class Queries(nn.Module):
+    "Learned queries that attend to each other first: attention and dropout of what does not depend on the input."
+    def __init__(self, **words):
+        super().__init__()
+        self.layer = nn.TransformerDecoderLayer(8, 2, 16, batch_first=True, **words)
+        self.queries, self.head = nn.Parameter(torch.randn(1, 3, 8)), nn.Linear(8, 3)
+
+    def forward(self, x): return self.head(self.layer(self.queries.expand(len(x), -1, -1), x).mean(1))
+
+
+@pytest.mark.parametrize('words', [{}, dict(dropout=0., norm_first=True)])
+def test_learned_queries_that_attend_to_each_other(words):
+    torch.manual_seed(0)
+    net, x = Queries(**words).eval(), torch.randn(8, 5, 8)
+    steps = import_model(net, x)
+    assert [s.kind for s in steps.steps].count('attention') == 1           # the other one is a constant
+    with torch.no_grad(): assert torch.allclose(steps.run(x), net(x), 1e-4, 1e-4)
+
+
+@pytest.mark.parametrize('draw', [lambda e: F.dropout(e, .5, True), torch.bernoulli, torch.rand_like])
+def test_numbers_drawn_anew_are_refused(draw):
+    class Net(nn.Module):
+        def __init__(self): super().__init__(); self.fc, self.e = nn.Linear(4, 3), nn.Parameter(torch.rand(3))
+        def forward(self, x): return self.fc(x) + draw(self.e)
+    with pytest.raises(UnsupportedOp, match='chance'): import_model(Net().eval(), torch.rand(8, 4))

@@ -62,6 +62,22 @@ def _single(v):
     return v.detach().float() if isinstance(v, torch.Tensor) and v.is_floating_point() else v
 
 
+def words_of(
+    op:torch._ops.OpOverload,
+    args:tuple,
+    named:dict,
+)->dict: # name in the operator's schema -> what the call gives, or the default; `self` is called `input`
+    "The arguments of a call by their names."
+    words = {a.name: a.default_value for a in op._schema.arguments}
+    words.update(zip(words, args)); words.update(named)
+    return {'input' if k == 'self' else k: v for k, v in words.items()}
+
+
+def _at_rest(words):
+    "Whether an operator that could draw numbers draws none: dropout outside training."
+    return words.get('train') is False or words.get('dropout_p', words.get('p')) == 0
+
+
 def _double(t): return torch.as_tensor(t).double()
 
 
@@ -234,9 +250,7 @@ class Reader:
         if not isinstance(op, torch._ops.OpOverload): return self._python(op, args, named)
         if not any(isinstance(a, Val) for a in leaves): return self._constant(node, args, named)
         name = op._schema.name.partition('::')[2]
-        words = {a.name: a.default_value for a in op._schema.arguments}
-        words.update(zip(words, args)); words.update(named)
-        words = {'input' if k == 'self' else k: v for k, v in words.items()}
+        words = words_of(op, args, named)
         if name in Reader.HANDLERS: return Reader.HANDLERS[name](self, node, **words)
         if name in MOVES: return self.move(node, args, named)
         if torch.Tag.pointwise in op.tags or name in POINTWISE: return self.pointwise(node, args, named)
@@ -250,7 +264,7 @@ class Reader:
 
     def _constant(self, node, args, named):
         "What does not depend on the input is computed at once."
-        if torch.Tag.nondeterministic_seeded in node.target.tags:
+        if torch.Tag.nondeterministic_seeded in node.target.tags and not _at_rest(words_of(node.target, args, named)):
             raise Refused(f'{node.target.__name__}: chance', 'the same numbers in each inference')
         if 'device' in named: named = {**named, 'device': torch.device('cpu')}
         out = node.target(*args, **named)
