@@ -15,6 +15,7 @@ from . import blocks
 from . import patterns  # its handlers register themselves
 from .errors import BadInput, UnsupportedOp
 from .float_graph import FloatGraph
+from .fused_attention import fuse_attention
 from .own_networks import Own, changed
 from .program import IMAGES, export, quietly, still_copy, unwrap
 from .reader import TROUBLE, Reader
@@ -137,8 +138,9 @@ def import_model(
             found = _read_once(program, images, [*zip(shapes, orders)], logits)
             if best is None or _copies(found[1]) < _copies(best[1]): best = found
             if not _copies(found[1]): break
-        check(still, best[1], xs, best[0])
-    return _keep_scales(best[1], still)
+        graph = fuse_attention(_keep_scales(best[1], still))
+        check(still, graph, xs, best[0])
+    return graph
 
 # %% ../nbs/15_importer.ipynb #h132s
 def _keep_scales(graph, net):
