@@ -175,7 +175,8 @@ ROOMS = """
     errors moved files pairs provenance units processors boards hardware instructions toolchain rle_checks rle_plot
     rle_encoding rle_sizes buffers arena_search arena_cases memory_alloc memories minimalloc integers windows
     elementwise softmax norms record features structs instances ops_layers ops_pools ops_elementwise ops_attention
-    ops_norms operators graph_check graph graph_file random_graphs ccalls word_streams calls kernels cost_tables
+    ops_norms operators graph_check graph_view inputs graph graph_file random_graphs ccalls word_streams calls
+    kernels cost_tables
     kernel_costs call_text kernel_choice overrides lifetimes chains schedule c_text checksums emit band_loops
     c_files ports plan_file host_check codegen cycles memory_system stack image_check registers emulator qemu wasm
     simulation simulator board datafiles downloads data augmentation distributed meter optimisation machine
