@@ -170,24 +170,7 @@ def test_module_equals_notebook(name, exported):
     assert same, f'tinyformer/{file} is not what nbs/{name} exports: run make prepare'
 
 
-# Every module of the package: one imports only from those before it, in this order, wherever the import stands.
-ROOMS = """
-    errors moved files pairs provenance units processors boards hardware instructions toolchain rle_checks rle_plot
-    rle_encoding rle_sizes buffers arena_search arena_cases memory_alloc memories minimalloc integers windows
-    elementwise softmax norms record features structs instances ops_layers ops_pools ops_elementwise ops_attention
-    ops_norms operators graph_check graph_view inputs graph graph_file random_graphs ccalls word_streams calls
-    kernels cost_tables
-    kernel_costs call_text kernel_choice overrides lifetimes chains schedule c_text checksums emit band_loops
-    c_files ports plan_file host_check codegen cycles memory_system stack image_check registers emulator qemu wasm
-    simulation simulator board datafiles downloads data augmentation distributed meter optimisation machine
-    checkpoint answers training pace pruning boxes arch_fields arch blocks float_steps float_graph places program
-    reader torch_layers torch_means torch_products torch_values patterns fused_attention own_networks importer
-    onnx_ops onnx_net ranges qlayers qnet calibration qbuild quantization lower_moves lowering cost_model
-    space_checks search_space supernets path_costs supernet supernas one_shot trials redrawn sparsenas fronts
-    peers published bench
-    cost_check judge_check export sizes run_config run_folder run_steps run_report pipeline ranking model_data
-    evaluation cards zoo cores live modelfile examples budget finetune tradeoff deploy fitting ablation_counts
-    ablation console cli recipe random_networks quizzes course assignments""".split()
+ROOMS = [o for o in (ROOT/'tests'/'rooms.txt').read_text(encoding='utf-8').splitlines() if not o.startswith('#')]
 
 
 def imports(text):
