@@ -173,8 +173,8 @@ def test_module_equals_notebook(name, exported):
 # Every module of the package: one imports only from those before it, in this order, wherever the import stands.
 ROOMS = """
     errors moved files pairs provenance units processors boards hardware figures_hardware instructions toolchain
-    rle_checks rle_plot rle_encoding rle_cases rle_sizes figures_rle buffers arena_search arena_cases memory_alloc
-    figures_memory memory_checks memories minimalloc integers windows elementwise softmax norms figures_operators
+    rle_checks rle_plot rle_encoding rle_cases rle_sizes figures_rle buffers arena_search arena_cases memory_checks
+    memory_alloc figures_memory memories minimalloc integers windows elementwise softmax norms figures_operators
     record features structs instances ops_layers ops_pools ops_elementwise ops_attention
     ops_norms operators graph_check graph graph_file random_graphs ccalls word_streams calls kernels cost_tables
     kernel_costs call_text kernel_choice overrides lifetimes chains schedule c_text checksums emit band_loops

@@ -1,4 +1,5 @@
-"""The pictures of page `01_hardware`: boards as bars and as points, and the memories of a chip.
+"""The pictures of pages `01_hardware` and `01a_instructions`: boards as bars and as points, the memories of a chip, and
+what a multiply-add costs.
 
 Each function draws what it is given, returns its Axes and changes nothing else."""
 import matplotlib.pyplot as plt
@@ -60,4 +61,16 @@ def plot_fit(
     ax.set(xscale='log', yscale='log', xlim=(64, 2e5), ylim=(8, 1e4), xlabel='flash (KB)', ylabel='SRAM (KB)',
            title=f'{sum(fits)} of {len(fits)} targets hold {flash_kb} KB of flash and {sram_kb} KB of SRAM')
     ax.figure.tight_layout()
+    return ax
+
+
+def plot_per_mac(
+    instructions: list, # per multiply-add, for 1, 2, .. pixels
+    least: float        # what they tend to
+):                      # the Axes
+    "Draw what a multiply-add costs over the pixels that share unpacked weights; returns the Axes (pure function)."
+    ax = plt.subplots(figsize=(5, 2.2))[1]
+    ax.bar(range(1, len(instructions) + 1), instructions)
+    ax.axhline(least, color='k', ls=':', lw=1)
+    ax.set(xlabel='pixels that share unpacked weights', ylabel='instructions\nper multiply-add')
     return ax

@@ -1,5 +1,5 @@
 """The pictures of pages `03_memory_alloc` and `03a_memories`, beside `buffers.plot_plan`: lives of buffers, how the
-busiest bytes fill a memory, and a plan in more than one memory.
+busiest bytes fill a memory, and a plan in more than one memory, drawn and as a table.
 
 Each function draws what it is given and changes nothing else."""
 import matplotlib.pyplot as plt
@@ -62,3 +62,15 @@ def plot_placement(
     left = f'{p.waiting:,.0f} cycles of waiting, at least {p.bound:,.0f}'
     ax.set_title(f'{ax.get_title()}\n{left}', fontsize=8)
     return ax
+
+
+def placement_table(
+    placement,  # a `memories.Placement`
+) -> str:  # Markdown
+    "A table of the memories under one line with the verdict."
+    p = placement
+    least = 'proven least' if p.proven else f'no placement waits less than {p.bound:,.0f}'
+    rows = [f'| {m.name} | {p.peaks[m.name]:,} | {m.size:,} | {m.wait:g} |' for m in p.memories]
+    return '\n'.join([f'**{p.plan.peak:,} bytes** (no plan below {p.plan.lower_bound:,}), '
+                      f'waiting {p.waiting:,.0f} cycles, {least}', '',
+                      '| memory | bytes used | room | cycles a byte |', '|:--|--:|--:|--:|', *rows])
