@@ -10,11 +10,12 @@ import pytest
 from tinyformer import cli, codegen as cg, graph as tg, memories as me, memory_system as ms, random_networks as rn
 from tinyformer import schedule as sch, tradeoff as tr, zoo
 from tinyformer.arch import Arch
-from tinyformer.errors import DoesNotFit
+from tinyformer.errors import BadInput, DoesNotFit
 from tinyformer.graph import random_graph
 from tinyformer.hardware import Memory, joined, target, targets
 from tinyformer.lowering import random_model
-from tinyformer.memory_alloc import Interval, plan, validate
+from tinyformer.memory_alloc import Interval, fullest, plan, validate
+from tinyformer.memory_checks import check_memories, no_room
 from tinyformer.operators import OPERATORS
 from tinyformer.simulator import Emulator, build, simulate
 
@@ -62,6 +63,41 @@ def test_a_network_that_no_single_memory_holds_is_spread():
         me.plan_memories(plan(some), dict(a=100, b=60), rooms, most=150)
     with pytest.raises(DoesNotFit, match='a buffer cannot lie in two memories'):
         me.plan_memories(plan([*some, Interval('c', 1, 2, 32)]), dict(a=1, b=1, c=1), rooms)
+
+
+TOY = [Interval('image', 0, 2, 64), Interval('map', 1, 3, 48)]
+FAST, SLOW = Memory('fast', 0, 64), Memory('slow', 64, 512, .5)
+
+
+@pytest.mark.parametrize('memories, error, what', [
+    ((), BadInput, 'need a name each: none is given'),
+    ((FAST, FAST), BadInput, r"need a name each: \['fast', 'fast'\]"),
+    ((SLOW, FAST), BadInput, 'slow is slower than fast: give the fast memory first'),
+    ((replace(FAST, size=0),), BadInput, 'fast has 0 bytes'),
+    ((Memory('a', 0, 60), Memory('b', 99, 60)), DoesNotFit,
+     'image needs 64 bytes in one piece; of a, b none has more than 60')])
+def test_memories_that_nothing_can_be_placed_in(memories, error, what):
+    with pytest.raises(error, match=what): check_memories(TOY, dict(image=1, map=1), memories)
+
+
+def test_buffers_of_which_something_is_not_known():
+    check_memories(TOY, dict(image=1, map=1), (FAST, SLOW))
+    with pytest.raises(BadInput, match="nothing says how many bytes 'map' moves"):
+        check_memories(TOY, dict(image=1), (FAST, SLOW))
+    fixed = [replace(TOY[0], fixed=8)]
+    check_memories(fixed, dict(image=1), (FAST, SLOW))
+    with pytest.raises(BadInput, match='image has a fixed offset: that needs one arena'):
+        check_memories(fixed, dict(image=1), (FAST, replace(SLOW, start=4096)))
+
+
+def test_what_is_said_when_there_is_no_room():
+    found = plan(TOY)
+    def said(plan, capacity, live=None): return str(no_room(plan, capacity, 1, live or fullest(TOY)[1]))
+    assert 'the arena needs 112 bytes, 12 more than the 100 there are. At step 1 these tensors are live: ' \
+           'image (64), map (48). No plan can fit' in said(found, 100)
+    assert 'needs at least 112 bytes' in said(replace(found, proven=False, peak=120), 100)
+    assert 'A plan may exist' in said(replace(found, proven=False, peak=120), 115)
+    assert 'and 2 smaller ones' in said(found, 100, TOY[:1] * 10)
 
 
 def today(graph, target, memory='low'):

@@ -11,7 +11,9 @@ from tinyformer.errors import BadInput, CorruptModel
 from tinyformer.rle_checks import check_block, check_weights, corrupt, take
 from tinyformer.rle_encoding import (BLOCKS, RleTensor, block_size, blocks_per_row, decode, encode, stream_bytes,
                                      to_blocks, walk)
-from tinyformer.rle_plot import plot_stream, walk_bytes
+from tinyformer.figures_rle import mark_sizes, plot_lengths
+from tinyformer.rle_cases import SWEEP, accepts, c_accepts, c_source, c_sums, c_trace, corruptions, draw
+from tinyformer.rle_plot import plot_stream, stream_table, walk_bytes
 from tinyformer.rle_sizes import (bound_bytes, crossover, dense_bytes, expected_bytes, kept_blocks, layer_bytes,
                                   plot_sizes)
 
@@ -290,8 +292,19 @@ def test_pictures_are_pure():
     row = np.array([0, 0, 1, 2], np.int8)
     ax = plot_stream(row, 2, encode(row[None], 2))
     assert len(ax.patches) == 4 + 4 and len(ax.lines) == 1
-    title = plot_sizes('1x2', .5, 32, 16, 9).get_title()
-    assert title == f'1x2 at 50%: {layer_bytes(32, 16, 9, "1x2", .5):.0f} of 4608 bytes'
+    ax = plot_sizes('1x2', .5, 32, 16, 9)
+    assert ax.get_title() == f'1x2 at 50%: {layer_bytes(32, 16, 9, "1x2", .5):.0f} of 4608 bytes'
+    lines = len(ax.lines)
+    crosses = mark_sizes(ax, [('1x1', .5, 1000), ('1x4', .9, 300)]).lines[lines:]
+    assert [(o.get_color(), *map(float, o.get_data()[0])) for o in crosses] == [('C0', .5), ('C2', .9)]
+    bars = plot_lengths([510, 511, 511, 513]).patches
+    assert [int(o.get_height()) for o in bars] == [1, 2, 0, 1]
+
+
+def test_a_layer_as_a_line_of_a_table():
+    line = stream_table((2, 8), '1x2', bytes.fromhex('82 05 fd 00 00 01 fe ff')).splitlines()[-1]
+    assert line == '| 2 x 8 | 1x2 | 16 B | 8 B | 2.00 | `82 05 fd 00 00 01 fe ff` |'
+    assert ' …`' in stream_table((2, 8), '1x2', bytes(13))
 
 
 # ---- the checks of `rle_checks`, and names that moved ----------------------------------------------------------------
@@ -328,3 +341,43 @@ def test_a_million_weights_come_back():
     w = (rng.integers(-127, 128, (1000, 250, 4)) * kept).reshape(1000, 1000).astype(np.int8)
     stream = encode(w)
     assert len(stream) == stream_bytes(w) and (decode(stream, 1000, 1000) == w).all()
+
+
+# ---- what puts a stream to the test ----------------------------------------------------------------------------------
+
+def test_drawn_layers_have_whole_blocks_of_zeros():
+    assert len(set(SWEEP)) == len(SWEEP) == 720
+    w = draw(np.random.default_rng(0), 40, 2, 10, 4, .5)
+    assert w.shape == (40, 2, 10) and w.dtype == np.int8 and w.min() > -128
+    zero = ~to_blocks(w, 4).any(2)
+    assert .3 < zero.mean() < .7 and (draw(np.random.default_rng(0), 3, 1, 5, 4, 1.) == 0).all()
+
+
+def test_each_byte_is_replaced_by_each_other_value():
+    found = list(corruptions(b'ab'))
+    assert len(set(found)) == len(found) == 2 * 255 and b'ab' not in found and {o[1:] for o in found} >= {b'b', b'c'}
+
+
+def test_the_marked_part_of_a_file():
+    loop = c_source('kernels/linear/tfm_linear_s8_rle_ref.c', 'walk')
+    assert loop.startswith('/* acc') and 'row_dot' in loop and '[/walk]' not in loop
+
+
+def test_the_loop_in_c_reads_what_the_walk_reads():
+    for seed, (rows, taps, cin, b, s) in enumerate(SMALL):
+        w = to_blocks(layer(seed, rows, taps, cin, b, s), b).reshape(rows, -1)
+        x = np.random.default_rng(seed).integers(-128, 128, w.shape[1]).astype(np.int8)
+        stream, m = encode(w, b), w.shape[1] // b
+        sums = (w.astype(int) @ x.astype(int)).tolist()
+        assert c_sums(stream, rows, x, b) == (sums, len(stream) - 1)
+        first = [(at - 1, pos) for row, pos, at, _ in walk(stream, rows, m, b) if row == 0]
+        trace = c_trace(stream, x, b)
+        assert [o[:2] for o in trace] == [o for o in first if w[0].any()] and (not trace or trace[-1][3] == sums[0])
+
+
+def test_both_checks_refuse_the_same_streams():
+    refused = 0
+    for damaged in corruptions(encode(layer(0, 2, 1, 6, 2, .5), 2)):
+        assert c_accepts(damaged, 2, 3, 2) == accepts(damaged, 2, 3, 2)
+        refused += not accepts(damaged, 2, 3, 2)
+    assert refused > 0 and accepts(encode(np.zeros((2, 6), np.int8)), 2, 2, 4)

@@ -205,6 +205,35 @@ def _(answer):
     raise Wrong(f'`b` first needs {first} bytes, `c` first {second}: let `c` be small and `a` large')
 
 
+@exercise('memory-2', '03_memory_alloc', 1, 'a function f(rows) that gives bytes')
+def _(answer):
+    from .buffers import Interval
+    from .memory_alloc import lower_bound
+    for rows in [[(0, 2, 64)], [(0, 2, 10), (1, 3, 20), (2, 4, 5)], [(0, 1, 7), (5, 9, 3), (6, 7, 3), (7, 8, 5)]]:
+        want = lower_bound([Interval(f't{k}', *row) for k, row in enumerate(rows)], align=1)
+        number(answer(rows), want, f'{rows} needs {want} bytes at its fullest step; at `stop` a buffer is not live')
+
+
+# ---- 03a memories ----------------------------------------------------------------------------------------------------
+
+@exercise('memories-1', '03a_memories', 1, 'a number of cycles')
+def _(answer):
+    number(answer, 160, 'Bytes moved for each of their own: a 20, b 10, c 25. The busiest two fill the fast memory')
+
+
+@exercise('memories-2', '03a_memories', 2, 'a function f(live, room, wait) that gives cycles')
+def _(answer):
+    from .hardware import Memory
+    from .memories import poured
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        live = [tuple(map(int, rng.integers(1, 99, 2))) for _ in range(rng.integers(1, 6))]
+        room, wait = int(rng.integers(1, 150)), float(rng.integers(1, 9)) / 4
+        want = poured(live, (Memory('fast', 0, room), Memory('slow', room, 999, wait)))
+        number(answer(live, room, wait), want, f'f({live}, {room}, {wait}) is {want:.2f}: a buffer may lie in both '
+               'memories, and then waits for the part that lies in the slow one', within=1e-9)
+
+
 # ---- 05 graph --------------------------------------------------------------------------------------------------------
 
 @exercise('graph-1', '05_graph', 1, 'a `Graph` that takes four numbers and adds its input to itself')
@@ -360,6 +389,17 @@ def _(answer):
         one, two = rng.integers(-128, 128, (2, 256)).astype(np.int8)
         if not np.array_equal(lut_s8(every, np.asarray(answer(one, two))), lut_s8(lut_s8(every, one), two)):
             raise Wrong('An entry of the first table is a code of the second: code -128 is its entry 0')
+
+
+@exercise('softmax-1', '04c_softmax', 2, 'a function f(row, table) that gives a list of codes')
+def _(answer):
+    from .operators import softmax_s8, softmax_table
+    rng = np.random.default_rng(8)
+    for n, scale in [(1, .1), (4, .03), (9, .1), (64, .01)]:
+        row, table = rng.integers(-128, 128, n).astype(np.int8), softmax_table(scale)
+        got, want = list(answer(row.tolist(), table.tolist())), softmax_s8(row, table).tolist()
+        if got != want: raise Wrong(f'{n} scores, scale {scale}: the first code is {want[0]}; entries, their sum, one '
+                                    'division, and for each entry a product that is rounded and shifted')
 
 
 @exercise('norms-1', '04d_norms', 1, 'a code')

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['waits', 'poured', 'least_waiting', 'busiest_first', 'reach', 'in_line', 'fill', 'filled', 'cuts', 'upside_down',
-           'Placement', 'check_memories', 'spread', 'plan_memories']
+           'Placement', 'spread', 'plan_memories']
 
 # %% ../nbs/03a_memories.ipynb #m002
 from collections import defaultdict
@@ -13,10 +13,12 @@ from math import lcm
 
 from fastcore.basics import patch
 
-from .errors import BadInput, DoesNotFit
+from .errors import DoesNotFit
+from .figures_memory import placement_table, plot_placement
 from .hardware import Memory, joined
 from .memory_alloc import (Interval, Placed, Plan, aligned, does_not_fit, greedy,
-                                     lowest_gap, peak_of, pieces, place, plot_plan, sections)
+                                     lowest_gap, peak_of, pieces, place, sections)
+from .memory_checks import check_memories
 
 # %% ../nbs/03a_memories.ipynb #m007
 def waits(
@@ -224,40 +226,8 @@ def place_of(self: Placement,
     k = next((k for k, end in enumerate(self.ends) if at < end), len(self.ends) - 1)
     return k, at - (0, *self.ends)[k]
 
-@patch
-def _repr_markdown_(self: Placement) -> str:
-    "A table of the memories under one line with the verdict."
-    least = 'proven least' if self.proven else f'no placement waits less than {self.bound:,.0f}'
-    rows = [f'| {m.name} | {self.peaks[m.name]:,} | {m.size:,} | {m.wait:g} |'
-            for m in self.memories]
-    return '\n'.join([f'**{self.plan.peak:,} bytes** (no plan below {self.plan.lower_bound:,}), '
-                      f'waiting {self.waiting:,.0f} cycles, {least}', '',
-                      '| memory | bytes used | room | cycles a byte |', '|:--|--:|--:|--:|', *rows])
-
-# %% ../nbs/03a_memories.ipynb #m036
-def check_memories(
-    intervals: list, # Intervals
-    moved: dict,     # name -> bytes moved
-    memories: tuple, # of Memory
-) -> None:
-    "Refuse what no placement could be made for, by name."
-    names = [m.name for m in memories]
-    twice = [n for n in names if names.count(n) > 1]
-    if not names or twice: raise BadInput(f'memories need a name each: {twice or "none is given"}')
-    for a, b in zip(memories, memories[1:]):
-        if a.wait > b.wait:
-            raise BadInput(f'{a.name} is slower than {b.name}: give the fast memory first')
-    for m in memories:
-        if m.size < 1: raise BadInput(f'{m.name} has {m.size} bytes: a memory needs some')
-    unknown = [i.name for i in intervals if i.name not in moved]
-    if unknown: raise BadInput(f'nothing says how many bytes {unknown[0]!r} moves')
-    sizes, line = [m.size for m in memories], joined(memories)
-    for i in intervals:
-        if i.size > (sum(sizes) if line else max(sizes)):
-            raise DoesNotFit(f'{i.name} needs {i.size} bytes in one piece; of '
-                             f'{", ".join(names)} none has more than {max(sizes)}')
-        if i.fixed is not None and not line:
-            raise BadInput(f'{i.name} has a fixed offset: that needs one arena')
+Placement._repr_markdown_ = placement_table
+Placement.plot = plot_placement
 
 # %% ../nbs/03a_memories.ipynb #m037b
 def spread(
@@ -300,23 +270,3 @@ def plan_memories(
         found, ends = spread(line, moved, memories, limits, tries)
     bound = least_waiting(line.intervals, moved, memories)
     return Placement(found, tuple(memories), ends, moved, bound)
-
-# %% ../nbs/03a_memories.ipynb #m044
-@patch
-def plot(self: Placement,
-    ax=None,           # matplotlib Axes; new ones by default
-    time: int = None,  # step to point at
-    scratch: tuple = (), # names of intervals to draw in grey
-    shared: tuple = (),  # names of intervals to hatch
-):                     # matplotlib Axes
-    "Draw (a pure function) all memories over time, one above the other."
-    ax = plot_plan(self.plan, time, ax, scratch, shared)
-    if len(self.memories) == 1: return ax
-    for m, low, end in zip(self.memories, (0, *self.ends), self.ends):
-        if low: ax.axhline(low, color='tab:blue', lw=1.5, ls=':')
-        if end > low:
-            ax.text(1.01, (low + end) / 2, m.name, rotation=90, va='center', fontsize=7,
-                    transform=ax.get_yaxis_transform(), color='tab:blue')
-    left = f'{self.waiting:,.0f} cycles of waiting, at least {self.bound:,.0f}'
-    ax.set_title(f'{ax.get_title()}\n{left}', fontsize=8)
-    return ax

@@ -13,7 +13,7 @@ from fastcore.basics import patch
 from .errors import BadInput
 from .moved import passed_on
 from .rle_checks import check_block, check_weights, corrupt, take
-from .rle_plot import plot_stream, walk_bytes
+from .rle_plot import plot_stream, stream_table, walk_bytes
 
 # %% ../nbs/02_rle_encoding.ipynb #c019
 BLOCKS = {'1x1': 1, '1x2': 2, '1x4': 4} # block shapes: name to number of weights
@@ -197,11 +197,7 @@ def ratio(self: RleTensor
 
 # %% ../nbs/02_rle_encoding.ipynb #c078
 @patch
-def _repr_markdown_(self: RleTensor):
-    head = self.stream[:12].hex(' ') + (' …' if self.nbytes > 12 else '')
-    return (f'| shape | block | dense | stream | ratio | first bytes |\n|---|---|---|---|---|---|\n'
-            f"| {' x '.join(map(str, self.shape))} | {self.block} | {np.prod(self.shape)} B "
-            f"| {self.nbytes} B | {self.ratio:.2f} | `{head}` |")
+def _repr_markdown_(self: RleTensor): return stream_table(self.shape, self.block, self.stream)
 
 @patch
 def plot(self: RleTensor,
@@ -217,4 +213,5 @@ def plot(self: RleTensor,
 __getattr__ = passed_on(
     __name__,
     rle_sizes='bound_bytes crossover dense_bytes expected_bytes kept_blocks layer_bytes live_rows '
-              'log_choose plot_sizes')
+              'log_choose',
+    figures_rle='plot_sizes')

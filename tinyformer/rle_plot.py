@@ -1,4 +1,4 @@
-"The picture of a weight stream: a row of weights above the bytes that it becomes."
+"""How a weight stream is shown: a row of weights above the bytes that it becomes, and a layer as a line of a table."""
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -36,3 +36,15 @@ def plot_stream(
     ax.set(xlim=(-.2, max(len(row), len(stream)) + .2), ylim=(-.2, 4.2), aspect='equal')
     ax.axis('off')
     return ax
+
+
+def stream_table(
+    shape: tuple,  # of the layer
+    block: str,    # name of its block shape
+    stream: bytes  # its weights
+) -> str:          # Markdown
+    "A table of one line: what a layer takes, dense and as a stream."
+    weights, head = int(np.prod(shape)), stream[:12].hex(' ') + (' …' if len(stream) > 12 else '')
+    return (f'| shape | block | dense | stream | ratio | first bytes |\n|---|---|---|---|---|---|\n'
+            f"| {' x '.join(map(str, shape))} | {block} | {weights} B | {len(stream)} B "
+            f'| {weights / len(stream):.2f} | `{head}` |')
