@@ -185,7 +185,7 @@ ROOMS = """
     supernets path_costs supernet supernas one_shot trials redrawn sparsenas fronts peers published bench
     cost_check judge_check export sizes run_config run_folder run_steps run_report pipeline ranking model_data
     evaluation cards zoo cores live modelfile examples budget finetune tradeoff deploy fitting ablation_counts
-    ablation console cli recipe random_networks quizzes course assignments""".split()
+    run_record ablation size_map console cli recipe random_networks quizzes course assignments""".split()
 
 
 def imports(text):
