@@ -37,7 +37,7 @@ START = dict(               # data -> settings of the road
     gtsrb=pl.RunConfig(dataset='gtsrb', flash='64KB', sram='32KB', lo=0., images=24_000, batch_size=64,
                        lr=4e-3, trials=1, max_drop=1.))
 EVERY = dict(digits=1, gtsrb=4)  # every how many test images are asked
-COUNTED = dict(digits='digits', gtsrb='gtsrb-64kb', cifar10='cifar10-1mb')  # data -> model of the zoo that is counted
+COUNTED = dict(digits='digits', gtsrb='gtsrb-64kb', cifar10='cifar10-256kb')  # data -> model of the zoo that is counted
 COUNTS = 'counts'           # what `only` says for these
 
 

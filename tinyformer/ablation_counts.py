@@ -61,8 +61,8 @@ def built_and_run(
         raise SimulationFailed(f'{wrong} output bytes of {graph.name} differ from the NumPy reference: a kernel is '
                                'wrong. Run make test.')
     return dict(flash_bytes=image.flash_bytes, sram_bytes=image.data_bytes + image.bss_bytes + STACK_BYTES,
-                arena_bytes=fw.arena_bytes, instructions=sim.instructions, **sim.columns(), compiler=str(image.compiler),
-                bytes_compared=sim.outputs.size)
+                arena_bytes=fw.arena_bytes, instructions=sim.instructions, **sim.columns(),
+                compiler=str(image.compiler), bytes_compared=sim.outputs.size)
 
 
 def steps_of(
