@@ -4,7 +4,7 @@
 
 A row is the road with some steps changed. What comes before the first changed step is taken over from the row that it
 is compared with, with the same seed: the two differ in what was changed and in nothing else."""
-import functools, json, math, shutil, tempfile, time
+import functools, math, shutil, tempfile, time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from tinyformer import ablation_counts, pipeline as pl, provenance, tradeoff
+from tinyformer import ablation_counts, pipeline as pl, provenance, run_record, tradeoff
 from tinyformer.arch import Arch, InvertedResidual, Residual, Transformer, prune_plan, residual_arch
 from tinyformer.blocks import build
 from tinyformer.cost_model import cost
 from tinyformer.data import load, to_int8
-from tinyformer.errors import BadInput, CorruptModel, NoFeasibleModel, RunFolderError
-from tinyformer.files import finished, write_text
+from tinyformer.errors import BadInput, NoFeasibleModel
+from tinyformer.files import finished
 from tinyformer.graph import load as load_graph, run as run_graph
 from tinyformer.lowering import random_model
 from tinyformer.pruning import sparsity_of
@@ -37,7 +37,7 @@ START = dict(               # data -> settings of the road
     gtsrb=pl.RunConfig(dataset='gtsrb', flash='64KB', sram='32KB', lo=0., images=24_000, batch_size=64,
                        lr=4e-3, trials=1, max_drop=1.))
 EVERY = dict(digits=1, gtsrb=4)  # every how many test images are asked
-COUNTED = dict(digits='digits', gtsrb='gtsrb-64kb', cifar10='cifar10-1mb')  # data -> model of the zoo that is counted
+COUNTED = dict(digits='digits', gtsrb='gtsrb-64kb', cifar10='cifar10-256kb')  # data -> model of the zoo that is counted
 COUNTS = 'counts'           # what `only` says for these
 
 
@@ -448,30 +448,11 @@ def read_record(
     cfg:pl.RunConfig, # that it must have been made with
 )->dict: # meta, runs, counts
     "What is known already."
-    if not Path(file).exists(): return dict(meta={}, runs=[], counts=None)
-    try:
-        held = json.loads(Path(file).read_text(encoding='utf-8'))
-        was, runs = held['meta']['settings'], held['runs']
-        held['counts']
-        known = [(r['row'], r['seed']) for r in runs]
-    except (OSError, ValueError, KeyError, TypeError) as e:
-        raise CorruptModel(f'{file} is no record of ablations ({type(e).__name__}): choose another file.') from e
-    if len(set(known)) < len(known): raise CorruptModel(f'{file} holds a row twice: choose another file.')
-    if diff := [k for k, v in asdict(cfg).items() if was.get(k) != v]:
-        raise RunFolderError(f'{file} was made with other settings ({", ".join(diff)}): use the same ones, or choose '
-                             'another file with --record.')
-    return held
+    return run_record.read(file, asdict(cfg), ('row', 'seed'), ('counts',), 'ablations')
 
 
 def _write(file, cfg, runs, counts, command):
-    "The record, a run a line."
-    minutes = round(sum(r['cpu_seconds'] for r in runs) / 60, 1)
-    commits = sorted({r['commit'] for r in [*runs, *filter(None, [counts])]})
-    meta = dict(command=command, commits=commits, cpu_minutes=minutes, machine=provenance.machine(),
-                versions=provenance.versions(), settings=asdict(cfg))
-    body = ',\n'.join('  ' + json.dumps(r) for r in runs)
-    parts = dict(meta=json.dumps(meta, indent=2), runs=f'[\n{body}\n ]', counts=json.dumps(counts, indent=1))
-    write_text(file, '{\n ' + ',\n '.join(f'"{name}": {text}' for name, text in parts.items()) + '\n}\n')
+    run_record.write(file, runs, asdict(cfg), command, counts=counts)
 
 
 def record(

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tinyformer import bench, cycles, graph as tg, kernels as tk, tradeoff, zoo
+from tinyformer.codegen import STACK_BYTES
 from tinyformer.errors import SimulationFailed
 from tinyformer.hardware import target
 from tinyformer.simulator import Emulator, simulate
@@ -59,8 +60,9 @@ def built_and_run(
     if wrong := int((sim.outputs != tg.run(graph, x)).sum()):
         raise SimulationFailed(f'{wrong} output bytes of {graph.name} differ from the NumPy reference: a kernel is '
                                'wrong. Run make test.')
-    return dict(flash_bytes=image.flash_bytes, arena_bytes=fw.arena_bytes, instructions=sim.instructions,
-                **sim.columns(), compiler=str(image.compiler), bytes_compared=sim.outputs.size)
+    return dict(flash_bytes=image.flash_bytes, sram_bytes=image.data_bytes + image.bss_bytes + STACK_BYTES,
+                arena_bytes=fw.arena_bytes, instructions=sim.instructions, **sim.columns(),
+                compiler=str(image.compiler), bytes_compared=sim.outputs.size)
 
 
 def steps_of(

@@ -194,6 +194,26 @@ def cmd_ablate(
     print(f'\n{file}')
 
 
+@command()
+def cmd_map(
+    *,
+    data:str = 'gtsrb', # data set of small images, see `tinyformer search --help`
+    images:Annotated[int, (1, 10**12)] = None, # shown in each training (default: 16000)
+    seeds:Annotated[int, (1, 1000)] = 1, # how many times, each with another seed
+    out:Path = Path('runs/map'), # folder of the checkpoints
+    record:Annotated[Output, 'runs'] = None, # JSON file of the results; what it holds already is not run again
+    _argv:list = (), # what was typed
+):
+    """Accuracy over limits of flash and SRAM: networks of one family, trained with the same number of images. A killed
+    command continues when it is given again."""
+    from tinyformer import size_map
+    from tinyformer.zoo import words
+    given = dict(dataset=data) | (dict(images=images) if images else {})
+    cfg, file = size_map.MapConfig(**given), Path(record or out/f'{data}.json')
+    held = size_map.record(file, cfg, seeds, out, words(_argv))
+    print(f'\n{size_map.nets_table(held["runs"])}\n\n{size_map.map_table(held["runs"], cfg.flash)}\n\n{file}')
+
+
 @command(record=_run_settings)
 def cmd_search(
     *,
