@@ -38,6 +38,36 @@ def test_pictures_and_floats_in_any_order():
     assert as_read(np.zeros((5, 126)), (3, 6, 7)).shape == (5, 3, 6, 7)
 
 
+FACTORY = """
+import torch.nn as nn
+def grey(): return nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
+class Pair(nn.Module):
+    def forward(self, picture, features): return picture.mean((2, 3)) + features
+"""
+
+
+@pytest.mark.parametrize('way', [lambda x: x, lambda x: x[..., 0], lambda x: x.transpose(0, 3, 1, 2)])
+def test_a_function_that_says_no_shape_is_asked(way, tmp_path):
+    "Floats with the channels last, first or left out: the first order in which the network runs."
+    (tmp_path/'net.py').write_text(FACTORY)
+    x = np.random.default_rng(0).random((16, 7, 6, 1), dtype=np.float32)
+    data = npz(tmp_path/'d.npz', x=way(x), x_test=way(x[:4]), y=np.zeros(16, int), y_test=np.zeros(4, int))
+    ex = deploy.opened_with(Settings(f'{tmp_path}/net.py:grey', data=str(data)))[1]
+    want = torch.from_numpy(x).permute(0, 3, 1, 2)
+    assert torch.equal(ex.x, want) and torch.equal(ex.x_test, want[:4])
+
+
+@pytest.mark.parametrize('function, shape, says', [
+    ('grey', (16, 7, 6, 2), r'cannot run on calibration of shape \(8, 7, 6, 2\)'),
+    ('Pair', (16, 3, 6, 6), 'reads picture, features and does not say their shapes.*input_shape')])
+def test_data_on_which_the_network_cannot_run(function, shape, says, tmp_path):
+    (tmp_path/'net.py').write_text(FACTORY)
+    data = npz(tmp_path/'d.npz', x=np.zeros(shape, np.float32))
+    cfg = Settings(f'{tmp_path}/net.py:{function}', data=str(data))
+    with pytest.raises(BadInput, match=says): go(tmp_path/'o', cfg)
+    assert not (tmp_path/'o').exists()
+
+
 @pytest.mark.parametrize('arrays, words', [
     (dict(z=np.zeros(3)), 'it needs x'), (dict(x=np.zeros((9, 3), np.int64)), 'x is int64'),
     (dict(x=np.full((9, 3), np.nan)), 'not finite'), (dict(x=np.zeros(9)), 'shape'),

@@ -12,6 +12,7 @@ import torch
 from tqdm.auto import tqdm
 
 from tinyformer import budget as bg, tradeoff as tr
+from tinyformer.calibration import as_features, runnable
 from tinyformer.codegen import generate
 from tinyformer.cycles import require_cycles, time_text, with_waiting
 from tinyformer.errors import BadInput, CorruptModel, DoesNotFit, RunFolderError, TinyFormerError, check_number
@@ -21,6 +22,7 @@ from tinyformer.files import (MARKER, changed, claim, digest, record, remove, re
 from tinyformer.finetune import LR, check_augment, finetune
 from tinyformer.graph import load as load_graph, run as run_graph, save as save_graph
 from tinyformer.hardware import parse_bytes, require_port, target as board_named, targets
+from tinyformer.importer import inputs_of
 from tinyformer.lowering import lower
 from tinyformer.modelfile import open_model
 from tinyformer.pipeline import check_speed
@@ -111,10 +113,19 @@ def opened_with(
     if opened.graph is not None:
         s = tuple(opened.graph.tensors[opened.graph.input].shape)
         shape = s if len(s) != 3 else (s[2], s[0], s[1])
-    if cfg.data: return opened, read_examples(cfg.data, shape)
+    if cfg.data: return opened, read_examples(cfg.data, shape or _found_shape(opened, cfg))
     if shape is not None: return opened, made_up(shape)
     raise BadInput(f'{cfg.model} does not say what it reads: give --data FILE.npz, or the network an attribute '
                    'input_shape, such as net.input_shape = (3, 32, 32)')
+
+
+def _found_shape(opened, cfg):
+    "What a network reads that does not say it: the first reading of the data that it can run on."
+    names = inputs_of(opened.net)
+    if len(names) > 1:
+        raise BadInput(f"{cfg.model} reads {', '.join(names)} and does not say their shapes: give the network an "
+                       'attribute input_shape with one for each, such as net.input_shape = ((3, 32, 32), (6,))')
+    return tuple(as_features(read_examples(cfg.data).x[:8], runnable(opened.net)).shape[1:])
 
 
 def some(x, most): return x[::-(-len(x) // most)]

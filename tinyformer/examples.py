@@ -59,7 +59,9 @@ def as_read(
     last, first = x.movedim(1, -1), x.movedim(-1, 1)
     for y in (first, last):
         if tuple(y.shape[1:]) == tuple(shape): return y.contiguous()
-    if x[0].numel() == np.prod(shape) and x.ndim == 2: return x.reshape(len(x), *shape)
+    def without_ones(s): return [n for n in s if n > 1]
+    if x[0].numel() == np.prod(shape) and (x.ndim == 2 or without_ones(x.shape[1:]) == without_ones(shape)):
+        return x.reshape(len(x), *shape)
     raise BadInput(f'the network reads {tuple(shape)}, {what} has {tuple(x.shape[1:])}: {NEEDS}')
 
 
