@@ -41,7 +41,7 @@ TARGETS = (
     Target(('tinyformer/lifetimes.py', 'tinyformer/chains.py', 'tinyformer/schedule.py'), .2,
            ('networks 60 0', 'pytest tests/test_schedule.py', 'pytest tests/test_codegen.py',
             'pytest tests/test_graph.py', 'pytest tests/test_search_space.py', 'networks 400 0'), _DRAWING),
-    Target(('tinyformer/codegen.py', 'tinyformer/band_loops.py', 'tinyformer/emit.py'), .2,
+    Target(('tinyformer/codegen.py', 'tinyformer/folder_files.py', 'tinyformer/band_loops.py', 'tinyformer/emit.py'), .2,
            ('networks 60 0', 'pytest tests/test_codegen.py', 'pytest tests/test_host_check.py',
             'pytest tests/test_simulator.py', 'pytest tests/test_schedule.py', 'networks 400 0'), _DRAWING),
     Target(('firmware/kernels/conv/tfm_conv_s8_dsp.c', 'firmware/include/tfm_patch.h'), .1,

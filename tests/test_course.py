@@ -27,7 +27,21 @@ WRONG = {                                            # an answer that a person m
     'windows-2': lambda size, out, k, stride, pad: [k]*out, 'elementwise-1': (0, -15, 3, 1),
     'elementwise-2': lambda one, two: two[one], 'norms-1': 0, 'norms-2': lambda x: ([v - sum(x) for v in x], 0),
     'record-1': (3, 2, 2, 2), 'record-2': (5, 2), 'pruning-1': .225, 'pruning-2': {'1x1': .5, '1x2': .5, '1x4': .5},
-    'pruning-3': lambda w, b, sparsity: abs(w) > np.quantile(abs(w), sparsity)}
+    'pruning-3': lambda w, b, sparsity: abs(w) > np.quantile(abs(w), sparsity),
+    'codegen-1': 12, 'codegen-2': lambda files, name: re.findall(r'#include "(.*)"', files[name]),
+    'codegen-3': lambda rows: [(a[0], b[0]) for a in rows for b in rows if a[0] < b[0] and a[1] < b[1] + b[2]],
+    'waiting-1': 4, 'waiting-2': (18_000, 18_000, 18_000), 'waiting-3': lambda trace, sets, ways, line: len(trace),
+    'emulator-1': 301, 'emulator-2': lambda ran, marks: Counter({marks.get(f, f): n for f, n in ran}),
+    'emulator-3': bytes.fromhex('4018' '7047'), 'simulator-1': .324,
+    'simulator-2': lambda counts, name, times: times, 'simulator-3': lambda frames, calls, name: sum(frames.values()),
+    'data-1': 50_000*32*32, 'data-2': lambda p, n: 100*(p*(1 - p)/n)**.5,
+    'data-3': lambda train, test: [i for i, x in enumerate(test) if (train == x).all((1, 2, 3)).any()],
+    'augmentation-1': (0, 2), 'augmentation-2': lambda image, strength: image*strength,
+    'augmentation-3': lambda image, right, down: np.roll(image, (down, right), (0, 1)),
+    'optimisation-1': .004, 'optimisation-2': lambda logits, y, s: -logits[y],
+    'optimisation-3': lambda seed, step, n, size: np.random.default_rng((seed, step)).permutation(n)[:size],
+    'training-1': 12*1150, 'training-2': lambda grads, clip: [np.clip(g, -clip, clip) for g in grads],
+    'training-3': lambda epochs, per, kills: epochs*per + sum(kills)}
 
 
 def text_of(path):

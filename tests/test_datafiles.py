@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tinyformer.datafiles import (MAX_CLASSES, check_arrays, check_groups, check_images, check_labels, data_file,
-                                  data_folder, npz_arrays, numbered, one_line, pack_arrays)
+                                  data_folder, npz_arrays, numbered, one_line, pack_arrays, parts_table)
 from tinyformer.errors import BadInput, MissingData
 
 
@@ -145,3 +145,9 @@ def test_a_pack_goes_by_the_name_of_its_data_set(tmp_path):
     assert data_file('gtsrb', tmp_path) == tmp_path/'gtsrb32_jpeg.npz'
     assert data_file('cifar10', tmp_path) is None and data_file('empty', tmp_path) is None
     assert data_file('../' + tmp_path.name + '/mine', tmp_path) is None          # a name, not a path
+
+
+def test_a_table_of_parts():
+    text = parts_table('mine', (4, 5, 3), ('a', 'b'), 'a folder', dict(train=6000, val=2, test=3))
+    assert text.startswith('**mine**: 4x5x3 uint8, 2 classes, from a folder\n\n| part | images |\n|:--|--:|\n')
+    assert text.endswith('| train | 6,000 |\n| val | 2 |\n| test | 3 |')

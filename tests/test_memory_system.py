@@ -4,7 +4,7 @@ import pytest
 
 from tinyformer import emulator, memory_system as ms, simulator
 from tinyformer.codegen import generate
-from tinyformer.errors import MissingTool
+from tinyformer.errors import BadInput, MissingTool
 from tinyformer.graph import random_graph, run
 from tinyformer.hardware import target, targets
 
@@ -115,3 +115,9 @@ def test_a_written_back_line_counts_where_it_lies():
     counter.access(0)
     back = [place for (_, place, event) in counter.counts() if event == 'back']
     assert back == ['SRAM'] and counter.counts()['rest', 'SRAM', 'back'] == 1
+
+
+def test_a_chip_without_a_model_is_refused():
+    assert ms.memory_of('rp2040').place('flash').load == ms.Cycles(40, 60, 90)
+    with pytest.raises(BadInput, match='no model of the memories of samd21: there is one of stm32f746'):
+        ms.memory_of('samd21')

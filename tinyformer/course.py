@@ -434,6 +434,225 @@ def _(answer):
     if not np.array_equal(np.ravel(got), want): raise Wrong('Code q becomes zp + (q - zp) // 2')
 
 
+# ---- 08 codegen to 09 simulator --------------------------------------------------------------------------------------
+
+@exercise('codegen-1', '08_codegen', 1, 'a number of bytes')
+def _(answer):
+    number(answer, 8*1 + 2*4 + 2*4, 'Eight weights of one byte; two biases and two multipliers of four bytes each')
+
+
+@exercise('codegen-2', '08_codegen', 2, 'a function f(files, name) that gives a set of names')
+def _(answer):
+    files = {'a.c': '#include "b.h"\n#include <math.h>\n', 'b.h': '# include "c.h"\nint b;', 'c.h': '#include "b.h"\n',
+             'd.c': 'int d;  /* #include of nothing */', 'e.c': '#include "d.h"\n#include "gone.h"', 'd.h': ''}
+    for name, want in {'a.c': {'b.h', 'c.h'}, 'd.c': set(), 'e.c': {'d.h'}}.items():
+        got = set(answer(files, name))
+        if got != want:
+            raise Wrong(f'{name} of {files} needs {want or "none"}: follow each header once, also in a circle; leave '
+                        'out what is in `<>` or not among the files')
+
+
+@exercise('codegen-3', '08_codegen', 3, 'a function f(buffers) that gives a set of pairs of names')
+def _(answer):
+    rows = [('a', 0, 64, 0, 3), ('b', 32, 64, 2, 5), ('c', 64, 32, 0, 2), ('d', 0, 32, 3, 9), ('e', 90, 10, 4, 6)]
+    got = {tuple(sorted(o)) for o in answer(rows)}
+    same(got, {('a', 'b'), ('b', 'e')}, f'In {rows} they are a with b, and b with e: c ends before b begins, and a '
+         'before d; an end is not part of a range')
+
+
+@exercise('waiting-1', '08a_memory_system', 1, 'a number of misses')
+def _(answer):
+    number(answer, 3, 'Four slots: lines 0, 1 and 2 each have a slot of their own')
+
+
+@exercise('waiting-2', '08a_memory_system', 2, 'a tuple of three numbers of cycles')
+def _(answer):
+    from .chip_memories import SYSTEMS
+    chip = SYSTEMS['stm32f746'].place
+    want = (chip('flash').next * 1000 + chip('SRAM').load * 500).three
+    same(tuple(answer), want, 'Each end of a range is multiplied and added on its own')
+
+
+@exercise('waiting-3', '08a_memory_system', 3, 'a function f(trace, sets, ways, line) that gives a number of misses')
+def _(answer):
+    rng = np.random.default_rng(8)
+    traces = [[0, 4, 32, 8, 64, 0, 36, 60], *rng.integers(0, 1024, (4, 60)).tolist()]
+    for trace in traces:
+        for sets, ways, line in ((2, 1, 32), (1, 2, 32), (4, 4, 16), (1, 8, 64)):
+            want = cache_misses(trace, sets, ways, line)
+            number(answer(trace, sets, ways, line), want, f'{trace} with {sets} sets of {ways} ways and lines of '
+                   f'{line} bytes misses {want} times: line n lies in set n % sets; the one unused for longest goes')
+
+
+def cache_misses(trace, sets, ways, line):
+    "Misses of a cache in which the line unused for longest goes."
+    held, missed = [[] for _ in range(sets)], 0
+    for number in (address // line for address in trace):
+        slots = held[number % sets]
+        if number in slots: slots.remove(number)
+        else: missed += 1
+        held[number % sets] = [*slots, number][-ways:]
+    return missed
+
+
+@exercise('emulator-1', '08b_emulator', 1, 'a number of instructions')
+def _(answer):
+    number(answer, 1 + 3*100 + 1, 'One `movs`, three for each repetition, and `bx`')
+
+
+@exercise('emulator-2', '08b_emulator', 2, 'a function f(ran, marks) that gives a dict: owner → instructions')
+def _(answer):
+    ran = [('start', 2), ('conv', 5), ('memcpy', 7), ('conv', 1), ('fc', 4), ('memcpy', 7), ('start', 3)]
+    marks = dict(conv='layer 1', fc='layer 2', start='rest')
+    want = {'rest': 5, 'layer 1': 13, 'layer 2': 11}
+    for given in (ran, [('memcpy', 1), *ran]):
+        expected = want if given is ran else want | dict(rest=6)
+        same(dict(answer(given, marks)), expected, f'For {given} it is {expected}: a function without a mark is booked '
+             "under the owner that was booked last, and under 'rest' before there was one")
+
+
+@exercise('emulator-3', '08b_emulator', 3, 'bytes: a function in Thumb')
+def _(answer):
+    from unicorn import UC_ARCH_ARM, UC_MODE_THUMB, Uc
+    from unicorn.arm_const import UC_ARM_REG_LR, UC_ARM_REG_R0
+    for n in (1, 2, 7, 100):
+        uc = Uc(UC_ARCH_ARM, UC_MODE_THUMB)
+        uc.mem_map(0x1000, 8192)
+        uc.mem_write(0x1000, bytes(answer))
+        uc.reg_write(UC_ARM_REG_R0, n)
+        uc.reg_write(UC_ARM_REG_LR, 0x2001)
+        uc.emu_start(0x1001, 0x2000, count=1000)
+        got = uc.reg_read(UC_ARM_REG_R0)
+        if got != n*(n + 1)//2: raise Wrong(f'With r0 = {n} it leaves {got} in r0, and not {n*(n + 1)//2}')
+
+
+@exercise('simulator-1', '09_simulator', 1, 'a number of milliseconds')
+def _(answer):
+    number(answer, 90_000/216e6*1e3, 'Core and waiting together, divided by the cycles of a second', within=.01)
+
+
+@exercise('simulator-2', '09_simulator', 2, 'a function f(counts, name, times) that gives a number')
+def _(answer):
+    counts = dict(conv=600, attention=300, fc=100)
+    for name, times in (('conv', 2), ('conv', 1e9), ('fc', 10), ('attention', 3)):
+        want = 1000/(1000 - counts[name] + counts[name]/times)
+        number(answer(counts, name, times), want, f'For {counts}, f(counts, {name!r}, {times:g}) is {want:.3f}: the '
+               'other operators take as long as before', within=1e-3)
+
+
+@exercise('simulator-3', '09_simulator', 3, 'a function f(frames, calls, name) that gives bytes')
+def _(answer):
+    frames = dict(main=16, invoke=24, conv=80, add=8, rows=40, copy=0)
+    calls = dict(main=['invoke'], invoke=['conv', 'add'], conv=['copy', 'rows'], add=['copy'], rows=['copy'], copy=[])
+    for name, want in dict(main=160, add=8, conv=120, copy=0).items():
+        number(answer(frames, calls, name), want, f'From {name} on it is {want} bytes in {frames} with the calls '
+               f'{calls}: a frame, and the deepest of those that it calls')
+
+
+# ---- 10 data to 11 training ------------------------------------------------------------------------------------------
+
+@exercise('data-1', '10_data', 1, 'a number of bytes')
+def _(answer):
+    number(answer, 50_000*32*32*3, 'One byte for each pixel and channel')
+
+
+@exercise('data-2', '10_data', 2, 'a function f(accuracy, n) that gives a number of points')
+def _(answer):
+    for p, n in ((.97, 360), (.9, 10_000), (.5, 100)):
+        want = 196*(p*(1 - p)/n)**.5
+        number(answer(p, n), want, f'With {p:.0%} of {n} images it is {want:.2f} points to either side: 1.96 standard '
+               'errors, and a share of 0.01 is one point', within=.03)
+
+
+@exercise('data-3', '10_data', 3, 'a function f(train, test) that gives a list of indices')
+def _(answer):
+    rng = np.random.default_rng(10)
+    train = rng.integers(0, 256, (40, 4, 5, 3), np.uint8)
+    test = np.concatenate([train[7:9], rng.integers(0, 256, (5, 4, 5, 3), np.uint8), train[:1, :, ::-1]])
+    if sorted(map(int, answer(train, test))) != [0, 1, 7]:
+        raise Wrong('Images 0 and 1 of `test` are in `train` as they are, and image 7 is a mirrored one of them')
+
+
+@exercise('augmentation-1', '10a_augmentation', 1, 'a pair (x, y)')
+def _(answer):
+    if not np.allclose(answer, (0, .5), atol=1e-3):
+        raise Wrong('Put α = 90° and g = 2 into the matrix, and multiply it by the column (1, 0)')
+
+
+@exercise('augmentation-2', '10a_augmentation', 2, 'a function f(image, strength) of a float array')
+def _(answer):
+    image = np.random.default_rng(11).random((3, 4, 5))
+    for strength in (0., .5, 1., 3.):
+        want = np.clip(image.mean() + (image - image.mean())*strength, 0, 1)
+        if not np.allclose(answer(image, strength), want, atol=1e-5):
+            raise Wrong(f'At strength {strength:g} each value keeps that share of its distance from the mean of the '
+                        'image. Then it is clamped to 0 ... 1')
+
+
+@exercise('augmentation-3', '10a_augmentation', 3, 'a function f(image, right, down) of an array [h, w]')
+def _(answer):
+    image = np.arange(1, 31).reshape(5, 6)
+    for right, down in ((0, 0), (2, 0), (0, -1), (-3, 2), (9, 0)):
+        padded = np.pad(image, 9)
+        want = padded[9 - down:14 - down, 9 - right:15 - right]
+        got = np.asarray(answer(image, right, down))
+        if got.shape != want.shape or (got != want).any():
+            raise Wrong(f'Moved by {right} to the right and {down} down it is {want.tolist()}: what comes in is 0')
+
+
+@exercise('optimisation-1', '10b_optimisation', 1, 'a learning rate')
+def _(answer):
+    number(answer, .005, 'The warm-up ends at step 20. Step 60 is half way down the cosine', within=.01)
+
+
+@exercise('optimisation-2', '10b_optimisation', 2, 'a function f(logits, y, smoothing) that gives a number')
+def _(answer):
+    rng = np.random.default_rng(12)
+    for classes, smoothing in ((2, 0.), (10, .1), (3, .3)):
+        logits, y = rng.normal(size=classes)*3, int(rng.integers(classes))
+        logs = logits - np.log(np.exp(logits).sum())
+        want = -(1 - smoothing)*logs[y] - smoothing*logs.mean()
+        number(answer(logits, y, smoothing), want, f'For logits {logits.round(2).tolist()}, class {y} and smoothing '
+               f'{smoothing:g} it is {want:.4f}: the right class has 1 - s of the weight, and all share s', within=1e-4)
+
+
+@exercise('optimisation-3', '10b_optimisation', 3, 'a function f(seed, step, n, batch_size) that gives indices')
+def _(answer):
+    from .optimisation import TrainConfig, batches
+    for seed, n, size in ((0, 129, 128), (3, 1150, 100)):
+        cfg = TrainConfig(seed=seed, batch_size=size)
+        every = [b.tolist() for epoch in range(3) for b in batches(n, cfg, epoch)]
+        for step in (0, 1, len(every) - 1):
+            got = [int(i) for i in answer(seed, step, n, size)]
+            if got != every[step]:
+                raise Wrong(f'Step {step} of {n} images in batches of {size} with seed {seed} reads other images: '
+                            'which epoch is it in, and which batch of it?')
+
+
+@exercise('training-1', '11_training', 1, 'a number of updates')
+def _(answer):
+    number(answer, 12*9, 'An epoch has ⌈1150 / 128⌉ steps')
+
+
+@exercise('training-2', '11_training', 2, 'a function f(gradients, clip) that gives a list of arrays')
+def _(answer):
+    rng = np.random.default_rng(13)
+    grads = [rng.normal(size=(3, 4)), rng.normal(size=5)]
+    length = np.sqrt(sum((g**2).sum() for g in grads))
+    for clip in (.01, length/2, 2*length):
+        factor = min(1, clip/length)
+        for got, g in zip(answer(grads, clip), grads, strict=True):
+            if not np.allclose(got, g*factor, rtol=1e-3):
+                raise Wrong(f'At a length of {length:.2f} and clip {clip:.2f} every array gets the factor {factor:.3f}')
+
+
+@exercise('training-3', '11_training', 3, 'a function f(epochs, per_epoch, kills) that gives a number of steps')
+def _(answer):
+    for epochs, per, kills, want in ((12, 9, [], 108), (12, 9, [67], 112), (3, 9, [10, 3, 9], 31), (2, 5, [4, 4], 18)):
+        number(answer(epochs, per, kills), want, f'f({epochs}, {per}, {kills}) is {want}: each start begins at the '
+               'last whole epoch that was saved')
+
+
 # ---- 12 pruning ------------------------------------------------------------------------------------------------------
 
 @exercise('pruning-1', '12_pruning', 1, 'a share between 0 and 1')

@@ -165,3 +165,17 @@ def data_file(
     folder = data_folder(folder)
     files = {p.stem: p for p in folder.glob('*.npz') if p.is_file()} if folder else {}
     return next((files[s] for s in (name, f'{name}_jpeg', f'{name}32_jpeg') if s in files), None)
+
+
+def parts_table(
+    name,    # of a data set
+    shape,   # (h, w, c) of an image
+    classes, # names of its classes
+    source,  # where its images came from
+    sizes,   # name of a part -> images in it
+):           # Markdown
+    "What a data set holds, as a table of its parts."
+    h, w, c = shape
+    about = f'{h}x{w}x{c} uint8, {len(classes)} classes, from {source}'
+    rows = [f'| {part} | {n:,} |' for part, n in sizes.items()]
+    return '\n'.join([f'**{name}**: {about}', '', '| part | images |', '|:--|--:|', *rows])

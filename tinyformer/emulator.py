@@ -4,14 +4,13 @@
 
 # %% auto #0
 __all__ = ['HEAP', 'HEAP_BYTES', 'RETURN_TO', 'SLOWEST', 'NOTHING', 'new_core', 'count_instructions', 'map_memory',
-           'load_segments', 'execute', 'patience', 'Emulator', 'plot_stack']
+           'load_segments', 'execute', 'patience', 'Emulator']
 
 # %% ../nbs/08b_emulator.ipynb #c002
 import bisect, struct
 from collections import Counter
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 from elftools.elf.elffile import ELFFile
 from fastcore.basics import patch
@@ -20,6 +19,7 @@ from unicorn import (UC_HOOK_BLOCK, UC_HOOK_MEM_INVALID, UC_PROT_EXEC, UC_PROT_R
 
 from .errors import BadInput, SimulationFailed
 from .hardware import CORES, core as find_core
+from .image_plot import plot_stack
 from .memory_system import AT_ONCE, AccessCounter, MemorySystem, Place, unavailable
 from .registers import FAMILIES, Family
 from .toolchain import sections
@@ -283,20 +283,3 @@ def stack_used(self:Emulator,
     low, top = self.address('_stack_limit'), self.address('_stack_top')
     touched = np.flatnonzero(np.frombuffer(self.read(low, top - low), np.uint8) != value)
     return int(top - low - touched[0]) if touched.size else 0
-
-# %% ../nbs/08b_emulator.ipynb #c047
-def plot_stack(
-    emu:Emulator,   # painted, then called
-    rows:int=32,    # how many rows of 16 bytes below the top
-    value:int=0xA5, # what `paint` wrote
-):                  # matplotlib Axes
-    "Draw (a pure function) which bytes below the top of the stack were written."
-    top = emu.address('_stack_top')
-    ram = np.frombuffer(emu.read(top - rows * 16, rows * 16), np.uint8)
-    ram = ram.reshape(rows, 16)[::-1] != value
-    ax = plt.subplots(figsize=(3.5, 3))[1]
-    ax.imshow(ram, aspect='auto', cmap='Blues', vmin=-.2, vmax=1.2, extent=(0, 16, rows * 16, 0))
-    ax.axhline(emu.stack_used(value), color='red', lw=1)
-    ax.set(xlabel='byte in its row', ylabel='bytes below the top',
-           title=f'{emu.stack_used(value)} bytes of stack')
-    return ax

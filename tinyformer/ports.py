@@ -2,6 +2,7 @@
 The folders of `firmware/ports` hold the files; the addresses come from the board's record."""
 import re
 from dataclasses import replace
+from pathlib import Path
 
 from tinyformer.c_text import fill
 from tinyformer.checksums import model_crc
@@ -130,3 +131,21 @@ def port_folders(
     if board is None: return []
     own = [board.cpu.startup] if board.cpu.startup != 'cortex_m' else []
     return ['cortex_m', *own, *(['qemu'] if board.machine else []), board.name]
+
+
+def image_sources(
+    fw,          # a `codegen.Firmware`: a generated folder
+    serial:bool, # those of the image that answers over a serial line
+)->tuple:        # (C files, folder with the linker script)
+    "What an image is compiled from."
+    f = Path(fw.folder)
+    if not (f/'port').is_dir():
+        raise BadInput(f'the folder has no start-up code for {fw.target.name}: generate it with port=None')
+    start = sorted((f/'port').glob('*.c'))
+    if not serial: return [*fw.sources, *start], f/'port'
+    if not (f/'board').is_dir():
+        able = ', '.join(p for p in ports() if serves(p))
+        raise BadInput(f'no image for {fw.port} answers over a serial line, one for {able} does. '
+                       'firmware/ports/README.md says what a board.c needs')
+    start = [p for p in start if p.name != 'main.c']
+    return [*fw.sources, *start, *sorted((f/'board').glob('*.c'))], f/'board'

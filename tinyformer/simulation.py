@@ -3,7 +3,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinyformer.memory_system import Cycles, total
+from tinyformer.chip_memories import SYSTEMS
+from tinyformer.memory_system import Cycles, mean_stalls, total, unavailable
 
 
 @dataclass(frozen=True, repr=False)
@@ -73,3 +74,34 @@ def mean_profile(
 )->dict:           # owner -> mean, rounded
     "The mean of some profiles, owner by owner."
     return {n: round(sum(p.get(n, 0) for p in profiles) / max(1, len(profiles))) for n in names}
+
+
+def simulation_of(
+    graph,              # the model
+    outputs:np.ndarray, # int8 [n, ...]
+    profiles:list,      # of each counted image: owner -> instructions
+    cycles:list,        # of each: owner -> cycles; empty where they are not known
+    waits:list,         # of each: owner -> {cause: `Cycles`}; empty where it is not known
+    no_stalls:str,      # why it is not
+    stack:int,          # bytes
+    high:int,           # bytes of the arena
+)->Simulation:
+    "The record of a run from the counts of the profiled images."
+    names, totals = [op.name for op in graph.ops], [sum(p.values()) for p in profiles]
+    mean = mean_profile(profiles, [*names, 'rest'])
+    return Simulation(outputs, sum(mean.values()), {n: mean[n] for n in names}, mean['rest'],
+                      (min(totals, default=0), max(totals, default=0)), stack, high, len(outputs), len(profiles),
+                      mean_profile(cycles, [*names, 'rest']) if cycles else None,
+                      mean_stalls(waits) if waits else None, no_stalls)
+
+
+def memory_for(
+    target, # a `Target`
+    wanted, # True: the target's own memories; False: none; or a `MemorySystem`
+)->tuple:   # (memory system or None, why there is none)
+    "The memories that a run is counted with."
+    if wanted is False: return None, 'not asked for'
+    if wanted is True and target.name not in SYSTEMS: return None, f'no model of {target.name}'
+    why = unavailable()
+    if why: return None, why
+    return (SYSTEMS[target.name] if wanted is True else wanted), ''
