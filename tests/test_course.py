@@ -5,10 +5,13 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import torch
 
 from conftest import ROOT
 from tinyformer import course
+from tinyformer.arch import layers, reference_arch
 from tinyformer.errors import BadInput
+from tinyformer.formula import Formula
 
 WRONG = {                                            # an answer that a person might give
     'hardware-1': {'stm32f746'}, 'hardware-2': 7.28, 'hardware-3': 2**31 // (127*127),
@@ -27,7 +30,17 @@ WRONG = {                                            # an answer that a person m
     'windows-2': lambda size, out, k, stride, pad: [k]*out, 'elementwise-1': (0, -15, 3, 1),
     'elementwise-2': lambda one, two: two[one], 'norms-1': 0, 'norms-2': lambda x: ([v - sum(x) for v in x], 0),
     'record-1': (3, 2, 2, 2), 'record-2': (5, 2), 'pruning-1': .225, 'pruning-2': {'1x1': .5, '1x2': .5, '1x4': .5},
-    'pruning-3': lambda w, b, sparsity: abs(w) > np.quantile(abs(w), sparsity)}
+    'pruning-3': lambda w, b, sparsity: abs(w) > np.quantile(abs(w), sparsity),
+    'arch-1': 2*32*192, 'arch-2': reference_arch(), 'arch-3': lambda arch: max(l.out_bytes for l in layers(arch)),
+    'blocks-1': 4*12*12 + 2*12*20, 'blocks-2': lambda w, gamma, beta, mean, var, eps: (w, beta),
+    'steps-1': ((3, 4), (4, -1), 0), 'steps-2': Formula(), 'importer-1': .003,
+    'places-1': ((2, 3), (3, 1), 0), 'places-2': lambda places: True,
+    'patterns-1': (3, .5), 'patterns-2': lambda x, q, k, v: (q(x) @ k(x).mT).softmax(-1) @ v(x),
+    'importer-2': (torch.nn.Linear(4, 4), torch.full((1, 4), 1e7)),
+    'ranges-1': (.01, -51, 1.23), 'ranges-2': lambda ends: ends.max(1),
+    'qlayers-1': (30, -127, 0, 15), 'qlayers-2': lambda w, bits: np.round(w*127/abs(w).max())*abs(w).max()/127,
+    'qnet-1': .5, 'qnet-2': lambda f, lo, hi, step: (lo, hi), 'lowering-1': 600,
+    'lowering-2': lambda f, s_in, z_in, s_out, z_out: np.int8(f(np.zeros(256)))}
 
 
 def text_of(path):
