@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from tinyformer.arch import Arch, Downsample, InvertedResidual, Transformer
-from tinyformer.arch_fields import Checked, check, check_ends, check_field, is_count, read_fields, read_json, rule
+from tinyformer.arch import KINDS, Arch, Downsample, InvertedResidual, Transformer, layers, published_arch
+from tinyformer.arch_fields import (Checked, check, check_ends, check_field, is_count, read_block, read_fields,
+                                    read_json, rule)
 from tinyformer.errors import BadInput, CorruptModel
 
 TINY = Arch(input=(8, 8, 1), classes=10, head=12,
@@ -44,6 +45,40 @@ def test_a_file_that_lacks_a_field_or_has_another_is_refused_by_name():
     with pytest.raises(CorruptModel, match="unknown field 'width'"): Arch.from_json(d | dict(width=3))
     with pytest.raises(CorruptModel, match='known are downsample'): Arch.from_json(d | dict(blocks=[dict(type='mlp')]))
     with pytest.raises(CorruptModel, match='found list'): read_fields(Arch, [], 'here')
+    with pytest.raises(CorruptModel, match="block 7: type is 'mlp'"): read_block(KINDS, dict(type='mlp'), 'block 7')
+    d['blocks'][2]['heads'] = 3
+    with pytest.raises(CorruptModel, match='architecture, block 2: .* must divide dim = 8'): Arch.from_json(d)
+
+
+def test_a_path_shows_itself_as_a_table():
+    rows = TINY._repr_markdown_().splitlines()
+    assert [row.split()[1] for row in rows[2:]] == ['downsample', 'inverted_residual', 'transformer', 'head']
+    assert rows[2].endswith('| 8x8x8 |') and 'cout' not in rows[3] and rows[-1].endswith('| 10 |')
+    assert [kind for kind, _ in TINY.named()] == ['downsample', 'inverted_residual', 'transformer']
+
+
+PUBLISHED = '''
+conv3x3 32x32x128, maxpool2x2 16x16x128,
+pointwise 16x16x256, depthwise3x3 16x16x256, pointwise 16x16x128, add 16x16x128,
+conv3x3 16x16x128, pointwise 16x16x44,
+layernorm 16x16x44, linear 16x16x132, attention 16x16x44, linear 16x16x44, add 16x16x44,
+layernorm 16x16x44, linear 16x16x256, linear 16x16x44, add 16x16x44,
+conv3x3 16x16x44, pointwise 16x16x128,
+pointwise 16x16x256, depthwise3x3 8x8x256, pointwise 8x8x128,
+pointwise 8x8x384, depthwise3x3 8x8x384, pointwise 8x8x128, add 8x8x128,
+conv3x3 8x8x128, pointwise 8x8x192,
+layernorm 8x8x192, linear 8x8x576, attention 8x8x192, linear 8x8x192, add 8x8x192,
+layernorm 8x8x192, linear 8x8x128, linear 8x8x192, add 8x8x192,
+conv3x3 8x8x192, pointwise 8x8x256, pointwise 8x8x768, avgpool 1x1x768, fully_connected 1x1x10'''
+
+
+def test_the_family_holds_the_network_that_the_authors_published():
+    "Their calls, layer by layer; they join q, k and v into one product, which here are three of the same total size."
+    def described(l):
+        h, w, c = l.shape
+        return f'{l.kind} {h}x{w}x{3*c if l.name.endswith(".q") else c}'
+    ours = [described(l) for l in layers(published_arch()) if not l.name.endswith(('.k', '.v'))]
+    assert ours == PUBLISHED.replace('\n', ' ').strip().split(', ')
 
 
 @pytest.mark.parametrize('held, said', [

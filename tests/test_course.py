@@ -5,10 +5,13 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import torch
 
 from conftest import ROOT
 from tinyformer import course
+from tinyformer.arch import layers, reference_arch
 from tinyformer.errors import BadInput
+from tinyformer.formula import Formula
 
 WRONG = {                                            # an answer that a person might give
     'hardware-1': {'stm32f746'}, 'hardware-2': 7.28, 'hardware-3': 2**31 // (127*127),
@@ -41,7 +44,18 @@ WRONG = {                                            # an answer that a person m
     'optimisation-1': .004, 'optimisation-2': lambda logits, y, s: -logits[y],
     'optimisation-3': lambda seed, step, n, size: np.random.default_rng((seed, step)).permutation(n)[:size],
     'training-1': 12*1150, 'training-2': lambda grads, clip: [np.clip(g, -clip, clip) for g in grads],
-    'training-3': lambda epochs, per, kills: epochs*per + sum(kills)}
+    'training-3': lambda epochs, per, kills: epochs*per + sum(kills),
+    'arch-1': 2*32*192, 'arch-2': reference_arch(), 'arch-3': lambda arch: max(l.out_bytes for l in layers(arch)),
+    'blocks-1': 4*12*12 + 2*12*20, 'blocks-2': lambda w, gamma, beta, mean, var, eps: (w, beta),
+    'steps-1': ((3, 4), (4, -1), 0), 'steps-2': Formula(), 'importer-1': .003,
+    'places-1': ((2, 3), (3, 1), 0), 'places-2': lambda places: True,
+    'patterns-1': (3, .5), 'patterns-2': lambda x, q, k, v: (q(x) @ k(x).mT).softmax(-1) @ v(x),
+    'importer-2': (torch.nn.Linear(4, 4), torch.full((1, 4), 1e7)),
+    'ranges-1': (.01, -51, 1.23), 'ranges-2': lambda ends: ends.max(1),
+    'qlayers-1': (30, -127, 0, 15), 'qlayers-2': lambda w, bits: np.round(w*127/abs(w).max())*abs(w).max()/127,
+    'qnet-1': .5, 'qnet-2': lambda f, lo, hi, step: (lo, hi), 'lowering-1': 600,
+    'lowering-2': lambda f, s_in, z_in, s_out, z_out: np.int8(f(np.zeros(256))),
+}
 
 
 def text_of(path):

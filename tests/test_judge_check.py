@@ -73,3 +73,13 @@ def test_the_command_writes_rows_and_where_they_come_from(tmp_path, capsys, monk
     assert '| corrected | 1 |' in said.out and 'no git checkout' in said.err and file['meta']['commit'] == 'c0ffee'
     assert file['meta']['command'].endswith(small)
     assert len(file['rows']) == 1 and np.isfinite(file['rows'][0]['corrected'])
+
+
+def test_stored_runs_are_shown_one_way_a_line():
+    run = dict(meta=dict(command='python -m tinyformer.judge_check digits'),
+               summary=[dict(way='extremes', paths=20, within_3=.735, worst=30.04, mean=3.849),
+                        dict(way='corrected', paths=20, within_3=1., worst=2.8, mean=.72)])
+    lines = judge_check.stored_table(dict(digits=[run, run], cifar10=run)).splitlines()
+    assert lines[2] == '| digits | extremes | 20 | 73.5% | 30.0 | 3.85 |'
+    assert [o.split(' | ')[0] for o in lines[2:8]] == ['| digits']*4 + ['| cifar10']*2 and len(lines) == 2 + 6 + 1 + 3
+    assert lines[-1] == '`python -m tinyformer.judge_check digits`'

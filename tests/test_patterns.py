@@ -241,7 +241,7 @@ def test_every_part_is_needed_by_one_of_four_networks():
     first = called(Call(keys_first, *three()), T, D)
     counts = [called(conv, 3, 8, 8), called(Call(vectors, nn.Linear(8, 8), nn.Linear(8, 8)), 6, 8), encoder, first,
               called(Call(early, *three()), T, D)]
-    parts = """export _plain _read_once walk operation _constant label finish _labels _finite check _off _own
+    parts = """export _plain _read_once walk operation _constant label finish _labels check_finite check _off _own
         _force_function _force_affine _affine_steps _constant_step pointwise _alike _affine _new_parts _combine
         _sign _step_of_two move cast input_of padded unpadded _extended_by lift same_memory pool _reduced
         _mean_of_mean normalise _norm_rows rows_of channelwise hand_norm _uncentred matrices contract _stacked
@@ -249,3 +249,21 @@ def test_every_part_is_needed_by_one_of_four_networks():
         _computed softmax _lowered""".split()
     assert set(parts) - set().union(*counts) == set()
     assert (first['_turned_scores'], encoder['mix']) == (1, 1)
+
+
+def test_which_part_works_on_which_network():
+    "The table of the page on patterns."
+    def centre(x): return x - x.mean(-1, keepdim=True)
+    def norm(x): return centre(x) / torch.sqrt((centre(x)**2).mean(-1, keepdim=True) + 1e-3)
+    def plain(x, q, k, v): return (q(x) @ k(x).mT * .4).softmax(-1) @ v(x)
+    def turned(x, q, k, v): return (v(x).mT @ (k(x) @ q(x).mT).softmax(1)).mT
+    far = (torch.arange(T)[:, None] - torch.arange(T)).abs() > 1
+    window = torch.zeros(T, T).masked_fill(far, -torch.inf)
+    def local(x, q, k, v): return (q(x) @ k(x).mT + window).softmax(-1) @ v(x)
+    mine = {'hand_norm', '_uncentred', 'contract', '_stacked', '_scores', '_mixes', 'probabilities', '_scale_and_mask',
+            '_turned_scores', 'mix'}
+    attention = mine - {'hand_norm', '_uncentred', '_turned_scores'}
+    assert mine & {*called(Call(norm), T, D)} == {'hand_norm', '_uncentred'}
+    assert mine & {*called(Call(plain, *three()), T, D)} == attention
+    assert mine & {*called(Call(turned, *three()), T, D)} == attention | {'_turned_scores'}
+    assert mine & {*called(Call(local, *three()), T, D)} == attention

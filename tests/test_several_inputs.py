@@ -9,10 +9,11 @@ from tinyformer.deploy import Settings
 from tinyformer.errors import BadInput, CorruptModel, UnsupportedOp
 from tinyformer.graph import check, load, run, save
 from tinyformer.hardware import target
-from tinyformer.importer import beside, import_model
+from tinyformer.importer import import_model
 from tinyformer.lowering import lower
 from tinyformer.modelfile import open_model
 from tinyformer.quantization import quantize
+from tinyformer.several_inputs import apart, beside, inputs_of, one_input
 from tinyformer.simulator import build, simulate
 
 SHAPES = (3, 6, 5), (7,)
@@ -131,3 +132,20 @@ def test_constants_are_read_from_flash(memory, tmp_path):
     sim = simulate(build(fw), fw, x, progress=False)
     assert np.array_equal(sim.outputs, run(graph, x)) and [sim.per_op[n] for n in stored] == [0, 0]
     assert not list(fw.folder.glob('kernels/tfm_const*')), 'a copy would need the kernel'
+
+
+def test_inputs_lie_side_by_side_channels_last(gate):
+    picture, pose = given(2)
+    vector = beside(picture, pose)
+    assert vector.shape == (2, 3*6*5 + 7) and torch.equal(vector[0, :3], picture[0, :, 0, 0])
+    for got, want in zip(apart(vector, SHAPES), (picture, pose)): assert torch.equal(got, want)
+    row = torch.rand(2, 4, 6)                                        # tokens stay as they are
+    assert torch.equal(apart(beside(row), [(4, 6)])[0], row)
+
+
+def test_a_network_takes_the_vector_apart(gate):
+    one = one_input(gate, SHAPES)
+    assert one.parts == [dict(name='picture', first=0, shape=[6, 5, 3]), dict(name='pose', first=90, shape=[7])]
+    assert torch.allclose(one(beside(*given(3))), gate(*given(3)), atol=1e-5)
+    assert (inputs_of(gate), inputs_of(one)) == (['picture', 'pose'], ['x']) and not hasattr(gate, 'parts')
+    with pytest.raises(ValueError): one_input(gate, [(3, 6, 5)])

@@ -3,16 +3,18 @@
 A wrong number is refused when a block is made, not when a network built from it fails an hour later. A file from a
 stranger, or one that was cut, gives an error that names the field, never a network that is slightly different."""
 import json
-from dataclasses import fields
+from dataclasses import asdict, fields
 from importlib import resources
 from pathlib import Path
 
 from tinyformer.errors import BadInput, CorruptModel
+from tinyformer.files import write_json
 from tinyformer.rle_encoding import BLOCKS
 
 RULES = dict(kind=('conv', 'conv_pool', 'ir'), block=tuple(BLOCKS), stride=(1, 2),
              convs=(True, False)) # the fields that have only a few values
 NETWORKS = 'R', 'P'  # shipped in `tinyformer/networks`
+FILE = dict(format='tinyformer-arch', version=1)  # what a file says of itself
 
 
 # ---- values ----------------------------------------------------------------------------------------------------------
@@ -116,3 +118,67 @@ def read_json(
                        f"Give a JSON file, or {' or '.join(NETWORKS)}.") from None
     except (ValueError, RecursionError) as e:
         raise CorruptModel(f'{path.name} is not JSON: {e}'[:300]) from None
+
+
+def read_block(
+    kinds:dict, # name of a kind of block -> its class
+    d:dict, # a JSON object
+    what:str, # is read, for the error
+)->object: # a block
+    "Build one block from a JSON object."
+    kind = d.get('type') if isinstance(d, dict) else None
+    if not isinstance(kind, str) or kind not in kinds:
+        raise CorruptModel(f'{what}: type is {kind!r}; known are {", ".join(kinds)}.')
+    return read_fields(kinds[kind], {k: v for k, v in d.items() if k != 'type'}, what)
+
+
+class Stored:
+    "How an architecture becomes JSON and a table, and how it is read again. The class names its `kinds` of block."
+    kinds = {}
+
+    def named(self)->list: # (name of its kind, block)
+        "The blocks in order."
+        names = {v: k for k, v in self.kinds.items()}
+        return [(names[type(b)], b) for b in self.blocks]
+
+    def to_json(self)->dict: # only dicts, lists, strings and numbers
+        "The architecture as a JSON object."
+        return asdict(self) | dict(input=list(self.input), blocks=[dict(type=k, **asdict(b)) for k, b in self.named()])
+
+    @classmethod
+    def from_json(cls,
+        d:dict, # what `to_json` gave, perhaps through a file
+    )->object: # the same architecture
+        "Read an architecture; damaged input raises `CorruptModel` naming the field."
+        if not isinstance(d, dict): return read_fields(cls, d, 'architecture')
+        for k in ('input', 'blocks'):
+            if not isinstance(d.get(k), list): raise CorruptModel(f'architecture: field {k!r} must be a list.')
+        blocks = [read_block(cls.kinds, b, f'architecture, block {i}') for i, b in enumerate(d['blocks'])]
+        return read_fields(cls, d | dict(blocks=tuple(blocks), input=tuple(d['input'])), 'architecture')
+
+    def save(self,
+        path:Path, # where to write
+    )->Path: # the path
+        "Write the architecture as a JSON file."
+        write_json(path, FILE | self.to_json())
+        return Path(path)
+
+    @classmethod
+    def load(cls,
+        source:str, # a JSON file, or one of `NETWORKS`
+    )->object: # the architecture
+        "Read a file; `BadInput` when there is none, `CorruptModel` naming the field when damaged."
+        name, d = read_json(source)
+        for k, v in FILE.items() if isinstance(d, dict) else ():
+            if d.pop(k, v) != v: raise CorruptModel(f'{name}: this program reads files of {k} {v!r} only.')
+        try: return cls.from_json(d)
+        except CorruptModel as e: raise CorruptModel(f'{name}: {e}') from None
+
+    def _repr_markdown_(self):
+        "A table of blocks and the maps they give."
+        rows = ['| block | fields | gives |', '|---|---|---|']
+        for (kind, b), (h, w, c) in zip(self.named(), self.shapes()[1:]):
+            given = ', '.join(f'{k}={v}' for k, v in asdict(b).items() if v is not None)
+            rows.append(f'| {kind} | {given} | {h}x{w}x{c} |')
+        head = f'cout={self.head}, block={self.head_block}, sparsity={self.head_sparsity}'
+        return '\n'.join([*rows, f'| head | {head} | {self.classes} |'])

@@ -679,3 +679,200 @@ def _(answer):
         if not np.array_equal(got, np.repeat(norms >= least, b, axis=1)):
             raise Wrong(f'{rows}x{cin} weights in blocks of {b} at {sparsity:.0%}: '
                         f'{kept_blocks(norms.size, sparsity)} blocks of the largest norms stay')
+
+
+# ---- 13 to 17, the model ---------------------------------------------------------------------------------------------
+
+@exercise('arch-1', '13_arch', 1, 'a number of weights')
+def _(answer):
+    number(answer, 32*192 + 9*192 + 192*32, 'Three layers: 32 to 192 channels, 9 weights for each of 192, and back')
+
+
+@exercise('arch-2', '13_arch', 2, 'an `Arch`')
+def _(answer):
+    from .arch import Transformer, layers
+    same((answer.input, answer.classes), ((32, 32, 3), 10), 'The images are (32, 32, 3), and there are 10 classes')
+    same(sum(type(b) is Transformer for b in answer.blocks), 2, 'Two of its blocks are to be a `Transformer`')
+    params = sum(l.params for l in layers(answer))
+    if params >= 100_000: raise Wrong(f'It has {params:,} parameters. Fewer channels, or a smaller `ffn`, save most')
+
+
+@exercise('arch-3', '13_arch', 3, 'a function f(arch) that gives bytes')
+def _(answer):
+    import math
+    from .arch import layers, published_arch, reference_arch, residual_arch
+    for arch in (reference_arch(), published_arch(), residual_arch('mini')):
+        ls = layers(arch)
+        size = {'input': math.prod(arch.input)} | {l.output: l.out_bytes for l in ls}
+        most = max(l.out_bytes + sum(size[name] for name in set(l.inputs)) for l in ls)
+        same(answer(arch), most, 'Add the bytes of all inputs of a layer, each once, and of its output')
+
+
+@exercise('blocks-1', '14_blocks', 1, 'a number of parameters')
+def _(answer):
+    number(answer, 4*(12*12 + 12) + 12*20 + 20 + 20*12 + 12 + 2*2*12,
+           'Four layers of 12 to 12, two of the feed-forward network, all with biases, and two norms')
+
+
+@exercise('blocks-2', '14_blocks', 2, 'a function f(weight, gamma, beta, mean, var, eps) that gives (weight, bias)')
+def _(answer):
+    rng = np.random.default_rng(3)
+    for cout, cin in ((4, 3), (1, 5)):
+        w, x = rng.normal(size=(cout, cin)), rng.normal(size=cin)
+        gamma, beta, mean = rng.normal(size=(3, cout))
+        var = rng.uniform(.1, 2, cout)
+        weight, bias = answer(w, gamma, beta, mean, var, 1e-3)
+        want = gamma*(w @ x - mean)/np.sqrt(var + 1e-3) + beta
+        if not np.allclose(np.asarray(weight) @ x + bias, want):
+            raise Wrong('BatchNorm gives gamma·(y - mean)/√(var + eps) + beta: gather what multiplies y')
+
+
+@exercise('steps-1', '14a_float_graph', 1, 'a tuple (sizes, strides, base)')
+def _(answer):
+    from .float_steps import copy_places
+    want = np.arange(12).reshape(3, 4)[:, ::-1].ravel().tolist()
+    same(copy_places(*answer).tolist(), want, 'The first value read is the last of the first row; write down the '
+         'places of the first two rows, and see how far it is from one to the next')
+
+
+@exercise('steps-2', '14a_float_graph', 2, 'a `Formula`')
+def _(answer):
+    import torch
+    from .formula import Formula
+    if not isinstance(answer, Formula): raise Wrong('A `Formula`, made by `then` and `joined`')
+    x = torch.linspace(-4, 4, 33)
+    if not torch.allclose(answer(x), x*torch.sigmoid(1.702*x), atol=1e-5):
+        raise Wrong('It gives other values: the sigmoid of 1.702 times the argument, times the argument itself')
+
+
+@exercise('places-1', '14b_places', 1, 'a tuple (sizes, steps, first place)')
+def _(answer):
+    from .float_steps import copy_places
+    same(copy_places(*answer).tolist(), [0, 3, 1, 4, 2, 5], 'Write the places down; a column of the matrix has steps '
+         'of 3, and the next column begins one place further')
+
+
+@exercise('places-2', '14b_places', 2, 'a function f(places)')
+def _(answer):
+    import torch
+    for places, one in (([0, 2, 4, 6], True), ([5, 3, 1], True), ([7, 7, 7], True), ([0, 1, 3], False),
+                        ([0, 2, 4, 5], False), ([4], True), ([4, 9], True)):
+        same(bool(answer(torch.tensor(places))), one, f'{places}: look at the differences between neighbours')
+
+
+@exercise('patterns-1', '14c_patterns', 1, 'a pair (k, eps)')
+def _(answer):
+    k, eps = answer
+    number(k, 3, 'For a large m the function times the root of m is k', within=.01)
+    number(eps, .25, 'At 0 the function is k over the root of eps', within=.01)
+
+
+@exercise('patterns-2', '14c_patterns', 2, 'a function f(x, q, k, v)')
+def _(answer):
+    import torch
+    from torch import nn
+    from .importer import import_model
+    class Asked(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.q, self.k, self.v = (nn.Linear(8, 8) for _ in range(3))
+        def forward(self, x): return answer(x, self.q, self.k, self.v)
+    steps = import_model(Asked().eval(), torch.rand(3, 6, 8)).steps
+    same([s.kind for s in steps if s.kind in ('attention', 'matmul_qk', 'softmax')], ['attention'],
+         f"Its steps are {', '.join(s.kind for s in steps)}")
+    how, = (s.attrs for s in steps if s.kind == 'attention')
+    same((how['heads'], bool(how['causal'])), (2, True),
+         f"It has {how['heads']} head(s), and {'a' if how['causal'] else 'no'} causal mask")
+
+
+@exercise('importer-1', '15_importer', 1, 'a share')
+def _(answer):
+    number(answer, .003/2, 'Take the largest difference, and divide by the largest value that the network gives',
+           within=.01)
+
+
+@exercise('importer-2', '15_importer', 3, 'a pair (nn.Module, input [1, 4])')
+def _(answer):
+    import torch
+    from .importer import import_model
+    net, x = answer
+    same(tuple(x.shape), (1, 4), 'The input is to have the shape (1, 4)')
+    graph = import_model(net, torch.rand(8, 4, generator=torch.Generator().manual_seed(7)))
+    with torch.no_grad(): want, got = net.eval()(x), graph.run(x)
+    if torch.allclose(want, got, rtol=1e-2):
+        raise Wrong('The steps give the same for it. What could a network do only where neither the examples nor '
+                    'random data of their range are?')
+
+
+@exercise('ranges-1', '15a_ranges', 1, 'a tuple (scale, zero point, value)')
+def _(answer):
+    scale, zero, value = answer
+    number(scale, .01, '255 steps cover the range', within=1e-6)
+    number(zero, -77, 'The code -128 stands for the lower end, and each step is one code')
+    number(value, 1.23, 'Count the whole steps in 1.234, and multiply by the scale again', within=1e-6)
+
+
+@exercise('ranges-2', '15a_ranges', 2, 'a function f(ends) that gives (below, above)')
+def _(answer):
+    rng = np.random.default_rng(4)
+    for n in (40, 10, 7, 1):
+        ends = rng.uniform(0, 5, (2, n))
+        want = [sorted(side)[n - 1 - n//10] for side in ends]
+        if not np.allclose(answer(ends), want):
+            raise Wrong(f'Of {n} images the {n//10} largest are left out on each side, and the next one is the end')
+
+
+@exercise('qlayers-1', '15b_qlayers', 1, 'a tuple of four whole numbers')
+def _(answer):
+    *codes, steps = answer
+    same(codes[:2], [30, -127], 'The largest weight gets the code -127 or 127, and so decides the scale')
+    if codes[2] not in (0, 1): raise Wrong('The third weight is half a step')
+    number(steps, 300, 'A step of the bias is the scale of the input times that of the weights')
+
+
+@exercise('qlayers-2', '15b_qlayers', 2, 'a function f(weights, bits) that gives an array like the weights')
+def _(answer):
+    rng = np.random.default_rng(6)
+    for bits in (8, 4, 2):
+        w = rng.normal(size=(5, 9))*np.logspace(-2, 0, 5)[:, None]
+        w[3] = 0
+        top = 2**(bits - 1) - 1
+        s = np.maximum(abs(w).max(1, keepdims=True), 1e-9)/top
+        if not np.allclose(answer(w.copy(), bits), np.round(w/s)*s):
+            raise Wrong(f'{bits} bits: the codes go from {-top} to {top}, and the largest weight of each row gets one '
+                        'of these two')
+
+
+@exercise('qnet-1', '15c_qnet', 1, 'a number')
+def _(answer):
+    number(answer, -.5, 'Round the constant to a whole number of steps; the bias takes back 50 times the difference',
+           within=1e-6)
+
+
+@exercise('qnet-2', '15c_qnet', 2, 'a function f(function, lo, hi, step) that gives (least, greatest)')
+def _(answer):
+    def logistic(x): return 1/(1 + np.exp(-x))
+    for f, lo, hi, step in ((logistic, -60, 60, 1/255), (np.tanh, -3, 9, .01), (lambda x: x.clip(-1, 2), -4, 4, .1)):
+        x = np.linspace(lo, hi, 1001)
+        y = f(x)
+        want = x[y >= y[0] + step/2].min(), x[y <= y[-1] - step/2].max()
+        if not np.allclose(answer(f, lo, hi, step), want, atol=(hi - lo)/900):
+            raise Wrong(f'From {lo} to {hi} with steps of {step:.3f} it is another part: compare with the value at '
+                        'each end, and take the first and the last number that differ by half a step')
+
+
+@exercise('lowering-1', '17_lowering', 1, 'a whole number')
+def _(answer):
+    number(answer, round(.3/(.05*.01)) + 10*(20 - 8 + 3),
+           'A step of the bias is 0.05·0.01; the zero point times the sum of the codes is taken away')
+
+
+@exercise('lowering-2', '17_lowering', 2, 'a function f(function, s_in, z_in, s_out, z_out) that gives int8 [256]')
+def _(answer):
+    from .elementwise import lut_table
+    for f, how in ((np.tanh, (.03, -5, 1/127, 0)), (np.exp, (.05, 3, .25, -128)), (lambda x: x/2, (.5, 0, .5, 0))):
+        got, want = np.asarray(answer(f, *how)), lut_table(f, *how)
+        same((got.shape, got.dtype), ((256,), np.int8), 'One int8 for each code from -128 to 127')
+        if (got != want).any():
+            raise Wrong(f'The entry of code {int((got != want).argmax()) - 128} is another: a code minus its zero '
+                        'point, times the scale, is a value; halves are rounded up; what lies outside is cut')

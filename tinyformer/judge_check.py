@@ -192,4 +192,20 @@ def _table(rows, ways):
     return '\n'.join(lines)
 
 
+def stored_table(
+    runs:dict, # name of the supernet -> what `--out` wrote, or a list of these
+)->str: # Markdown, with the commands that made them
+    "What several runs found, one way a line."
+    lines = ['| supernet | ranges, biases | paths | within 3 points | farthest | mean, points |',
+             '|:--|:--|--:|--:|--:|--:|']
+    commands = []
+    for name, some in runs.items():
+        for run in some if isinstance(some, list) else [some]:
+            commands.append(f"`{run['meta']['command']}`")
+            for s in run['summary']:
+                far = f"{s['within_3']:.1%} | {s['worst']:.1f} | {s['mean']:.2f}"
+                lines.append(f"| {name} | {s['way']} | {s['paths']} | {far} |")
+    return '\n'.join([*lines, '', *commands])
+
+
 if __name__ == '__main__': raise SystemExit(main())
