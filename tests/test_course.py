@@ -9,6 +9,7 @@ import pytest
 from conftest import ROOT
 from tinyformer import course
 from tinyformer.errors import BadInput
+from tinyformer.search_space import digits_space
 
 WRONG = {                                            # an answer that a person might give
     'hardware-1': {'stm32f746'}, 'hardware-2': 7.28, 'hardware-3': 2**31 // (127*127),
@@ -26,7 +27,10 @@ WRONG = {                                            # an answer that a person m
     'windows-2': lambda size, out, k, stride, pad: [k]*out, 'elementwise-1': (0, -15, 3, 1),
     'elementwise-2': lambda one, two: two[one], 'norms-1': 0, 'norms-2': lambda x: ([v - sum(x) for v in x], 0),
     'record-1': (3, 2, 2, 2), 'record-2': (5, 2), 'pruning-1': .225, 'pruning-2': {'1x1': .5, '1x2': .5, '1x4': .5},
-    'pruning-3': lambda w, b, sparsity: abs(w) > np.quantile(abs(w), sparsity)}
+    'pruning-3': lambda w, b, sparsity: abs(w) > np.quantile(abs(w), sparsity),
+    'supernas-1': 34, 'supernas-2': lambda flash, sram, lo, hi: np.mean([lo < f < hi for f in flash]),
+    'supernas-3': digits_space(), 'sparsenas-1': .954, 'sparsenas-2': sorted,
+    'sparsenas-3': lambda good, rest, values: max(values, key=good.count)}
 
 
 def text_of(path):

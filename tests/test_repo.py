@@ -182,7 +182,8 @@ ROOMS = """
     checkpoint answers training pace pruning boxes arch_fields arch blocks float_steps float_graph places program
     reader torch_layers torch_means torch_products torch_values patterns own_networks importer onnx_ops onnx_net
     ranges qlayers qnet calibration qbuild quantization lower_moves lowering cost_model space_checks search_space
-    supernets path_costs supernet supernas one_shot trials redrawn sparsenas fronts peers published bench
+    supernets path_costs supernet search_report supernas one_shot trials redrawn sparsenas fronts figures_search peers
+    published bench
     cost_check judge_check export sizes run_config run_folder run_steps run_report pipeline ranking model_data
     evaluation cards zoo cores live modelfile examples budget finetune tradeoff deploy fitting ablation_counts
     ablation console cli recipe random_networks quizzes course assignments""".split()

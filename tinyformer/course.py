@@ -420,3 +420,53 @@ def _(answer):
         if not np.array_equal(got, np.repeat(norms >= least, b, axis=1)):
             raise Wrong(f'{rows}x{cin} weights in blocks of {b} at {sparsity:.0%}: '
                         f'{kept_blocks(norms.size, sparsity)} blocks of the largest norms stay')
+
+
+# ---- 20 supernas -----------------------------------------------------------------------------------------------------
+
+@exercise('supernas-1', '20_supernas', 1, 'a whole number of paths')
+def _(answer):
+    number(answer, 35, 'n / (n + z²) > 0.9 says n > 9 · z²; z is 1.96')
+
+
+@exercise('supernas-2', '20_supernas', 2, 'a function f(flash, sram, lo, hi) that gives a share between 0 and 1')
+def _(answer):
+    for flash, sram, lo, hi, want in [
+            ([.5, .8, 1., 1.2], [.5, 1., .2, .3], .65, 1., .5), ([.7, .7], [2., .1], 0., 1., .5),
+            ([.6, .9], [.1, .1], .5, .8, .5), ([2., 2., .5], [2., .1, .1], .65, 1., 0.)]:
+        number(answer(flash, sram, lo, hi), want, f'f({flash}, {sram}, {lo}, {hi}) is {want}: a path fits when its '
+               'flash is from lo to hi, both included, and its SRAM at most 1')
+
+
+@exercise('supernas-3', '20_supernas', 3, 'a `SearchSpace`')
+def _(answer):
+    from .hardware import target
+    from .supernas import acceptance
+    found = acceptance(answer, target('stm32f746').with_budget('36KB', '8KB'), lo=.85)
+    if answer.cardinality() < 1000: raise Wrong(f'It has {answer.cardinality():,} paths')
+    if found.verdict != 'accepted': raise Wrong(f'{found}')
+
+
+# ---- 21 sparsenas ----------------------------------------------------------------------------------------------------
+
+@exercise('sparsenas-1', '21_sparsenas', 1, 'a share between 0 and 1')
+def _(answer):
+    number(answer, .96 - .5 * (.96 * .04 / 1000)**.5, 'Half a standard error below the best: √(p · (1 - p) / n) / 2',
+           within=2e-4)
+
+
+@exercise('sparsenas-2', '21_sparsenas', 2, 'a function f(points) that gives a list of (instructions, accuracy)')
+def _(answer):
+    for points, want in [
+            ([(900, .95), (500, .946), (100, .9), (600, .94)], [(100, .9), (500, .946), (900, .95)]),
+            ([(2, .5), (1, .5)], [(1, .5)]), ([(1, .4), (1, .6)], [(1, .6)]),
+            ([(3, .1), (3, .1)], [(3, .1)]), ([], [])]:
+        same([tuple(o) for o in answer(list(points))], want, f'Of {points} the front is {want}')
+
+
+@exercise('sparsenas-3', '21_sparsenas', 3, 'a function f(good, rest, values) that gives one of the values')
+def _(answer):
+    for good, rest, values, want in [([24, 24, 24, 16], [16] * 15 + [24] * 5, (16, 24), 24),
+                                     ([8], [8] * 9 + [16], (8, 12, 16), 12), ([4] * 9 + [8], [4] * 40, (4, 8), 8)]:
+        same(answer(list(good), list(rest), values), want,
+             f'f({good}, {rest}, {values}) is {want}: compare (k + 1) / (n + m) of both groups')
