@@ -12,6 +12,7 @@ from tinyformer import course
 from tinyformer.arch import layers, reference_arch
 from tinyformer.errors import BadInput
 from tinyformer.formula import Formula
+from tinyformer.search_space import digits_space
 
 WRONG = {                                            # an answer that a person might give
     'hardware-1': {'stm32f746'}, 'hardware-2': 7.28, 'hardware-3': 2**31 // (127*127),
@@ -55,6 +56,9 @@ WRONG = {                                            # an answer that a person m
     'qlayers-1': (30, -127, 0, 15), 'qlayers-2': lambda w, bits: np.round(w*127/abs(w).max())*abs(w).max()/127,
     'qnet-1': .5, 'qnet-2': lambda f, lo, hi, step: (lo, hi), 'lowering-1': 600,
     'lowering-2': lambda f, s_in, z_in, s_out, z_out: np.int8(f(np.zeros(256))),
+    'supernas-1': 34, 'supernas-2': lambda flash, sram, lo, hi: np.mean([lo < f < hi for f in flash]),
+    'supernas-3': digits_space(), 'sparsenas-1': .954, 'sparsenas-2': sorted,
+    'sparsenas-3': lambda good, rest, values: max(values, key=good.count),
 }
 
 

@@ -1,12 +1,18 @@
 """The record of a search lies in the run folder, whatever that is called; one that somebody changed is no bug."""
 import sqlite3, time
+from dataclasses import replace
 
 import optuna
 import pytest
+import torch
 from optuna.trial import TrialState
 
 from tinyformer import trials
+from tinyformer.data import load
 from tinyformer.errors import RunFolderError, StorageError
+from tinyformer.hardware import target
+from tinyformer.search_space import digits_space
+from tinyformer.supernet import SuperNet
 
 ODD = ['a?b', 'a#b', '100%', 'a%20b', 'a?mode=memory', '{x}', 'a{SCHEMA_VERSION}', 'with space', 'é漢', "quote'",
        'a&b=c', 'a:b@c', 'file:x']
@@ -200,3 +206,52 @@ def test_a_trial_too_many_is_given_back():
     wanted = len(trials.counted(study)) + 1
     assert trials.reserve(study, wanted) is not None and trials.reserve(study, wanted) is None
     assert len(trials.counted(study)) == wanted
+
+
+# ---- what a search is about, and what was judged ---------------------------------------------------------------------
+
+SPACE = digits_space('small', stem=(4, 8), early=(0,), width=(8, 12), expand=(2,), dim=(8, 12), ffn=(16, 24),
+                     depth=(1,), head=(16,))
+
+
+def complete(study, arch, accuracy):
+    t = study.ask()
+    t.set_user_attr('arch', arch)
+    study.tell(t, (accuracy, 1.))
+
+
+def test_a_judge_with_a_memory_asks_once(tmp_path):
+    study, asked = trials.open_study(tmp_path/'s.db', 'demo', {}), []
+    known, other = SPACE.smallest(), SPACE.largest()
+    complete(study, known.to_json(), .5)
+    memory = trials.Remember(lambda arch: asked.append(arch) or .25)
+    memory.learn(study.trials)
+    memory.learn(study.trials)
+    assert (memory(known), memory(other), asked, memory.read) == (.5, .25, [other], {0})
+
+
+@pytest.mark.parametrize('record', [{}, dict(arch='a path'), dict(arch=[]), dict(arch=dict(blocks=5))])
+def test_a_row_that_was_changed_is_named(record):
+    changed = optuna.trial.create_trial(values=[.5, 1.], user_attrs=record)
+    with pytest.raises(RunFolderError, match='was changed by somebody else'): trials.arch_of(changed)
+
+
+def test_a_search_is_about_weights_images_limits_and_core():
+    torch.manual_seed(0)
+    board = target('stm32f746').with_budget('1MB', '64KB')
+    one, other, data = SuperNet(SPACE), SuperNet(SPACE), load('digits')
+    same = trials.identity_of(SPACE, one, data, board, 0, 'tpe')
+    assert same == trials.identity_of(SPACE, one, data, board, 0, 'tpe')
+    def changed(*args): return [k for k, v in trials.identity_of(*args).items() if v != same[k]]
+    assert changed(SPACE, other, data, board, 1, 'tpe') == ['supernet', 'seed']
+    assert changed(SPACE, None, data, board, 0, 'nsga2') == ['supernet', 'sampler']
+    pico = target('rp2040').with_budget(board.flash_bytes, board.sram_bytes)
+    assert changed(SPACE, one, data, pico, 0, 'tpe') == ['core']              # the same limits, other prices
+    assert changed(SPACE, one, replace(data, x_val=255 - data.x_val), board, 0, 'tpe') == ['images']
+
+
+def test_one_worker_opens_the_study_of_the_run_folder(tmp_path):
+    sampler = optuna.samplers.RandomSampler(seed=0)
+    with trials.opened(None, tmp_path/'run', 'demo', dict(flash=1), sampler) as study:
+        assert study.study_name == 'demo' and study.sampler is sampler
+    assert (tmp_path/'run'/'search.db').exists()

@@ -20,9 +20,10 @@ from .search_space import SearchSpace
 from .training import plot_history
 from .pruning import sparsity_of
 from .quantization import quantize
-from .supernas import plot_acceptances, supernas
+from .figures_search import LivePicture, plot_acceptances
+from .supernas import supernas
 from .one_shot import PrunedSuperNet
-from .sparsenas import LivePicture, search
+from .sparsenas import search
 from .graph import load as load_graph, run as run_graph
 from .kernels import cost_table
 from .codegen import generate

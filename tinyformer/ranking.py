@@ -7,7 +7,6 @@ from dataclasses import asdict, replace
 
 from tinyformer.errors import BadInput
 from tinyformer.files import claim, record, write_json
-from tinyformer.one_shot import plot_agreement
 from tinyformer.pipeline import continue_search
 from tinyformer.provenance import versions
 from tinyformer.run_folder import Run, do, forget, result, save_figure

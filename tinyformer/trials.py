@@ -9,8 +9,10 @@ import optuna
 import sqlalchemy
 from optuna.trial import TrialState
 
-from tinyformer.errors import RunFolderError, StorageError
+from tinyformer.arch import Arch
+from tinyformer.errors import RunFolderError, StorageError, TinyFormerError
 from tinyformer.files import cannot_write
+from tinyformer.training import fingerprint as crc
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 TURN = 60      # seconds for one's turn to write an SQLite file
@@ -286,3 +288,78 @@ def reserve(
     trial = study.ask()
     if place(study, trial.number) < trials: return trial
     fail(study, trial.number)
+
+
+@contextlib.contextmanager
+def opened(
+    storage: object,  # Optuna storage or its URL; None: SQLite in the run folder
+    run: Path,  # run folder
+    name: str,  # of the study
+    about: dict,  # what the search is about, see `identity_of`
+    sampler: object,  # Optuna's, which proposes the paths
+) -> optuna.Study:
+    "The study of one worker, who counts as one of those in the run folder until the block ends."
+    with quiet_optuna(), storage_errors(storage):
+        study = open_study(storage or run_file(run), name, about)
+        study.sampler = sampler
+        here = contextlib.nullcontext() if storage else join(Path(run), lambda: fail_all(study))
+        with here: yield study
+
+
+# ---- what a search is about ------------------------------------------------------------------------------------------
+
+def fingerprint(
+    net: object,  # a `SuperNet`, trained
+) -> int:  # CRC-32 of its weights
+    "A number that changes with the weights, to notice when a search goes on with others."
+    return crc(*net.state_dict().values())
+
+
+def identity_of(
+    space: object,  # a `SearchSpace`
+    net: object,  # a `SuperNet`; None where accuracies come from elsewhere
+    data: object,  # a `Dataset`
+    target: object,  # a `Target`: limits in bytes
+    seed: int,  # of the search
+    sampler: str,  # key of `sparsenas.SAMPLERS`
+) -> dict:  # only numbers, strings and JSON
+    "What decides the outcome of a search; images that differ by a bit do not compare."
+    images = crc(data.x_val, data.y_val, data.x_train)
+    return dict(space=space.to_json(), supernet=fingerprint(net) if net else 0, images=images,
+                core=target.core, flash=target.flash_bytes, sram=target.sram_bytes, seed=seed, sampler=sampler)
+
+
+# ---- what was judged before ------------------------------------------------------------------------------------------
+
+def arch_of(
+    trial: object,  # Optuna's, finished
+) -> Arch:  # the path that was tried
+    "The path of a trial; a record that was changed from outside is refused."
+    try: return Arch.from_json(trial.user_attrs['arch'])
+    except (KeyError, TypeError, ValueError, AttributeError, TinyFormerError) as e:
+        raise damaged(f'trial {trial.number} of the search', e) from e
+
+
+class Remember:
+    "The judge with a memory: what any worker of the study has judged is looked up."
+    def __init__(
+        self,
+        accuracy_of: object,  # f(arch) → validation accuracy
+    ): self.accuracy_of, self.known, self.read = accuracy_of, {}, set()
+
+    def learn(
+        self,
+        trials: list,  # Optuna's; the complete ones are read, each once
+    ):
+        "Note what has been judged."
+        for t in trials:
+            if t.state not in FINISHED or t.number in self.read: continue
+            if t.state is TrialState.COMPLETE: self.known[arch_of(t)] = t.values[0]
+            self.read.add(t.number)
+
+    def __call__(
+        self,
+        arch: Arch,  # a path that fits
+    ) -> float:  # validation accuracy
+        "Look the path up, or judge it."
+        return self.known[arch] if arch in self.known else self.accuracy_of(arch)
