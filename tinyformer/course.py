@@ -205,6 +205,35 @@ def _(answer):
     raise Wrong(f'`b` first needs {first} bytes, `c` first {second}: let `c` be small and `a` large')
 
 
+@exercise('memory-2', '03_memory_alloc', 1, 'a function f(rows) that gives bytes')
+def _(answer):
+    from .buffers import Interval
+    from .memory_alloc import lower_bound
+    for rows in [[(0, 2, 64)], [(0, 2, 10), (1, 3, 20), (2, 4, 5)], [(0, 1, 7), (5, 9, 3), (6, 7, 3), (7, 8, 5)]]:
+        want = lower_bound([Interval(f't{k}', *row) for k, row in enumerate(rows)], align=1)
+        number(answer(rows), want, f'{rows} needs {want} bytes at its fullest step; at `stop` a buffer is not live')
+
+
+# ---- 03a memories ----------------------------------------------------------------------------------------------------
+
+@exercise('memories-1', '03a_memories', 1, 'a number of cycles')
+def _(answer):
+    number(answer, 160, 'Bytes moved for each of their own: a 20, b 10, c 25. The busiest two fill the fast memory')
+
+
+@exercise('memories-2', '03a_memories', 2, 'a function f(live, room, wait) that gives cycles')
+def _(answer):
+    from .hardware import Memory
+    from .memories import poured
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        live = [tuple(map(int, rng.integers(1, 99, 2))) for _ in range(rng.integers(1, 6))]
+        room, wait = int(rng.integers(1, 150)), float(rng.integers(1, 9)) / 4
+        want = poured(live, (Memory('fast', 0, room), Memory('slow', room, 999, wait)))
+        number(answer(live, room, wait), want, f'f({live}, {room}, {wait}) is {want:.2f}: a buffer may lie in both '
+               'memories, and then waits for the part that lies in the slow one', within=1e-9)
+
+
 # ---- 05 graph --------------------------------------------------------------------------------------------------------
 
 @exercise('graph-1', '05_graph', 1, 'a `Graph` that takes four numbers and adds its input to itself')
@@ -362,6 +391,17 @@ def _(answer):
             raise Wrong('An entry of the first table is a code of the second: code -128 is its entry 0')
 
 
+@exercise('softmax-1', '04c_softmax', 2, 'a function f(row, table) that gives a list of codes')
+def _(answer):
+    from .operators import softmax_s8, softmax_table
+    rng = np.random.default_rng(8)
+    for n, scale in [(1, .1), (4, .03), (9, .1), (64, .01)]:
+        row, table = rng.integers(-128, 128, n).astype(np.int8), softmax_table(scale)
+        got, want = list(answer(row.tolist(), table.tolist())), softmax_s8(row, table).tolist()
+        if got != want: raise Wrong(f'{n} scores, scale {scale}: the first code is {want[0]}; entries, their sum, one '
+                                    'division, and for each entry a product that is rounded and shifted')
+
+
 @exercise('norms-1', '04d_norms', 1, 'a code')
 def _(answer):
     number(answer, -7, 'All centred values are 0. Which code stands for 0?')
@@ -394,6 +434,225 @@ def _(answer):
     if not np.array_equal(np.ravel(got), want): raise Wrong('Code q becomes zp + (q - zp) // 2')
 
 
+# ---- 08 codegen to 09 simulator --------------------------------------------------------------------------------------
+
+@exercise('codegen-1', '08_codegen', 1, 'a number of bytes')
+def _(answer):
+    number(answer, 8*1 + 2*4 + 2*4, 'Eight weights of one byte; two biases and two multipliers of four bytes each')
+
+
+@exercise('codegen-2', '08_codegen', 2, 'a function f(files, name) that gives a set of names')
+def _(answer):
+    files = {'a.c': '#include "b.h"\n#include <math.h>\n', 'b.h': '# include "c.h"\nint b;', 'c.h': '#include "b.h"\n',
+             'd.c': 'int d;  /* #include of nothing */', 'e.c': '#include "d.h"\n#include "gone.h"', 'd.h': ''}
+    for name, want in {'a.c': {'b.h', 'c.h'}, 'd.c': set(), 'e.c': {'d.h'}}.items():
+        got = set(answer(files, name))
+        if got != want:
+            raise Wrong(f'{name} of {files} needs {want or "none"}: follow each header once, also in a circle; leave '
+                        'out what is in `<>` or not among the files')
+
+
+@exercise('codegen-3', '08_codegen', 3, 'a function f(buffers) that gives a set of pairs of names')
+def _(answer):
+    rows = [('a', 0, 64, 0, 3), ('b', 32, 64, 2, 5), ('c', 64, 32, 0, 2), ('d', 0, 32, 3, 9), ('e', 90, 10, 4, 6)]
+    got = {tuple(sorted(o)) for o in answer(rows)}
+    same(got, {('a', 'b'), ('b', 'e')}, f'In {rows} they are a with b, and b with e: c ends before b begins, and a '
+         'before d; an end is not part of a range')
+
+
+@exercise('waiting-1', '08a_memory_system', 1, 'a number of misses')
+def _(answer):
+    number(answer, 3, 'Four slots: lines 0, 1 and 2 each have a slot of their own')
+
+
+@exercise('waiting-2', '08a_memory_system', 2, 'a tuple of three numbers of cycles')
+def _(answer):
+    from .chip_memories import SYSTEMS
+    chip = SYSTEMS['stm32f746'].place
+    want = (chip('flash').next * 1000 + chip('SRAM').load * 500).three
+    same(tuple(answer), want, 'Each end of a range is multiplied and added on its own')
+
+
+@exercise('waiting-3', '08a_memory_system', 3, 'a function f(trace, sets, ways, line) that gives a number of misses')
+def _(answer):
+    rng = np.random.default_rng(8)
+    traces = [[0, 4, 32, 8, 64, 0, 36, 60], *rng.integers(0, 1024, (4, 60)).tolist()]
+    for trace in traces:
+        for sets, ways, line in ((2, 1, 32), (1, 2, 32), (4, 4, 16), (1, 8, 64)):
+            want = cache_misses(trace, sets, ways, line)
+            number(answer(trace, sets, ways, line), want, f'{trace} with {sets} sets of {ways} ways and lines of '
+                   f'{line} bytes misses {want} times: line n lies in set n % sets; the one unused for longest goes')
+
+
+def cache_misses(trace, sets, ways, line):
+    "Misses of a cache in which the line unused for longest goes."
+    held, missed = [[] for _ in range(sets)], 0
+    for number in (address // line for address in trace):
+        slots = held[number % sets]
+        if number in slots: slots.remove(number)
+        else: missed += 1
+        held[number % sets] = [*slots, number][-ways:]
+    return missed
+
+
+@exercise('emulator-1', '08b_emulator', 1, 'a number of instructions')
+def _(answer):
+    number(answer, 1 + 3*100 + 1, 'One `movs`, three for each repetition, and `bx`')
+
+
+@exercise('emulator-2', '08b_emulator', 2, 'a function f(ran, marks) that gives a dict: owner → instructions')
+def _(answer):
+    ran = [('start', 2), ('conv', 5), ('memcpy', 7), ('conv', 1), ('fc', 4), ('memcpy', 7), ('start', 3)]
+    marks = dict(conv='layer 1', fc='layer 2', start='rest')
+    want = {'rest': 5, 'layer 1': 13, 'layer 2': 11}
+    for given in (ran, [('memcpy', 1), *ran]):
+        expected = want if given is ran else want | dict(rest=6)
+        same(dict(answer(given, marks)), expected, f'For {given} it is {expected}: a function without a mark is booked '
+             "under the owner that was booked last, and under 'rest' before there was one")
+
+
+@exercise('emulator-3', '08b_emulator', 3, 'bytes: a function in Thumb')
+def _(answer):
+    from unicorn import UC_ARCH_ARM, UC_MODE_THUMB, Uc
+    from unicorn.arm_const import UC_ARM_REG_LR, UC_ARM_REG_R0
+    for n in (1, 2, 7, 100):
+        uc = Uc(UC_ARCH_ARM, UC_MODE_THUMB)
+        uc.mem_map(0x1000, 8192)
+        uc.mem_write(0x1000, bytes(answer))
+        uc.reg_write(UC_ARM_REG_R0, n)
+        uc.reg_write(UC_ARM_REG_LR, 0x2001)
+        uc.emu_start(0x1001, 0x2000, count=1000)
+        got = uc.reg_read(UC_ARM_REG_R0)
+        if got != n*(n + 1)//2: raise Wrong(f'With r0 = {n} it leaves {got} in r0, and not {n*(n + 1)//2}')
+
+
+@exercise('simulator-1', '09_simulator', 1, 'a number of milliseconds')
+def _(answer):
+    number(answer, 90_000/216e6*1e3, 'Core and waiting together, divided by the cycles of a second', within=.01)
+
+
+@exercise('simulator-2', '09_simulator', 2, 'a function f(counts, name, times) that gives a number')
+def _(answer):
+    counts = dict(conv=600, attention=300, fc=100)
+    for name, times in (('conv', 2), ('conv', 1e9), ('fc', 10), ('attention', 3)):
+        want = 1000/(1000 - counts[name] + counts[name]/times)
+        number(answer(counts, name, times), want, f'For {counts}, f(counts, {name!r}, {times:g}) is {want:.3f}: the '
+               'other operators take as long as before', within=1e-3)
+
+
+@exercise('simulator-3', '09_simulator', 3, 'a function f(frames, calls, name) that gives bytes')
+def _(answer):
+    frames = dict(main=16, invoke=24, conv=80, add=8, rows=40, copy=0)
+    calls = dict(main=['invoke'], invoke=['conv', 'add'], conv=['copy', 'rows'], add=['copy'], rows=['copy'], copy=[])
+    for name, want in dict(main=160, add=8, conv=120, copy=0).items():
+        number(answer(frames, calls, name), want, f'From {name} on it is {want} bytes in {frames} with the calls '
+               f'{calls}: a frame, and the deepest of those that it calls')
+
+
+# ---- 10 data to 11 training ------------------------------------------------------------------------------------------
+
+@exercise('data-1', '10_data', 1, 'a number of bytes')
+def _(answer):
+    number(answer, 50_000*32*32*3, 'One byte for each pixel and channel')
+
+
+@exercise('data-2', '10_data', 2, 'a function f(accuracy, n) that gives a number of points')
+def _(answer):
+    for p, n in ((.97, 360), (.9, 10_000), (.5, 100)):
+        want = 196*(p*(1 - p)/n)**.5
+        number(answer(p, n), want, f'With {p:.0%} of {n} images it is {want:.2f} points to either side: 1.96 standard '
+               'errors, and a share of 0.01 is one point', within=.03)
+
+
+@exercise('data-3', '10_data', 3, 'a function f(train, test) that gives a list of indices')
+def _(answer):
+    rng = np.random.default_rng(10)
+    train = rng.integers(0, 256, (40, 4, 5, 3), np.uint8)
+    test = np.concatenate([train[7:9], rng.integers(0, 256, (5, 4, 5, 3), np.uint8), train[:1, :, ::-1]])
+    if sorted(map(int, answer(train, test))) != [0, 1, 7]:
+        raise Wrong('Images 0 and 1 of `test` are in `train` as they are, and image 7 is a mirrored one of them')
+
+
+@exercise('augmentation-1', '10a_augmentation', 1, 'a pair (x, y)')
+def _(answer):
+    if not np.allclose(answer, (0, .5), atol=1e-3):
+        raise Wrong('Put α = 90° and g = 2 into the matrix, and multiply it by the column (1, 0)')
+
+
+@exercise('augmentation-2', '10a_augmentation', 2, 'a function f(image, strength) of a float array')
+def _(answer):
+    image = np.random.default_rng(11).random((3, 4, 5))
+    for strength in (0., .5, 1., 3.):
+        want = np.clip(image.mean() + (image - image.mean())*strength, 0, 1)
+        if not np.allclose(answer(image, strength), want, atol=1e-5):
+            raise Wrong(f'At strength {strength:g} each value keeps that share of its distance from the mean of the '
+                        'image. Then it is clamped to 0 ... 1')
+
+
+@exercise('augmentation-3', '10a_augmentation', 3, 'a function f(image, right, down) of an array [h, w]')
+def _(answer):
+    image = np.arange(1, 31).reshape(5, 6)
+    for right, down in ((0, 0), (2, 0), (0, -1), (-3, 2), (9, 0)):
+        padded = np.pad(image, 9)
+        want = padded[9 - down:14 - down, 9 - right:15 - right]
+        got = np.asarray(answer(image, right, down))
+        if got.shape != want.shape or (got != want).any():
+            raise Wrong(f'Moved by {right} to the right and {down} down it is {want.tolist()}: what comes in is 0')
+
+
+@exercise('optimisation-1', '10b_optimisation', 1, 'a learning rate')
+def _(answer):
+    number(answer, .005, 'The warm-up ends at step 20. Step 60 is half way down the cosine', within=.01)
+
+
+@exercise('optimisation-2', '10b_optimisation', 2, 'a function f(logits, y, smoothing) that gives a number')
+def _(answer):
+    rng = np.random.default_rng(12)
+    for classes, smoothing in ((2, 0.), (10, .1), (3, .3)):
+        logits, y = rng.normal(size=classes)*3, int(rng.integers(classes))
+        logs = logits - np.log(np.exp(logits).sum())
+        want = -(1 - smoothing)*logs[y] - smoothing*logs.mean()
+        number(answer(logits, y, smoothing), want, f'For logits {logits.round(2).tolist()}, class {y} and smoothing '
+               f'{smoothing:g} it is {want:.4f}: the right class has 1 - s of the weight, and all share s', within=1e-4)
+
+
+@exercise('optimisation-3', '10b_optimisation', 3, 'a function f(seed, step, n, batch_size) that gives indices')
+def _(answer):
+    from .optimisation import TrainConfig, batches
+    for seed, n, size in ((0, 129, 128), (3, 1150, 100)):
+        cfg = TrainConfig(seed=seed, batch_size=size)
+        every = [b.tolist() for epoch in range(3) for b in batches(n, cfg, epoch)]
+        for step in (0, 1, len(every) - 1):
+            got = [int(i) for i in answer(seed, step, n, size)]
+            if got != every[step]:
+                raise Wrong(f'Step {step} of {n} images in batches of {size} with seed {seed} reads other images: '
+                            'which epoch is it in, and which batch of it?')
+
+
+@exercise('training-1', '11_training', 1, 'a number of updates')
+def _(answer):
+    number(answer, 12*9, 'An epoch has ⌈1150 / 128⌉ steps')
+
+
+@exercise('training-2', '11_training', 2, 'a function f(gradients, clip) that gives a list of arrays')
+def _(answer):
+    rng = np.random.default_rng(13)
+    grads = [rng.normal(size=(3, 4)), rng.normal(size=5)]
+    length = np.sqrt(sum((g**2).sum() for g in grads))
+    for clip in (.01, length/2, 2*length):
+        factor = min(1, clip/length)
+        for got, g in zip(answer(grads, clip), grads, strict=True):
+            if not np.allclose(got, g*factor, rtol=1e-3):
+                raise Wrong(f'At a length of {length:.2f} and clip {clip:.2f} every array gets the factor {factor:.3f}')
+
+
+@exercise('training-3', '11_training', 3, 'a function f(epochs, per_epoch, kills) that gives a number of steps')
+def _(answer):
+    for epochs, per, kills, want in ((12, 9, [], 108), (12, 9, [67], 112), (3, 9, [10, 3, 9], 31), (2, 5, [4, 4], 18)):
+        number(answer(epochs, per, kills), want, f'f({epochs}, {per}, {kills}) is {want}: each start begins at the '
+               'last whole epoch that was saved')
+
+
 # ---- 12 pruning ------------------------------------------------------------------------------------------------------
 
 @exercise('pruning-1', '12_pruning', 1, 'a share between 0 and 1')
@@ -422,6 +681,201 @@ def _(answer):
                         f'{kept_blocks(norms.size, sparsity)} blocks of the largest norms stay')
 
 
+# ---- 13 to 17, the model ---------------------------------------------------------------------------------------------
+
+@exercise('arch-1', '13_arch', 1, 'a number of weights')
+def _(answer):
+    number(answer, 32*192 + 9*192 + 192*32, 'Three layers: 32 to 192 channels, 9 weights for each of 192, and back')
+
+
+@exercise('arch-2', '13_arch', 2, 'an `Arch`')
+def _(answer):
+    from .arch import Transformer, layers
+    same((answer.input, answer.classes), ((32, 32, 3), 10), 'The images are (32, 32, 3), and there are 10 classes')
+    same(sum(type(b) is Transformer for b in answer.blocks), 2, 'Two of its blocks are to be a `Transformer`')
+    params = sum(l.params for l in layers(answer))
+    if params >= 100_000: raise Wrong(f'It has {params:,} parameters. Fewer channels, or a smaller `ffn`, save most')
+
+
+@exercise('arch-3', '13_arch', 3, 'a function f(arch) that gives bytes')
+def _(answer):
+    import math
+    from .arch import layers, published_arch, reference_arch, residual_arch
+    for arch in (reference_arch(), published_arch(), residual_arch('mini')):
+        ls = layers(arch)
+        size = {'input': math.prod(arch.input)} | {l.output: l.out_bytes for l in ls}
+        most = max(l.out_bytes + sum(size[name] for name in set(l.inputs)) for l in ls)
+        same(answer(arch), most, 'Add the bytes of all inputs of a layer, each once, and of its output')
+
+
+@exercise('blocks-1', '14_blocks', 1, 'a number of parameters')
+def _(answer):
+    number(answer, 4*(12*12 + 12) + 12*20 + 20 + 20*12 + 12 + 2*2*12,
+           'Four layers of 12 to 12, two of the feed-forward network, all with biases, and two norms')
+
+
+@exercise('blocks-2', '14_blocks', 2, 'a function f(weight, gamma, beta, mean, var, eps) that gives (weight, bias)')
+def _(answer):
+    rng = np.random.default_rng(3)
+    for cout, cin in ((4, 3), (1, 5)):
+        w, x = rng.normal(size=(cout, cin)), rng.normal(size=cin)
+        gamma, beta, mean = rng.normal(size=(3, cout))
+        var = rng.uniform(.1, 2, cout)
+        weight, bias = answer(w, gamma, beta, mean, var, 1e-3)
+        want = gamma*(w @ x - mean)/np.sqrt(var + 1e-3) + beta
+        if not np.allclose(np.asarray(weight) @ x + bias, want):
+            raise Wrong('BatchNorm gives gamma·(y - mean)/√(var + eps) + beta: gather what multiplies y')
+
+
+@exercise('steps-1', '14a_float_graph', 1, 'a tuple (sizes, strides, base)')
+def _(answer):
+    from .float_steps import copy_places
+    want = np.arange(12).reshape(3, 4)[:, ::-1].ravel().tolist()
+    same(copy_places(*answer).tolist(), want, 'The first value read is the last of the first row; write down the '
+         'places of the first two rows, and see how far it is from one to the next')
+
+
+@exercise('steps-2', '14a_float_graph', 2, 'a `Formula`')
+def _(answer):
+    import torch
+    from .formula import Formula
+    if not isinstance(answer, Formula): raise Wrong('A `Formula`, made by `then` and `joined`')
+    x = torch.linspace(-4, 4, 33)
+    if not torch.allclose(answer(x), x*torch.sigmoid(1.702*x), atol=1e-5):
+        raise Wrong('It gives other values: the sigmoid of 1.702 times the argument, times the argument itself')
+
+
+@exercise('places-1', '14b_places', 1, 'a tuple (sizes, steps, first place)')
+def _(answer):
+    from .float_steps import copy_places
+    same(copy_places(*answer).tolist(), [0, 3, 1, 4, 2, 5], 'Write the places down; a column of the matrix has steps '
+         'of 3, and the next column begins one place further')
+
+
+@exercise('places-2', '14b_places', 2, 'a function f(places)')
+def _(answer):
+    import torch
+    for places, one in (([0, 2, 4, 6], True), ([5, 3, 1], True), ([7, 7, 7], True), ([0, 1, 3], False),
+                        ([0, 2, 4, 5], False), ([4], True), ([4, 9], True)):
+        same(bool(answer(torch.tensor(places))), one, f'{places}: look at the differences between neighbours')
+
+
+@exercise('patterns-1', '14c_patterns', 1, 'a pair (k, eps)')
+def _(answer):
+    k, eps = answer
+    number(k, 3, 'For a large m the function times the root of m is k', within=.01)
+    number(eps, .25, 'At 0 the function is k over the root of eps', within=.01)
+
+
+@exercise('patterns-2', '14c_patterns', 2, 'a function f(x, q, k, v)')
+def _(answer):
+    import torch
+    from torch import nn
+    from .importer import import_model
+    class Asked(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.q, self.k, self.v = (nn.Linear(8, 8) for _ in range(3))
+        def forward(self, x): return answer(x, self.q, self.k, self.v)
+    steps = import_model(Asked().eval(), torch.rand(3, 6, 8)).steps
+    same([s.kind for s in steps if s.kind in ('attention', 'matmul_qk', 'softmax')], ['attention'],
+         f"Its steps are {', '.join(s.kind for s in steps)}")
+    how, = (s.attrs for s in steps if s.kind == 'attention')
+    same((how['heads'], bool(how['causal'])), (2, True),
+         f"It has {how['heads']} head(s), and {'a' if how['causal'] else 'no'} causal mask")
+
+
+@exercise('importer-1', '15_importer', 1, 'a share')
+def _(answer):
+    number(answer, .003/2, 'Take the largest difference, and divide by the largest value that the network gives',
+           within=.01)
+
+
+@exercise('importer-2', '15_importer', 3, 'a pair (nn.Module, input [1, 4])')
+def _(answer):
+    import torch
+    from .importer import import_model
+    net, x = answer
+    same(tuple(x.shape), (1, 4), 'The input is to have the shape (1, 4)')
+    graph = import_model(net, torch.rand(8, 4, generator=torch.Generator().manual_seed(7)))
+    with torch.no_grad(): want, got = net.eval()(x), graph.run(x)
+    if torch.allclose(want, got, rtol=1e-2):
+        raise Wrong('The steps give the same for it. What could a network do only where neither the examples nor '
+                    'random data of their range are?')
+
+
+@exercise('ranges-1', '15a_ranges', 1, 'a tuple (scale, zero point, value)')
+def _(answer):
+    scale, zero, value = answer
+    number(scale, .01, '255 steps cover the range', within=1e-6)
+    number(zero, -77, 'The code -128 stands for the lower end, and each step is one code')
+    number(value, 1.23, 'Count the whole steps in 1.234, and multiply by the scale again', within=1e-6)
+
+
+@exercise('ranges-2', '15a_ranges', 2, 'a function f(ends) that gives (below, above)')
+def _(answer):
+    rng = np.random.default_rng(4)
+    for n in (40, 10, 7, 1):
+        ends = rng.uniform(0, 5, (2, n))
+        want = [sorted(side)[n - 1 - n//10] for side in ends]
+        if not np.allclose(answer(ends), want):
+            raise Wrong(f'Of {n} images the {n//10} largest are left out on each side, and the next one is the end')
+
+
+@exercise('qlayers-1', '15b_qlayers', 1, 'a tuple of four whole numbers')
+def _(answer):
+    *codes, steps = answer
+    same(codes[:2], [30, -127], 'The largest weight gets the code -127 or 127, and so decides the scale')
+    if codes[2] not in (0, 1): raise Wrong('The third weight is half a step')
+    number(steps, 300, 'A step of the bias is the scale of the input times that of the weights')
+
+
+@exercise('qlayers-2', '15b_qlayers', 2, 'a function f(weights, bits) that gives an array like the weights')
+def _(answer):
+    rng = np.random.default_rng(6)
+    for bits in (8, 4, 2):
+        w = rng.normal(size=(5, 9))*np.logspace(-2, 0, 5)[:, None]
+        w[3] = 0
+        top = 2**(bits - 1) - 1
+        s = np.maximum(abs(w).max(1, keepdims=True), 1e-9)/top
+        if not np.allclose(answer(w.copy(), bits), np.round(w/s)*s):
+            raise Wrong(f'{bits} bits: the codes go from {-top} to {top}, and the largest weight of each row gets one '
+                        'of these two')
+
+
+@exercise('qnet-1', '15c_qnet', 1, 'a number')
+def _(answer):
+    number(answer, -.5, 'Round the constant to a whole number of steps; the bias takes back 50 times the difference',
+           within=1e-6)
+
+
+@exercise('qnet-2', '15c_qnet', 2, 'a function f(function, lo, hi, step) that gives (least, greatest)')
+def _(answer):
+    def logistic(x): return 1/(1 + np.exp(-x))
+    for f, lo, hi, step in ((logistic, -60, 60, 1/255), (np.tanh, -3, 9, .01), (lambda x: x.clip(-1, 2), -4, 4, .1)):
+        x = np.linspace(lo, hi, 1001)
+        y = f(x)
+        want = x[y >= y[0] + step/2].min(), x[y <= y[-1] - step/2].max()
+        if not np.allclose(answer(f, lo, hi, step), want, atol=(hi - lo)/900):
+            raise Wrong(f'From {lo} to {hi} with steps of {step:.3f} it is another part: compare with the value at '
+                        'each end, and take the first and the last number that differ by half a step')
+
+
+@exercise('lowering-1', '17_lowering', 1, 'a whole number')
+def _(answer):
+    number(answer, round(.3/(.05*.01)) + 10*(20 - 8 + 3),
+           'A step of the bias is 0.05·0.01; the zero point times the sum of the codes is taken away')
+
+
+@exercise('lowering-2', '17_lowering', 2, 'a function f(function, s_in, z_in, s_out, z_out) that gives int8 [256]')
+def _(answer):
+    from .elementwise import lut_table
+    for f, how in ((np.tanh, (.03, -5, 1/127, 0)), (np.exp, (.05, 3, .25, -128)), (lambda x: x/2, (.5, 0, .5, 0))):
+        got, want = np.asarray(answer(f, *how)), lut_table(f, *how)
+        same((got.shape, got.dtype), ((256,), np.int8), 'One int8 for each code from -128 to 127')
+        if (got != want).any():
+            raise Wrong(f'The entry of code {int((got != want).argmax()) - 128} is another: a code minus its zero '
+                        'point, times the scale, is a value; halves are rounded up; what lies outside is cut')
 # ---- 20 supernas -----------------------------------------------------------------------------------------------------
 
 @exercise('supernas-1', '20_supernas', 1, 'a whole number of paths')

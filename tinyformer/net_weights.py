@@ -1,4 +1,4 @@
-"""What is asked of the weights of a network that comes in: that they are numbers, and what their author's integers were.
+"""What is asked of the weights of a network that comes in: are they numbers, and what were their author's integers?
 
 Weights that are not numbers would be noticed late, so they are refused at the door, by the name of the layer. Weights
 that were integers in the author's file come with the scale of each output channel, as a buffer `weight_scale` of their
