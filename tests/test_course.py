@@ -2,6 +2,7 @@
 refuses wrong answers."""
 import json, re
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from tinyformer import course
 from tinyformer.arch import layers, reference_arch
 from tinyformer.errors import BadInput
 from tinyformer.formula import Formula
+from tinyformer.random_graphs import linear_graph
 from tinyformer.search_space import digits_space
 
 WRONG = {                                            # an answer that a person might give

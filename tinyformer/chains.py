@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['MEMORY', 'LONGEST', 'TILE', 'heights', 'Chain', 'bands', 'rows_kept', 'pieces', 'fewest_rows', 'Inside', 'inside',
-           'chain_bytes', 'chains_of', 'lowest', 'peak', 'part', 'some_rows', 'extra_time', 'taller', 'quickest',
-           'prices', 'lowest_chains']
+           'chain_bytes', 'chains_of', 'lowest', 'peak', 'part', 'extra_time', 'taller', 'quickest', 'lowest_chains']
 
 # %% ../nbs/06d_chains.ipynb #b002
 import math
@@ -16,12 +15,11 @@ from functools import lru_cache
 
 import numpy as np
 
+from .band_time import prices, some_rows
 from .errors import BadInput
-from .graph import Graph, Op
-from .kernel_choice import time_of
+from .graph import Graph
 from .lifetimes import Flow, columns, live_bytes
 from .memory_alloc import aligned
-from .operators import OPERATORS
 
 # %% ../nbs/06d_chains.ipynb #s027
 def heights(
@@ -217,19 +215,6 @@ def part(
     return Flow(tuple(steps), tuple(lives), tuple(over), private), tensors
 
 # %% ../nbs/06d_chains.ipynb #s063
-def some_rows(
-    op:Op,      # any operator that a chain may hold
-    rows:int,   # of its output
-    height:int, # rows of its whole output
-)->Op:
-    "The operator as a layer that makes so many rows."
-    record, a = OPERATORS[op.kind], op.attrs
-    if record.rows != 'h':
-        return replace(op, attrs=a | {record.rows: a[record.rows] // height * rows})
-    k, stride, *_ = record.window(a)
-    fewer = dict(h=(rows - 1)*stride + k, top=0, bottom=0, oh=rows)
-    return replace(op, attrs=a | {name: v for name, v in fewer.items() if name in a})
-
 def extra_time(
     steps:tuple, # of Step: all of a model
     chain:Chain, # some of them
@@ -243,7 +228,6 @@ def extra_time(
         costs = [n * time(chain.first + i, rows, height) for rows, n in made.items() if rows]
         total += sum(costs) - time(chain.first + i, height, height)
     return max(0, total)
-
 
 # %% ../nbs/06d_chains.ipynb #d011
 def taller(
@@ -273,18 +257,6 @@ def quickest(
         best.append(min(found, key=lambda f: f[:2]) if found else None)
     return best[-1][2]
 
-
-# %% ../nbs/06d_chains.ipynb #s065p
-def prices(
-    graph:Graph,  # the model
-    choices:dict, # op name -> Choice
-)->Callable:      # time(step, rows, rows of the whole), in cycles
-    "What some rows of each operator cost; the same question is answered once."
-    @lru_cache(maxsize=None)
-    def time(t, rows, height):
-        op = graph.ops[t]
-        return time_of(choices[op.name], some_rows(op, rows, height))
-    return time
 
 # %% ../nbs/06d_chains.ipynb #s065
 def lowest_chains(

@@ -269,6 +269,329 @@ def _(answer):
         number(answer(g), want, f'In `random_graph({seed})` the largest sum is {want} bytes, the output included')
 
 
+# ---- 05a model file --------------------------------------------------------------------------------------------------
+
+@exercise('file-1', '05a_graph_file', 1, 'a sparsity between 0 and 1')
+def _(answer):
+    number(answer, .125, 'Of n weights the bits take n/8 bytes, and the kept weights (1 - s)·n', within=.001)
+
+
+@exercise('file-2', '05a_graph_file', 2, 'a function f(row) that gives a pair of lists')
+def _(answer):
+    rng = np.random.default_rng(9)
+    for n in (9, 1, 8, 16, 21):
+        row = (rng.integers(-9, 10, n) * (rng.random(n) < .4)).tolist()
+        want = np.packbits(np.array(row) != 0).tolist(), [v for v in row if v]
+        bits, kept = answer(row)
+        if (list(bits), list(kept)) != want: raise Wrong(f'f({row}) is {want}: zero bits fill up the last byte')
+
+
+@exercise('file-3', '05a_graph_file', 2, 'a function f(path) that gives bytes')
+def _(answer):
+    import tempfile
+    import zipfile
+    from pathlib import Path
+    from .graph_file import save
+    from .random_graphs import random_graph
+    with tempfile.TemporaryDirectory() as folder:
+        for seed in (0, 1):
+            path = save(random_graph(seed), Path(folder)/f'{seed}.tfm')
+            with zipfile.ZipFile(path) as z: want = sum(len(z.read(name)) for name in z.namelist())
+            number(answer(path), want, f'`random_graph({seed})` unpacks to {want} bytes; `infolist()` knows')
+
+
+# ---- 05c streams by words, 05d calls, 06 kernels, 06a costs ----------------------------------------------------------
+
+@exercise('words-1', '05c_word_streams', 1, 'a pair of bytes')
+def _(answer):
+    same(tuple(answer), (961, 964), 'All 192 blocks are one run: five bytes for each, one for the end. By words, four '
+         'headers are a word, the end included')
+
+
+@exercise('words-2', '05c_word_streams', 2, 'a pair (words, unused bytes)')
+def _(answer):
+    same(tuple(answer), (6, 3), 'The header that ends the run is the fifth one, and begins a new word')
+
+
+@exercise('words-3', '05c_word_streams', 2, 'a share between 0 and 1')
+def _(answer):
+    number(answer, 1/3, 'Each run is one block. How many bytes has it, with the header that ends it?', .01)
+
+
+@exercise('calls-1', '05d_calls', 1, 'a set of names')
+def _(answer):
+    from .calls import CATALOGUE
+    same(set(map(str, answer)), {k.name for k in CATALOGUE if k.isa != 'dsp'}, 'Look at the `isa` of each')
+
+
+@exercise('calls-2', '05d_calls', 2, 'the name of a status')
+def _(answer):
+    same(answer, 'TFM_ERR_STREAM', 'The headers are read at the wrong places. `STATUS` has the names of the numbers')
+
+
+@exercise('calls-3', '05d_calls', 3, 'an object with the method `tfm_linear_s8_ref`')
+def _(answer):
+    from .calls import call, kernel
+    from .errors import SimulationFailed
+    from .graph import Op
+    params = dict(weight=np.ones((1, 8), np.int8), bias=np.zeros(1, np.int32), mult=np.full(1, 2**30, np.int32))
+    op = Op('linear', 'one', ['x'], 'y', dict(pixels=1, cin=8, cout=1, shift=2, zp_in=0, zp_out=0), params)
+    answer.tfm_linear_s8_ref
+    try: call(kernel('tfm_linear_s8_ref'), op, np.arange(8, dtype=np.int8), library=answer)
+    except SimulationFailed as error:
+        if 'into its output' in str(error): return
+        raise Wrong(f'It is refused for another reason: {error}')
+    raise Wrong('The output of this layer is one byte long, and the guard behind it is still whole')
+
+
+@exercise('kernels-1', '06_kernels', 1, 'the bytes of a stream')
+def _(answer):
+    from .rle_encoding import encode
+    w = np.zeros((1, 800), np.int8)
+    w[0, 760:764] = 1
+    same(bytes(answer), bytes(encode(w, 4)), 'One header skips 119 blocks at most. A bridge is a block of four zeros')
+
+
+@exercise('kernels-2', '06_kernels', 2, 'a number of instructions')
+def _(answer):
+    number(answer, (2*35 + 4) / 64, 'A 1x8 block makes 64 products: twice what four weights need, and one header', .005)
+
+
+@exercise('kernels-3', '06_kernels', 2, 'a list of four sums')
+def _(answer):
+    same(list(answer), [15, -12, 0, 16], 'Group 0 has the weights 0, 0, 5, -3 and the inputs 1, 2, 3, 4')
+
+
+@exercise('costs-1', '06a_kernel_costs', 1, 'a pair of names of features')
+def _(answer):
+    from .kernel_costs import account
+    from .calls import kernel
+    def largest(s):
+        spent = account(kernel('tfm_linear_s8_rle_dsp'), (64, 64, 384), 4, s)
+        return max(spent, key=spent.get)
+    same(tuple(answer), (largest(.5), largest(.98)), 'Take `max(spent, key=spent.get)` of what `account` gives')
+
+
+@exercise('costs-2', '06a_kernel_costs', 2, 'a sparsity between 0 and 1')
+def _(answer):
+    from .kernel_costs import variants
+    def faster(s): return variants(12, 64, 96, s)['1x4'][1] < variants(12, 64, 96, s)['dense'][1]
+    want = next(s / 100 for s in range(100) if faster(s / 100))
+    if not abs(answer - want) < .006: raise Wrong('The second number of each variant is its instructions')
+
+
+@exercise('costs-3', '06a_kernel_costs', 2, 'a function f(coef, counts) that gives instructions')
+def _(answer):
+    cases = (dict(call=10, outputs=3), dict(call=1, outputs=100, pixels=7)), (dict(call=1.6), dict(call=1))
+    for coef, counts in cases:
+        want = round(sum(c * counts[name] for name, c in coef.items()))
+        number(answer(coef, counts), want, f'f({coef}, {counts}) is {want}')
+
+
+# ---- 06c lifetimes ---------------------------------------------------------------------------------------------------
+
+def _planned(graph):
+    "Kernels for the STM32F746, and flow, bytes and scratch of a graph."
+    from .hardware import target
+    from .kernel_choice import choose_kernels
+    from .lifetimes import columns
+    choices = choose_kernels(graph, target('stm32f746'))
+    return choices, *columns(graph, choices)
+
+
+def _small_net():
+    "The example of the pages 06c to 07d."
+    from .random_graphs import random_graph
+    return random_graph(seed=0, shape=(8, 8, 3), width=8, heads=2, sparsity=.7)
+
+
+@exercise('lifetimes-1', '06c_lifetimes', 1, 'a set of names')
+def _(answer):
+    from .lifetimes import live_bytes
+    net = _small_net()
+    _, flow, sizes, scratch = _planned(net)
+    t = live_bytes(flow, sizes, scratch)[0].argmax()
+    names = [net.input, *(op.output for op in net.ops)]
+    want = {names[i] for i, (first, last) in enumerate(flow.lives) if first <= t <= last and sizes[0, i]}
+    same(set(answer), want, f'The highest bar is at step {t}. What does it read and make, and what is read later?')
+
+
+@exercise('lifetimes-2', '06c_lifetimes', 2, 'a number of bytes')
+def _(answer):
+    number(answer, 1584, 'As given, three tensors of 800 bytes live at once. In the best order one does, and beside '
+           'it the small results of branches that are done')
+
+
+@exercise('lifetimes-3', '06c_lifetimes', 3, 'a `Graph`')
+def _(answer):
+    from .graph import check as checked
+    from .lifetimes import _cost_after, best_order
+    checked(answer)
+    _, flow, sizes, scratch = _planned(answer)
+    branch = [op.name[0] for op in answer.ops]
+    if not {'a', 'b'} <= set(branch): raise Wrong('The layers of the branches have names that begin with a and with b')
+    order = best_order(flow, sizes[0], scratch[0])
+    seen = ''.join(branch[t] for t in order if branch[t] in 'ab')
+    if not ('aba' in re.sub(r'(.)\1+', r'\1', seen) or 'bab' in re.sub(r'(.)\1+', r'\1', seen)):
+        raise Wrong('The best order finishes one branch first. Let both read one large tensor: when is it free?')
+    cost, steps = _cost_after(flow, sizes[0], scratch[0]), range(len(branch))
+    def peak(order): return max(cost(sum(1 << t for t in order[:k]), t) for k, t in enumerate(order))
+    inner = [t for t in steps if branch[t] in 'ab']
+    starts, ends = list(steps[:inner[0]]), list(steps[inner[-1] + 1:])
+    if len(starts) + len(inner) + len(ends) < len(branch): raise Wrong('Between the branches stand layers of neither')
+    def one_first(name): return [*starts, *sorted(inner, key=lambda t: branch[t] != name), *ends]
+    ways = [one_first('a'), one_first('b')]
+    if peak(order) >= min(map(peak, ways)): raise Wrong('One branch after the other needs no more bytes here')
+
+
+# ---- 06d chains, 07 schedule, 07d loops ------------------------------------------------------------------------------
+
+@exercise('chains-1', '06d_chains', 1, 'a set of names')
+def _(answer):
+    from .chains import lowest_chains
+    from .random_graphs import random_graph
+    big = random_graph(seed=0, shape=(32, 32, 3), width=16, heads=2, sparsity=.2)
+    choices, *_ = _planned(big)
+    within = [t for c in lowest_chains(big, choices, 'least') for t in range(c.first, c.last)]
+    same(set(answer), {big.ops[t].output for t in within},
+         f'There are {len(within)}: what the steps of each chain make, but not what the last one makes')
+
+
+@exercise('chains-2', '06d_chains', 2, 'a pair of numbers of rows')
+def _(answer):
+    from .chains import rows_kept
+    from .lifetimes import Step
+    steps = Step((0,), 1, (1, 1, 0, 0), True, 20), Step((1,), 2, (5, 1, 2, 2), True, 20, finds_rows=True)
+    want = [rows_kept(steps, rows)[0] for rows in (1, 2)]
+    same(list(answer), want, 'Row y is made from rows y - 2 to y + 2, and row y + 1 from one row more')
+
+
+@exercise('chains-3', '06d_chains', 3, 'a function f(n) of whole numbers')
+def _(answer):
+    for n in (1, 2, 3, 6, 10):
+        if answer(n) != 2**(n - 1):
+            raise Wrong(f'f({n}) is {2**(n - 1)}: each of the places between two steps is a cut, or none')
+
+
+@exercise('schedule-1', '07_schedule', 1, 'a set of labels')
+def _(answer):
+    from .schedule import plan_arena
+    net = _small_net()
+    choices, *_ = _planned(net)
+    arena = plan_arena(net, choices)
+    def there(t): return [b for b in arena.buffers if b.start <= t < b.stop]
+    t = max(range(len(net.ops)), key=lambda t: sum(b.size for b in there(t)))
+    same(set(answer), {b.label for b in there(t)}, f'The fullest step is {t}; scratch counts as well')
+
+
+@exercise('schedule-2', '07_schedule', 2, 'a number of bytes')
+def _(answer):
+    from .memory_alloc import plan
+    from .schedule import buffers
+    net = _small_net()
+    choices, *_ = _planned(net)
+    apart, over = (plan([b.interval for b in buffers(net, choices, apart=a)]).peak for a in (True, False))
+    number(answer, apart - over, 'Plan `[b.interval for b in buffers(net, picked, apart=...)]` both ways')
+
+
+@exercise('schedule-3', '07_schedule', 2, 'a function f(buffers) that gives bytes')
+def _(answer):
+    from .schedule import Buffer
+    rng = np.random.default_rng(8)
+    for n in (0, 1, 5, 40):
+        starts, spans, sizes = (rng.integers(lo, hi, n).tolist() for lo, hi in ((0, 12), (1, 6), (1, 100)))
+        some = [Buffer((f't{k}',), False, a, a + w, b) for k, (a, w, b) in enumerate(zip(starts, spans, sizes))]
+        at = [sum(-(-b.size // 8) * 8 for b in some if b.start <= t < b.stop) for t in range(18)]
+        number(answer(some), max(at), f'Of {n} buffers the fullest step has {max(at)} bytes; `stop` is not included')
+
+
+@exercise('bands-1', '07d_band_loops', 1, 'a list of three rows')
+def _(answer):
+    same(list(answer), [3, 1, 2], 'Row 2 reads rows 1, 2 and 3. Row y lies in slot y modulo 3')
+
+
+@exercise('bands-2', '07d_band_loops', 2, 'a number of rows')
+def _(answer):
+    number(answer, 3, 'The map has four rows. Which rows do the first two read, and which the last two?')
+
+
+@exercise('bands-3', '07d_band_loops', 3, 'a function f(end, windows) that gives a row')
+def _(answer):
+    for end, windows in [(1, [(3, 1, 1)]), (4, [(1, 1, 0), (3, 1, 1), (1, 1, 0)]), (3, [(3, 2, 1), (3, 2, 1)]),
+                         (5, [(5, 1, 2), (2, 2, 0), (3, 1, 1)]), (2, [])]:
+        want = end
+        for k, stride, top in reversed(windows): want = (want - 1)*stride - top + k
+        if answer(end, windows) != want:
+            raise Wrong(f'f({end}, {windows}) is {want}: begin at the last operator and go back')
+
+
+# ---- 06b kernel choice, 07c emit -------------------------------------------------------------------------------------
+
+@exercise('choice-1', '06b_kernel_choice', 1, 'a ratio of two times')
+def _(answer):
+    from . import bench
+    from .hardware import target
+    from .kernel_choice import candidates
+    able = candidates(bench.make_op('fully_connected', cin=64, cout=10), target('stm32f746'))
+    want = min(c.time for c in able if c.block == 4) / min(c.time for c in able)
+    number(answer, want, 'Compare the least `time` of the candidates with `block == 4` with the least of all', .005)
+
+
+@exercise('choice-2', '06b_kernel_choice', 2, 'a function f(choices) that gives some of them')
+def _(answer):
+    from .kernel_choice import Choice
+    rng = np.random.default_rng(11)
+    for n in (1, 2, 12, 30):
+        some = [Choice(None, 0, int(size), 0, int(time)) for size, time in rng.integers(1, 9, (n, 2))]
+        def beaten(c): return any(o.weight_bytes <= c.weight_bytes and o.time <= c.time and
+                                  (o.weight_bytes, o.time) != (c.weight_bytes, c.time) for o in some)
+        want = sorted((c.weight_bytes, c.time) for c in some if not beaten(c))
+        got = sorted((c.weight_bytes, c.time) for c in answer(some))
+        if got != want: raise Wrong(f'Of {n} candidates these (bytes, time) remain: {want}; equal ones stay')
+
+
+@exercise('choice-3', '06b_kernel_choice', 3, 'a sparsity between 0 and 1')
+def _(answer):
+    from . import bench
+    from .hardware import target
+    from .kernel_choice import choose
+    def block(s):
+        op = bench.make_op('pointwise', h=8, w=8, cin=64, cout=64, sparsity=s)
+        return choose(op, target('stm32f746'), 'speed').block
+    want = next(s / 100 for s in range(0, 100, 5) if block(s / 100))
+    number(answer, want, 'Look for the first sparsity at which the `block` of the choice is not 0', within=.001)
+
+
+@exercise('emit-1', '07c_emit', 1, 'a pair (stored, dense) in bytes')
+def _(answer):
+    from .emit import constant_bytes, constants, dense_bytes
+    net = _small_net()
+    choices, *_ = _planned(net)
+    want = constant_bytes(constants(net, choices)), dense_bytes(net)
+    same(tuple(answer), want, '`constant_bytes` sums what `constants` gives, `dense_bytes` the arrays of the graph')
+
+
+@exercise('emit-2', '07c_emit', 2, 'a function f(buffer, offset, row, ring, y) that gives a byte')
+def _(answer):
+    for offset, row, ring in [(0, 0, 0), (16, 0, 0), (16, 72, 3), (0, 24, 0), (8, 5, 1)]:
+        for y in (0, 1, 2, 3, 7):
+            want = offset + row * (y % ring if ring else y)
+            if answer('arena', offset, row, ring, y) != want:
+                raise Wrong(f'offset {offset}, row {row}, ring {ring}: row {y} begins at {want}. 0 rows are no ring')
+
+
+@exercise('emit-3', '07c_emit', 2, 'a set of numbers of operators')
+def _(answer):
+    from .emit import constants, op_function
+    from .schedule import plan_arena
+    net = _small_net()
+    choices, *_ = _planned(net)
+    arena, blobs = plan_arena(net, choices), constants(net, choices)
+    def params(i, op): return op_function(net, i, choices[op.name], arena, blobs[op.name]).params
+    want = {i for i, op in enumerate(net.ops) if params(i, op) == ('arena',)}
+    same(set(answer), want, f'There are {len(want)}. Which operators read or write a buffer of the caller?')
+
+
 # ---- lesson: attention -----------------------------------------------------------------------------------------------
 
 @exercise('attention-1', 'lessons/attention', 1, 'a number of parameters')

@@ -138,3 +138,22 @@ def random_graph(
     attrs = dict(h=h, w=w, c=c, bias=-int(total.mean()), mult=int(mult), shift=shift, zp_out=g.zp())
     x = g.linear('fully_connected', g.put('avgpool', [x], (c,), attrs), 1, c, classes, (classes,))
     return Graph(g.tensors, g.ops, 'input', x, f'random_{seed}')
+
+
+def linear_graph(
+    *layers: tuple,  # (name, input, outputs), or (name, (input, input)) for a sum, in the order in which they run
+    cin: int = 8,    # values of the input 'x'
+) -> Graph:          # its weights are all 1; the last layer makes its output
+    "A graph of linear layers and sums, for questions about memory and order only."
+    tensors, ops = {'x': Tensor('x', (cin,), 1., 0)}, []
+    for name, reads, *n in layers:
+        if n:
+            k, n = tensors[reads].nbytes, n[0]
+            params = dict(weight=np.ones((n, k), np.int8), bias=np.zeros(n, np.int32), mult=np.ones(n, np.int32))
+            ops.append(Op('linear', name, [reads], name,
+                          dict(pixels=1, cin=k, cout=n, shift=0, zp_in=0, zp_out=0), params))
+        else:
+            n = tensors[reads[0]].nbytes
+            ops.append(Op('add', name, list(reads), name, dict(n=n, mult_a=1, mult_b=1, bias=0, shift=1)))
+        tensors[name] = Tensor(name, (n,), 1., 0)
+    return Graph(tensors, ops, 'x', ops[-1].output)

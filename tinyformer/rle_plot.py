@@ -48,3 +48,21 @@ def stream_table(
     return (f'| shape | block | dense | stream | ratio | first bytes |\n|---|---|---|---|---|---|\n'
             f"| {' x '.join(map(str, shape))} | {block} | {weights} B | {len(stream)} B "
             f'| {weights / len(stream):.2f} | `{head}` |')
+
+
+def draw_words(
+    streams: dict, # title -> bytes of a stream
+    heads: list,   # for each stream: the numbers of its bytes that are headers
+    unused: list   # for each stream: the numbers of its bytes without a meaning
+):                 # array of the Axes
+    "Draw streams as words of memory, one a line; headers are dark, unused bytes are white (pure function)."
+    fig, axs = plt.subplots(1, len(streams), figsize=(5, 3.4), layout='constrained')
+    for ax, (title, stream), dark, rest in zip(axs, streams.items(), heads, unused):
+        for i, byte in enumerate(stream):
+            colour = 'C0' if i in dark else 'w' if i in rest else '0.85'
+            ax.add_patch(plt.Rectangle((i % 4, -(i//4)), .94, -.9, facecolor=colour, edgecolor='0.7'))
+            ax.text(i % 4 + .47, -(i//4) - .45, byte, ha='center', va='center', fontsize=8,
+                    color='w' if i in dark else 'k')
+        lines = max(map(len, streams.values())) / 4
+        ax.set(xlim=(-.1, 4.1), ylim=(-lines - .1, .1), title=title, xticks=[], yticks=[])
+    return axs
