@@ -27,6 +27,7 @@ DRAWN = dict(
     line_up=lambda: tp.draw_line_up(np.array([0]*13 + [1]*7), np.array([0, 5, 10, 15])),
     shares=lambda: tp.plot_shares({o: np.arange(1, 11) for o in ('train', 'val', 'test')}),
     conversions=lambda: tp.plot_conversions()[0], source=lambda: tp.plot_source(np.eye(8), .3, 1.25),
+    descent=lambda: tp.plot_descent({'slow': [1, .9, .81], 'too far': [1, -1.1, 1.21]}).axes[0],
     losses=lambda: tp.plot_losses(np.array([.1, .5, .9]), {'one': np.array([2, 1, 0]), 'two': np.array([3, 1, .5])}),
     restart=lambda: tp.draw_restart(killed=7.4, epochs=12), average=lambda: tp.plot_average([0, 1, 1], [0, .1, .2], .9),
     history=lambda: tp.plot_history(HISTORY),
@@ -81,6 +82,8 @@ def test_curves_are_those_that_were_given():
     assert twin.lines[0].get_xdata().tolist() == [1, 3, 4]                 # an epoch without a validation is left out
     left, right = tp.plot_conversions()
     assert left.lines[0].get_ydata()[255] == 1 and right.lines[0].get_ydata()[0] == -128
+    ends = [ax.lines[1].get_xydata()[-1].tolist() for ax in tp.plot_descent({'a': [1, .5], 'b': [2, 0]}).axes]
+    assert ends == [[.5, .125], [0, 0]]
     corner = tp.plot_source(np.eye(8), np.radians(20), 1.25).lines[0].get_xydata()[0]
     assert np.hypot(*corner) == pytest.approx(2**.5/1.25)
 

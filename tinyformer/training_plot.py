@@ -81,6 +81,21 @@ def plot_source(
     return ax
 
 
+def plot_descent(
+    paths: dict,  # title -> values of one weight, step after step
+):  # matplotlib Figure
+    "Draw the steps of a weight on the curve of its loss, w²/2; one pair of axes for each path."
+    fig, axs = plt.subplots(1, len(paths), figsize=(7, 2), sharey=True, squeeze=False, layout='constrained')
+    reach = 1.1 * max(np.abs(path).max() for path in paths.values())
+    w = np.linspace(-reach, reach, 100)
+    for ax, (title, path) in zip(axs[0], paths.items()):
+        ax.plot(w, w**2 / 2, color='lightgrey')
+        ax.plot(path, np.square(path) / 2, '.-', color='C0', lw=1)
+        ax.set(title=title, xlabel='weight')
+    axs[0][0].set_ylabel('loss')
+    return fig
+
+
 def plot_losses(
     p: np.ndarray,  # probabilities of the right class, 0 < p < 1
     losses: dict,  # label -> loss at each of them
