@@ -12,6 +12,7 @@ from conftest import ROOT
 from tinyformer import course
 from tinyformer.arch import layers, reference_arch
 from tinyformer.errors import BadInput
+from tinyformer.float_graph import FloatGraph
 from tinyformer.formula import Formula
 from tinyformer.random_graphs import linear_graph
 from tinyformer.search_space import digits_space
@@ -56,6 +57,7 @@ WRONG = {                                            # an answer that a person m
     'importer-2': (torch.nn.Linear(4, 4), torch.full((1, 4), 1e7)),
     'ranges-1': (.01, -51, 1.23), 'ranges-2': lambda ends: ends.max(1),
     'qlayers-1': (30, -127, 0, 15), 'qlayers-2': lambda w, bits: np.round(w*127/abs(w).max())*abs(w).max()/127,
+    'quantization-1': 5, 'quantization-2': FloatGraph(),
     'qnet-1': .5, 'qnet-2': lambda f, lo, hi, step: (lo, hi), 'lowering-1': 600,
     'lowering-2': lambda f, s_in, z_in, s_out, z_out: np.int8(f(np.zeros(256))),
     'supernas-1': 34, 'supernas-2': lambda flash, sram, lo, hi: np.mean([lo < f < hi for f in flash]),

@@ -1184,6 +1184,19 @@ def _(answer):
                         'each end, and take the first and the last number that differ by half a step')
 
 
+@exercise('quantization-1', '16_quantization', 1, 'a number of operators')
+def _(answer):
+    number(answer, 3, 'A clamp vanishes into the range of the layer before it, and activations in a row are one table')
+
+
+@exercise('quantization-2', '16_quantization', 2, 'a `FloatGraph`')
+def _(answer):
+    from .qbuild import Builder
+    kinds = [n.kind for n in Builder(answer, 0., 1.).run().nodes]
+    same(kinds, ['pointwise', 'lut', 'add'], f"Its network has {', '.join(kinds)}. Who else must read the convolution, "
+         'so that its range cannot end at 0?')
+
+
 @exercise('lowering-1', '17_lowering', 1, 'a whole number')
 def _(answer):
     number(answer, round(.3/(.05*.01)) + 10*(20 - 8 + 3),
