@@ -6,8 +6,9 @@ import matplotlib
 import pytest
 
 from tinyformer import cards
-from tinyformer.cards import (MAYBE, NUMBER, card_markdown, card_table, check_card, is_kind, made_by, milliseconds,
-                              notes, of_now, plot_card, words)
+from tinyformer.cards import (MAYBE, NUMBER, Shelf, belongs, card_markdown, card_table, check_card, is_kind, made_by,
+                              milliseconds, notes, of_now, plot_card, plot_fitting, read_card, report_of, shelf_row,
+                              words)
 from tinyformer.errors import BadInput, CorruptModel
 from tinyformer.files import record, write_json
 from tinyformer.provenance import commit
@@ -97,3 +98,46 @@ def test_a_card_as_a_picture(good):
     cards._stack(ax, 'flash', dict(code=1024, weights=512), 4096)
     assert ax.get_title() == 'flash: 1.5 of 4 KB'
     matplotlib.pyplot.close()
+
+
+# ---- a card beside its model, and many -------------------------------------------------------------------------------
+
+def test_a_damaged_card_says_how_to_come_by_a_good_one(tmp_path, good):
+    file = tmp_path/'mine.json'
+    write_json(file, good)
+    assert read_card(file, 'measure it') == good
+    file.write_text('{')
+    with pytest.raises(CorruptModel, match='mine.json is damaged .*: measure it'): read_card(file, 'measure it')
+    with pytest.raises(BadInput, match='cannot be read'): read_card(tmp_path/'none.json', '')
+
+
+def test_a_report_is_a_dict_or_the_path_of_its_json(tmp_path, good):
+    write_json(tmp_path/'r.json', good)
+    assert report_of(tmp_path/'r.json') == report_of(good) == good
+    for name, text in dict(words='no JSON', number='5').items():
+        (tmp_path/name).write_text(text)
+        with pytest.raises(BadInput, match='is no report'): report_of(tmp_path/name)
+
+
+def test_a_report_belongs_to_the_model_with_its_sums_and_zeros(good):
+    class Model:
+        def macs(self): return good['macs']
+        def weight_sparsity(self): return good['weight_sparsity']
+    assert belongs(Model(), good)
+    for other in dict(macs=good['macs'] + 1), dict(weight_sparsity=.5), dict(weight_sparsity=None):
+        assert not belongs(Model(), good | other)
+
+
+def test_a_shelf_is_a_table(good):
+    three = Shelf([good | dict(file_bytes=2048)] * 3)
+    assert len(three.rows()) == 3 and repr(three).count('\n') == 3
+    assert shelf_row(three[0])[:2] == ('digits', good['dataset']['copy']) and shelf_row(three[0])[-1] == '2.0'
+    assert three._repr_markdown_().splitlines()[1].count('--') == len(Shelf.COLUMNS)
+
+
+def test_models_that_fit_are_green(good):
+    flash, sram = good['flash']['total'] / 1024, good['sram']['total'] / 1024
+    for less_flash, less_sram, colour in (0, 0, 'tab:green'), (1, 0, 'tab:red'), (0, 1, 'tab:red'):
+        ax = plot_fitting([good], flash - less_flash, sram - less_sram)
+        assert matplotlib.colors.same_color(ax.collections[0].get_facecolor()[0], colour)
+    matplotlib.pyplot.close('all')

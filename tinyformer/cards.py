@@ -268,3 +268,88 @@ def plot_card(
     axes[2].invert_yaxis()
     axes[2].set(xlabel='% of instructions', title=f"{card['instructions']:,} instructions")
     return fig
+
+
+# ---- a card beside its model -----------------------------------------------------------------------------------------
+
+def read_card(
+    path:Path, # a card
+    again:str # how to come by a good one
+)->dict: # see `CARD`
+    "A card file, with what a card must hold; the error says how to come by a good one."
+    try: return check_card(of_now(json.loads(path.read_text(encoding='utf-8'))), path.name)
+    except OSError as e: raise BadInput(f'{path} cannot be read: {e.strerror}') from e
+    except (ValueError, CorruptModel) as e:
+        raise CorruptModel(f'{path.name} is damaged ({one_line(e)}): {again}') from e
+
+
+def report_of(
+    card:object # a report, or the path of its JSON
+)->dict:
+    "A report, or the JSON file that holds it."
+    if isinstance(card, dict): return of_now(card)
+    try: held = json.loads(Path(card).read_text(encoding='utf-8'))
+    except (OSError, ValueError) as e: raise BadInput(f'{card} is no report ({one_line(e)})') from e
+    if isinstance(held, dict): return of_now(held)
+    raise BadInput(f'{card} is no report: it holds no JSON object')
+
+
+def belongs(
+    graph:object, # a model
+    card:dict # a report
+)->bool:
+    "Whether a report can be about this model: by its multiply-accumulates and its share of zero weights."
+    zeros = card.get('weight_sparsity')
+    return card.get('macs') == graph.macs() and is_kind(zeros, NUMBER) and \
+           abs(zeros - graph.weight_sparsity()) < 1e-12
+
+
+# ---- many cards ------------------------------------------------------------------------------------------------------
+
+def shelf_row(
+    card:dict # of a shipped model
+)->tuple: # of texts
+    "One text per column of `Shelf`."
+    kb = lambda n: f'{n / 1024:.1f}'
+    right = f"{card['accuracy']['int8']:.2%} of {card['images']['int8']:,}"
+    ms = cycles.three_ms(card, board_named(card['setting']['target']))
+    return (card['name'], card['dataset']['copy'], right, kb(card['flash']['total']), kb(card['sram']['total']),
+            f"{card['instructions'] / 1e6:.2f}", *ms, kb(card['file_bytes']))
+
+
+class Shelf(tuple):
+    "Cards that show as a table."
+    COLUMNS = ('model', 'data', 'int8 accuracy', 'flash KB', 'SRAM KB', 'M instructions', 'core ms',
+               'waiting ms', 'est. ms', 'file KB')
+
+    def rows(self):
+        "One tuple of texts per card."
+        return [shelf_row(c) for c in self]
+
+    def __repr__(self):
+        table = [self.COLUMNS, *self.rows()]
+        wide = [max(len(r[i]) for r in table) for i in range(len(self.COLUMNS))]
+        return '\n'.join('  '.join(v.ljust(w) for v, w in zip(r, wide)).rstrip() for r in table)
+
+    def _repr_markdown_(self):
+        rows = [self.COLUMNS, [':--'] * 2 + ['--:'] * 8, *self.rows()]
+        return '\n'.join(f"| {' | '.join(r)} |" for r in rows)
+
+
+def plot_fitting(
+    cards:list, # of models
+    flash_kb:float=1024, # limit
+    sram_kb:float=320 # limit
+)->plt.Axes:
+    "Flash and SRAM of models against two limits; those that fit are green."
+    ax = plt.subplots(figsize=(7, 3.4), layout='constrained')[1]
+    for i, c in enumerate(sorted(cards, key=lambda c: c['flash']['total'])):
+        flash, sram = c['flash']['total'] / 1024, c['sram']['total'] / 1024
+        ok = flash <= flash_kb and sram <= sram_kb
+        ax.scatter(flash, sram, color='tab:green' if ok else 'tab:red')
+        va, ha = (('bottom', 'left'), ('top', 'right'), ('top', 'left'))[i % 3]    # neighbours on different sides
+        ax.annotate(f"  {c['name']} {c['accuracy']['int8']:.1%}  ", (flash, sram), fontsize=7, va=va, ha=ha)
+    ax.axvline(flash_kb, color='0.6')
+    ax.axhline(sram_kb, color='0.6')
+    ax.set(xlabel='flash, KB', ylabel='SRAM, KB', xscale='log', yscale='log', xlim=(10, 4200), ylim=(2, 700))
+    return ax

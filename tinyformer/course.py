@@ -1212,6 +1212,47 @@ def _(answer):
         if (got != want).any():
             raise Wrong(f'The entry of code {int((got != want).argmax()) - 128} is another: a code minus its zero '
                         'point, times the scale, is a value; halves are rounded up; what lies outside is cut')
+
+
+# ---- 18 cost_model ---------------------------------------------------------------------------------------------------
+
+@exercise('cost-1', '18_cost_model', 1, 'a number of multiply-accumulates')
+def _(answer):
+    number(answer, 16 * 16 * 32 * 64, 'Each pixel needs every weight once')
+
+
+@exercise('cost-2', '18_cost_model', 2, 'a function f(steps) that gives a number of bytes')
+def _(answer):
+    for steps, want in [([(0, 2, 512), (1, 3, 1024), (2, 3, 100)], 1536), ([(0, 1, 7)], 7),
+                        ([(0, 3, 1), (0, 1, 50), (1, 2, 60), (2, 3, 70)], 71), ([(0, 2, 5), (2, 4, 6)], 6)]:
+        number(answer(steps), want, f'f({steps}) is {want}: add what is needed at each step, and take the largest sum')
+
+
+# ---- 19 search_space -------------------------------------------------------------------------------------------------
+
+@exercise('space-1', '19_search_space', 1, 'a whole number')
+def _(answer):
+    number(answer, 43, 'Six different blocks. Add the fillings with none, with one and with two of them')
+
+
+@exercise('space-2', '19_search_space', 2, 'a function f(space) that gives a path')
+def _(answer):
+    from .search_space import cifar_space, digits_space
+    for space in digits_space(), cifar_space('small'):
+        deepest, paths = len(space.largest().blocks), [answer(space) for _ in range(4)]
+        for path in paths:
+            if not space.contains(path): raise Wrong(f'{path} is no path of {space.name!r}')
+            if len(path.blocks) != deepest: raise Wrong(f'A path has {len(path.blocks)} blocks; {deepest} are the most')
+        if len(set(paths)) == 1: raise Wrong('Four calls give the same path; the other choices are to be drawn')
+
+
+# ---- 19b supernet ----------------------------------------------------------------------------------------------------
+
+@exercise('supernet-1', '19b_supernet', 1, 'a share between 0 and 1')
+def _(answer):
+    number(answer, 16 * 8 / (32 * 24), 'A corner of 16 by 8 channels, nine weights for each pair', within=.01)
+
+
 # ---- 20 supernas -----------------------------------------------------------------------------------------------------
 
 @exercise('supernas-1', '20_supernas', 1, 'a whole number of paths')
@@ -1237,6 +1278,21 @@ def _(answer):
     if found.verdict != 'accepted': raise Wrong(f'{found}')
 
 
+# ---- 20a one_shot ----------------------------------------------------------------------------------------------------
+
+@exercise('oneshot-1', '20a_one_shot', 1, 'a number between -1 and 1')
+def _(answer):
+    number(answer, .6, 'Of ten pairs, how many are in the same order? Those that are not are taken off', within=.01)
+
+
+@exercise('oneshot-2', '20a_one_shot', 2, 'a function f(a, b) that gives a number between -1 and 1')
+def _(answer):
+    from .one_shot import kendall
+    rng = np.random.default_rng(8)
+    for a, b in [([1, 2, 3], [1, 3, 2]), ([1, 2], [2, 1]), *rng.random((5, 2, 7)).tolist()]:
+        if abs(answer(a, b) - kendall(a, b)) > 1e-9: raise Wrong(f'Of {a} and {b} it is {kendall(a, b):.3f}')
+
+
 # ---- 21 sparsenas ----------------------------------------------------------------------------------------------------
 
 @exercise('sparsenas-1', '21_sparsenas', 1, 'a share between 0 and 1')
@@ -1260,3 +1316,46 @@ def _(answer):
                                      ([8], [8] * 9 + [16], (8, 12, 16), 12), ([4] * 9 + [8], [4] * 40, (4, 8), 8)]:
         same(answer(list(good), list(rest), values), want,
              f'f({good}, {rest}, {values}) is {want}: compare (k + 1) / (n + m) of both groups')
+
+# ---- 21a fronts ------------------------------------------------------------------------------------------------------
+
+@exercise('fronts-1', '21a_fronts', 1, 'a share between 0 and 1')
+def _(answer):
+    number(answer, .75 * .8 + .5 * .1, 'Two strips: from 50 to 200 instructions, and from 100 to 200', within=.01)
+
+
+@exercise('fronts-2', '21a_fronts', 2, 'a function f(points, most) that gives a share between 0 and 1')
+def _(answer):
+    for points, most, want in [([(100, .5)], 200, .25), ([(150, 1.), (100, .5)], 200, .375),
+                               ([(100, .5), (150, 1.), (160, .9), (120, .5)], 200, .375), ([], 10, 0.)]:
+        if abs(answer(list(points), most) - want) > 1e-9: raise Wrong(f'f({points}, {most}) is {want}')
+
+
+# ---- 22a evaluation, 23 zoo ------------------------------------------------------------------------------------------
+
+@exercise('evaluation-1', '22a_evaluation', 1, 'a number of bytes')
+def _(answer):
+    number(answer, 22624 - 1907 - 2184, 'The image is code, weights and other constants')
+
+
+@exercise('evaluation-2', '22a_evaluation', 2, 'a function f(share, sure) that gives a number of images')
+def _(answer):
+    for share, sure, want in [(.01, .95, 299), (.1, .95, 29), (.5, .9, 4), (.001, .5, 693)]:
+        number(answer(share, sure), want, f'f({share}, {sure}) is {want}: n images are all right with probability '
+               '(1 - share) to the power of n')
+
+
+@exercise('zoo-1', '23_zoo', 1, 'a number')
+def _(answer):
+    number(abs(answer), (.9171 - .9150) / (.9171 * .0829 / 10_000)**.5,
+           'The standard error is √(p · (1 - p) / n), with p = 0.9171', within=.03)
+
+
+@exercise('zoo-2', '23_zoo', 2, 'a function f(cards, flash_kb, sram_kb) that gives a name or None')
+def _(answer):
+    from . import zoo
+    cards = [zoo.card_of(name) for name in zoo.names()]
+    for flash, sram in (1024, 320), (512, 128), (64, 16), (42, 8), (1, 1):
+        fits = [c for c in cards if c['flash']['total'] <= 1024 * flash and c['sram']['total'] <= 1024 * sram]
+        want = max(fits, key=lambda c: c['accuracy']['int8'])['name'] if fits else None
+        same(answer(cards, flash, sram), want, f'With {flash} KB and {sram} KB it is {want}: compare the totals')

@@ -191,3 +191,69 @@ def plot_stages(
     for i, v in enumerate(vals): ax.text(i, v, f'{v:.2f} %', ha='center', va='bottom')
     ax.set(ylabel='test accuracy, %', ylim=(0, 110), yticks=range(0, 101, 20))
     return fig
+
+
+def evaluation_text(
+    r: dict,  # from `evaluation.evaluate`
+) -> str:  # a few lines
+    "What a person reads after an evaluation."
+    lines = [f"{r['model']} on {r['data']}: {r['accuracy']:.2%} right ({r['right']:,} of "
+             f"{r['images']:,} images), by the {r['on']}, in {r['seconds']} s"]
+    if r['on'] != 'reference' and not r['compared_images']: lines.append('bytes: not compared')
+    elif r['on'] != 'reference':
+        whole = r['compared_images'] == r['images']
+        some = f"all {r['images']:,}" if whole else f"{r['compared_images']:,} of {r['images']:,}"
+        lines.append(f"bytes: {r['bytes_different']:,} of {r['bytes_compared']:,} differ from the reference, "
+                     f'over {some} images')
+    if r['instructions_per_inference']:
+        lines.append(f"{r['instructions_per_inference']:,} instructions per inference; {r['compiler']}")
+        lines += [f'{what}: {text}' for what, text in cycle_rows(r)]
+        lines.append(f"flash {r['flash']['total']:,} bytes, arena {r['sram']['arena']:,}, stack {r['stack_bytes']:,}")
+    return '\n'.join(lines)
+
+
+def plot_operators(
+    profile: dict,  # operator → (instructions, cycles, waiting)
+) -> object:  # matplotlib Axes
+    "Instructions of each operator, in the order of the network."
+    import matplotlib.pyplot as plt
+    ax = plt.subplots(figsize=(5, 1 + .2 * len(profile)), layout='constrained')[1]
+    ax.barh(list(profile), [n / 1e3 for n, *_ in profile.values()])
+    ax.invert_yaxis()
+    ax.set(xlabel='thousand instructions')
+    return ax
+
+
+def plot_budget(
+    d: dict,  # from `report_data`
+    flash_kb: float = 42,  # flash limit, KB
+    sram_kb: float = 16,  # SRAM limit, KB
+) -> object:  # matplotlib Axes
+    "What a model uses of two limits, red where it is over."
+    import matplotlib.pyplot as plt
+    ax = plt.subplots(figsize=(6, 1.6))[1]
+    used, limits = [d['flash_bytes'], d['sram_bytes']], [flash_kb * 1024, sram_kb * 1024]
+    share = [u / limit for u, limit in zip(used, limits)]
+    for i, limit in enumerate(limits):
+        ax.barh(i, share[i], color='C3' if share[i] > 1 else 'C2')
+        ax.text(.01, i, f' {used[i]:,} of {limit:,.0f} bytes', va='center')
+    ax.axvline(1, color='0.3')
+    ax.set(yticks=[0, 1], yticklabels=['flash', 'SRAM'], xlabel='share of the limit', xlim=(0, max(1.2, *share)))
+    ax.invert_yaxis()
+    return ax
+
+
+def plot_road(
+    done: int = 0,  # steps finished, 0 to len(ROAD)
+) -> object:  # matplotlib Figure
+    "The steps as a road, the finished ones filled."
+    import matplotlib.pyplot as plt
+    fig, ax = plt.subplots(figsize=(7, 1.6))
+    ax.plot([0, len(ROAD) - 1], [0, 0], color='0.8', lw=4, zorder=0)
+    for i, name in enumerate(ROAD):
+        ax.scatter(i, 0, s=420, color='C0' if i < done else 'white', edgecolor='C0', zorder=1)
+        ax.text(i, 0, i + 1, ha='center', va='center', color='white' if i < done else 'C0')
+        ax.text(i, -.5 - .35 * (i % 2), name, ha='center', va='top')
+    ax.set(ylim=(-1.3, .6), xlim=(-.6, len(ROAD) - .4))
+    ax.axis('off')
+    return fig

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from tinyformer.arch import Arch, prune_plan
+from tinyformer.errors import AccuracyDropped, TooSlow
 from tinyformer.graph import Graph, save as save_graph
 from tinyformer.lowering import lower
 from tinyformer.one_shot import train_supernet
@@ -76,3 +77,31 @@ def chosen_kernels(
     return {name: dict(kernel=c.kernel.name, block=c.block, weight_bytes=c.weight_bytes,
                        scratch_bytes=c.scratch_bytes, predicted_instructions=c.instructions,
                        predicted_cycles=c.cycles) for name, c in fw.choices.items()}
+
+
+# ---- limits on what was measured -------------------------------------------------------------------------------------
+
+def check_drop(
+    stages: dict,  # stage → validation accuracy, in order
+    limit: float,  # most that may be lost between the first and the last
+) -> dict:  # the same stages
+    "Raise `AccuracyDropped` when the last stage is more than `limit` below the first."
+    first, *_, last = stages.values()
+    if first - last > limit:
+        each = ', '.join(f'{k} {v:.1%}' for k, v in stages.items())
+        raise AccuracyDropped(f'{first - last:.1%} of validation accuracy is lost, {limit:.1%} is allowed ({each}). '
+                              'Allow lower sparsity, train longer (prune_epochs, qat_epochs) or raise max_drop.')
+    return stages
+
+
+def check_speed(
+    instructions: float,  # per inference, measured
+    per_op: dict,  # operator → instructions
+    limit: int,  # most allowed; 0 means no limit
+):
+    "Raise `TooSlow` with the largest operators when an inference takes more than `limit`."
+    if not limit or instructions <= limit: return
+    top = sorted(per_op.items(), key=lambda kv: -kv[1])[:5]
+    most = ', '.join(f'{n} ({v:,.0f})' for n, v in top)
+    raise TooSlow(f'{instructions:,.0f} instructions per inference, {limit:,} are allowed. '
+                  f'Most are in {most}. Search with a smaller supernet or raise max_instructions.')

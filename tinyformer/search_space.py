@@ -12,11 +12,11 @@ from math import prod
 import numpy as np
 from fastcore.basics import patch
 
-from .arch import (
-    KINDS, Arch, Transformer, _Block, _check, _check_ends, _read)
-from .errors import CorruptModel
+from .arch import KINDS, Arch, Transformer, _Block, _check
 from .moved import passed_on
-from .space_checks import check_bare, check_choices, frozen
+from .space_checks import (
+    HEAD, check_choices, check_repeat, check_space, check_widths, frozen, position_to_json,
+    space_from_json, space_to_json)
 
 # %% ../nbs/19_search_space.ipynb #c138
 @dataclass(frozen=True)
@@ -30,8 +30,7 @@ class Position:
         _check(self.kind in KINDS, f'Position.kind is {self.kind!r}; known are {", ".join(KINDS)}.')
         object.__setattr__(self, 'choices', frozen(self.choices))
         object.__setattr__(self, 'repeat', tuple(self.repeat))
-        counts = self.repeat and all(type(r) is int and r >= 0 for r in self.repeat)
-        _check(counts, f'repeat is {self.repeat}; it must list counts from 0.')
+        check_repeat(self.repeat)
         check_choices(self.kind, dict(self.choices))
 
 # %% ../nbs/19_search_space.ipynb #c141
@@ -65,8 +64,6 @@ def accepts(self:Position,
     return True
 
 # %% ../nbs/19_search_space.ipynb #c144
-_HEAD = 'head', 'head_block', 'head_sparsity' # the choices behind the last position
-
 @dataclass(frozen=True)
 class SearchSpace:
     "A supernet as data: the paths that share one set of weights."
@@ -79,37 +76,10 @@ class SearchSpace:
     head_sparsity:tuple=(0.,)      # its sparsities
 
     def __post_init__(self):
-        for n in ('input', 'positions', *_HEAD):
+        for n in ('input', 'positions', *HEAD):
             object.__setattr__(self, n, tuple(getattr(self, n)))
-        _check(isinstance(self.name, str), f'SearchSpace.name is {self.name!r}; it must be text.')
-        some = self.head and self.head_block and self.head_sparsity
-        _check(some, 'SearchSpace: the head needs at least one value of each kind.')
-        _check_ends('SearchSpace', self.input, self.classes,
-                    self.head, self.head_block, self.head_sparsity)
-        always = [p for p in self.positions if p.kind == 'transformer' and min(p.repeat) > 0]
-        _check(always, f'space {self.name!r}: '
-               'every path needs a transformer block that cannot be skipped.')
-        self.check_widths()
-
-# %% ../nbs/19_search_space.ipynb #c146
-@patch
-def check_widths(self:SearchSpace)->None:
-    "Raise `BadInput` where a path could be wider than the largest path, whose weights all share."
-    have = [channels for _, _, channels in self.largest().shapes()]
-    k, widest = 0, self.input[2]                         # most channels that can arrive
-    for i, p in enumerate(self.positions):
-        choices, out = dict(p.choices), widest
-        for _ in range(max(p.repeat)):
-            _check(have[k] >= out, f'position {i}: up to {out} channels can come in, but only '
-                   f'{have[k]} on the largest path; allow a wider cout before it.')
-            if p.kind == 'transformer': check_bare(i, choices, out)
-            out, k = max(v or out for v in choices.get('cout', (None,))), k + 1
-        widest = max(widest, out) if 0 in p.repeat else out
-    _check(have[k] >= widest, f'up to {widest} channels can reach the head, but only {have[k]} '
-           'on the largest path.')
-    bare = 0 in self.head and 0 < max(self.head) < widest
-    _check(not bare, f'up to {widest} channels can reach the classifier without a head, so a head '
-           f'of at least {widest} must be among {self.head}.')
+        check_space(self)
+        check_widths(self)
 
 # %% ../nbs/19_search_space.ipynb #c148
 def _answer(pick):
@@ -126,7 +96,7 @@ def walk(self:SearchSpace,
         for r in range(one(f'{i}.repeat', p.repeat)):
             blocks.append(p.draw(one, f'{i}.{r}', shape[2]))
             shape = blocks[-1].out_shape(*shape)
-    head = [one(name, getattr(self, name)) for name in _HEAD]
+    head = [one(name, getattr(self, name)) for name in HEAD]
     return Arch(self.input, self.classes, tuple(blocks), *head)
 
 # %% ../nbs/19_search_space.ipynb #c150
@@ -155,7 +125,7 @@ def choices(self:SearchSpace)->dict: # name → values
         out[f'{i}.repeat'] = p.repeat
         for r in range(max(p.repeat)):
             for name, values in p.choices: out[f'{i}.{r}.{name}'] = values
-    return out | {name: getattr(self, name) for name in _HEAD}
+    return out | {name: getattr(self, name) for name in HEAD}
 
 @patch
 def cardinality(self:Position)->int:
@@ -170,7 +140,7 @@ def cardinality(self:Position)->int:
 @patch
 def cardinality(self:SearchSpace)->int:
     "Number of different choices along a path, all positions together."
-    return prod(p.cardinality() for p in self.positions)*prod(len(getattr(self, n)) for n in _HEAD)
+    return prod(p.cardinality() for p in self.positions)*prod(len(getattr(self, n)) for n in HEAD)
 
 # %% ../nbs/19_search_space.ipynb #c156
 @patch
@@ -195,7 +165,7 @@ def place(self:SearchSpace,
 )->tuple: # index of each block in the largest path; None if the path is not of this space
     "Where a path's blocks lie in the supernet."
     if not isinstance(arch, Arch): return None
-    ends = [getattr(arch, name) in getattr(self, name) for name in _HEAD]
+    ends = [getattr(arch, name) in getattr(self, name) for name in HEAD]
     if not all(ends) or (arch.input, arch.classes) != (self.input, self.classes): return None
     return _fit(self.positions, arch.blocks, [channels for _, _, channels in arch.shapes()])
 
@@ -221,30 +191,19 @@ def contains(self:SearchSpace,
 @patch
 def to_json(self:Position)->dict: # only dicts, lists, strings and numbers
     "The position as a JSON object."
-    choices = {name: list(values) for name, values in self.choices}
-    return dict(kind=self.kind, choices=choices, repeat=list(self.repeat))
+    return position_to_json(self)
 
 @patch
 def to_json(self:SearchSpace)->dict: # only dicts, lists, strings and numbers
     "The space as a JSON object."
-    out = {f.name: getattr(self, f.name) for f in fields(self)}
-    for name in ('input', *_HEAD): out[name] = list(out[name])
-    return out | dict(positions=[p.to_json() for p in self.positions])
+    return space_to_json(self)
 
 @patch(cls_method=True)
 def from_json(cls:SearchSpace,
     d:dict, # what `to_json` gave
 )->SearchSpace: # the same space
     "Read a space; damaged input raises `CorruptModel` naming the field."
-    if not isinstance(d, dict) or not isinstance(d.get('positions'), list):
-        raise CorruptModel("search space: field 'positions' must be a list.")
-    read, what = [], 'search space'
-    try:
-        for i, p in enumerate(d['positions']):
-            read.append(_read(Position, p, f'{what}, position {i}'))
-        return _read(cls, d | dict(positions=tuple(read)), what)
-    except (TypeError, ValueError) as e:
-        raise CorruptModel(f'{what}: a field has the wrong type: {e}.') from e
+    return space_from_json(d, cls, Position)
 
 # %% ../nbs/19_search_space.ipynb #c166
 BLOCK_CHOICES = '1x4', '1x2', '1x1'
@@ -328,7 +287,8 @@ def cifar_space(
 # %% ../nbs/19_search_space.ipynb #n191
 __getattr__ = passed_on(
     __name__,
-    path_costs='Costs path_costs sample_costs plot_costs',
+    path_costs='Costs path_costs sample_costs',
+    figures_space='plot_costs',
     supernet='SuperNet recalibrate_bn',
     cost_model='Cost cost',
     arch='Downsample InvertedResidual LayerSpec layers plot_path prune_plan published_arch '

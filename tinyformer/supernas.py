@@ -160,17 +160,16 @@ def verdict(self: Acceptance) -> str:
     lo, hi = self.interval
     return 'accepted' if lo > self.threshold else 'rejected' if hi < self.threshold else 'undecided'
 
+@patch
+def __str__(self: Acceptance):
+    "One line: verdict, probability, interval, failures."
+    return acceptance_line(self)
+
 # %% ../nbs/20_supernas.ipynb #c037
 @patch(as_prop=True)
 def capacity(self: Acceptance) -> float:  # parameters
     "Geometric mean of the samples' parameter counts: how much the supernet's models can hold."
     return math.exp(np.log(self.params).mean())
-
-# %% ../nbs/20_supernas.ipynb #c039
-@patch
-def __str__(self: Acceptance):
-    "One line: verdict, probability, interval, failures."
-    return acceptance_line(self)
 
 # %% ../nbs/20_supernas.ipynb #c042
 def acceptance(
@@ -192,13 +191,12 @@ def acceptance(
         acc = acc.extend(min(step, n_max - acc.samples), seed)
     return acc
 
-# %% ../nbs/20_supernas.ipynb #c065a
+# %% ../nbs/20_supernas.ipynb #c066
 @patch(as_prop=True)
 def closest(self: Acceptance) -> dict:  # key of `BUDGETS` → bytes beyond it; empty when one fits
     "How far the closest sample misses each budget: the one with the smallest worst miss."
     return nearest(self)
 
-# %% ../nbs/20_supernas.ipynb #c066
 def require_accepted(
     acc: Acceptance,  # of the supernet to go on with
 ) -> Acceptance:  # the same, when accepted
