@@ -28,12 +28,17 @@ from tinyformer.blocks import AttentionCore, build
 from tinyformer.cost_model import cost, intervals, price
 from tinyformer.kernels import cost_table, load_cost_table
 from tinyformer.path_costs import sample_costs
-from tinyformer.search_space import Position, SearchSpace, cifar_space, digits_space
+from tinyformer.codegen import generate
+from tinyformer.graph import run
+from tinyformer.search_space import (PRESETS, RESIDUAL_SIZES, Position, SearchSpace, cifar_space, digits_space, preset,
+    residual_space)
+from tinyformer.simulator import run_host
 from tinyformer.space_checks import check_bare, check_choices, frozen
 from tinyformer.supernet import _skeleton, SuperNet, recalibrate_bn
 
 matplotlib.use('Agg')
 DIGITS, CIFAR = digits_space(), cifar_space('small')
+PLAIN = residual_space('mini', (16, 16, 3), 7, ((6, 9), (12, 20), (16, 28)))   # pairwise different, small images
 BOARD, PICO = target('stm32f746'), target('rp2040')      # with and without the DSP extension
 seeds = st.integers(0, 10**6)
 quick = settings(max_examples=8, deadline=None, derandomize=True)
@@ -87,7 +92,7 @@ def torch_facts(arch):
 @quick
 @given(seeds)
 def test_layers_agree_with_torch(seed):
-    for space in (DIGITS, ODD):
+    for space in (DIGITS, ODD, PLAIN):
         arch = space.sample(seed)
         net, facts = torch_facts(arch)
         ls = layers(arch)
@@ -106,7 +111,7 @@ def test_layers_agree_with_torch(seed):
 def test_layers_agree_with_the_integer_graph():
     "A layer is an operator without its constants: the same name, kind, inputs and sizes."
     cases = 0
-    for arch in [DIGITS.sample(s) for s in range(3)] + [ODD.sample(s) for s in (1, 4)]:
+    for arch in [DIGITS.sample(s) for s in range(3)] + [ODD.sample(s) for s in (1, 4)] + [PLAIN.sample(0)]:
         g, ls = random_model(arch, seed=1), layers(arch)
         assert [(o.name, o.kind) for o in g.ops] == [(l.name, l.kind) for l in ls]
         assert [(list(o.inputs), o.output) for o in g.ops[:-1]] == [(list(l.inputs), l.output) for l in ls[:-1]]
@@ -117,7 +122,7 @@ def test_layers_agree_with_the_integer_graph():
         assert {b.interval for b in whole if not b.scratch} == {i for i in intervals(arch, BOARD)
                                                                 if i.name in g.tensors}
         cases += 1
-    assert cases == 5
+    assert cases == 6
 
 
 # ---- the arena -------------------------------------------------------------------------------------------------------
@@ -133,6 +138,7 @@ def engine(arch, seed, board, memory='low'):
 
 CORES = [(DIGITS, range(8), BOARD), pytest.param(CIFAR, range(3), BOARD, marks=pytest.mark.thorough),
          (ODD, range(4), BOARD), (STRANGE, range(4), BOARD),
+         (PLAIN, range(2), BOARD), (PLAIN, range(1), PICO),
          (DIGITS, range(4), PICO), (CIFAR, range(1), PICO), (ODD, range(2), PICO), (STRANGE, range(2), PICO)]
 
 
@@ -201,7 +207,7 @@ FIGURES = 'params', 'macs', 'storage_bytes', 'peak_bytes', 'instructions'
 
 
 @pytest.mark.parametrize('board', [BOARD, PICO], ids=lambda b: b.name)
-@pytest.mark.parametrize('space', [DIGITS, ODD, STRANGE, CIFAR], ids=lambda s: s.name)
+@pytest.mark.parametrize('space', [DIGITS, ODD, STRANGE, CIFAR, PLAIN], ids=lambda s: s.name)
 def test_costs_of_many_paths_are_those_of_each(space, board):
     c = sample_costs(space, 150 if board == BOARD else 40, 7, board)
     for i in range(len(c)):
@@ -443,6 +449,9 @@ def test_every_damage_of_an_architecture_file_is_refused():
         if how == 'null' and p[-1] == 'cout' and bad['blocks'][p[1]]['type'] != 'downsample':
             allowed += 1       # None is a value of this field: as many channels as come in
             continue
+        if (how, p[-1:]) == ('drop', ('act',)):           # a file from before this field: ReLU
+            allowed += Arch.from_json(bad) == arch
+            continue
         with pytest.raises(CorruptModel): Arch.from_json(bad)
         cases += 1
     print(cases, 'damaged files refused')
@@ -636,3 +645,47 @@ def test_recalibration_takes_the_mean_of_the_batches():
     assert torch.allclose(net[0].running_mean, want, atol=1e-6)
     assert not net.training and net[0].momentum == .1
     with pytest.raises(BadInput): recalibrate_bn(net, [])
+
+
+# ---- the family of plain residuals -----------------------------------------------------------------------------------
+
+def test_a_path_of_plain_residuals_goes_down_the_whole_road(tmp_path):
+    "Float weights, int8, C: every byte that the C gives on this machine is that of the reference."
+    arch = next(a for a in map(PLAIN.sample, range(99)) if {'bottleneck', 'gelu'} <= {
+        v for b in a.blocks for v in (getattr(b, 'kind', ''), getattr(b, 'act', ''))})
+    graph = random_model(arch, seed=2)
+    assert 'lut' in {o.kind for o in graph.ops}
+    x = np.random.default_rng(0).integers(-128, 128, (3, *arch.input)).astype(np.int8)
+    firmware = generate(graph, BOARD, tmp_path/'fw')
+    assert (run_host(firmware, x) == run(graph, x)).all()
+    assert firmware.arena_bytes == cost(arch, BOARD).peak_bytes
+    got = sum(c.weight_bytes for c in firmware.choices.values())
+    want = sum(price(l, BOARD).choice.weight_bytes for l in layers(arch))
+    assert got > 5000 and abs(got/want - 1) < .03
+
+
+def test_every_preset_is_a_space_with_paths_of_its_own():
+    for name in PRESETS:
+        space = preset(name)
+        assert space.name == name and space.contains(space.largest()) and space.contains(space.smallest())
+    assert len(PRESETS) == 3 + len(RESIDUAL_SIZES) and not preset('small').contains(preset('residual-small').sample(0))
+    with pytest.raises(BadInput, match='no space'): preset('tiny')
+
+
+def test_names_of_activations_share_one_set_of_weights():
+    "ReLU and GELU have none: the two paths read the same slices, and give other scores."
+    torch.manual_seed(0)
+    net, arch = SuperNet(PLAIN).eval(), PLAIN.smallest()
+    def smooth(b): return replace(b, act='gelu') if isinstance(b, Transformer) else b
+    other = replace(arch, blocks=tuple(map(smooth, arch.blocks)))
+    x = torch.rand(2, 3, 16, 16)
+    with torch.no_grad(): a, b = net(x, arch), net(x, other)
+    assert PLAIN.contains(other) and net.state_of(arch).keys() == net.state_of(other).keys()
+    assert a.shape == b.shape and not torch.allclose(a, b)
+
+
+def test_a_block_from_before_the_activation_was_a_field_is_read_as_relu():
+    arch = PLAIN.smallest()
+    old = arch.to_json()
+    for b in old['blocks']: b.pop('act', None)
+    assert Arch.from_json(old) == arch

@@ -12,7 +12,7 @@ from hypothesis import given, settings, strategies as st
 from tinyformer.errors import BadInput, SearchSpaceRejected
 from tinyformer.hardware import target
 from tinyformer.cost_model import cost
-from tinyformer.search_space import SIZES, cifar_space, digits_space
+from tinyformer.search_space import RESIDUAL_SIZES, SIZES, cifar_space, digits_space, residual_space
 from tinyformer.supernas import (_chunk, BUDGETS, CHUNK, STACK_BYTES, Acceptance, acceptance, acceptance_table,
                                  cifar_supernets, misses, plot_acceptances, plot_window, ratios,
                                  require_accepted, sample_chunk, sample_supernets, supernas, used, wilson, widths)
@@ -157,6 +157,15 @@ def test_no_feasible_path_says_which_budget_and_by_how_much(flash, sram, lo, wor
 def test_a_budget_nobody_can_meet():
     with pytest.raises(SearchSpaceRejected, match='SRAM over the limit'):
         supernas(sample_supernets(3), M7.with_budget('42KB', '2KB'), progress=False)
+
+
+def test_plain_residuals_are_accepted_for_the_limits_that_their_size_is_meant_for():
+    "And the largest of five that fits wins; 384 channels do not fit 100 KB."
+    spaces = [residual_space(size) for size in RESIDUAL_SIZES]
+    found = supernas(spaces, M7.with_budget('100KB', '52KB'), lo=0., n_max=200, progress=False)
+    assert [a.verdict for a in found.acceptances[:2]] == ['accepted']*2 and found.space == spaces[1]
+    assert found.acceptances[-1].verdict == 'rejected'
+    assert acceptance(spaces[2], M7.with_budget('256KB', '64KB'), lo=0.).verdict == 'accepted'
 
 
 @pytest.mark.parametrize('lo,hi', [(1., 1.), (.5, .2), (-.1, 1.)])

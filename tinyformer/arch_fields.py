@@ -12,7 +12,8 @@ from tinyformer.files import write_json
 from tinyformer.rle_encoding import BLOCKS
 
 RULES = dict(kind=('conv', 'conv_pool', 'ir'), block=tuple(BLOCKS), stride=(1, 2),
-             convs=(True, False)) # the fields that have only a few values
+             convs=(True, False), act=('relu', 'gelu')) # the fields that have only a few values
+ADDED = 'act',             # fields that older files lack; what they meant is the field's default
 NETWORKS = 'R', 'P'  # shipped in `tinyformer/networks`
 FILE = dict(format='tinyformer-arch', version=1)  # what a file says of itself
 
@@ -97,6 +98,7 @@ def read_fields(
     if not isinstance(d, dict):
         raise CorruptModel(f'{what}: expected an object, found {type(d).__name__}.')
     names = [f.name for f in fields(cls)]
+    d = {f.name: f.default for f in fields(cls) if f.name in ADDED} | d
     for n in names:
         if n not in d: raise CorruptModel(f'{what}: field {n!r} is missing.')
     for n in d:

@@ -17,7 +17,7 @@ from .operators import qparams
 from .bench import made_by
 from .provenance import commit
 from .quantization import QLayer, QuantNet, Quantizer, quantize, read, watch
-from .search_space import SIZES, cifar_space, digits_space
+from .search_space import PRESETS, digits_space, preset
 from .supernet import recalibrate_bn
 from .one_shot import PrunedSuperNet, train_supernet
 from .training import TrainConfig, evaluate, rng_at
@@ -154,7 +154,7 @@ def said(argv:list)->str: # without folders and files, which differ between mach
 def main(argv:list=None)->int:
     "Train a supernet briefly, judge random paths, and print and write how far int8 is from float."
     p = argparse.ArgumentParser(prog='python -m tinyformer.judge_check', description=main.__doc__)
-    p.add_argument('space', choices=['digits', *SIZES], help='family of networks')
+    p.add_argument('space', choices=['digits', *PRESETS], help='family of networks')
     p.add_argument('--dataset', default='digits', help='as for tinyformer search')
     p.add_argument('--data', help='folder of data sets')
     for name, default, what in NUMBERS:
@@ -170,7 +170,7 @@ def main(argv:list=None)->int:
     data = load(a.dataset, a.data)
     data = replace(data, x_train=data.x_train[:a.images], y_train=data.y_train[:a.images],
                    x_val=data.x_val[:a.val], y_val=data.y_val[:a.val])
-    space = digits_space() if a.space == 'digits' else cifar_space(a.space)
+    space = digits_space() if a.space == 'digits' else preset(a.space)
     net = train_supernet(space, data, TrainConfig(epochs=a.epochs, batch_size=64, lr=a.lr, seed=a.seed))
     def told(i, rows):
         if i % 20 == 19 or i == a.paths - 1: print(_table(rows, a.ways), flush=True)

@@ -44,7 +44,7 @@ from tinyformer.quantization import quantize
 from tinyformer.arch import Arch, prune_plan, residual_arch
 from tinyformer.blocks import build
 from tinyformer.cost_model import cost
-from tinyformer.search_space import SIZES, cifar_space
+from tinyformer.search_space import PRESETS, preset, size_of
 from tinyformer.one_shot import PrunedSuperNet
 from tinyformer.pace import fastest
 from tinyformer.ranking import evenly
@@ -64,7 +64,7 @@ BY_HAND = 'mini', 'tiny', 'small', 'large'  # sizes of `residual_arch`
 class Recipe:
     "Every number of the road; `--quick` makes all of them tiny, to see that it works."
     dataset: str = 'cifar10'       # name known to `data.load`
-    size: str = 'large'            # of `cifar_space`
+    size: str = 'large'            # key of `search_space.PRESETS`; by hand: of `residual_arch`
     seed: int = 0                  # of everything random
     teachers: int = 3              # how many `train` learns from
     teacher_epochs: int = 110
@@ -201,7 +201,7 @@ def teacher(r, out, machine, progress=True):
     return dict(val_accuracy=hist[-1]['val_accuracy'])
 
 
-def _space(r, data): return cifar_space(r.size, data.shape, len(data.classes))
+def _space(r, data): return preset(r.size, data.shape, len(data.classes))
 
 
 def supernet(r, out, machine, progress=True):
@@ -216,13 +216,13 @@ def _supernet(r, out, data): return _weights(PrunedSuperNet(_space(r, data)), ou
 
 def room(r):
     "Bytes of flash that a path may be expected to take: less than there are, because its storage is an expected value."
-    return int(.97 * parse_bytes(LIMITS[r.size][0]))
+    return int(.97 * parse_bytes(LIMITS[size_of(r.size)][0]))
 
 
 def find(r, out, machine, progress=True, storage=None):
     "SparseNAS over the supernet, within 97 % of the flash. Several processes may run it at once."
     data, board = load(r.dataset, val_fraction=.1), target('stm32f746')
-    flash, sram = room(r), parse_bytes(LIMITS[r.size][1])
+    flash, sram = room(r), parse_bytes(LIMITS[size_of(r.size)][1])
     net = _supernet(r, out, data).to((machine or fastest()).device)
     found = search(net.space, net, data, board.with_budget(flash, sram), trials=r.trials, storage=storage,
                    run=out / f'search_{r.size}', seed=r.seed, progress=progress)
@@ -367,7 +367,7 @@ def notes(r, out, machine, progress=True, copy='', by_hand=False):
     data = load(r.dataset, val_fraction=.02)
     work, was, nets, how = (_of_hand if by_hand else _of_search)(r, out)
     hours = sum(e['seconds'] for file in work.glob('*.ckpt') for e in read_checkpoint(file)['history']) / 3600
-    flash, sram = LIMITS[r.size]
+    flash, sram = LIMITS[size_of(r.size)]
     what = 'plain residuals with an encoder layer' if by_hand else f'hybrid of the {r.size} space'
     said = dict(about=f'{r.dataset} {what}, for {flash} of flash and {sram} of SRAM', dataset=r.dataset, copy=copy,
                 **unseen_accuracies(data, **nets), commit=commit(),
@@ -442,7 +442,9 @@ def run(
     # train, direct: ask the teachers about N distorted views of each image beforehand, and learn from their answers
     # (default: train asks at every step, or once per image with --cpu; direct has no teacher)
     views:Annotated[int, (1, 1000)] = None,
-    size:str = 'large', # of the search space: small, middle or large; direct: mini, tiny, small or large
+    # the search space: small, middle or large, or residual-mini, -tiny, -small, -middle or -large; direct: mini, tiny,
+    # small or large
+    size:str = 'large',
     by_hand:bool = False, # notes: of the network that `direct` left
     dataset:str = 'cifar10', # see `tinyformer search --help`
     seed:Annotated[int, (0, 2**32 - 1)] = 0, # of everything random
@@ -452,7 +454,7 @@ def run(
 ):
     "Run one step and write what it found beside its files."
     if step not in STEPS: raise BadInput(f"no step {step!r}; there are {', '.join(STEPS)}")
-    sizes = BY_HAND if step == 'direct' or by_hand else SIZES
+    sizes = BY_HAND if step == 'direct' or by_hand else PRESETS
     if size not in sizes: raise BadInput(f"no size {size!r}; there are {', '.join(sizes)}")
     preset = (CPU if cpu else {}) | (QUICK if quick else {}) | (dict(teachers=teachers) if teachers else {})
     stages = dict(polish_epochs=tuple(polish), refine_epochs=tuple(refine))

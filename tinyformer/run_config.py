@@ -8,7 +8,7 @@ from pathlib import Path
 from tinyformer.data import load as load_data
 from tinyformer.errors import BadInput, TinyFormerError, check_number
 from tinyformer.hardware import parse_bytes, require_port, target
-from tinyformer.search_space import SIZES, SearchSpace, cifar_space
+from tinyformer.search_space import PRESETS, RESIDUAL_SIZES, SIZES, SearchSpace, preset
 from tinyformer.sparsenas import SAMPLERS
 from tinyformer.supernas import LAMBDA_LO
 from tinyformer.supernets import sample_supernets
@@ -22,7 +22,9 @@ class RunConfig:
     target: str = 'stm32f746'  # board, see `tinyformer targets`
     flash: str = '42KB'  # limit for code and weights (1 KB = 1024 bytes); '' is all
     sram: str = '16KB'  # limit for arena, variables and stack, as 16KB; '' is all
-    space: str = ''  # digits, small, middle, large, sizes (all 3), FILE.json; '' goes by the images
+    # digits; small, middle, large or sizes (all 3); residual-mini, -tiny, -small, -middle, -large or residual (all 5);
+    # FILE.json; '' goes by the images
+    space: str = ''
     lo: float = LAMBDA_LO  # λ_lo: least share of the flash a path should use, 0 to 1
     hi: float = 1.0  # λ_hi: largest share of the flash a path may use, 0 to 1
     supernets: int = 10  # candidate supernets to sample
@@ -145,7 +147,7 @@ def _own_space(name):
     "A space from a JSON file."
     try: return SearchSpace.from_json(json.loads(Path(name).read_text(encoding='utf-8')))
     except OSError as e:
-        raise BadInput(f"space {name!r} is neither digits, sizes, {', '.join(SIZES)} nor a file "
+        raise BadInput(f"space {name!r} is neither digits, sizes, residual, {', '.join(PRESETS)} nor a file "
                        f'that can be read ({e.strerror}).') from e
     except (ValueError, KeyError, TypeError, AttributeError, TinyFormerError) as e:
         raise BadInput(f'{name} does not hold a search space ({e}): write one with SearchSpace.to_json.') from e
@@ -161,8 +163,8 @@ def spaces_for(
     if kind == 'digits':
         drawn = sample_supernets(cfg.supernets, seed=cfg.seed)
         return [replace(s, input=shape, classes=classes) for s in drawn]
-    if kind == 'sizes': return [cifar_space(s, shape, classes) for s in SIZES]
-    if kind in SIZES: return [cifar_space(kind, shape, classes)]
+    families = dict(sizes=SIZES, residual=[f'residual-{size}' for size in RESIDUAL_SIZES])
+    if kind in families or kind in PRESETS: return [preset(s, shape, classes) for s in families.get(kind, [kind])]
     own = _own_space(kind)
     if (tuple(own.input), own.classes) != (shape, classes):
         raise BadInput(f'{kind} is a space for images of {tuple(own.input)} and {own.classes} classes; those of '
