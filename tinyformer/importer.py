@@ -125,7 +125,8 @@ def import_model(
             found = _read_once(program, images, [*zip(shapes, orders)], logits)
             if best is None or _copies(found[1]) < _copies(best[1]): best = found
             if not _copies(found[1]): break
-        graph = fuse_attention(keep_scales(best[1], still))
+        graph = keep_scales(best[1], still)
+        if type(still) is not blocks.Net: fuse_attention(graph) # a path keeps its priced layers
         check(still, graph, xs, best[0])
     return graph
 
