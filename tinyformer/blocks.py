@@ -191,7 +191,8 @@ class TransformerBlock(nn.Module):
             self.bn3, self.relu3 = nn.BatchNorm2d(b.dim), nn.ReLU()
             self.out, self.bn4 = _conv(b.dim, cout), nn.BatchNorm2d(cout)
         self.tokens, self.map = ToTokens(), ToMap(h, w)
-        self.encoder = nn.Sequential(*(Encoder(b.dim, b.heads, b.ffn, b.act) for _ in range(b.depth)))
+        layers = (Encoder(b.dim, b.heads, b.ffn, b.act) for _ in range(b.depth))
+        self.encoder = nn.Sequential(*layers)
     def forward(self, x:torch.Tensor): # [n, cin, h, w]
         "Convolutions, tokens, encoder, map, convolutions."
         if self.convs: x = self.bn2(self.embed(self.relu1(self.bn1(self.local(x)))))
