@@ -19,7 +19,8 @@ from tinyformer.search_space import digits_space
 
 WRONG = {                                            # an answer that a person might give
     'hardware-1': {'stm32f746'}, 'hardware-2': 7.28, 'hardware-3': 2**31 // (127*127),
-    'hardware-4': lambda x, w: 0, 'rle-1': 120, 'rle-2': (501, 11),
+    'hardware-4': lambda x, w: 0, 'hardware-5': lambda side, cin, cout: (cin*cout, side*side*cin, 0),
+    'rle-1': 120, 'rle-2': (501, 11),
     'rle-3': lambda rows, cin, block, sparsity: rows * cin // 8, 'rle-4': .75,
     'rle-5': lambda stream, rows, m, b: np.ones((rows, m), bool),
     'memory-1': dict(a=8, p=512, b=8, q=8, c=512, d=8), 'memory-2': lambda rows: sum(row[2] for row in rows),

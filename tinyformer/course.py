@@ -146,6 +146,14 @@ def _(answer):
         if answer(xs, ws) != want: raise Wrong(f'{x} times {w} is {want}; unpack both registers with `sxtb16`')
 
 
+@exercise('hardware-5', '01_hardware', 2, 'a function f(side, cin, cout) that gives a tuple of three numbers')
+def _(answer):
+    for side, cin, cout in [(32, 3, 16), (8, 16, 16), (5, 7, 2)]:
+        want = 9*cin*cout, side*side*(cin + cout), 9*cin*cout*side*side
+        same(tuple(answer(side, cin, cout)), want, f'f({side}, {cin}, {cout}) is {want}: each output channel has 9 '
+             'weights for each input channel, and each pixel of the output uses all weights once')
+
+
 # ---- 02 run-length encoding ------------------------------------------------------------------------------------------
 
 @exercise('rle-1', '02_rle_encoding', 1, 'a number of columns')
