@@ -94,6 +94,10 @@ def test_meta_names_a_data_set_by_a_name():
     refused('meta.dataset: must be a name', gc.check_meta, dict(dataset='../secret'))
 
 
+@pytest.mark.parametrize('bad', [[], {1: 'x'}, dict(a=(1, 2)), dict(a=np.float32(1)), dict(a=math.inf), dict(a=b'')])
+def test_meta_is_what_json_gives_back(bad): refused('meta', gc.check_meta, bad)
+
+
 PARTS = [dict(name='image', first=0, shape=[2, 2]), dict(name='pose', first=4, shape=[3])]
 
 

@@ -394,3 +394,28 @@ def test_a_model_of_one_layer_has_an_arena_of_its_scratch():
     held = replace(tiny, ops=[Op('const', 'bias', [], 'k', dict(n=2), dict(data=np.int8([1, 2]))), op],
                    tensors=tiny.tensors | {'k': Tensor('k', (2,), .5, 0)})
     assert sch.elsewhere(held, sch.choose_kernels(held, BOARD)) == {'y', 'k'}
+
+
+def test_of_sets_of_chains_with_the_same_peak_the_cheapest_is_taken():
+    left, right, both, long = sch.Chain(0, 1, 1), sch.Chain(2, 3, 1), sch.Chain(1, 2, 1), sch.Chain(0, 3, 1)
+    assert sch.quickest([False]*4, [(left, 5), (right, 5), (long, 10)]) == (left, right)
+    assert sch.quickest([True, False, True, True], [(left, 5), (both, 5)]) == (left,)
+
+
+def test_some_rows_are_a_layer_of_its_own():
+    "A window without padding, fewer positions, fewer values."
+    net = random_graph(seed=0, shape=(8, 8, 3), width=8, heads=2, sparsity=.7)
+    pool, linear, deep, add = (net.ops[t] for t in (1, 2, 3, 5))
+    assert sch.some_rows(pool, 8, 4).attrs['h'] == 16
+    assert sch.some_rows(linear, 1, 4).attrs['pixels'] == 4
+    few = sch.some_rows(deep, 2, 4).attrs
+    assert (few['h'], few['top'], few['bottom']) == (4, 0, 0)
+    assert sch.some_rows(add, 3, 4).attrs['n'] == add.attrs['n'] * 3 // 4
+    time = sch.prices(net, tk.choose_kernels(net, target('stm32f746')))
+    assert time(2, 1, 4) < time(2, 4, 4) < 4 * time(2, 1, 4)
+
+
+def test_a_tensor_that_is_read_after_the_last_step_lives_to_the_end():
+    flow = sch.flow((sch.Step((0,), 1), sch.Step((1,), 2, in_place=(0,))), later=(1, 2))
+    assert (flow.lives, flow.over) == (((0, 0), (0, 1), (1, 1)), (None, None))
+    assert sch.flow(flow.steps).over == (None, 1)
