@@ -148,7 +148,7 @@ def plot_search(
     b.step(*merit(pareto(ok)), where='post', color='C0', label='Pareto front')
     if result.winner: b.plot(*merit([result.winner]), '*', ms=12, color='C1', label='the pick')
     b.set(xlabel='predicted instructions, millions', ylabel='validation accuracy')
-    b.locator_params(axis='x', nbins=5)                    # where all paths cost nearly the same, labels have six digits
+    b.locator_params(axis='x', nbins=5)    # where all paths cost nearly the same, labels have six digits
     for ax in (a, b): ax.legend(fontsize=7)
     return fig
 
