@@ -6,6 +6,7 @@ import shutil
 from dataclasses import asdict, replace
 
 from tinyformer.errors import BadInput
+from tinyformer.figures_search import plot_agreement
 from tinyformer.files import claim, record, write_json
 from tinyformer.pipeline import continue_search
 from tinyformer.provenance import versions

@@ -10,9 +10,7 @@ __all__ = ['SAMPLERS', 'excess', 'Candidate', 'pick', 'Replayable', 'choices', '
 import contextlib, time
 from dataclasses import dataclass, replace
 from pathlib import Path
-import numpy as np
 import optuna
-from fastcore.basics import patch
 from optuna.trial import TrialState
 from tqdm import tqdm
 from .errors import BadInput, NoFeasibleModel

@@ -6,7 +6,7 @@
 __all__ = ['MAX_FILE', 'report', 'shelf', 'names', 'card_of', 'Model', 'load', 'add', 'renew', 'list']
 
 # %% ../nbs/23_zoo.ipynb #c002
-import hashlib, json, tempfile, time
+import hashlib, tempfile, time
 from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
 from importlib import resources
