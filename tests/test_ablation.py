@@ -174,6 +174,12 @@ def test_the_table_says_where_nothing_fits():
     assert len({line.count('|') for line in text.splitlines()}) == 1
 
 
+def test_one_seed_has_no_verdict():
+    one = [r for r in FAKE if r['seed'] == 0]
+    assert ab.line_of(one, 'digits', 'taught')[1:4] == ['95.0', '+5.0', '']
+    assert ab.line_of(FAKE, 'digits', 'one_shot')[3] == 'no'
+
+
 def test_a_record_is_continued(tiny, tmp_path, monkeypatch):
     done, file = [], tmp_path/'r.json'
     def row_of(out, cfg, name):

@@ -545,7 +545,8 @@ def line_of(
     change = '' if mean is None else _pm(100 * mean, half and 100 * half, '+.1f')
     size, cycles = (np.mean([r[k] for r in fits]) for k in ('flash_bytes', 'instructions'))
     seeds = f'{len(fits)} of {len(mine)}' if len(fits) < len(mine) else str(len(fits))
-    return [row.what, right, change, 'yes' if differs(mean, half) else '' if mean is None else 'no',
+    verdict = '' if half is None else 'yes' if differs(mean, half) else 'no'
+    return [row.what, right, change, verdict,
             f'{size:,.0f}', f'{cycles / 1e3:,.0f}', seeds]
 
 
