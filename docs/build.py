@@ -151,7 +151,8 @@ class Page:
         below = bool(after) and name in defined(after[0].get('source', ''))     # `#| exports`: the cell below shows it
         if below: body = f'<p class="api-name"><code>{name}</code></p>'
         else:
-            said = re.sub('[*`]', '', re.sub(r'```.*?```', '', md, flags=re.S)).strip().split('\n')[0]
+            said = re.sub(r'\[([^\]]*)\]\([^)]*\)', r'\1', re.sub(r'```.*?```', '', md, flags=re.S))
+            said = re.sub('[*`]', '', said).strip().split('\n')[0]
             fields = re.search(r'^@dataclass', source, flags=re.M)    # they say more than a signature
             inside = fence(source) if fields else self.links(md) + folded_source(source)
             summary = f'<summary><code>{name}</code> {html.escape(said)}</summary>'

@@ -25,6 +25,7 @@ RIGHT = ('<!doctype html><html><head><meta name="description" content="x"></head
     ('<p role="heading">x</p>', 'without its level'),
     ('<h1>x</h1>', '2 headings of the first'), ('<input type="text">', 'an input without a label'),
     ('<label>a <select></select><input type="range"></label>', ''),
+    ('<p>see [x](other.html)</p>', 'a link that was not made: [x](other.html)'), ('<code>[x](y)</code>', ''),
     ('<a href="#a"> </a>', '<a> without words'), ('<button></button>', '<button> without words'),
     ('x'*check.WEIGHT, 'bytes (limit 400,000)')])
 def test_the_check_of_pages_sees_each_fault(tmp_path, html, fault):
