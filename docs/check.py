@@ -70,7 +70,8 @@ class Page(HTMLParser):
     def handle_data(self, text):
         for o in self.words: o[1] += text
         code = any(tag in ('code', 'pre', 'script') for tag, _ in self.open)
-        if not code and (link := re.search(r'\[[^\]]*\]\([^)\s]+\)', text)): self.say(f'a link that was not made: {link[0]}')
+        link = None if code else re.search(r'\[[^\]]*\]\([^)\s]+\)', text)
+        if link: self.say(f'a link that was not made: {link[0]}')
 
 
 def spoken(alt):
