@@ -1,5 +1,5 @@
 """A person's own network to firmware: data, the choice of sparsities, whole deployments, what fits, every refusal."""
-import inspect, json
+import inspect, json, re
 from dataclasses import replace
 
 import numpy as np
@@ -43,6 +43,11 @@ import torch.nn as nn
 def grey(): return nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
 class Pair(nn.Module):
     def forward(self, picture, features): return picture.mean((2, 3)) + features
+class Named(nn.Module):
+    def __init__(self): super().__init__(); self.fc = nn.Linear(4, 3)
+    def forward(self, x): return dict(logits=self.fc(x), again=(self.fc(x),))
+def half(): return nn.Linear(4, 3).half()
+def lazy(): return nn.LazyLinear(3)
 """
 
 
@@ -57,8 +62,32 @@ def test_a_function_that_says_no_shape_is_asked(way, tmp_path):
     assert torch.equal(ex.x, want) and torch.equal(ex.x_test, want[:4])
 
 
+@pytest.mark.parametrize('function, outputs', [('Named', 6), ('half', 3)])
+def test_outputs_by_name_and_half_weights(function, outputs, tmp_path):
+    (tmp_path/'net.py').write_text(FACTORY)
+    data = npz(tmp_path/'d.npz', x=np.random.default_rng(0).random((16, 4), dtype=np.float32))
+    opened, ex = deploy.opened_with(Settings(f'{tmp_path}/net.py:{function}', data=str(data)))
+    got = deploy.answers(opened.net, ex.x)
+    assert got.shape == (12, outputs) and got.dtype == np.float64
+
+
+@pytest.mark.parametrize('y, want, says', [
+    (np.eye(4)[np.arange(16) % 4], np.arange(16) % 4, ''), (np.array(['a']*16), None, 'y of d.npz holds no whole'),
+    (np.arange(16)/2, None, 'no whole numbers'),
+    (np.arange(16) % 5, np.arange(16) % 5, 'labels go up to 4.* 4 values'),
+    (None, None, '')])
+def test_labels_that_count_and_labels_that_do_not(y, want, says, tmp_path):
+    "Rows with a single 1 are classes; what is no class, or none of the network's, is said."
+    x = np.arange(16, dtype=np.float32)[:, None]
+    arrays = dict(x=x, x_test=x) if y is None else dict(x=x, x_test=x, y=y, y_test=y)
+    ex = read_examples(npz(tmp_path/'d.npz', **arrays))
+    assert ex.y_test is None if want is None else np.array_equal(ex.y_test, want)
+    found = deploy.uncounted(ex, 4)
+    assert re.search(says, found) if says else found == ''
+
+
 @pytest.mark.parametrize('function, shape, says', [
-    ('grey', (16, 7, 6, 2), r'cannot run on calibration of shape \(8, 7, 6, 2\)'),
+    ('lazy', (16, 4), 'layers whose sizes are open'), ('grey', (16, 7, 6, 2), r'cannot run on calibration of shape \(8, 7, 6, 2\)'),
     ('Pair', (16, 3, 6, 6), 'reads picture, features and does not say their shapes.*input_shape')])
 def test_data_on_which_the_network_cannot_run(function, shape, says, tmp_path):
     (tmp_path/'net.py').write_text(FACTORY)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.utils._pytree import tree_leaves
 from tqdm.auto import tqdm
 
 from tinyformer import budget as bg, tradeoff as tr
@@ -253,7 +254,7 @@ def forget(folder):
 def answers(net, x, size=64):
     "Outputs of a network, float [n, values], channels last."
     def flat(y): return (y.movedim(1, -1) if y.ndim == 4 else y).reshape(len(y), -1)
-    def rows(y): return torch.cat([flat(v) for v in y], 1) if isinstance(y, (tuple, list)) else flat(y)
+    def rows(y): return torch.cat([flat(v) for v in tree_leaves(y) if torch.is_tensor(v)], 1)
     return torch.cat([rows(net(b)) for b in x.split(size)]).numpy().astype(np.float64)
 
 
@@ -284,6 +285,12 @@ def score(
     out = dict(snr=round(10 * math.log10(power / noise), 2) if noise and power else None)
     if y is not None and got.shape[1] > y.max(): out['accuracy'] = float((got.argmax(1) == y).mean())
     return out
+
+
+def uncounted(ex, outputs):
+    "Why no accuracy is counted although labels were given; '' where it is, or where there are none."
+    if ex.y_test is None or ex.y_test.max() < outputs: return ex.remark
+    return f'labels go up to {ex.y_test.max()}, and the network gives {outputs} values'
 
 
 def said(s):
@@ -321,6 +328,7 @@ def step_int8(run):
     stages = dict(float=score(exact, exact, ex.y_test), int8=score(now, exact, ex.y_test))
     run.say(f"  {len(graph.ops)} operators, {graph.macs():,} multiply-accumulates; {ex.source}, {len(ex.x)} inputs")
     for name, s in stages.items(): run.say(f'  {name}: {said(s)}')
+    if why := uncounted(ex, exact.shape[1]): run.say(f'  no accuracy: {why}')
     return dict(name=graph.name, source=ex.source, inputs=len(ex.x), test_inputs=len(ex.x_test), macs=graph.macs(),
                 operators=len(graph.ops), weights=_weights(graph), notes=list(getattr(qnet, 'notes', [])),
                 stages=stages)

@@ -25,6 +25,7 @@ class Examples:
     source: str            # in words
     pictures: bool = False # bytes of pictures were given
     real: bool = True      # not made up
+    remark: str = ''       # why labels that were given are not used
 
     @property
     def shape(self): return tuple(self.x.shape[1:])
@@ -66,10 +67,12 @@ def as_read(
 
 
 def _labels(y, n, what):
-    "Whole numbers, one per input; None for anything else than classes."
+    "Whole numbers, one per input; None for anything else. Rows with a single 1 among zeros are classes too."
     y = np.asarray(y)
     if y.shape[:1] != (n,): raise BadInput(f'{what} has {y.shape[:1]} rows, x {n}: one label per input')
     y = y.reshape(n, -1)
+    if y.shape[1] > 1 and y.dtype.kind in 'iufb' and ((y == 0) | (y == 1)).all() and (y.sum(1) == 1).all():
+        y = y.argmax(1)[:, None]
     if y.shape[1] != 1 or y.dtype.kind not in 'iu': return None
     if y.min() < 0: raise BadInput(f'{what} has the label {y.min()}: labels start at 0')
     return y[:, 0].astype(np.int64)
@@ -86,16 +89,19 @@ def read_examples(
     pictures = held[one].dtype == np.uint8
     x = as_read(held[one], shape, f'{name}: {one}')
     y = next((held[k] for k in ('y', 'y_train', 'labels') if k in held), None)
-    y = None if y is None else _labels(y, len(x), f'{name}: y')
+    given, y = y is not None, None if y is None else _labels(y, len(x), f'{name}: y')
+    remark = f'y of {name} holds no whole numbers, one per input' if given and y is None else ''
     if 'x_test' in held:
         xt = as_read(held['x_test'], shape or tuple(x.shape[1:]), f'{name}: x_test')
         yt = _labels(held['y_test'], len(xt), f'{name}: y_test') if y is not None and 'y_test' in held else None
-        return Examples(x, y if yt is not None else None, xt, yt, name, pictures)
+        if y is not None and yt is None: remark = f'{name} has no y_test that fits y'
+        return Examples(x, y if yt is not None else None, xt, yt, name, pictures, remark=remark)
     n = round(len(x) * HELD)
-    if n < 1 or len(x) < 8: return Examples(x, y, x, y, f'{name}, tested on the same inputs', pictures)
+    if n < 1 or len(x) < 8:
+        return Examples(x, y, x, y, f'{name}, tested on the same inputs', pictures, remark=remark)
     train, test = split(np.zeros(len(x)) if y is None else y, n)
     part = lambda a, i: None if a is None else a[i]
-    return Examples(x[train], part(y, train), x[test], part(y, test), name, pictures)
+    return Examples(x[train], part(y, train), x[test], part(y, test), name, pictures, remark=remark)
 
 
 def made_up(

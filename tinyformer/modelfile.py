@@ -89,6 +89,7 @@ def from_factory(
         raise BadInput(f'{what} failed ({type(e).__name__}: {one_line(e)}): it must build the network without '
                        'arguments') from e
     net = unwrap(net)
+    if isinstance(net, torch.nn.Module): net = net.cpu().float()       # half and double weights as well
     if weights: fill(net, weights)
     shapes = getattr(net, 'input_shape', None) or ()
     if shapes and not isinstance(shapes[0], (tuple, list)): shapes = (shapes,)

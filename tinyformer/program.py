@@ -21,6 +21,9 @@ def still_copy(
     "A copy of modules and tensors inside an object: float32, on the CPU, without gradients."
     if id(o) in memo: return memo[id(o)]
     if isinstance(o, torch.Tensor):
+        if nn.parameter.is_lazy(o):
+            raise BadInput('the network has layers whose sizes are open, such as LazyLinear: run it once on an example '
+                           'before, net(x)')
         t = o.detach().to('cpu').clone()
         t = t.float() if t.is_floating_point() else t
         new = nn.Parameter(t, False) if isinstance(o, nn.Parameter) else t
