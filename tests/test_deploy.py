@@ -87,7 +87,8 @@ def test_labels_that_count_and_labels_that_do_not(y, want, says, tmp_path):
 
 
 @pytest.mark.parametrize('function, shape, says', [
-    ('lazy', (16, 4), 'layers whose sizes are open'), ('grey', (16, 7, 6, 2), r'cannot run on calibration of shape \(8, 7, 6, 2\)'),
+    ('lazy', (16, 4), 'layers whose sizes are open'),
+    ('grey', (16, 7, 6, 2), r'cannot run on calibration of shape \(8, 7, 6, 2\)'),
     ('Pair', (16, 3, 6, 6), 'reads picture, features and does not say their shapes.*input_shape')])
 def test_data_on_which_the_network_cannot_run(function, shape, says, tmp_path):
     (tmp_path/'net.py').write_text(FACTORY)
