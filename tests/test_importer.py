@@ -460,7 +460,7 @@ def masked(net): mask.l1_unstructured(net.blocks[1].expand, 'weight', .5)
 def reparametrised(net): nn.utils.parametrizations.weight_norm(net.classifier)
 def hooked(net): net.blocks[1].register_forward_hook(lambda m, x, y: y + 1)
 def pre_hooked(net): net.classifier.register_forward_pre_hook(lambda m, x: (x[0] * 2,))
-def another_act(net): net.blocks[0].relu = nn.GELU()
+def another_act(net): net.blocks[0].relu = nn.SiLU()
 def another_forward(net): net.classifier.forward = torch.sigmoid
 def shared(net): net.head_relu = net.blocks[0].relu
 def circular(net): net.blocks[0].conv.padding_mode = 'circular'

@@ -21,7 +21,7 @@ def kinds(m, *shape): return ' '.join(kind for kind, _ in made(m, *shape))
 
 def test_a_module_that_nobody_knows_is_no_network_of_ours():
     with pytest.raises(KeyError): Own(nn.Identity(), (3, 4, 5))
-    with pytest.raises(KeyError): made(nn.GELU(), 3, 4, 4)
+    with pytest.raises(KeyError): made(nn.SiLU(), 3, 4, 4)
     assert Own(nn.Sequential(), (3, 4, 5)).graph.outputs == [Port('input', (4, 5, 3), (0, 1, 2))]
 
 
@@ -53,6 +53,8 @@ def test_linear_layers_of_an_encoder_read_rows_of_the_map():
     assert [s.name for s in graph.steps if s.kind == 'view'] == ['q.view', 'fc1.view']
     assert [(s.inputs, s.shape) for s in graph.steps if s.kind == 'add'] == [
         (('input', 'proj'), (4, 6, 8)), (('add1', 'fc2'), (4, 6, 8))]
+    smooth = Own(blocks.Encoder(8, 2, 12, act='gelu'), (8, 4, 6)).graph
+    assert [s.attrs['name'] for s in smooth.steps if s.kind == 'act'] == ['gelu']
     plain = blocks.TransformerBlock(Transformer(8, 2, 12, convs=False), 4, 6, 8)
     assert Own(plain, (8, 4, 6)).graph.steps[0].inputs == ('input',)
 
@@ -68,5 +70,5 @@ def test_what_may_do_something_else_is_left_to_the_trace():
     hook = net.register_forward_hook(lambda *_: None)
     assert own() is None
     hook.remove()
-    net.blocks[0].relu = nn.GELU()                                  # no module of `blocks`
+    net.blocks[0].relu = nn.SiLU()                                  # no module of `blocks`
     assert own() is None

@@ -99,6 +99,15 @@ RELU = Formula().then('relu.default', Ref(0))
 def _build_relu(own, name, m, x): return own.graph.add_act(name, x, 'relu', RELU, 0., math.inf)
 
 
+GELU = Formula().then('gelu.default', Ref(0))
+
+
+@builds(nn.GELU)
+def _build_gelu(own, name, m, x):
+    _as_built(m, approximate='none')
+    return own.graph.add_act(name, x, 'gelu', GELU)
+
+
 @builds(nn.MaxPool2d)
 def _build_pool(own, name, m, x):
     _as_built(m, kernel_size=2, stride=2, padding=0, dilation=1, ceil_mode=False)
@@ -151,13 +160,19 @@ def _build_two(own, name, m, x):
     return y if m.add is None else own(m.add, x, y)
 
 
+@builds(blocks.BottleneckBlock)
+def _build_bottleneck(own, name, m, x):
+    y = own.chain(x, m.narrow, m.bn1, m.relu1, m.conv, m.bn2, m.relu2, m.widen, m.bn3, m.relu3)
+    return y if m.add is None else own(m.add, x, y)
+
+
 @builds(blocks.Encoder)
 def _build_encoder(own, name, m, x):
     y = own.rows(own(m.norm1, x), m.q)
     y = own(m.attention, own(m.q, y), own(m.k, y), own(m.v, y))
     x = own(m.add1, x, own(m.proj, y))
     y = own.rows(own(m.norm2, x), m.fc1)
-    return own(m.add2, x, own.chain(y, m.fc1, m.relu, m.fc2))
+    return own(m.add2, x, own.chain(y, m.fc1, m.act, m.fc2))
 
 
 @builds(blocks.TransformerBlock)
