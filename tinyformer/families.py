@@ -4,8 +4,8 @@
     python -m tinyformer.families --dataset cifar10 --size small --minutes 10 --record families_cifar10.json
 
 A path is drawn at random from those that keep the limits of the size, and trained from random weights with every seed:
-a third of a budget of images or of minutes in float, the rest while it is pruned, then int8. A budget must be long enough
-for that: with 10,000 images the paper's path of the digits that was tried got 17 % right, by chance nearly.
+a third of a budget of images or of minutes in float, the rest while it is pruned, then int8. A budget must be long
+enough for that: with 10,000 images the one path of the paper's family that was tried got 17 % of the digits right.
 The accuracy is that on the validation images; the test images are not read. What is in the record already is not done
 again, and a training that was killed goes on."""
 import argparse, sys, time
