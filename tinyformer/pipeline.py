@@ -36,6 +36,7 @@ from .run_folder import (COMMAND, FILES, LEFT, ROAD, STEPS, WRITTEN_BY, Run, com
                                    save_weights, step, untouched, walk, weights_of)
 from .run_steps import (check_drop, check_speed, chosen_kernels, make_model,
                                   make_supernet, train_stage, unseen_accuracies)
+from .short_judge import judging
 from .run_report import (COLUMNS, closing_table, cycle_columns, cycle_rows,
                                    kernel_section, kernel_table, plot_budget, plot_profile,
                                    plot_road, plot_stages, report_data, report_markdown)
@@ -84,8 +85,9 @@ def continue_search(
     **kw: object,  # for `search`
 ) -> object:  # `SearchResult`
     "The run's search: what is missing of it, or, where it is finished, what it found."
-    c = run.cfg
-    return search(_space(run), _supernet(run), _data(run), budget(c), trials=c.trials,
+    c, net, data = run.cfg, _supernet(run), _data(run)
+    kw |= judging(c, net, data, run.folder, storage, study)
+    return search(_space(run), net, data, budget(c), trials=c.trials,
                   run=run.folder, seed=c.seed, progress=run.progress, sampler=c.sampler,
                   storage=storage, study=study, **kw)
 

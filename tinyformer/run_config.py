@@ -30,6 +30,8 @@ class RunConfig:
     supernets: int = 10  # candidate supernets to sample
     trials: int = 60  # candidates of the search
     sampler: str = 'tpe'  # what proposes them: tpe, nsga2 or random
+    judge: str = 'one-shot'  # one-shot asks the supernet; short trains a candidate, and the best ones longer
+    judge_images: int = 10_000  # short: images of the first training; two more make it 3 and 9 times as much in all
     seed: int = 0  # of everything random
     supernet_epochs: int = 80  # epochs of the one-shot supernet
     float_epochs: int = 30  # epochs of the winner in float
@@ -45,8 +47,9 @@ class RunConfig:
 
 
 OTHERS = dict(flash='', sram='', lo=0., trials=300)  # where these differ from the demo's
+JUDGES = 'one-shot', 'short'
 RANGES = dict(  # setting → least and most
-    supernets=(1, 10_000), trials=(1, 1_000_000), seed=(0, 2**32 - 1), max_drop=(0., 1.),
+    supernets=(1, 10_000), trials=(1, 1_000_000), judge_images=(1, 10**9), seed=(0, 2**32 - 1), max_drop=(0., 1.),
     supernet_epochs=(1, 100_000), float_epochs=(1, 100_000), prune_epochs=(1, 100_000), qat_epochs=(1, 100_000),
     max_instructions=(0, 10**15), batch_size=(1, 1_000_000), lr=(1e-9, 10.), threads=(1, 256), minutes=(.1, 1e6),
     images=(1, 10**12))
@@ -138,6 +141,10 @@ def settings(
     if not 0 <= cfg.lo < cfg.hi <= 1:
         raise BadInput(f'λ_lo = {cfg.lo} and λ_hi = {cfg.hi}: 0 ≤ λ_lo < λ_hi ≤ 1 is needed.')
     if cfg.sampler not in SAMPLERS: raise BadInput(f"no sampler {cfg.sampler!r}; there are {', '.join(SAMPLERS)}.")
+    if cfg.judge not in JUDGES: raise BadInput(f"no judge {cfg.judge!r}; there are {', '.join(JUDGES)}.")
+    least = LEAST * cfg.batch_size
+    if cfg.judge == 'short' and cfg.judge_images < least:
+        raise BadInput(f'judge_images is {cfg.judge_images}: give {least} or more, {LEAST} steps of it.')
     if cfg.minutes or cfg.images: stages(cfg)
     budget(cfg)
     return cfg

@@ -170,8 +170,9 @@ def do(
 
 
 def _of_search(folder):
-    "The folders of candidates that `rank` made."
-    return [p for p in sorted(Path(folder, 'rank').glob('*')) if read_marker(p) is not None]
+    "The folders of candidates that `rank` made, or a judge that trains."
+    found = [*Path(folder, 'rank').glob('*'), *Path(folder, 'short').glob('*')]
+    return [p for p in sorted(found) if read_marker(p) is not None]
 
 
 def forget(
@@ -186,8 +187,8 @@ def forget(
     remove(folder, *gone)
     if 'sparsenas' in later:
         for part in _of_search(folder): remove_folder(part)
-        parts = Path(folder, 'rank')
-        if parts.is_dir() and not any(parts.iterdir()): parts.rmdir()
+        for parts in Path(folder, 'rank'), Path(folder, 'short'):
+            if parts.is_dir() and not any(parts.iterdir()): parts.rmdir()
 
 
 def walk(

@@ -242,7 +242,7 @@ def search(
     "Search until `trials` trials are finished, by any worker; then pick (the paper's SparseNAS)."
     _check(trials, sampler, target)
     judged = accuracy_of or (lambda arch: judge(net, arch, data))
-    about = identity_of(space, net, data, target, seed, sampler)
+    about = identity_of(space, net, data, target, seed, sampler) | getattr(judged, 'about', {})
     with opened(storage, run, study or space.name, about, Replayable(sampler, seed)) as s:
         def so_far(): return found_in(s, target, len(data.y_val))
         fill(s, space, target, trials, judged, progress, grace, live and (lambda _: live(so_far)))

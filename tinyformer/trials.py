@@ -72,12 +72,11 @@ def connect(
     return optuna.storages.RDBStorage(url.render_as_string(hide_password=False).translate(str.maketrans(braces)), wait)
 
 
-def _create_or_load(storage, name):
+def _create_or_load(storage, name, aims):
     "The study, and whether this call made it; workers that make the tables in the same moment try again."
     for left in reversed(range(5)):
         try:
             db = connect(storage)
-            aims = ['maximize', 'minimize']          # accuracy, instructions
             try: return optuna.create_study(storage=db, study_name=name, directions=aims), True
             except optuna.exceptions.DuplicatedStudyError: return optuna.load_study(study_name=name, storage=db), False
         except Exception as e:
@@ -97,7 +96,7 @@ def same_search(
         time.sleep(.1)  # its maker is about to write the note
     else: study.set_user_attr('identity', old := identity)  # its maker died
     if not isinstance(old, dict): old = {}
-    if diff := [k for k in identity if identity[k] != old.get(k)]:
+    if diff := sorted(k for k in {*identity, *old} if identity.get(k) != old.get(k)):
         raise RunFolderError(f"{where} holds a search {study.study_name!r} with another {', '.join(diff)}: delete it, "
                              'or choose another run folder or another name for the study.')
     return study
@@ -120,10 +119,11 @@ def open_study(
     storage: object,  # a URL, the Path of an SQLite file, or an Optuna storage
     name: str,  # of the study
     identity: dict,  # what the study searches: another one is refused
-) -> optuna.Study:  # maximise accuracy, minimise instructions
+    aims: tuple = ('maximize', 'minimize'),  # of each value: accuracy, instructions
+) -> optuna.Study:
     "Create the study, or open the one that another worker or a killed search made."
     identity = json.loads(json.dumps(identity))
-    try: study, new = _create_or_load(storage, name)
+    try: study, new = _create_or_load(storage, name, list(aims))
     except Exception as e: raise _cannot_open(storage, e) from None  # the driver's own message may hold the password
     if new: study.set_user_attr('identity', identity)
     return same_search(study, identity, public_name(storage))
