@@ -192,7 +192,7 @@ def test_the_thrifty_choice_is_the_cheapest_near_the_top():
 
 
 def test_blocks_come_back_where_the_flash_has_room():
-    arch = recipe.cifar_space('small').sample(1)
+    arch = cifar_space('small').sample(1)
     most = recipe.room(recipe.Recipe(size='small'))
     got = recipe.relax(arch, most)
     pairs = [(a.sparsity, b.sparsity) for a, b in zip(arch.blocks, got.blocks)] + [(arch.head_sparsity,
