@@ -10,6 +10,7 @@ from tinyformer.errors import BadInput, CorruptModel, RunFolderError
 from tinyformer.graph import load as load_graph
 from tinyformer.hardware import target
 from tinyformer.arch import Arch
+from tinyformer.search_space import cifar_space
 from tinyformer.training import loss_of
 
 
