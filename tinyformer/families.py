@@ -8,7 +8,7 @@ a third of a budget of images or of minutes in float, the rest while it is prune
 enough for that: with 10,000 images the one path of the paper's family that was tried got 17 % of the digits right.
 The accuracy is that on the validation images; the test images are not read. What is in the record already is not done
 again, and a training that was killed goes on."""
-import argparse, sys, time
+import argparse, itertools, sys, time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -117,7 +117,8 @@ def fill(file:Path, cfg:Settings, n:int, seeds:int, out:Path, command:str='', to
     drawn = {family: paths(space, cfg.limits(), n) for family, space in cfg.spaces(data).items()}
     runs = run_record.read(file, asdict(cfg), key, what='families')['runs']
     done = {tuple(r[k] for k in key) for r in runs}
-    todo = [(f, i, s) for s in range(seeds) for i in range(n) for f in FAMILIES if (f, i, s) not in done]
+    wanted = ((f, i, s) for s, i, f in itertools.product(range(seeds), range(n), FAMILIES))
+    todo = [one for one in wanted if one not in done]
     Path(out).mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     for k, (family, i, seed) in enumerate(todo, 1):
