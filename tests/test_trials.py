@@ -69,7 +69,7 @@ def test_a_url_keeps_its_meaning(tmp_path, monkeypatch):
 
 
 def test_two_openers_share_a_study(tmp_path):
-    made = [trials._create_or_load(tmp_path/'twice.db', 'demo') for _ in range(2)]
+    made = [trials._create_or_load(tmp_path/'twice.db', 'demo', ['maximize']) for _ in range(2)]
     assert [new for _, new in made] == [True, False]
 
 
