@@ -375,6 +375,13 @@ def offences(path):
             + proven(cs) + hidden(cs) + imports(cs) + plain_markdown(cs) + stored(cs))
 
 
+def of_characters(cs):
+    "Share of prose in the characters of a page, without the cell that every page has."
+    counts = {kind: sum(len(''.join(c.raw['source'])) for c in cs if c.kind == kind and c.raw.get('id') != 'colab')
+              for kind in ('markdown', 'code')}
+    return counts['markdown'] / max(1, sum(counts.values()))
+
+
 def measures(path):
     "A row of figures for the table."
     cs = cells(path)
@@ -384,7 +391,8 @@ def measures(path):
     words, lines = sum(len(c.source.split()) for c in md), sum(len(c.lines) for c in code)
     pics = sum('image/png' in o.get('data', {}) for c in cs for o in c.outputs)
     checks, widgets = sum(len(ASSERTION.findall(c.code)) for c in cs), sum('interact(' in c.code for c in cs)
-    return (len(cs), *debts(path), f'{len(md)/max(len(cs), 1):.0%}', f'{words/max(lines, 1):.1f}',
+    return (len(cs), *debts(path), f'{len(md)/max(len(cs), 1):.0%}', f'{of_characters(cs):.0%}',
+            f'{words/max(lines, 1):.1f}',
             f'{statistics.median(exp):.0f}/{max(exp)}', f'{run}/{n}', f'{asserted}/{n}', checks, pics, widgets,
             f'{path.stat().st_size/1000:.0f}')
 
@@ -395,8 +403,8 @@ def notebooks():
 
 def report():
     "The table and the offences, as text."
-    head = ('notebook', 'cells', 'over 100', 'deep', 'over 90', 'runs', 'prose', 'words/line', 'def lines', 'run',
-            'asserted', 'checks', 'pictures', 'widgets', 'KB', 'offences')
+    head = ('notebook', 'cells', 'over 100', 'deep', 'over 90', 'runs', 'prose', 'by characters', 'words/line',
+            'def lines', 'run', 'asserted', 'checks', 'pictures', 'widgets', 'KB', 'offences')
     found = {o: offences(o) for o in notebooks()}
     rows = [(o.relative_to(NBS).as_posix(), *measures(o), len(v)) for o, v in found.items()]
     wide = [max(len(str(r[i])) for r in [head] + rows) for i in range(len(head))]
