@@ -1205,6 +1205,14 @@ def _(answer):
          'so that its range cannot end at 0?')
 
 
+@exercise('quantization-3', '16_quantization', 2, 'a function f(want, got) that gives decibels')
+def _(answer):
+    want = np.array([[3., -4.], [0., 5.]])
+    number(answer(want, want + .5), 10*np.log10(50), 'f(w, w + 0.5) is 10 · log10(50 / 1) for w = [[3, -4], [0, 5]]', 1e-6)
+    number(answer(want, .9*want), 20, 'an error of a tenth of every value is 20 dB', 1e-6)
+    if answer(want, want) != float('inf'): raise Wrong('without noise the ratio is infinite')
+
+
 @exercise('lowering-1', '17_lowering', 1, 'a whole number')
 def _(answer):
     number(answer, round(.3/(.05*.01)) + 10*(20 - 8 + 3),
@@ -1222,6 +1230,10 @@ def _(answer):
                         'point, times the scale, is a value; halves are rounded up; what lies outside is cut')
 
 
+@exercise('lowering-3', '17_lowering', 2, 'a whole number')
+def _(answer): number(answer, -100, 'One step of the output is 0.02, one of the sum 0.05 · 0.01; halves are rounded up')
+
+
 # ---- 18 cost_model ---------------------------------------------------------------------------------------------------
 
 @exercise('cost-1', '18_cost_model', 1, 'a number of multiply-accumulates')
@@ -1234,6 +1246,10 @@ def _(answer):
     for steps, want in [([(0, 2, 512), (1, 3, 1024), (2, 3, 100)], 1536), ([(0, 1, 7)], 7),
                         ([(0, 3, 1), (0, 1, 50), (1, 2, 60), (2, 3, 70)], 71), ([(0, 2, 5), (2, 4, 6)], 6)]:
         number(answer(steps), want, f'f({steps}) is {want}: add what is needed at each step, and take the largest sum')
+
+
+@exercise('cost-3', '18_cost_model', 2, 'a number of multiply-accumulates')
+def _(answer): number(answer, 18_432, 'The output has 8x8 values in each channel, and each is a sum of 9 products')
 
 
 # ---- 19 search_space -------------------------------------------------------------------------------------------------
@@ -1339,6 +1355,16 @@ def _(answer):
         if abs(answer(list(points), most) - want) > 1e-9: raise Wrong(f'f({points}, {most}) is {want}')
 
 
+# ---- 22 pipeline -----------------------------------------------------------------------------------------------------
+
+@exercise('pipeline-1', '22_pipeline', 2, 'a function f(stages, points) that gives a list of names')
+def _(answer):
+    stages = {'float': .975, 'pruned': .961, 'int8': .958}
+    for given, points, want in ((stages, 1, ['pruned']), (stages, .2, ['pruned', 'int8']), (stages, 2, []),
+                                ({'a': .5, 'b': .75, 'c': .5}, 10, ['c']), ({'a': .9}, 0, [])):
+        same(list(answer(dict(given), points)), want, f'f({given}, {points}) is {want}')
+
+
 # ---- 22a evaluation, 23 zoo ------------------------------------------------------------------------------------------
 
 @exercise('evaluation-1', '22a_evaluation', 1, 'a number of bytes')
@@ -1367,3 +1393,12 @@ def _(answer):
         fits = [c for c in cards if c['flash']['total'] <= 1024 * flash and c['sram']['total'] <= 1024 * sram]
         want = max(fits, key=lambda c: c['accuracy']['int8'])['name'] if fits else None
         same(answer(cards, flash, sram), want, f'With {flash} KB and {sram} KB it is {want}: compare the totals')
+
+
+@exercise('zoo-3', '23_zoo', 2, 'a function f(data, card) that gives True or False')
+def _(answer):
+    import hashlib
+    data = bytes(range(9))
+    card = dict(name='x', sha256=hashlib.sha256(data).hexdigest())
+    for given, want in ((data, True), (data[:-1], False), (bytes(9), False)):
+        same(bool(answer(given, dict(card))), want, f'f({given!r}, card) is {want}: take hashlib.sha256')
