@@ -1208,7 +1208,7 @@ def _(answer):
 @exercise('quantization-3', '16_quantization', 2, 'a function f(want, got) that gives decibels')
 def _(answer):
     want = np.array([[3., -4.], [0., 5.]])
-    number(answer(want, want + .5), 10*np.log10(50), 'f(w, w + 0.5) is 10 · log10(50 / 1) for w = [[3, -4], [0, 5]]', 1e-6)
+    number(answer(want, want + .5), 10*np.log10(50), 'w = [[3, -4], [0, 5]] and w + 0.5: 50 over 1', 1e-6)
     number(answer(want, .9*want), 20, 'an error of a tenth of every value is 20 dB', 1e-6)
     if answer(want, want) != float('inf'): raise Wrong('without noise the ratio is infinite')
 
