@@ -209,8 +209,8 @@ def test_the_site_in_a_browser(site, require_tool):
         tab.open(site/'index.html', 1400)
         assert [tab.ask(SHOWN.format(i)) for i in (0, 1)] == [True, False]
         assert tab.ask("document.querySelector('.hero').getBoundingClientRect().bottom") < 900
-        tab.open(f"{(site/'hardware.html').as_uri()}#hardware-plot-memory")
-        assert tab.ask("document.querySelector('#hardware-plot-memory > details').open")
+        tab.open(f"{(site/'hardware.html').as_uri()}#hardware-targets")
+        assert tab.ask("document.querySelector('#hardware-targets > details').open")
         assert found(tab, site, 'zero point')[0] in ('ranges.html', 'integers.html')
         assert found(tab, site, 'run-length')[0] == 'rle_encoding.html'
         assert found(tab, site, 'with_budget')[0] == 'hardware.html'
