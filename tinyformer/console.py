@@ -160,6 +160,20 @@ def plain_streams():
     finally: sys.stdout, sys.stderr = old
 
 
+def typed(
+    f,    # what the command does; its arguments are the options
+    argv, # what was typed; None: what this process was given
+    prog, # the command's name, for its help
+    doc,  # its description
+): # what `f` gives
+    "Call a function with the options of a command line."
+    p = argparse.ArgumentParser(prog=prog, description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_options(p, f)
+    given = vars(p.parse_args(argv))
+    check_options(f, given)
+    return f(**given)
+
+
 def quietly(
     main, # f() -> exit status
 ): # the same

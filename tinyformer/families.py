@@ -8,7 +8,7 @@ a third of a budget of images or of minutes in float, the rest while it is prune
 enough for that: with 10,000 images the one path of the paper's family that was tried got 17 % of the digits right.
 The accuracy is that on the validation images; the test images are not read. What is in the record already is not done
 again, and a training that was killed goes on."""
-import argparse, itertools, sys, time
+import itertools, sys, time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import torch
 from tinyformer import provenance, run_record
 from tinyformer.arch import layers
 from tinyformer.blocks import build
-from tinyformer.console import add_options, check_options
+from tinyformer.console import quietly, typed
 from tinyformer.cost_model import cost, price
 from tinyformer.data import load
 from tinyformer.errors import BadInput
@@ -198,12 +198,7 @@ def run(
 
 def main(argv=None):
     "Run what was typed after `python -m tinyformer.families`."
-    p = argparse.ArgumentParser(prog='python -m tinyformer.families', description=__doc__,
-                                formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_options(p, run)
-    given = vars(p.parse_args(argv))
-    check_options(run, given)
-    run(**given)
+    typed(run, argv, 'python -m tinyformer.families', __doc__)
 
 
 def _main():
@@ -214,4 +209,4 @@ def _main():
         return f'families: {explain(e)}'
 
 
-if __name__ == '__main__': sys.exit(_main())
+if __name__ == '__main__': sys.exit(quietly(_main))

@@ -22,7 +22,7 @@ little arithmetic, gentle distortions, and the teacher asked once for every imag
 
 Every step goes on where it was killed. The test images are read at the very end: by `notes`, for the float and the
 pruned network, and by `tinyformer evaluate`, for the model.tfm that `train` leaves."""
-import argparse, json, platform, sys
+import json, platform, sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -33,7 +33,7 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm import tqdm
 
-from tinyformer.console import add_options, check_options, quietly
+from tinyformer.console import quietly, typed
 from tinyformer.data import load, to_float
 from tinyformer.errors import BadInput, RunFolderError
 from tinyformer.files import atomic_path, write_json
@@ -470,12 +470,7 @@ def run(
 
 def main(argv=None):
     "Run what was typed after `python -m tinyformer.recipe`."
-    p = argparse.ArgumentParser(prog='python -m tinyformer.recipe', description=__doc__,
-                                formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_options(p, run)
-    given = vars(p.parse_args(argv))
-    check_options(run, given)
-    run(**given)
+    typed(run, argv, 'python -m tinyformer.recipe', __doc__)
 
 
 def _main():
