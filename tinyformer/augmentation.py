@@ -77,7 +77,7 @@ def augment(
     shift: float = 1,  # pixels in x and in y: up to this many whole ones; any distance up to 0.5
     rotate: float = 0.,  # degrees: each image turns by up to this, either way
     scale: float = 0.,  # each image grows or shrinks by up to this share, 0 <= scale < 1
-    flip: bool = False,  # mirror left and right, with probability one half
+    flip: object = False,  # mirror left and right with probability one half; or bool [n]: whom
     colour: float = 0.,  # brightness, contrast and saturation change by up to this share, each
     cutout: int = 0,  # side of a square of pixels that is blanked out, 0 = none
     share: float = 1.,  # of the images that turn and resize, which blurs; the others stay sharp
@@ -88,7 +88,8 @@ def augment(
     u = draw(5)
     if share < 1: u[:2] *= draw(1)[0] < 2 * share - 1
     angle, grow = u[0] * (rotate * pi / 180), 1 + u[1] * scale
-    mirror = torch.where(u[2] < 0, -1., 1.) if flip else torch.ones_like(angle)
+    whom = flip if torch.is_tensor(flip) else (u[2] < 0) & flip
+    mirror = torch.where(whom, -1., 1.).to(angle)
     move = u[3:] * shift if shift % 1 else torch.round(u[3:] * (shift + .499))
     theta = affine(angle, grow, mirror, move, (h, w))
     grid = F.affine_grid(theta.to(batch), list(batch.shape), align_corners=False)

@@ -33,6 +33,7 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm import tqdm
 
+from tinyformer.augmentation import augmentation
 from tinyformer.console import quietly, typed
 from tinyformer.data import load, to_float
 from tinyformer.errors import BadInput, RunFolderError
@@ -52,6 +53,7 @@ from tinyformer.run_config import Stage, share_out
 from tinyformer.run_folder import load_weights, perform, save_weights
 from tinyformer.run_steps import make_model, make_supernet, train_stage, unseen_accuracies
 from tinyformer.sparsenas import search
+from tinyformer.teachers import Mirrored, Teacher
 from tinyformer.training import Answers, Machine, TrainConfig, evaluate, read_checkpoint
 
 # flash and SRAM that a size is meant for
@@ -67,8 +69,8 @@ class Recipe:
     size: str = 'large'            # key of `search_space.PRESETS`; by hand: of `residual_arch`
     seed: int = 0                  # of everything random
     teachers: int = 3              # how many `train` learns from
-    teacher_epochs: int = 110
-    teacher_width: int = 64        # channels of the first stage
+    teacher_epochs: int = 40
+    teacher_width: int = 64        # channels of the first stage; the others have four times as many
     supernet_epochs: int = 36
     trials: int = 320
     calibration: int = 1000        # training images for batch norm and ranges
@@ -95,25 +97,6 @@ CPU = dict(teachers=1, float_epochs=3, prune_epochs=13, lr=2e-3, strong=False, m
            batch_size=128)
 QUICK = dict(teachers=1, teacher_epochs=1, teacher_width=8, supernet_epochs=1, trials=2, calibration=64, float_epochs=1,
              prune_epochs=2, rank_epochs=1, direct_epochs=1, batch_size=50)
-
-
-class Residual(nn.Module):
-    "Two 3x3 convolutions added to their input (He et al., 2016)."
-    def __init__(self, cin, cout, stride):
-        super().__init__()
-        conv = lambda i, o, k, s: [nn.Conv2d(i, o, k, s, k // 2, bias=False), nn.BatchNorm2d(o)]
-        self.body = nn.Sequential(*conv(cin, cout, 3, stride), nn.ReLU(), *conv(cout, cout, 3, 1))
-        self.short = nn.Identity() if stride == 1 and cin == cout else nn.Sequential(*conv(cin, cout, 1, stride))
-
-    def forward(self, x): return F.relu(self.body(x) + self.short(x))
-
-
-def resnet18(width=64, classes=10, channels=3):
-    "The teacher: ResNet-18 for small images, which no board has to hold."
-    layers, c = [nn.Conv2d(channels, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()], width
-    for i in range(4):
-        for stride in (2 if i else 1, 1): layers.append(Residual(c, c := width * 2**i, stride))
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(c, classes))
 
 
 class Ensemble(nn.Module):
@@ -163,8 +146,8 @@ def taught(r):
 def stages(r):
     "The stages of everything else: name -> Stage."
     half, eighth = max(1, r.batch_size // 2), max(1, r.batch_size // 8)
-    teacher = TrainConfig(epochs=r.teacher_epochs, batch_size=half, lr=.4, momentum=.9, weight_decay=5e-4, warmup=.05,
-                          label_smoothing=0., strong=True, seed=r.seed)
+    teacher = TrainConfig(epochs=r.teacher_epochs, batch_size=min(256, r.batch_size), lr=.25, momentum=.9,
+                          weight_decay=1e-3, warmup=.2, label_smoothing=.1, ema=.998, seed=r.seed)
     supernet = TrainConfig(epochs=r.supernet_epochs, batch_size=half, lr=4e-3, weight_decay=.05, label_smoothing=.1,
                            clip=1., seed=r.seed)
     rank = TrainConfig(epochs=r.rank_epochs, batch_size=eighth, lr=1.5e-3, weight_decay=.03, warmup=.05, clip=1.,
@@ -188,17 +171,25 @@ def stage(r, name):
 
 # ---- the steps: which data, which stages, which files
 
-def _teacher_net(r, data): return resnet18(r.teacher_width, len(data.classes), data.shape[2])
+def _teacher_net(r, data):
+    widths = r.teacher_width, 4 * r.teacher_width, 4 * r.teacher_width
+    return Teacher(widths, len(data.classes), data.shape[2])
+
+
+def _asked(net, data):
+    "A teacher as it answers: where images may be mirrored, it sees both sides."
+    return Mirrored(net) if augmentation(data).get('flip') else net
 
 
 def teacher(r, out, machine, progress=True):
     "Train one teacher; give several seeds to have several."
     data = load(r.dataset, val_fraction=.02)
     torch.manual_seed(r.seed)                       # of the weights that it begins with
-    net, file = _teacher_net(r, data), out / f'teacher{r.seed}.pt'
+    net, file = _teacher_net(r, data).see(to_float(data.x_train[:5000])), out / f'teacher{r.seed}.pt'
     hist = _fit(net, data, stage(r, 'teacher'), file.with_suffix('.ckpt'), machine=machine, progress=progress)
     save_weights(net, file)
-    return dict(val_accuracy=hist[-1]['val_accuracy'])
+    right = evaluate(_asked(net, data), data.x_val, data.y_val)
+    return dict(val_images=len(data.y_val), one_side=hist[-1]['val_accuracy'], val_accuracy=right)
 
 
 def _space(r, data): return preset(r.size, data.shape, len(data.classes))
@@ -279,7 +270,7 @@ def ask_once(teachers, data, cfg, file, progress=True):
 def _teachers(r, out, data):
     "The mean of the teachers of a run."
     nets = [_weights(_teacher_net(r, data), out, f'teacher{i}.pt', f'teacher --seed {i}') for i in range(r.teachers)]
-    return Ensemble(nets).eval()
+    return Ensemble([_asked(net, data) for net in nets]).eval()
 
 
 def train(r, out, machine, progress=True):

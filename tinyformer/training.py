@@ -176,6 +176,17 @@ def result(
     for mean, p in zip(self.ema.module.parameters(), self.model.parameters()): mean.mul_(p != 0)
     return self.ema.module
 
+# %% ../nbs/11_training.ipynb #c057f
+@patch
+def mirrored(
+    self: Run,
+    idx: torch.Tensor,  # int64 [n]: which images
+    epoch: int,  # 0 and up
+) -> torch.Tensor:  # bool [n]
+    "Which images of an epoch are mirrored: about half, and in the next epoch the others."
+    side = torch.from_numpy(rng_at(self.cfg.seed, 0, 0).random(len(self.x)) < .5)
+    return (side.to(idx.device)[idx] + epoch) % 2 > 0
+
 # %% ../nbs/11_training.ipynb #c057c
 @patch
 def drawn(
@@ -191,7 +202,10 @@ def drawn(
     cfg, left = self.cfg, self.total - self.meter.at(step)
     if left * cfg.epochs <= cfg.plain * self.total: cfg = replace(cfg, strong=False, mixup=0.)
     x, y = to_float(self.x[idx]), self.y[idx]
-    if cfg.augment: x = augment(x, gen, **augmentation(self.data, cfg.strong))
+    if cfg.augment:
+        how = augmentation(self.data, cfg.strong)
+        if 'flip' in how: how['flip'] = self.mirrored(idx, step // self.per_epoch)
+        x = augment(x, gen, **how)
     if not cfg.mixup: return x, y
     return mixed(x, y, len(self.data.classes), np.random.beta(cfg.mixup, cfg.mixup))
 
