@@ -11,6 +11,7 @@ from tinyformer.graph import load as load_graph
 from tinyformer.hardware import target
 from tinyformer.arch import Arch
 from tinyformer.search_space import cifar_space
+from tinyformer.teachers import Teacher
 from tinyformer.training import loss_of
 
 
@@ -35,7 +36,7 @@ def test_every_step_in_order(folder, monkeypatch, capsys):
     with pytest.raises(RunFolderError, match='first run .* supernet'): go(folder, 'search')
     for step in ('teacher', 'supernet', 'search'): go(folder, step)
     with pytest.raises(CorruptModel, match='does not hold this model'):
-        recipe._weights(recipe.resnet18(4), run, 'teacher0.pt', 'teacher')
+        recipe._weights(Teacher((4, 16, 16)), run, 'teacher0.pt', 'teacher')
     go(folder, 'train'), go(folder, 'rank')
     trials = json.loads((run / 'search_small.json').read_text())['trials']
     assert len(trials) == recipe.QUICK['trials']
@@ -108,7 +109,8 @@ def test_a_network_by_hand_within_a_budget(folder, monkeypatch, tmp_path):
     assert len(load_graph(tmp_path / 'direct_tiny' / 'model.tfm').ops) > 20
     hand('notes', '--by-hand')
     said = zoo.notes(tmp_path / 'direct_tiny' / 'notes.json')
-    assert 'direct --images 500 --views 2 with --size tiny' in said['command'] and 'accuracy_float' in said
+    assert 'teacher --seed 0, then direct --teachers 1 --images 500 --views 2 with --size tiny' in said['command']
+    assert 'accuracy_float' in said
     with pytest.raises(BadInput, match='there are mini, tiny, small, large'):
         recipe.main(['direct', '--out', str(tmp_path), '--size', 'middle'])
 

@@ -4,6 +4,7 @@ A good teacher looks at what its student sees: the same crop, the same mirror im
 2021). So every image has a few views, each a draw of chance that depends on the seed and on its number alone. The
 teacher sees each view once, and the epochs of the student take the views in turn, in whatever batches."""
 import zlib
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,10 @@ from tinyformer.augmentation import NUMBERS, augment, augmentation
 from tinyformer.checkpoint import Checkpoint
 from tinyformer.data import to_float
 from tinyformer.errors import TinyFormerError
-from tinyformer.machine import device_of
+from tinyformer.machine import Machine, device_of
 
 
+@lru_cache(2)
 def view_of(
     number: int,  # 0 and up
     n: int,  # images
@@ -71,15 +73,17 @@ class Answers(nn.Module):
         teacher: nn.Module,  # in evaluation mode
         file: Path,  # where the answers are, or will be
         progress: bool = False,  # show a bar
+        machine: Machine = Machine(),  # whether it multiplies in bfloat16
     ) -> 'Answers':  # the same, with answers
         "Ask the teacher for what the file does not hold yet."
         owner = dict(teacher=fingerprint(*teacher.state_dict().values()), seed=self.cfg.seed,
                      images_of=fingerprint(self.x), distortions=self.how, mixup=self.cfg.mixup)
         kept, place = Checkpoint(file, owner), device_of(teacher)
+        half = torch.autocast(place.type, torch.bfloat16, enabled=machine.bf16)
         self.logits = kept.load()
         for view in tqdm(range(len(self.logits), self.views), 'ask', disable=not progress):
             parts = torch.arange(len(self.x)).split(500)
-            said = torch.cat([teacher(self.images(i, view).to(place)).cpu() for i in parts])
+            with half: said = torch.cat([teacher(self.images(i, view).to(place)).float().cpu() for i in parts])
             if not said.isfinite().all(): raise TinyFormerError('the teacher answers with no number.')
             self.logits.append(said.half())
             kept.save(self.logits)

@@ -39,6 +39,7 @@ from tinyformer.data import load, to_float
 from tinyformer.errors import BadInput, RunFolderError
 from tinyformer.files import atomic_path, write_json
 from tinyformer.hardware import parse_bytes, target
+from tinyformer.machine import Machine, device_of, multiplies_bf16
 from tinyformer.provenance import commit, versions
 from tinyformer.pruning import sparsity_of
 from tinyformer.quantization import quantize
@@ -54,7 +55,7 @@ from tinyformer.run_folder import load_weights, perform, save_weights
 from tinyformer.run_steps import make_model, make_supernet, train_stage, unseen_accuracies
 from tinyformer.sparsenas import search
 from tinyformer.teachers import Mirrored, Teacher
-from tinyformer.training import Answers, Machine, TrainConfig, evaluate, read_checkpoint
+from tinyformer.training import Answers, TrainConfig, evaluate, read_checkpoint
 
 # flash and SRAM that a size is meant for
 LIMITS = dict(small=('256KB', '64KB'), middle=('512KB', '128KB'), large=('1MB', '320KB'), tiny=('100KB', '52KB'),
@@ -273,6 +274,12 @@ def _teachers(r, out, data):
     return Ensemble([_asked(net, data) for net in nets]).eval()
 
 
+def _asking(teachers):
+    "Where and how the teachers answer: in bfloat16 where this processor multiplies in it."
+    device = device_of(teachers).type
+    return Machine(device, device == 'cuda' or multiplies_bf16())
+
+
 def train(r, out, machine, progress=True):
     """Take the winner's slice of the supernet through float and pruning, taught by the teachers; then int8,
     calibrated, as `model.tfm`."""
@@ -280,7 +287,8 @@ def train(r, out, machine, progress=True):
     row, arch = choose(*feasible(out, r.size), r.thrifty)
     teachers, chain, right = _teachers(r, out, data), budgeted(r, taught(r)), {}
     if r.views:
-        teachers = Answers(data, chain['float'].cfg, r.views).ask(teachers, out / f'views_of_{r.teachers}.pt', progress)
+        file = out / f'views_of_{r.teachers}.pt'
+        teachers = Answers(data, chain['float'].cfg, r.views).ask(teachers, file, progress, _asking(teachers))
     elif r.thrifty:
         answers = out / f'answers_of_{r.teachers}.pt'
         data, teachers = ask_once(teachers, data, chain['float'].cfg, answers, progress), None
@@ -303,7 +311,8 @@ def direct(r, out, machine, progress=True):
     data, work = load(r.dataset, val_fraction=.02), out / f'direct_{r.size}'
     arch, how, answers = residual_arch(r.size, data.shape, len(data.classes)), stage(r, 'direct'), None
     if r.views:
-        answers = Answers(data, how.cfg, r.views).ask(_teachers(r, out, data), work / 'views.pt', progress)
+        teachers = _teachers(r, out, data)
+        answers = Answers(data, how.cfg, r.views).ask(teachers, work / 'views.pt', progress, _asking(teachers))
     torch.manual_seed(r.seed)                       # of the weights that it begins with
     model = build(arch)
     hist = _fit(model, data, how, work / 'direct.ckpt', arch=arch, teacher=answers, machine=machine, progress=progress)
@@ -341,12 +350,16 @@ def _of_hand(r, out):
     was, data = _result(out, 'direct', r.size), load(r.dataset, val_fraction=.02)
     net = build(residual_arch(r.size, data.shape, len(data.classes)))
     net = _weights(net, out, f'direct_{r.size}/pruned.pt', 'direct')
-    return out / f'direct_{r.size}', was, dict(pruned=net), f'STEP = direct{_budget(was["recipe"])}'
+    made, steps = was['recipe'], ''
+    if made['views']:
+        taught = [f'teacher --seed {i}{_budget(_result(out, "teacher", i)["recipe"])}' for i in range(made['teachers'])]
+        steps = ', '.join(taught) + f', then direct --teachers {made["teachers"]}'
+    return out / f'direct_{r.size}', was, dict(pruned=net), f'STEP = {steps or "direct"}{_budget(made)}'
 
 
-def _result(out, step, size):
-    "What a step found."
-    file = out / f'{step}_{size}.result.json'
+def _result(out, step, of):
+    "What a step found, of a size or of a seed."
+    file = out / f'{step}_{of}.result.json'
     if not file.exists():
         raise RunFolderError(f'{file} is missing: first run  python -m tinyformer.recipe {step} --out {out}')
     return json.loads(file.read_text())
@@ -357,7 +370,8 @@ def notes(r, out, machine, progress=True, copy='', by_hand=False):
     training."""
     data = load(r.dataset, val_fraction=.02)
     work, was, nets, how = (_of_hand if by_hand else _of_search)(r, out)
-    hours = sum(e['seconds'] for file in work.glob('*.ckpt') for e in read_checkpoint(file)['history']) / 3600
+    trained = [*work.glob('*.ckpt'), *(out.glob('teacher*.ckpt') if was['recipe']['views'] else ())]
+    hours = sum(e['seconds'] for file in trained for e in read_checkpoint(file)['history']) / 3600
     flash, sram = LIMITS[size_of(r.size)]
     what = 'plain residuals with an encoder layer' if by_hand else f'hybrid of the {r.size} space'
     said = dict(about=f'{r.dataset} {what}, for {flash} of flash and {sram} of SRAM', dataset=r.dataset, copy=copy,

@@ -1,0 +1,52 @@
+"""The teacher of the long road: white patches, convolutions that begin as the identity, both sides of an image."""
+import numpy as np
+import pytest
+import torch
+
+from tinyformer.errors import BadInput
+from tinyformer.teachers import PATCH, Mirrored, Stage, Teacher, patch_directions
+
+
+def pictures(n=200, c=3):
+    "Smooth random pictures, whose neighbours are alike."
+    gen = torch.Generator().manual_seed(0)
+    return torch.nn.functional.interpolate(torch.rand(n, c, 5, 5, generator=gen), (12, 12), mode='bilinear')
+
+
+@pytest.mark.parametrize('channels', [1, 3])
+def test_patches_come_out_white(channels):
+    x = pictures(c=channels)
+    found = patch_directions(x, eps=0.)
+    assert found.shape == (channels * PATCH**2, channels, PATCH, PATCH)
+    out = torch.nn.functional.conv2d(x, found).transpose(0, 1).flatten(1)
+    raw = torch.nn.functional.unfold(x, PATCH).transpose(0, 1).flatten(1)
+    assert (torch.cov(out) - torch.eye(len(out))).abs().max() < 1e-2
+    spread = torch.linalg.eigvalsh(torch.cov(raw))
+    assert spread[-1] > 50 * spread[0]                                      # they were anything but white
+
+
+def test_first_layer_sees_each_direction_twice_and_is_not_learnt():
+    x, net = pictures(), Teacher((8, 16, 16))
+    before = net.whiten.weight.clone()
+    assert net.see(x) is net and not torch.equal(before, net.whiten.weight) and not net.whiten.weight.requires_grad
+    up, down = net.whiten(x).chunk(2, 1)
+    assert torch.allclose(up, -down, atol=1e-4) and up.mean((0, 2, 3)).abs().max() < .05
+    with pytest.raises(BadInput, match='1 images say nothing'): net.see(x[:1])
+
+
+def test_convolutions_begin_as_the_identity():
+    x = torch.rand(2, 4, 6, 6)
+    for conv in Stage(4, 6, 2).convs:
+        n = min(conv.in_channels, 4)
+        given = torch.cat([x, torch.zeros(2, conv.in_channels - 4, 6, 6)], 1)
+        assert torch.equal(conv(given)[:, :n], x)
+
+
+@pytest.mark.parametrize('side, channels, convs', [(32, 3, 2), (28, 1, 2), (32, 3, 3)])
+def test_shapes_and_a_mirror_image_makes_no_difference(side, channels, convs):
+    torch.manual_seed(0)
+    net = Mirrored(Teacher((8, 16, 16), classes=7, channels=channels, convs=convs)).eval()
+    x = torch.rand(3, channels, side, side)
+    assert net(x).shape == (3, 7)
+    assert torch.allclose(net(x), net(x.flip(3)), atol=1e-5) and not torch.allclose(net.net(x), net.net(x.flip(3)))
+    assert np.isclose(net(x).detach(), (net.net(x) + net.net(x.flip(3))).detach() / 2).all()
