@@ -73,17 +73,18 @@ class Answers(nn.Module):
         teacher: nn.Module,  # in evaluation mode
         file: Path,  # where the answers are, or will be
         progress: bool = False,  # show a bar
-        machine: Machine = Machine(),  # whether it multiplies in bfloat16
+        machine: Machine = Machine(),  # number format and layout
     ) -> 'Answers':  # the same, with answers
         "Ask the teacher for what the file does not hold yet."
         owner = dict(teacher=fingerprint(*teacher.state_dict().values()), seed=self.cfg.seed,
                      images_of=fingerprint(self.x), distortions=self.how, mixup=self.cfg.mixup)
-        kept, place = Checkpoint(file, owner), device_of(teacher)
+        kept, place = Checkpoint(file, owner), device_of(teacher.to(memory_format=machine.layout))
         half = torch.autocast(place.type, torch.bfloat16, enabled=machine.bf16)
         self.logits = kept.load()
         for view in tqdm(range(len(self.logits), self.views), 'ask', disable=not progress):
             parts = torch.arange(len(self.x)).split(500)
-            with half: said = torch.cat([teacher(self.images(i, view).to(place)).float().cpu() for i in parts])
+            shown = (self.images(i, view).to(place, memory_format=machine.layout) for i in parts)
+            with half: said = torch.cat([teacher(x).float().cpu() for x in shown])
             if not said.isfinite().all(): raise TinyFormerError('the teacher answers with no number.')
             self.logits.append(said.half())
             kept.save(self.logits)

@@ -276,7 +276,7 @@ def _teachers(r, out, data):
 def _asking(teachers):
     "Where and how the teachers answer: in bfloat16 where this processor multiplies in it."
     device = device_of(teachers).type
-    return Machine(device, device == 'cuda' or multiplies_bf16())
+    return Machine(device, device == 'cuda' or multiplies_bf16(), channels_last=True)
 
 
 def train(r, out, machine, progress=True):
