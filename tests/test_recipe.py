@@ -111,8 +111,8 @@ def test_a_network_by_hand_within_a_budget(folder, monkeypatch, tmp_path):
     said = zoo.notes(tmp_path / 'direct_tiny' / 'notes.json')
     assert 'teacher --seed 0, then direct --teachers 1 --images 500 --views 2 with --size tiny' in said['command']
     assert 'accuracy_float' in said
-    with pytest.raises(BadInput, match='there are mini, tiny, small, large'):
-        recipe.main(['direct', '--out', str(tmp_path), '--size', 'middle'])
+    with pytest.raises(BadInput, match='there are mini, tiny, small, middle, large'):
+        recipe.main(['direct', '--out', str(tmp_path), '--size', 'huge'])
 
 
 STAND_INS = dict(cifar100=(100, (32, 32, 3)), svhn=(10, (32, 32, 3)), fashion_mnist=(10, (28, 28, 1)),

@@ -367,10 +367,11 @@ def reference_arch(
 # %% ../nbs/13_arch.ipynb #c103b
 _RESIDUAL = dict( # channels of the three stages, and their sparsities
     mini=((16, 32, 64), (.65, .78, .85)), tiny=((16, 48, 96), (.72, .8, .82)),
-    small=((32, 64, 128), (.5, .65, .72)), large=((64, 128, 256), (.5, .65, .7)))
+    small=((32, 64, 128), (.5, .65, .72)), middle=((48, 96, 192), (.5, .65, .72)),
+    large=((64, 128, 256), (.5, .65, .7)))
 
 def residual_arch(
-    size:str='large',         # 'mini', 'tiny', 'small' or 'large'
+    size:str='large',         # 'mini', 'tiny', 'small', 'middle' or 'large'
     input:tuple=(32, 32, 3),  # height, width and channels of an image
     classes:int=10,           # number of classes
 )->Arch: # for small photographs

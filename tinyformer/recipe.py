@@ -14,6 +14,11 @@ A network chosen by hand, of plain 3x3 residuals, needs no search:
     python -m tinyformer.recipe notes    --out runs/cifar10 --size tiny --by-hand
     python -m tinyformer.recipe direct   --out runs/gtsrb --dataset gtsrb --size small --minutes 20
 
+It learns more from a teacher, which answers beforehand for some distorted views of each image:
+
+    python -m tinyformer.recipe teacher  --out runs/cifar10 --images 820000
+    python -m tinyformer.recipe direct   --out runs/cifar10 --size small --teachers 1 --views 8 --minutes 60
+
 `--minutes N` or `--images N` give any training step a budget in place of its epochs, and every schedule follows the
 share of it that is spent.
 
@@ -60,7 +65,7 @@ from tinyformer.training import Answers, TrainConfig, evaluate, read_checkpoint
 # flash and SRAM that a size is meant for
 LIMITS = dict(small=('256KB', '64KB'), middle=('512KB', '128KB'), large=('1MB', '320KB'), tiny=('100KB', '52KB'),
               mini=('64KB', '32KB'))
-BY_HAND = 'mini', 'tiny', 'small', 'large'  # sizes of `residual_arch`
+BY_HAND = 'mini', 'tiny', 'small', 'middle', 'large'  # sizes of `residual_arch`
 
 
 @dataclass(frozen=True)
@@ -447,7 +452,7 @@ def run(
     # (default: train asks at every step, or once per image with --cpu; direct has no teacher)
     views:Annotated[int, (1, 1000)] = None,
     # the search space: small, middle or large, or residual-mini, -tiny, -small, -middle or -large; direct: mini, tiny,
-    # small or large
+    # small, middle or large
     size:str = 'large',
     by_hand:bool = False, # notes: of the network that `direct` left
     dataset:str = 'cifar10', # see `tinyformer search --help`
