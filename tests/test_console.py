@@ -136,3 +136,17 @@ def test_a_full_place_for_the_output_is_named():
         command, env = [sys.executable, '-m', 'tinyformer.cli', 'targets'], os.environ | dict(PYTHONPATH=str(ROOT))
         p = subprocess.run(command, env=env, stdout=full, stderr=subprocess.PIPE, text=True)
     assert p.returncode == 1 and 'No space left' in p.stderr and 'Traceback' not in p.stderr and 'bug' not in p.stderr
+
+
+@pytest.mark.parametrize('name, words, said', [
+    ('recipe', ['dance'], "no step 'dance'"), ('families', ['--paths', '0'], 'paths is 0'),
+    ('random_networks', ['--target', 'abacus'], 'abacus')])
+def test_a_module_of_its_own_names_an_error_in_a_line(name, words, said):
+    command, env = [sys.executable, '-m', f'tinyformer.{name}', *words], os.environ | dict(PYTHONPATH=str(ROOT))
+    p = subprocess.run(command, env=env, capture_output=True, text=True)
+    assert p.returncode == 1 and p.stderr.startswith(f'{name}: ') and said in p.stderr and p.stderr.count('\n') == 1
+
+
+def test_who_interrupts_is_told_how_to_go_on(capsys):
+    def interrupted(): raise KeyboardInterrupt
+    assert cli.standalone(interrupted, 'recipe') == 'recipe: interrupted; give the same command again to continue'

@@ -1015,6 +1015,16 @@ def _say_error(e):
     print('tinyformer: ' + visible(known, keep=''), file=sys.stderr)
 
 
+def standalone(main, name):
+    "Run a command that has a module of its own, `python -m tinyformer.NAME`: its status, or the line of its error."
+    def act():
+        try: return main()
+        except (Exception, KeyboardInterrupt) as e:
+            if not explain(e): raise
+            return f'{name}: {visible(explain(e), keep="")}'
+    return quietly(act)
+
+
 def _main(argv):
     debug = '--debug' in argv
     argv = ['--debug'] * debug + [a for a in argv if a != '--debug']

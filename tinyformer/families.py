@@ -18,7 +18,7 @@ import torch
 from tinyformer import provenance, run_record
 from tinyformer.arch import layers
 from tinyformer.blocks import build
-from tinyformer.console import quietly, typed
+from tinyformer.console import typed
 from tinyformer.cost_model import cost, price
 from tinyformer.data import load
 from tinyformer.errors import BadInput
@@ -201,12 +201,6 @@ def main(argv=None):
     typed(run, argv, 'python -m tinyformer.families', __doc__)
 
 
-def _main():
-    from tinyformer.cli import explain
-    try: return main()
-    except Exception as e:
-        if not explain(e): raise
-        return f'families: {explain(e)}'
-
-
-if __name__ == '__main__': sys.exit(quietly(_main))
+if __name__ == '__main__':
+    from tinyformer.cli import standalone
+    sys.exit(standalone(main, 'families'))

@@ -17,7 +17,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from . import codegen as cg, graph as tg, kernels as tk, operators, random_graphs, schedule as sc
-from .errors import BadInput, BuildFailed, CorruptModel, SimulationFailed, TinyFormerError
+from .errors import BadInput, BuildFailed, CorruptModel, SimulationFailed
 from .graph import Graph
 from .hardware import WASM, Target, target
 from .operators import (add_params, attention_params, copy_attrs, layernorm_params, out_hw, requant_params,
@@ -860,6 +860,5 @@ def one(seed, number, cc, keep):
 
 
 if __name__ == '__main__':
-    from tinyformer.cli import explain
-    try: sys.exit(main())
-    except TinyFormerError as e: sys.exit(f'random_networks: {explain(e)}')
+    from tinyformer.cli import standalone
+    sys.exit(standalone(main, 'random_networks'))

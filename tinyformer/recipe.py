@@ -39,7 +39,7 @@ from torch import nn
 from tqdm import tqdm
 
 from tinyformer.augmentation import augmentation
-from tinyformer.console import quietly, typed
+from tinyformer.console import typed
 from tinyformer.data import load, to_float
 from tinyformer.errors import BadInput, RunFolderError
 from tinyformer.files import atomic_path, write_json
@@ -482,12 +482,6 @@ def main(argv=None):
     typed(run, argv, 'python -m tinyformer.recipe', __doc__)
 
 
-def _main():
-    from tinyformer.cli import explain
-    try: return main()
-    except Exception as e:
-        if not explain(e): raise
-        return f'recipe: {explain(e)}'
-
-
-if __name__ == '__main__': sys.exit(quietly(_main))
+if __name__ == '__main__':
+    from tinyformer.cli import standalone
+    sys.exit(standalone(main, 'recipe'))
