@@ -89,6 +89,28 @@ def test_two_cores_take_the_cheap_winner_and_ask_the_teacher_once(folder, monkey
         recipe.ask_once(None, data, recipe.TrainConfig(), run / 'answers_of_1.pt')
 
 
+@pytest.mark.thorough
+def test_the_whole_road_within_a_minute(folder, monkeypatch, tmp_path, capsys):
+    "Each step has its share, leaves what the next one needs and no checkpoint, and is not done twice."
+    monkeypatch.setenv('TINYFORMER_DATA', str(folder))
+    def road(minutes):
+        typed = '--dataset', 'tiny', '--size', 'residual-mini', '--quick', '--minutes', minutes, '--out', str(tmp_path)
+        recipe.main(['all', *typed])
+        return capsys.readouterr().out
+    said = road('1')
+    assert [line.split(':')[0] for line in said.splitlines() if line.split(':')[0] in recipe.ROAD] == list(recipe.ROAD)
+    for step in recipe.ROAD:
+        name = '0' if step == 'teacher' else 'residual-mini'
+        found = json.loads((tmp_path / f'{step}_{name}.result.json').read_text())
+        assert found['recipe']['minutes'] == recipe.ROAD[step] and found['recipe']['teachers'] == 1
+    history = [e for f in (tmp_path / 'residual-mini').glob('*.ckpt') for e in recipe.read_checkpoint(f)['history']]
+    assert 15 < sum(e['seconds'] for e in history) < 60
+    assert not list(tmp_path.glob('*.ckpt')) and (tmp_path / 'residual-mini' / 'model.tfm').exists()
+    assert len(torch.load(tmp_path / 'views_of_1.pt', weights_only=True)['history']) == 2
+    assert road('1').count('done before') == 4
+    assert road('1.1').count('done before') == 0
+
+
 def test_a_network_by_hand_within_a_budget(folder, monkeypatch, tmp_path):
     "Taught by kept answers. Its sparsity is whole after ten steps, and its notes say how it was made."
     monkeypatch.setenv('TINYFORMER_DATA', str(folder))

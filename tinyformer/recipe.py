@@ -20,14 +20,16 @@ It learns more from a teacher, which answers beforehand for some distorted views
     python -m tinyformer.recipe direct   --out runs/cifar10 --size small --teachers 1 --views 8 --minutes 60
 
 `--minutes N` or `--images N` give any training step a budget in place of its epochs, and every schedule follows the
-share of it that is spent.
+share of it that is spent. The whole road within a budget, with one teacher, is one command:
+
+    python -m tinyformer.recipe all      --out runs/cifar10 --size small --minutes 60
 
 The numbers are for one GPU. Add `--cpu` to `train` for those of a processor core and some hours: a winner that costs
 little arithmetic, gentle distortions, and the teacher asked once for every image instead of at every step.
 
 Every step goes on where it was killed. The test images are read at the very end: by `notes`, for the float and the
 pruned network, and by `tinyformer evaluate`, for the model.tfm that `train` leaves."""
-import json, platform, sys
+import json, platform, sys, time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -42,7 +44,7 @@ from tinyformer.augmentation import augmentation
 from tinyformer.console import typed
 from tinyformer.data import load, to_float
 from tinyformer.errors import BadInput, RunFolderError
-from tinyformer.files import atomic_path, write_json
+from tinyformer.files import atomic_path, finished, remove, write_json
 from tinyformer.hardware import parse_bytes, target
 from tinyformer.machine import Machine, device_of, multiplies_bf16
 from tinyformer.provenance import commit, versions
@@ -65,6 +67,9 @@ from tinyformer.training import Answers, TrainConfig, evaluate, read_checkpoint
 # flash and SRAM that a size is meant for
 LIMITS = dict(small=('256KB', '64KB'), middle=('512KB', '128KB'), large=('1MB', '320KB'), tiny=('100KB', '52KB'),
               mini=('64KB', '32KB'))
+# steps of `all` and their shares of its budget; the rest is for asking the teacher and for rounding
+ROAD = dict(teacher=.25, supernet=.2, search=.1, train=.35)
+AT_ONCE = 8     # candidates between two looks at the clock
 BY_HAND = 'mini', 'tiny', 'small', 'middle', 'large'  # sizes of `residual_arch`
 
 
@@ -87,7 +92,7 @@ class Recipe:
     lr: float = 3e-3               # of `train`
     strong: bool = True            # turn, resize, tint and cover as well
     mixup: float = .2              # 0 = never
-    temperature: float = 1.        # above 1 softens the teachers' answers, which their smoothed labels made soft already
+    temperature: float = 1.        # above 1 softens the teachers' answers, which smoothed labels have made soft already
     thrifty: bool = False          # take the near-best candidate of fewest MACs, and ask the teachers once per image
     rank_epochs: int = 3
     rank_images: int = 5_000      # of the training split, so that a CPU can do it
@@ -220,8 +225,12 @@ def find(r, out, machine, progress=True, storage=None):
     data, board = load(r.dataset, val_fraction=.1), target('stm32f746')
     flash, sram = room(r), parse_bytes(LIMITS[size_of(r.size)][1])
     net = _supernet(r, out, data).to((machine or fastest()).device)
-    found = search(net.space, net, data, board.with_budget(flash, sram), trials=r.trials, storage=storage,
-                   run=out / f'search_{r.size}', seed=r.seed, progress=progress)
+    def searched(trials):
+        return search(net.space, net, data, board.with_budget(flash, sram), trials=trials, storage=storage,
+                      run=out / f'search_{r.size}', seed=r.seed, progress=progress)
+    end, trials = time.monotonic() + 60 * (r.minutes or 0), min(r.trials, AT_ONCE) if r.minutes else r.trials
+    found = searched(trials)
+    while r.minutes and trials < r.trials and time.monotonic() < end: found = searched(trials := trials + AT_ONCE)
     rows = [dict(number=c.number, accuracy=c.accuracy, excess=c.excess, cost=asdict(c.cost), arch=c.arch.to_json())
             for c in found.trials]
     write_json(out / f'search_{r.size}.json', dict(images=len(data.y_val), trials=rows))
@@ -374,8 +383,9 @@ def notes(r, out, machine, progress=True, copy='', by_hand=False):
     training."""
     data = load(r.dataset, val_fraction=.02)
     work, was, nets, how = (_of_hand if by_hand else _of_search)(r, out)
-    trained = [*work.glob('*.ckpt'), *(out.glob('teacher*.ckpt') if was['recipe']['views'] else ())]
-    hours = sum(e['seconds'] for file in trained for e in read_checkpoint(file)['history']) / 3600
+    hours = sum(e['seconds'] for file in work.glob('*.ckpt') for e in read_checkpoint(file)['history']) / 3600
+    if was['recipe']['views']:
+        hours += sum(_result(out, 'teacher', i)['seconds'] for i in range(was['recipe']['teachers'])) / 3600
     flash, sram = LIMITS[size_of(r.size)]
     what = 'plain residuals with an encoder layer' if by_hand else f'hybrid of the {r.size} space'
     said = dict(about=f'{r.dataset} {what}, for {flash} of flash and {sram} of SRAM', dataset=r.dataset, copy=copy,
@@ -429,11 +439,27 @@ def written(step, r, candidate=0, by_hand=False):
     return [f'{name}.result.json', *done.get(step, [])], more.get(step, [])
 
 
+def whole(
+    r:Recipe,  # with the budget of all steps together, where there is one
+    out:Path,  # run folder
+    act:object, # f(step, recipe): does one step
+):
+    "Every step of the road with its share of the budget. What is done is not done again, and keeps no checkpoint."
+    for step, share in ROAD.items():
+        part = replace(r, minutes=r.minutes and share * r.minutes, images=r.images and round(share * r.images))
+        (file, *_), changing = written(step, part)
+        asked = json.loads(json.dumps(asdict(part)))
+        same = finished(out, file) and json.loads((out / file).read_text())['recipe'] == asked
+        print(f'{step}: done before' if same else f'{step}:', flush=True)
+        if not same: act(step, part)
+        if step in ('teacher', 'supernet'): remove(out, *[name for name in changing if name.endswith('.ckpt')])
+
+
 Epochs = Annotated[int, (1, 100_000)]
 
 
 def run(
-    step:str, # teacher, supernet, search, train, notes, rank or direct
+    step:str, # teacher, supernet, search, train, notes, rank or direct; all: the first four
     *,
     out:Path = Path('runs/cifar10'), # run folder
     quick:bool = False, # tiny numbers everywhere: minutes on a CPU, to see that it works
@@ -444,12 +470,12 @@ def run(
     # train: after those, stages of N epochs at the full rate with strong distortions and mixup, which rest in the
     # last fifth (default: none)
     refine:tuple[Epochs, ...] = (),
-    # train: learn from the first N teachers (default: 3; with --cpu or --quick 1)
+    # train, direct: learn from the first N teachers (default: 3; with --cpu or --quick 1); all has one
     teachers:Annotated[int, (1, 100)] = None,
     minutes:Annotated[float, (.1, 1e6)] = None, # a budget of time for the step's trainings, in place of their epochs
     images:Annotated[int, (1, 10**12)] = None, # a budget of images shown, in place of the epochs
-    # train, direct: ask the teachers about N distorted views of each image beforehand, and learn from their answers
-    # (default: train asks at every step, or once per image with --cpu; direct has no teacher)
+    # train, direct, all: ask the teachers about N distorted views of each image beforehand, and learn from their
+    # answers (default: train asks at every step, or once per image with --cpu; direct has no teacher; all: 2)
     views:Annotated[int, (1, 1000)] = None,
     # the search space: small, middle or large, or residual-mini, -tiny, -small, -middle or -large; direct: mini, tiny,
     # small, middle or large
@@ -462,19 +488,23 @@ def run(
     copy:str = '', # notes: which copy of the data set it was, such as "CIFAR-10, JPEG q75 copy"
 ):
     "Run one step and write what it found beside its files."
-    if step not in STEPS: raise BadInput(f"no step {step!r}; there are {', '.join(STEPS)}")
+    if step not in (*STEPS, 'all'): raise BadInput(f"no step {step!r}; there are {', '.join(STEPS)} and all")
     sizes = BY_HAND if step == 'direct' or by_hand else PRESETS
     if size not in sizes: raise BadInput(f"no size {size!r}; there are {', '.join(sizes)}")
     preset = (CPU if cpu else {}) | (QUICK if quick else {}) | (dict(teachers=teachers) if teachers else {})
+    if step == 'all': preset, views = preset | dict(teachers=1), views or 2
     stages = dict(polish_epochs=tuple(polish), refine_epochs=tuple(refine))
     r = replace(Recipe(), **stages, size=size, dataset=dataset, seed=seed, minutes=minutes, images=images,
                 views=views or 0, **preset)
     machine = Machine(channels_last=True) if cpu else Machine() if quick else None
     more = dict(search=dict(storage=storage), notes=dict(copy=copy, by_hand=by_hand), rank=dict(candidate=candidate))
-    finished, changing = written(step, r, candidate, by_hand)
-    said = dict(recipe=asdict(r), machine=machine and asdict(machine))  # None: see the *.machine.json
-    found = perform(out, finished, changing, lambda: STEPS[step](r, out, machine, **more.get(step, {})) | said)
-    print({k: v for k, v in found.items() if k not in said}, flush=True)
+    def one(step, r):
+        leaves, changing = written(step, r, candidate, by_hand)
+        said = dict(recipe=asdict(r), machine=machine and asdict(machine))  # None: see the *.machine.json
+        found = perform(out, leaves, changing, lambda: STEPS[step](r, out, machine, **more.get(step, {})) | said)
+        print({k: v for k, v in found.items() if k not in said}, flush=True)
+    if step == 'all': whole(r, out, one)
+    else: one(step, r)
 
 
 def main(argv=None):
