@@ -347,7 +347,7 @@ def plot_fitting(
         flash, sram = c['flash']['total'] / 1024, c['sram']['total'] / 1024
         ok = flash <= flash_kb and sram <= sram_kb
         ax.scatter(flash, sram, color='tab:green' if ok else 'tab:red')
-        va, ha = (('bottom', 'left'), ('top', 'right'), ('top', 'left'))[i % 3]    # neighbours on different sides
+        va, ha = (('bottom', 'right'), ('bottom', 'left'), ('top', 'left'))[i % 3]  # neighbours on different sides
         ax.annotate(f"  {c['name']} {c['accuracy']['int8']:.1%}  ", (flash, sram), fontsize=7, va=va, ha=ha)
     ax.axvline(flash_kb, color='0.6')
     ax.axhline(sram_kb, color='0.6')

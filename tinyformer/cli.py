@@ -606,7 +606,7 @@ def cmd_bench(
     cores:bool = False,
     # the suite and networks R and P with arm-none-eabi-gcc at -O3, as the JSON file of the benchmark page; with
     # --suite published its networks, as that of the page on peers; with --cores every core with each of its compilers
-    record:Annotated[Output, 'networks'] = None,
+    record:Annotated[Output, 'rows'] = None,
     h:Size = None, # input height, pixels (default: 8)
     w:Size = None, # input width, pixels (default: 8)
     cin:Size = None, # input channels (default: 16)
