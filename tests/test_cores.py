@@ -37,6 +37,7 @@ def test_the_command_makes_a_record_or_nothing(small, monkeypatch, tmp_path, cap
     assert 'small on esp32c3: 3' in capsys.readouterr().err and not out.exists()
     monkeypatch.setattr(cores, '_compared', right)
     assert cli.main(['bench', '--cores', '--record', str(out)]) in (0, None)
+    assert cli.main(['bench', '--cores', '--record', str(out)]) in (0, None)         # and renews it
     kept = json.loads(out.read_text())
     assert kept['rows'][0]['bytes_compared'] == 10*cores.IMAGES and '--cores' in kept['meta']['command']
 

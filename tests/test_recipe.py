@@ -108,7 +108,7 @@ def test_the_whole_road_within_a_minute(folder, monkeypatch, tmp_path, capsys):
     assert not list(tmp_path.glob('*.ckpt')) and (tmp_path / 'residual-mini' / 'model.tfm').exists()
     assert len(torch.load(tmp_path / 'views_of_1.pt', weights_only=True)['history']) == 2
     assert road('1').count('done before') == 4
-    assert road('1.1').count('done before') == 0
+    with pytest.raises(RunFolderError, match=r'teacher_0.* other settings \(minutes\)'): road('2')
 
 
 def test_a_network_by_hand_within_a_budget(folder, monkeypatch, tmp_path):

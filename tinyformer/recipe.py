@@ -448,10 +448,13 @@ def whole(
     for step, share in ROAD.items():
         part = replace(r, minutes=r.minutes and share * r.minutes, images=r.images and round(share * r.images))
         (file, *_), changing = written(step, part)
-        asked = json.loads(json.dumps(asdict(part)))
-        same = finished(out, file) and json.loads((out / file).read_text())['recipe'] == asked
-        print(f'{step}: done before' if same else f'{step}:', flush=True)
-        if not same: act(step, part)
+        asked, done = json.loads(json.dumps(asdict(part))), finished(out, file)
+        was = json.loads((out / file).read_text())['recipe'] if done else asked
+        if differ := [k for k in asked if was.get(k) != asked[k]]:
+            raise RunFolderError(f'{out / file} was made with other settings ({", ".join(differ)}): give the same '
+                                 'ones, or choose another folder with --out.')
+        print(f'{step}: done before' if done else f'{step}:', flush=True)
+        if not done: act(step, part)
         if step in ('teacher', 'supernet'): remove(out, *[name for name in changing if name.endswith('.ckpt')])
 
 
