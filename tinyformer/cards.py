@@ -351,5 +351,5 @@ def plot_fitting(
         ax.annotate(f"  {c['name']} {c['accuracy']['int8']:.1%}  ", (flash, sram), fontsize=7, va=va, ha=ha)
     ax.axvline(flash_kb, color='0.6')
     ax.axhline(sram_kb, color='0.6')
-    ax.set(xlabel='flash, KB', ylabel='SRAM, KB', xscale='log', yscale='log', xlim=(10, 4200), ylim=(2, 700))
+    ax.set(xlabel='flash, KB', ylabel='SRAM, KB', xscale='log', yscale='log', xlim=(6, 4200), ylim=(2, 700))
     return ax
