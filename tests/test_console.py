@@ -147,6 +147,6 @@ def test_a_module_of_its_own_names_an_error_in_a_line(name, words, said):
     assert p.returncode == 1 and p.stderr.startswith(f'{name}: ') and said in p.stderr and p.stderr.count('\n') == 1
 
 
-def test_who_interrupts_is_told_how_to_go_on(capsys):
+def test_who_interrupts_is_told_how_to_go_on():
     def interrupted(): raise KeyboardInterrupt
     assert cli.standalone(interrupted, 'recipe') == 'recipe: interrupted; give the same command again to continue'

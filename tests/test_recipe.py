@@ -94,8 +94,8 @@ def test_the_whole_road_within_a_minute(folder, monkeypatch, tmp_path, capsys):
     "Each step has its share, leaves what the next one needs and no checkpoint, and is not done twice."
     monkeypatch.setenv('TINYFORMER_DATA', str(folder))
     def road(minutes):
-        typed = '--dataset', 'tiny', '--size', 'residual-mini', '--quick', '--minutes', minutes, '--out', str(tmp_path)
-        recipe.main(['all', *typed])
+        typed = '--dataset', 'tiny', '--size', 'residual-mini', '--quick', '--minutes', minutes, '--seed', '1'
+        recipe.main(['all', *typed, '--out', str(tmp_path)])
         return capsys.readouterr().out
     said = road('1')
     assert [line.split(':')[0] for line in said.splitlines() if line.split(':')[0] in recipe.ROAD] == list(recipe.ROAD)
@@ -109,6 +109,7 @@ def test_the_whole_road_within_a_minute(folder, monkeypatch, tmp_path, capsys):
     assert len(torch.load(tmp_path / 'views_of_1.pt', weights_only=True)['history']) == 2
     assert road('1').count('done before') == 4
     with pytest.raises(RunFolderError, match=r'teacher_0.* other settings \(minutes\)'): road('2')
+    with pytest.raises(BadInput, match='--teachers is 2: all trains one'): recipe.main(['all', '--teachers', '2'])
 
 
 def test_a_network_by_hand_within_a_budget(folder, monkeypatch, tmp_path):

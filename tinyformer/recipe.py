@@ -446,7 +446,9 @@ def whole(
 ):
     "Every step of the road with its share of the budget. What is done is not done again, and keeps no checkpoint."
     for step, share in ROAD.items():
-        part = replace(r, minutes=r.minutes and share * r.minutes, images=r.images and round(share * r.images))
+        seed = 0 if step == 'teacher' else r.seed               # the first teacher has the number 0
+        minutes, images = r.minutes and share * r.minutes, r.images and round(share * r.images)
+        part = replace(r, minutes=minutes, images=images, seed=seed)
         (file, *_), changing = written(step, part)
         asked, done = json.loads(json.dumps(asdict(part))), finished(out, file)
         was = json.loads((out / file).read_text())['recipe'] if done else asked
@@ -475,7 +477,8 @@ def run(
     refine:tuple[Epochs, ...] = (),
     # train, direct: learn from the first N teachers (default: 3; with --cpu or --quick 1); all has one
     teachers:Annotated[int, (1, 100)] = None,
-    minutes:Annotated[float, (.1, 1e6)] = None, # a budget of time for the step's trainings, in place of their epochs
+    # a budget of time for the step's trainings, in place of their epochs; search: for its candidates
+    minutes:Annotated[float, (.1, 1e6)] = None,
     images:Annotated[int, (1, 10**12)] = None, # a budget of images shown, in place of the epochs
     # train, direct, all: ask the teachers about N distorted views of each image beforehand, and learn from their
     # answers (default: train asks at every step, or once per image with --cpu; direct has no teacher; all: 2)
@@ -495,7 +498,9 @@ def run(
     sizes = BY_HAND if step == 'direct' or by_hand else PRESETS
     if size not in sizes: raise BadInput(f"no size {size!r}; there are {', '.join(sizes)}")
     preset = (CPU if cpu else {}) | (QUICK if quick else {}) | (dict(teachers=teachers) if teachers else {})
-    if step == 'all': preset, views = preset | dict(teachers=1), views or 2
+    if step == 'all':
+        if teachers not in (None, 1): raise BadInput(f'--teachers is {teachers}: all trains one, so leave it out.')
+        preset, views = preset | dict(teachers=1), views or 2
     stages = dict(polish_epochs=tuple(polish), refine_epochs=tuple(refine))
     r = replace(Recipe(), **stages, size=size, dataset=dataset, seed=seed, minutes=minutes, images=images,
                 views=views or 0, **preset)

@@ -27,20 +27,16 @@ def patch_directions(
 
 
 class Stage(nn.Module):
-    "A 3x3 convolution and a pool to half the size, then further 3x3 convolutions; norm and GELU after each."
-    def __init__(self, cin, cout, convs):
+    "A 3x3 convolution and a pool to half the size, then another 3x3 convolution; norm and GELU after each."
+    def __init__(self, cin, cout):
         super().__init__()
-        conv = lambda i: nn.Conv2d(cout if i else cin, cout, 3, padding=1, bias=False)
-        self.convs = nn.ModuleList(conv(i) for i in range(convs))
-        self.norms = nn.ModuleList(nn.BatchNorm2d(cout) for _ in range(convs))
+        self.convs = nn.ModuleList(nn.Conv2d(c, cout, 3, padding=1, bias=False) for c in (cin, cout))
+        self.norms = nn.ModuleList(nn.BatchNorm2d(cout) for _ in self.convs)
         for conv in self.convs: nn.init.dirac_(conv.weight[:conv.in_channels])
 
     def forward(self, x):
-        for i, (conv, norm) in enumerate(zip(self.convs, self.norms)):
-            y = conv(x) if i else F.max_pool2d(conv(x), 2)
-            y = F.gelu(norm(y))
-            x = x + y if i > 1 else y
-        return x
+        (first, second), (one, two) = self.convs, self.norms
+        return F.gelu(two(second(F.gelu(one(F.max_pool2d(first(x), 2))))))
 
 
 class Teacher(nn.Module):
@@ -50,14 +46,13 @@ class Teacher(nn.Module):
         widths: tuple = (64, 256, 256), # channels of the stages
         classes: int = 10,
         channels: int = 3, # of the images
-        convs: int = 2, # in each stage; the third and later ones are added to their input
     ):
         super().__init__()
         d = channels * PATCH**2
         self.whiten = nn.Conv2d(channels, 2 * d, PATCH)
         self.whiten.weight.requires_grad_(False)
         ends = zip((2 * d, *widths), widths)
-        self.stages = nn.Sequential(*(Stage(i, o, convs) for i, o in ends))
+        self.stages = nn.Sequential(*(Stage(i, o) for i, o in ends))
         self.head = nn.Linear(widths[-1], classes)
 
     @torch.no_grad()
