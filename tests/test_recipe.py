@@ -119,10 +119,11 @@ def test_a_network_by_hand_within_a_budget(folder, monkeypatch, tmp_path):
     with pytest.raises(BadInput, match='images is 400: give 500 or more'): hand('direct', '--images', '400')
     with pytest.raises(RunFolderError, match='first run .* teacher --seed 0 '): hand('direct', '--views', '2')
     recipe.main(['teacher', '--out', str(tmp_path), '--dataset', 'tiny', '--quick'])
-    hand('direct', '--images', '500', '--views', '2')
+    hand('direct', '--images', '500', '--views', '2', '--strong')
     kept = recipe.read_checkpoint(tmp_path / 'direct_tiny' / 'views.pt')['history']
     assert [tuple(a.shape) for a in kept] == [(118, 10)] * 2
-    assert recipe.read_checkpoint(tmp_path / 'direct_tiny' / 'direct.ckpt')['run']['distill'] == .9
+    how = recipe.read_checkpoint(tmp_path / 'direct_tiny' / 'direct.ckpt')['run']
+    assert (how['distill'], how['strong'], how['mixup']) == (.9, True, .2)
     found = json.loads((tmp_path / 'direct_tiny.result.json').read_text())
     arch = recipe.residual_arch('tiny')
     plan = recipe.prune_plan(arch).values()
@@ -132,7 +133,7 @@ def test_a_network_by_hand_within_a_budget(folder, monkeypatch, tmp_path):
     assert len(load_graph(tmp_path / 'direct_tiny' / 'model.tfm').ops) > 20
     hand('notes', '--by-hand')
     said = zoo.notes(tmp_path / 'direct_tiny' / 'notes.json')
-    assert 'teacher --seed 0, then direct --teachers 1 --images 500 --views 2 with --size tiny' in said['command']
+    assert 'teacher --seed 0, then direct --teachers 1 --images 500 --views 2 --strong with --size tiny' in said['command']
     assert 'accuracy_float' in said
     with pytest.raises(BadInput, match='there are mini, tiny, small, middle, large'):
         recipe.main(['direct', '--out', str(tmp_path), '--size', 'huge'])

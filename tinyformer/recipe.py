@@ -90,14 +90,15 @@ class Recipe:
     polish_epochs: tuple = ()      # after them, stages at half the rate: blocks come back where the flash has room
     refine_epochs: tuple = ()      # then stages at the full rate with strong distortions and mixup until the last fifth
     lr: float = 3e-3               # of `train`
-    strong: bool = True            # turn, resize, tint and cover as well
-    mixup: float = .2              # 0 = never
+    strong: bool = True            # of `train`: turn, resize, tint and cover as well
+    mixup: float = .2              # of `train`: 0 = never
     temperature: float = 1.        # above 1 softens the teachers' answers, which smoothed labels have made soft already
     thrifty: bool = False          # take the near-best candidate of fewest MACs, and ask the teachers once per image
     rank_epochs: int = 3
     rank_images: int = 5_000      # of the training split, so that a CPU can do it
     batch_size: int = 1000
     direct_epochs: int = 120       # of `direct`
+    direct_strong: bool = False    # of `direct`: strong distortions and mixup
     minutes: float = None          # budget of a step's trainings together, in place of their epochs
     images: int = None             # the same as a number of images
     views: int = 0                 # distorted copies of each image that the teachers are asked about beforehand
@@ -164,6 +165,7 @@ def stages(r):
                        seed=r.seed)
     direct = TrainConfig(epochs=r.direct_epochs, batch_size=min(128, r.batch_size), lr=3e-3, weight_decay=.03,
                          warmup=.05, label_smoothing=.1, clip=1., ema=.999, seed=r.seed)
+    if r.direct_strong: direct = replace(direct, strong=True, mixup=.2)
     if r.views: direct = replace(direct, label_smoothing=0., distill=.9, temperature=r.temperature)
     return dict(teacher=Stage(teacher), supernet=Stage(supernet), rank=Stage(rank, rise=(0., 0.), every=20),
                 direct=Stage(direct, rise=(.1, .6), every=20))
@@ -338,7 +340,8 @@ def direct(r, out, machine, progress=True):
 
 def _budget(r):
     "The budget and the views that a result was made with, as they were typed."
-    return ''.join(f' --{name} {r[name]}' for name in ('minutes', 'images', 'views') if r.get(name))
+    said = ''.join(f' --{name} {r[name]}' for name in ('minutes', 'images', 'views') if r.get(name))
+    return said + ' --strong' * r.get('direct_strong', False)
 
 
 def _typed(r):
@@ -483,6 +486,7 @@ def run(
     # train, direct, all: ask the teachers about N distorted views of each image beforehand, and learn from their
     # answers (default: train asks at every step, or once per image with --cpu; direct has no teacher; all: 2)
     views:Annotated[int, (1, 1000)] = None,
+    strong:bool = False, # direct: strong distortions and mixup, for trainings of a hundred epochs and more
     # the search space: small, middle or large, or residual-mini, -tiny, -small, -middle or -large; direct: mini, tiny,
     # small, middle or large
     size:str = 'large',
@@ -503,7 +507,7 @@ def run(
         preset, views = preset | dict(teachers=1), views or 2
     stages = dict(polish_epochs=tuple(polish), refine_epochs=tuple(refine))
     r = replace(Recipe(), **stages, size=size, dataset=dataset, seed=seed, minutes=minutes, images=images,
-                views=views or 0, **preset)
+                views=views or 0, direct_strong=strong, **preset)
     machine = Machine(channels_last=True) if cpu else Machine() if quick else None
     more = dict(search=dict(storage=storage), notes=dict(copy=copy, by_hand=by_hand), rank=dict(candidate=candidate))
     def one(step, r):
