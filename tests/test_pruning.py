@@ -1,5 +1,7 @@
 """Pruning: masks against a slow definition, the schedule, the pruner over a training and across an interruption."""
+from dataclasses import replace
 from itertools import product
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -15,6 +17,8 @@ from tinyformer.pruning import (Pruner, agp_sparsity, block_mask, block_scores, 
 from tinyformer.rle_encoding import BLOCKS, kept_blocks, stream_bytes
 from tinyformer.arch import prune_plan
 from tinyformer.blocks import build
+from tinyformer.run_config import Stage
+from tinyformer.run_steps import train_stage
 from tinyformer.search_space import digits_space
 from tinyformer.training import TrainConfig, fit
 
@@ -190,3 +194,21 @@ def test_fit_resumes_a_gradual_pruning(tmp_path, old):
     again, p = run(tmp_path/'cut.ckpt')
     assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), again.state_dict().values()))
     assert p.sparsity() == pytest.approx(.75, abs=.01)
+
+
+def test_pruned_weights_take_no_part_in_clipping(tmp_path):
+    "Behind rows that are gone, batch norm makes huge gradients; those that are left are as long as `clip` allows."
+    data, arch = load('digits'), digits_space().smallest()
+    arch = replace(arch, blocks=tuple(replace(b, sparsity=.9) if b.sparsity else b for b in arch.blocks))
+    torch.manual_seed(0)
+    net, plan, lengths = build(arch), prune_plan(arch), []
+    def clip(parameters, most, **kw):
+        lengths.append(torch.stack([p.grad.norm() for p in parameters]).norm().item())
+        ws = {n: net.get_submodule(n).weight for n in plan}
+        gone = sum(int((w.flatten(1) == 0).all(1).sum()) for w in ws.values())
+        assert len(lengths) < 20 or gone > 5
+        assert all(not w.grad[w == 0].any() for w in ws.values() if (w == 0).any())
+    stage = Stage(TrainConfig(epochs=2, batch_size=64, clip=1., augment=False), rise=(0., .2))
+    with patch('torch.nn.utils.clip_grad_norm_', clip):
+        train_stage(net, data, stage, tmp_path/'a.ckpt', arch, progress=False)
+    assert len(lengths) > 30 and max(lengths[20:]) < 10

@@ -159,6 +159,16 @@ def step(self:Pruner,
         self.masks, self.at = masks, t
         self.apply()
 
+# %% ../nbs/12_pruning.ipynb #v054b
+@patch
+@torch.no_grad()
+def mask_gradients(self:Pruner,
+    model:nn.Module=None, # not used: a hook of `fit` is given the model
+)->None:
+    "Zero the gradients of pruned weights, so that clipping measures the others alone."
+    for n, w in _weights(self.model, self.masks).items():
+        if w.grad is not None: w.grad.mul_(self.masks[n])
+
 # %% ../nbs/12_pruning.ipynb #c056
 @patch
 def state_dict(self:Pruner)->dict: # tensors only

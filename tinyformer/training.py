@@ -79,6 +79,7 @@ class Run:
     on_step: object = None  # f(step, total, model), after each update
     machine: Machine = Machine()  # where the model already is
     before: object = None  # f(step, total, model), before each update
+    on_gradient: object = None  # f(model), when its gradients are there
 
     def __post_init__(self):
         self.x = torch.as_tensor(self.data.x_train).to(self.machine.device)
@@ -146,6 +147,7 @@ def train_step(
     self.opt.zero_grad(set_to_none=True)
     loss.backward()
     distributed.add_gradients(self.model)
+    if self.on_gradient: self.on_gradient(self.model)
     if self.cfg.clip: nn.utils.clip_grad_norm_(self.model.parameters(), self.cfg.clip)
     self.opt.step()
     if self.on_step: self.on_step(at, self.total, self.model)
@@ -298,13 +300,15 @@ def fit(
     progress: bool = True,  # a bar for runs over a second
     desc: str = '',  # label of the bar
     before: object = None,  # f(step, total_steps, model) before each update
+    on_gradient: object = None,  # f(model) between gradient and update
     looks: int = 0,  # validations in all, evenly spread; 0: after each epoch
 ) -> list:  # one dict per epoch: epoch, loss, val_accuracy, seconds
     "Train; continue from `checkpoint` when the file exists."
     distributed.start(machine.device)
     model.to(machine.device, memory_format=machine.layout)
     opt, file = make_optimiser(model, cfg), checkpoint
-    run = Run(model, data, cfg, opt, forward, teacher, on_step, machine, before)
+    run = Run(model, data, cfg, opt, forward, teacher, on_step, machine, before,
+              on_gradient)
     if file: file = Checkpoint(file, identity(model, data, cfg))
     validate = validate or (lambda m: evaluate(m, data.x_val, data.y_val))
     with on_threads(machine.threads): return run.train(validate, file, keep, progress, desc, looks)
