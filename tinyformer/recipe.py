@@ -272,9 +272,10 @@ def ask_once(teachers, data, cfg, file, progress=True):
     """The data with labels [n, classes] that hold the teachers' softened answers to the undistorted images, a share
     `cfg.distill` of them; the answers are kept in `file`."""
     if not file.exists():
-        with torch.no_grad():
-            batches = torch.from_numpy(data.x_train).split(256)
-            parts = [teachers(to_float(x)) for x in tqdm(batches, 'ask the teachers', disable=not progress)]
+        how, place = _asking(teachers), device_of(teachers.to(memory_format=_asking(teachers).layout))
+        with torch.no_grad(), torch.autocast(place.type, torch.bfloat16, enabled=how.bf16):
+            shown = tqdm(torch.from_numpy(data.x_train).split(256), 'ask the teachers', disable=not progress)
+            parts = [teachers(to_float(x).to(place, memory_format=how.layout)).float().cpu() for x in shown]
         with atomic_path(file) as tmp: torch.save(torch.cat(parts), tmp)
     soft = torch.load(file, weights_only=True)
     if soft.shape != (len(data.y_train), len(data.classes)):
@@ -387,7 +388,7 @@ def notes(r, out, machine, progress=True, copy='', by_hand=False):
     data = load(r.dataset, val_fraction=.02)
     work, was, nets, how = (_of_hand if by_hand else _of_search)(r, out)
     hours = sum(e['seconds'] for file in work.glob('*.ckpt') for e in read_checkpoint(file)['history']) / 3600
-    if was['recipe']['views']:
+    if was['recipe']['views'] or not by_hand:        # `direct` alone may do without a teacher
         hours += sum(_result(out, 'teacher', i)['seconds'] for i in range(was['recipe']['teachers'])) / 3600
     flash, sram = LIMITS[size_of(r.size)]
     what = 'plain residuals with an encoder layer' if by_hand else f'hybrid of the {r.size} space'
