@@ -162,9 +162,7 @@ def step(self:Pruner,
 # %% ../nbs/12_pruning.ipynb #v054b
 @patch
 @torch.no_grad()
-def mask_gradients(self:Pruner,
-    model:nn.Module=None, # not used: a hook of `fit` is given the model
-)->None:
+def mask_gradients(self:Pruner)->None:
     "Zero the gradients of pruned weights, so that clipping measures the others alone."
     for n, w in _weights(self.model, self.masks).items():
         if w.grad is not None: w.grad.mul_(self.masks[n])

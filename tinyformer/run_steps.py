@@ -33,7 +33,7 @@ def train_stage(
         begin, end = (int(share * steps) for share in stage.rise)
         pruner = Pruner(model, prune_plan(arch), begin=begin, end=end, every=every)
         kw |= dict(keep=dict(pruner=pruner), on_step=lambda step, total, m: pruner.step(step),
-                   on_gradient=pruner.mask_gradients)
+                   on_gradient=lambda m: pruner.mask_gradients())
     return fit(model, data, c, checkpoint=file, desc=file.stem, **kw)
 
 
