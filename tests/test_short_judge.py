@@ -104,9 +104,13 @@ def test_sparsenas_over_plain_residuals_with_the_judge_that_trains(net, data, tm
     with pytest.raises(RunFolderError, match='with another judge'): search(SPACE, net, data, board, **how)
 
 
-def test_settings_name_the_judge():
+def test_settings_name_the_judge(net, data, tmp_path):
     cfg = settings(RunConfig(), judge='short', batch_size=20)
     assert S.judging(RunConfig(), None, None, '.') == {}
+    def rungs(run, **kw): return S.judging(replace(cfg, **kw), net, data, run)['accuracy_of'].short.rungs
+    for name in 'ab': (tmp_path/name).mkdir()
+    assert (rungs(tmp_path/'a'), rungs(tmp_path/'b', judge_rungs=1)) == (3, 1)
+    with pytest.raises(BadInput, match='judge_rungs is 0'): settings(cfg, judge_rungs=0)
     with pytest.raises(BadInput, match='judge_images is 100: give 200'): settings(cfg, judge_images=100)
     with pytest.raises(BadInput, match="no judge 'long'; there are one-shot, short"): settings(cfg, judge='long')
 

@@ -31,7 +31,8 @@ class RunConfig:
     trials: int = 60  # candidates of the search
     sampler: str = 'tpe'  # what proposes them: tpe, nsga2 or random
     judge: str = 'one-shot'  # one-shot asks the supernet; short trains a candidate, and the best ones longer
-    judge_images: int = 10_000  # short: images of the first training; two more make it 3 and 9 times as much in all
+    judge_images: int = 10_000  # short: images of the first training; each further one makes it 3 times as much in all
+    judge_rungs: int = 3  # short: trainings of the best; 1 gives every candidate the same
     seed: int = 0  # of everything random
     supernet_epochs: int = 80  # epochs of the one-shot supernet
     float_epochs: int = 30  # epochs of the winner in float
@@ -49,7 +50,8 @@ class RunConfig:
 OTHERS = dict(flash='', sram='', lo=0., trials=300)  # where these differ from the demo's
 JUDGES = 'one-shot', 'short'
 RANGES = dict(  # setting → least and most
-    supernets=(1, 10_000), trials=(1, 1_000_000), judge_images=(1, 10**9), seed=(0, 2**32 - 1), max_drop=(0., 1.),
+    supernets=(1, 10_000), trials=(1, 1_000_000), judge_images=(1, 10**9), judge_rungs=(1, 9),
+    seed=(0, 2**32 - 1), max_drop=(0., 1.),
     supernet_epochs=(1, 100_000), float_epochs=(1, 100_000), prune_epochs=(1, 100_000), qat_epochs=(1, 100_000),
     max_instructions=(0, 10**15), batch_size=(1, 1_000_000), lr=(1e-9, 10.), threads=(1, 256), minutes=(.1, 1e6),
     images=(1, 10**12))

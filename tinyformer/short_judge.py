@@ -16,13 +16,12 @@ from tinyformer.arch import Arch
 from tinyformer.errors import BadInput
 from tinyformer.files import claim, remove_folder
 from tinyformer.quantization import quantize
-from tinyformer.run_config import Stage, stages
+from tinyformer.run_config import RunConfig, Stage, stages
 from tinyformer.run_steps import train_stage
 from tinyformer.training import LEAST, TrainConfig, evaluate
 from tinyformer.trials import fingerprint, open_study, quiet_optuna, run_file
 
 ETA = 3    # a rung trains so many times as long as the one before, and so many candidates share a place in it
-RUNGS = 3  # trainings of the best
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Short:
     "How long candidates are trained."
     images: int          # of the first rung
     cfg: TrainConfig     # everything else of a training; its length is not used
-    rungs: int = RUNGS
+    rungs: int = RunConfig.judge_rungs
     calibration: int = 512  # training images for the quantiser's ranges
 
     def __post_init__(self):
@@ -133,5 +132,5 @@ def judging(
 ) -> dict:  # for `search`: nothing where the supernet is asked as it is
     "The judge that a run's settings ask for."
     if cfg.judge == 'one-shot': return {}
-    short = Short(cfg.judge_images, stages(cfg)['prune'].cfg)
+    short = Short(cfg.judge_images, stages(cfg)['prune'].cfg, cfg.judge_rungs)
     return dict(accuracy_of=ShortJudge(net, data, short, run, storage, study))
