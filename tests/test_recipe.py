@@ -134,7 +134,8 @@ def test_a_network_by_hand_within_a_budget(folder, monkeypatch, tmp_path):
     assert len(load_graph(tmp_path / 'direct_tiny' / 'model.tfm').ops) > 20
     hand('notes', '--by-hand')
     said = zoo.notes(tmp_path / 'direct_tiny' / 'notes.json')
-    assert 'teacher --seed 0, then direct --teachers 1 --images 500 --views 2 --strong with --size tiny' in said['command']
+    typed = 'teacher --seed 0, then direct --teachers 1 --images 500 --views 2 --strong with --size tiny'
+    assert typed in said['command']
     assert 'accuracy_float' in said
     with pytest.raises(BadInput, match='there are mini, tiny, small, middle, large'):
         recipe.main(['direct', '--out', str(tmp_path), '--size', 'huge'])

@@ -92,8 +92,7 @@ class Run:
         self.meter = meter_of(self.cfg, self.cfg.epochs * self.per_epoch)
         self.parts = 1 if self.meter.by == 'epochs' else math.ceil(len(self.x) / PART)
         self.total = self.meter.total
-        ema = self.cfg.ema
-        self.ema = ema and AveragedModel(self.model, multi_avg_fn=self.follow, use_buffers=True)
+        self.ema = self.cfg.ema and AveragedModel(self.model, None, None, self.follow, True)
 
 # %% ../nbs/11_training.ipynb #c053b
 @patch
@@ -304,12 +303,10 @@ def fit(
     looks: int = 0,  # validations in all, evenly spread; 0: after each epoch
 ) -> list:  # one dict per epoch: epoch, loss, val_accuracy, seconds
     "Train; continue from `checkpoint` when the file exists."
-    distributed.start(machine.device)
-    model.to(machine.device, memory_format=machine.layout)
-    opt, file = make_optimiser(model, cfg), checkpoint
-    run = Run(model, data, cfg, opt, forward, teacher, on_step, machine, before,
-              on_gradient)
-    if file: file = Checkpoint(file, identity(model, data, cfg))
+    distributed.start(machine.device); model.to(machine.device, memory_format=machine.layout)
+    run = Run(model, data, cfg, make_optimiser(model, cfg), forward, teacher, on_step, machine,
+              before, on_gradient)
+    file = checkpoint and Checkpoint(checkpoint, identity(model, data, cfg))
     validate = validate or (lambda m: evaluate(m, data.x_val, data.y_val))
     with on_threads(machine.threads): return run.train(validate, file, keep, progress, desc, looks)
 
