@@ -272,7 +272,8 @@ def ask_once(teachers, data, cfg, file, progress=True):
     """The data with labels [n, classes] that hold the teachers' softened answers to the undistorted images, a share
     `cfg.distill` of them; the answers are kept in `file`."""
     if not file.exists():
-        how, place = _asking(teachers), device_of(teachers.to(memory_format=_asking(teachers).layout))
+        how = _asking(teachers)
+        place = device_of(teachers.to(memory_format=how.layout))
         with torch.no_grad(), torch.autocast(place.type, torch.bfloat16, enabled=how.bf16):
             shown = tqdm(torch.from_numpy(data.x_train).split(256), 'ask the teachers', disable=not progress)
             parts = [teachers(to_float(x).to(place, memory_format=how.layout)).float().cpu() for x in shown]
