@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from tinyformer.errors import BadInput
-from tinyformer.teachers import PATCH, Mirrored, Stage, Teacher, patch_directions
+from tinyformer.teachers import HASTE, PATCH, Mirrored, Norm, Stage, Teacher, patch_directions
+from tinyformer.training import TrainConfig, make_optimiser
 
 
 def pictures(n=200, c=3):
@@ -40,6 +41,19 @@ def test_convolutions_begin_as_the_identity():
         n = min(conv.in_channels, 4)
         given = torch.cat([x, torch.zeros(2, conv.in_channels - 4, 6, 6)], 1)
         assert torch.equal(conv(given)[:, :n], x)
+
+
+@pytest.mark.parametrize('momentum', [.85, .5])
+def test_the_shift_of_a_norm_moves_haste_squared_times_as_far_as_a_plain_one_and_decays(momentum):
+    torch.manual_seed(0)
+    x, plain, ours = torch.randn(8, 3, 4, 4), torch.nn.BatchNorm2d(3), Norm(3)
+    cfg = TrainConfig(momentum=momentum, lr=.01, weight_decay=.1)
+    for net in (plain, ours):
+        opt = make_optimiser(net, cfg)
+        (net(x) * torch.arange(3.)[:, None, None]).sum().backward()
+        opt.step()
+    assert torch.allclose(HASTE * ours.shift.flatten(), HASTE**2 * plain.bias, rtol=1e-4)
+    assert ours.shift in set(opt.param_groups[0]['params']) and opt.param_groups[0]['weight_decay'] == .1
 
 
 @pytest.mark.parametrize('side, channels', [(32, 3), (28, 1)])

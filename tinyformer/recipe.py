@@ -157,8 +157,9 @@ def taught(r):
 def stages(r):
     "The stages of everything else: name -> Stage."
     half, eighth = max(1, r.batch_size // 2), max(1, r.batch_size // 8)
-    teacher = TrainConfig(epochs=r.teacher_epochs, batch_size=min(256, r.batch_size), lr=.25, momentum=.9,
-                          weight_decay=1e-3, warmup=.2, label_smoothing=.1, ema=.998, seed=r.seed)
+    many = min(512, r.batch_size)       # the rate and the reach of the average are those of 512 images a step
+    teacher = TrainConfig(epochs=r.teacher_epochs, batch_size=many, lr=.73 * many / 512, momentum=.85,
+                          weight_decay=1.4e-3, warmup=.2, label_smoothing=.1, ema=.99**(many / 512), seed=r.seed)
     supernet = TrainConfig(epochs=r.supernet_epochs, batch_size=half, lr=4e-3, weight_decay=.05, label_smoothing=.1,
                            clip=1., seed=r.seed)
     rank = TrainConfig(epochs=r.rank_epochs, batch_size=eighth, lr=1.5e-3, weight_decay=.03, warmup=.05, clip=1.,

@@ -12,6 +12,8 @@ from torch import nn
 from tinyformer.errors import BadInput
 
 PATCH = 2  # side of the patches that are whitened
+HASTE = 8  # by how much the shifts of the norms are magnified
+COOL = 1 / 9  # what the answers are multiplied by, so that a high rate does not make them certain at once
 
 
 def patch_directions(
@@ -26,12 +28,25 @@ def patch_directions(
     return found.float().reshape(-1, c, PATCH, PATCH)
 
 
+class Norm(nn.BatchNorm2d):
+    """Batch norm without a scale, whose shift counts `HASTE`-fold: with plain gradients it learns HASTE² times as fast.
+    The shift has as many axes as a map, so it decays as the kernels do."""
+    def __init__(self, channels):
+        super().__init__(channels, affine=False, momentum=.4)
+        self.shift = nn.Parameter(torch.zeros(channels, 1, 1))
+
+    def forward(self, x):
+        shift = HASTE * self.shift.flatten()
+        return F.batch_norm(x, self.running_mean, self.running_var, torch.ones_like(shift), shift, self.training,
+                            self.momentum, self.eps)
+
+
 class Stage(nn.Module):
     "A 3x3 convolution and a pool to half the size, then another 3x3 convolution; norm and GELU after each."
     def __init__(self, cin, cout):
         super().__init__()
         self.convs = nn.ModuleList(nn.Conv2d(c, cout, 3, padding=1, bias=False) for c in (cin, cout))
-        self.norms = nn.ModuleList(nn.BatchNorm2d(cout) for _ in self.convs)
+        self.norms = nn.ModuleList(Norm(cout) for _ in self.convs)
         for conv in self.convs: nn.init.dirac_(conv.weight[:conv.in_channels])
 
     def forward(self, x):
@@ -53,7 +68,7 @@ class Teacher(nn.Module):
         self.whiten.weight.requires_grad_(False)
         ends = zip((2 * d, *widths), widths)
         self.stages = nn.Sequential(*(Stage(i, o) for i, o in ends))
-        self.head = nn.Linear(widths[-1], classes)
+        self.head = nn.Linear(widths[-1], classes, bias=False)
 
     @torch.no_grad()
     def see(
@@ -69,7 +84,7 @@ class Teacher(nn.Module):
 
     def forward(self, x):
         white = self.whiten(F.pad(x, (0, 1, 0, 1)))            # as many pixels as the image has
-        return self.head(self.stages(F.gelu(white)).amax((2, 3)))
+        return COOL * self.head(self.stages(F.gelu(white)).amax((2, 3)))
 
 
 class Mirrored(nn.Module):
