@@ -50,8 +50,10 @@ class Answers(nn.Module):
         data: object,  # a `Dataset`; its training split
         cfg: object,  # a `TrainConfig`: seed, distortions, mixup; weight and temperature of the answers
         views: int,  # of each image, 1 or more
+        mirrored: bool = False,  # the teacher says the same to a mirror image: show each view from both sides
     ):
         super().__init__()
+        self.mirrored = mirrored
         self.x, self.y = map(torch.as_tensor, (data.x_train, data.y_train))
         self.cfg, self.views, self.classes = cfg, views, len(data.classes)
         self.how, self.logits = augmentation(data, cfg.strong) if cfg.augment else dict(shift=0), []
@@ -101,4 +103,5 @@ class Answers(nn.Module):
         def label(i): return F.one_hot(self.y[i], self.classes).float()
         hard = torch.lerp(label(idx), label(partner[idx]), share[idx][:, None])
         soft = (self.logits[view][idx].float() / cfg.temperature).softmax(1)
-        return self.images(idx, view), torch.lerp(hard, soft, cfg.distill)
+        x, turned = self.images(idx, view), self.mirrored and epoch // self.views % 2
+        return x.flip(3) if turned else x, torch.lerp(hard, soft, cfg.distill)

@@ -292,6 +292,16 @@ def _teachers(r, out, data):
     return Ensemble([_asked(net, data) for net in nets]).eval()
 
 
+def _answers(r, data, cfg):
+    "Room for the teachers' answers, each of which holds for a mirror image too where `_asked` shows both sides."
+    return Answers(data, cfg, r.views, mirrored=bool(augmentation(data).get('flip')))
+
+
+def _shared(r):
+    "The file of the answers that `direct` learns from, whatever its size."
+    return f'views_of_{r.teachers}_{"strong" if r.direct_strong else "gentle"}.pt'
+
+
 def _asking(teachers):
     "Where and how the teachers answer: in bfloat16 where this processor multiplies in it."
     device = device_of(teachers).type
@@ -306,7 +316,7 @@ def train(r, out, machine, progress=True):
     teachers, chain, right = _teachers(r, out, data), budgeted(r, taught(r)), {}
     if r.views:
         file = out / f'views_of_{r.teachers}.pt'
-        teachers = Answers(data, chain['float'].cfg, r.views).ask(teachers, file, progress, _asking(teachers))
+        teachers = _answers(r, data, chain['float'].cfg).ask(teachers, file, progress, _asking(teachers))
     elif r.thrifty:
         answers = out / f'answers_of_{r.teachers}.pt'
         data, teachers = ask_once(teachers, data, chain['float'].cfg, answers, progress), None
@@ -330,7 +340,7 @@ def direct(r, out, machine, progress=True):
     arch, how, answers = residual_arch(r.size, data.shape, len(data.classes)), stage(r, 'direct'), None
     if r.views:
         teachers = _teachers(r, out, data)
-        answers = Answers(data, how.cfg, r.views).ask(teachers, work / 'views.pt', progress, _asking(teachers))
+        answers = _answers(r, data, how.cfg).ask(teachers, out / _shared(r), progress, _asking(teachers))
     torch.manual_seed(r.seed)                       # of the weights that it begins with
     model = build(arch)
     hist = _fit(model, data, how, work / 'direct.ckpt', arch=arch, teacher=answers, machine=machine, progress=progress)
@@ -441,7 +451,7 @@ def written(step, r, candidate=0, by_hand=False):
     more = dict(teacher=_trainings(f'teacher{r.seed}'), supernet=[f'supernet_{r.size}.ckpt'], rank=_trainings(name),
                 search=[f'search_{r.size}/search.{e}' for e in ('db', 'db-wal', 'db-shm', 'lock')],
                 train=_trainings(*(f'{r.size}/{s}' for s in taught(r))) + [f'{kept}_of_{r.teachers}.pt'],
-                direct=_trainings(f'{hand}/direct') + [f'{hand}/views.pt'])
+                direct=_trainings(f'{hand}/direct') + [_shared(r)])
     return [f'{name}.result.json', *done.get(step, [])], more.get(step, [])
 
 
