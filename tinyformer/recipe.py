@@ -157,15 +157,15 @@ def taught(r):
 def stages(r):
     "The stages of everything else: name -> Stage."
     half, eighth = max(1, r.batch_size // 2), max(1, r.batch_size // 8)
-    many = min(512, r.batch_size)       # the rate and the reach of the average are those of 512 images a step
+    few, many = min(128, r.batch_size), min(512, r.batch_size)  # fewer images a step: a lower rate, a longer average
     teacher = TrainConfig(epochs=r.teacher_epochs, batch_size=many, lr=.73 * many / 512, momentum=.85,
                           weight_decay=1.4e-3, warmup=.2, label_smoothing=.1, ema=.99**(many / 512), seed=r.seed)
     supernet = TrainConfig(epochs=r.supernet_epochs, batch_size=half, lr=4e-3, weight_decay=.05, label_smoothing=.1,
                            clip=1., seed=r.seed)
     rank = TrainConfig(epochs=r.rank_epochs, batch_size=eighth, lr=1.5e-3, weight_decay=.03, warmup=.05, clip=1.,
                        seed=r.seed)
-    direct = TrainConfig(epochs=r.direct_epochs, batch_size=min(128, r.batch_size), lr=3e-3, weight_decay=.03,
-                         warmup=.05, label_smoothing=.1, clip=1., ema=.999, seed=r.seed)
+    direct = TrainConfig(epochs=r.direct_epochs, batch_size=few, lr=.1 * few / 128, momentum=.9, weight_decay=5e-4,
+                         warmup=.2, label_smoothing=.1, ema=.999, seed=r.seed)
     if r.direct_strong: direct = replace(direct, strong=True, mixup=.2)
     if r.views: direct = replace(direct, label_smoothing=0., distill=.9, temperature=r.temperature)
     return dict(teacher=Stage(teacher), supernet=Stage(supernet), rank=Stage(rank, rise=(0., 0.), every=20),
