@@ -196,6 +196,12 @@ def test_a_record_is_continued(tiny, tmp_path, monkeypatch):
     held = ask(2)
     assert done == [(name, 1) for name, _ in first] and len(held['runs']) == 6
     assert held['meta']['commits'] == ['c'] and held['meta']['cpu_minutes'] == .1
+    older = json.loads(file.read_text())                     # a setting that came later had its default
+    del older['meta']['settings']['judge'], older['meta']['settings']['judge_rungs']
+    file.write_text(json.dumps(older))
+    assert ask(2)['runs'] == held['runs']
+    monkeypatch.setattr(ab, 'settings_of', lambda *_: replace(tiny, judge='short'))
+    with pytest.raises(RunFolderError, match=r'other settings \(judge\)'): ask(2)
     monkeypatch.setattr(ab, 'settings_of', lambda *_: replace(tiny, trials=4))
     with pytest.raises(RunFolderError, match=r'other settings \(trials\)'): ask(3)
     for text in ('{"meta": 1}', 'nothing', '[]'):
@@ -214,6 +220,19 @@ def test_bad_settings(words, said, tmp_path, capsys, monkeypatch):
 
 
 # ---- what is counted
+
+def test_a_model_that_changed_is_counted_again(tmp_path, monkeypatch):
+    from tinyformer import zoo
+    made, file = [], tmp_path / 'a.json'
+    def counted(name):
+        made.append(name)
+        return dict(model=name, sha256=zoo.card_of(name)['sha256'], ways=[], steps=[], cpu_seconds=1.)
+    monkeypatch.setattr(ab.ablation_counts, 'counted', counted)
+    ask = lambda: ab.record(file, 'digits', ab.COUNTS, told=lambda _: None)['counts']
+    assert ask() == ask() and made == ['digits']
+    file.write_text(file.read_text().replace(ask()['sha256'], '0' * 64))
+    assert ask()['sha256'] == zoo.card_of('digits')['sha256'] and made == ['digits'] * 2
+
 
 def test_a_table_tells_its_scale():
     for scale in (.01, .05, .3): assert ac.table_scale(softmax_table(scale)) == pytest.approx(scale, rel=2e-3)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from tinyformer import ablation_counts, pipeline as pl, provenance, run_record, tradeoff
+from tinyformer import ablation_counts, pipeline as pl, provenance, run_record, tradeoff, zoo
 from tinyformer.arch import Arch, InvertedResidual, Residual, Transformer, prune_plan, residual_arch
 from tinyformer.blocks import build
 from tinyformer.cost_model import cost
@@ -448,7 +448,7 @@ def read_record(
     cfg:pl.RunConfig, # that it must have been made with
 )->dict: # meta, runs, counts
     "What is known already."
-    return run_record.read(file, asdict(cfg), ('row', 'seed'), ('counts',), 'ablations')
+    return run_record.read(file, cfg, ('row', 'seed'), ('counts',), 'ablations')
 
 
 def _write(file, cfg, runs, counts, command):
@@ -471,7 +471,8 @@ def record(
     todo = [(seed, name) for seed in range(seeds) for name in chosen(data, only)]
     held = read_record(file, cfg)
     runs, counts, done = held['runs'], held['counts'], {(r['row'], r['seed']) for r in held['runs']}
-    if not counts and only in ('', COUNTS):
+    stale = not counts or counts.get('sha256') != zoo.card_of(COUNTED[data])['sha256']   # of another model, or none
+    if stale and only in ('', COUNTS):
         counts = ablation_counts.counted(COUNTED[data]) | dict(commit=provenance.commit())
         _write(file, cfg, runs, counts, command)
         told(f"counted {len(counts['ways'])} ways to build {COUNTED[data]}")

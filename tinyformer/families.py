@@ -121,7 +121,7 @@ def fill(file:Path, cfg:Settings, n:int, seeds:int, out:Path, command:str='', to
     "Train what the record lacks, seed by seed; each network is kept as soon as it is there."
     data, key = load(cfg.dataset, seed=0), ('family', 'path', 'seed')
     drawn = {family: paths(space, cfg.limits(), n) for family, space in cfg.spaces(data).items()}
-    runs = run_record.read(file, asdict(cfg), key, what='families')['runs']
+    runs = run_record.read(file, cfg, key, what='families')['runs']
     done = {tuple(r[k] for k in key) for r in runs}
     wanted = ((f, i, s) for s, i, f in itertools.product(range(seeds), range(n), FAMILIES))
     todo = [one for one in wanted if one not in done]
@@ -132,7 +132,7 @@ def fill(file:Path, cfg:Settings, n:int, seeds:int, out:Path, command:str='', to
         run_record.write(file, runs, asdict(cfg), command)
         told(f"{k} of {len(todo)}: {family} {i}, seed {seed}: {r['accuracy']:.1%} of the validation images right, "
              f"{r['flash']:,} bytes of flash, {r['cpu_seconds']:.0f} s of CPU")
-    return run_record.read(file, asdict(cfg), key, what='families')
+    return run_record.read(file, cfg, key, what='families')
 
 
 # ---- what the record says --------------------------------------------------------------------------------------------

@@ -466,9 +466,9 @@ def whole(
         minutes, images = r.minutes and share * r.minutes, r.images and round(share * r.images)
         part = replace(r, minutes=minutes, images=images, seed=seed)
         (file, *_), changing = written(step, part)
-        asked, done = json.loads(json.dumps(asdict(part))), finished(out, file)
-        was = json.loads((out / file).read_text())['recipe'] if done else asked
-        if differ := [k for k in asked if was.get(k) != asked[k]]:
+        (asked, usual), done = (json.loads(json.dumps(asdict(x))) for x in (part, Recipe())), finished(out, file)
+        was = usual | json.loads((out / file).read_text())['recipe'] if done else asked  # one unknown then: as usual
+        if differ := [k for k in asked if was[k] != asked[k]]:
             raise RunFolderError(f'{out / file} was made with other settings ({", ".join(differ)}): give the same '
                                  'ones, or choose another folder with --out.')
         print(f'{step}: done before' if done else f'{step}:', flush=True)

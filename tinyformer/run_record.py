@@ -1,5 +1,6 @@
 """A file of results that a command fills, run by run, and continues when it was stopped."""
 import json
+from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 
 from tinyformer import provenance
@@ -9,7 +10,7 @@ from tinyformer.files import write_text
 
 def read(
     file:Path,      # JSON; may be missing
-    settings:dict,  # that it must have been made with
+    cfg:object,     # a dataclass: the settings that it must have been made with; one unknown then had its default
     key:tuple,      # fields of a run that together are its name
     others:tuple=(), # further parts that it holds
     what:str='runs', # that it is a record of, for errors
@@ -24,8 +25,9 @@ def read(
     except (OSError, ValueError, KeyError, TypeError) as e:
         raise CorruptModel(f'{file} is no record of {what} ({type(e).__name__}): choose another file.') from e
     if len(set(known)) < len(known): raise CorruptModel(f'{file} holds a run twice: choose another file.')
-    settings = json.loads(json.dumps(settings))
-    if diff := [k for k, v in settings.items() if was.get(k) != v]:
+    usual = {f.name: f.default for f in fields(cfg) if f.default is not MISSING}
+    usual, settings = (json.loads(json.dumps(d)) for d in (usual, asdict(cfg)))
+    if diff := [k for k, v in settings.items() if (usual | was).get(k) != v]:
         raise RunFolderError(f'{file} was made with other settings ({", ".join(diff)}): use the same ones, or choose '
                              'another file with --record.')
     return held

@@ -152,7 +152,7 @@ def record(
     "Train every network with every seed that the record lacks; each is kept as soon as it is there."
     check_number('images', cfg.images, 10 * cfg.batch_size, 10**12)
     key = 'width', 'flash', 'seed'
-    runs = run_record.read(file, asdict(cfg), key, (), 'a map')['runs']
+    runs = run_record.read(file, cfg, key, (), 'a map')['runs']
     done = {tuple(r[k] for k in key) for r in runs}
     torch.set_num_threads(1)
     data, shown = parts(cfg.dataset)
@@ -164,7 +164,7 @@ def record(
         run_record.write(file, runs, asdict(cfg), command)
         told(f"{i} of {len(todo)}: {width} channels, {flash}, seed {seed}: {r['accuracy']:.1%} right, "
              f"{r['flash_bytes']:,} and {r['sram_bytes']:,} bytes, {r['cpu_seconds']:.0f} s of CPU")
-    return run_record.read(file, asdict(cfg), key, (), 'a map')
+    return run_record.read(file, cfg, key, (), 'a map')
 
 
 # ---- what the runs say -----------------------------------------------------------------------------------------------
