@@ -137,4 +137,5 @@ def counted(
     x = np.random.default_rng(0).integers(-128, 128, (images, *graph.tensors[graph.input].shape)).astype(np.int8)
     rows = [dict(way=way, what=what, **built_and_run(graph, board, how, x, cc))
             for way, (what, board, how) in ways(graph).items()]
-    return dict(model=name, sha256=zoo.card_of(name)['sha256'], ways=rows, steps=[step_row(kind, sizes) for kind, sizes in steps_of(graph)])
+    steps = [step_row(kind, sizes) for kind, sizes in steps_of(graph)]
+    return dict(model=name, sha256=zoo.card_of(name)['sha256'], ways=rows, steps=steps)
