@@ -124,7 +124,7 @@ def test_a_network_by_hand_within_a_budget(folder, monkeypatch, tmp_path):
     kept = recipe.read_checkpoint(tmp_path / 'views_of_1_strong.pt')['history']
     assert [tuple(a.shape) for a in kept] == [(118, 10)] * 2
     how = recipe.read_checkpoint(tmp_path / 'direct_tiny' / 'direct.ckpt')['run']
-    assert (how['distill'], how['strong'], how['mixup'], how['momentum'], how['clip']) == (.9, True, .2, 0., 1.)
+    assert (how['distill'], how['strong'], how['mixup'], how['momentum'], how['clip']) == (.9, True, .2, .9, 0.)
     alone = recipe.stages(recipe.Recipe())['direct'].cfg                # without a teacher
     assert (alone.momentum, alone.distill, alone.label_smoothing) == (.9, 0., .1)
     found = json.loads((tmp_path / 'direct_tiny.result.json').read_text())

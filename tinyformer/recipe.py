@@ -166,10 +166,8 @@ def stages(r):
                        seed=r.seed)
     direct = TrainConfig(epochs=r.direct_epochs, batch_size=few, lr=.1 * few / 128, momentum=.9, weight_decay=5e-4,
                          warmup=.2, label_smoothing=.1, ema=.999, seed=r.seed)
-    if r.views:     # long trainings behind a teacher went better with AdamW
-        direct = replace(direct, lr=3e-3, momentum=0., weight_decay=.03, warmup=.05, clip=1., label_smoothing=0.,
-                         distill=.9, temperature=r.temperature)
     if r.direct_strong: direct = replace(direct, strong=True, mixup=.2)
+    if r.views: direct = replace(direct, label_smoothing=0., distill=.9, temperature=r.temperature)
     return dict(teacher=Stage(teacher), supernet=Stage(supernet), rank=Stage(rank, rise=(0., 0.), every=20),
                 direct=Stage(direct, rise=(.1, .6), every=20))
 
