@@ -228,10 +228,17 @@ def test_a_model_that_changed_is_counted_again(tmp_path, monkeypatch):
         made.append(name)
         return dict(model=name, sha256=zoo.card_of(name)['sha256'], ways=[], steps=[], cpu_seconds=1.)
     monkeypatch.setattr(ab.ablation_counts, 'counted', counted)
-    ask = lambda: ab.record(file, 'digits', ab.COUNTS, told=lambda _: None)['counts']
+    ask = lambda: ab.record(file, 'digits', ab.COUNTS, told=lambda _: None, command='count')['counts']
     assert ask() == ask() and made == ['digits']
-    file.write_text(file.read_text().replace(ask()['sha256'], '0' * 64))
+    held = json.loads(file.read_text())
+    held['runs'] = [dict(row='whole', seed=0, fits=True, accuracy=.5, cpu_seconds=60., commit='c')]
+    held['meta'] |= dict(command='train', machine='another one')
+    held['counts']['sha256'] = '0' * 64
+    file.write_text(json.dumps(held))
     assert ask()['sha256'] == zoo.card_of('digits')['sha256'] and made == ['digits'] * 2
+    now = json.loads(file.read_text())                      # what made the runs is not what counted
+    assert (now['meta']['command'], now['meta']['machine']) == ('train', 'another one')
+    assert now['counts']['command'] == 'count' and now['meta']['cpu_minutes'] == 1.
 
 
 def test_a_table_tells_its_scale():

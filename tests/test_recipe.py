@@ -121,7 +121,7 @@ def test_a_network_by_hand_within_a_budget(folder, monkeypatch, tmp_path):
     with pytest.raises(RunFolderError, match='first run .* teacher --seed 0 '): hand('direct', '--views', '2')
     recipe.main(['teacher', '--out', str(tmp_path), '--dataset', 'tiny', '--quick'])
     hand('direct', '--images', '500', '--views', '2', '--strong')
-    kept = recipe.read_checkpoint(tmp_path / 'views_of_1_strong.pt')['history']
+    kept = recipe.read_checkpoint(tmp_path / 'views_of_1_strong_seed0.pt')['history']
     assert [tuple(a.shape) for a in kept] == [(118, 10)] * 2
     how = recipe.read_checkpoint(tmp_path / 'direct_tiny' / 'direct.ckpt')['run']
     assert (how['distill'], how['strong'], how['mixup'], how['momentum'], how['clip']) == (.9, True, .2, .9, 0.)

@@ -451,8 +451,8 @@ def read_record(
     return run_record.read(file, cfg, ('row', 'seed'), ('counts',), 'ablations')
 
 
-def _write(file, cfg, runs, counts, command):
-    run_record.write(file, runs, asdict(cfg), command, counts=counts)
+def _write(file, cfg, runs, counts, command, was=None):
+    run_record.write(file, runs, asdict(cfg), command, was, counts=counts)
 
 
 def record(
@@ -473,8 +473,8 @@ def record(
     runs, counts, done = held['runs'], held['counts'], {(r['row'], r['seed']) for r in held['runs']}
     stale = not counts or counts.get('sha256') != zoo.card_of(COUNTED[data])['sha256']   # of another model, or none
     if stale and only in ('', COUNTS):
-        counts = ablation_counts.counted(COUNTED[data]) | dict(commit=provenance.commit())
-        _write(file, cfg, runs, counts, command)
+        counts = ablation_counts.counted(COUNTED[data]) | dict(commit=provenance.commit(), command=command)
+        _write(file, cfg, runs, counts, command, runs and held['meta'])
         told(f"counted {len(counts['ways'])} ways to build {COUNTED[data]}")
     torch.set_num_threads(cfg.threads)
     for i, (seed, name) in enumerate(todo, 1):

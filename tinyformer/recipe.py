@@ -189,9 +189,14 @@ def _teacher_net(r, data):
     return Teacher(widths, len(data.classes), data.shape[2])
 
 
+def _two_sided(data):
+    "Whether a mirror image of these means the same."
+    return bool(augmentation(data).get('flip'))
+
+
 def _asked(net, data):
     "A teacher as it answers: where images may be mirrored, it sees both sides."
-    return Mirrored(net) if augmentation(data).get('flip') else net
+    return Mirrored(net) if _two_sided(data) else net
 
 
 def teacher(r, out, machine, progress=True):
@@ -294,12 +299,12 @@ def _teachers(r, out, data):
 
 def _answers(r, data, cfg):
     "Room for the teachers' answers, each of which holds for a mirror image too where `_asked` shows both sides."
-    return Answers(data, cfg, r.views, mirrored=bool(augmentation(data).get('flip')))
+    return Answers(data, cfg, r.views, mirrored=_two_sided(data))
 
 
 def _shared(r):
     "The file of the answers that `direct` learns from, whatever its size."
-    return f'views_of_{r.teachers}_{"strong" if r.direct_strong else "gentle"}.pt'
+    return f'views_of_{r.teachers}_{"strong" if r.direct_strong else "gentle"}_seed{r.seed}.pt'
 
 
 def _asking(teachers):

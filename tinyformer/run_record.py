@@ -38,12 +38,15 @@ def write(
     runs:list,      # of dicts with cpu_seconds and commit
     settings:dict,  # that they were made with
     command:str,    # that was typed
+    was:dict=None,  # meta of the record as it is, where no run is new: what made the runs stays
     **others:object, # further parts; one that was computed on its own has a commit too
 ):
     "Write what there is, a run a line, with what made it."
     commits = sorted({r['commit'] for r in [*runs, *filter(None, others.values())]})
-    meta = dict(command=command, commits=commits, cpu_minutes=round(sum(r['cpu_seconds'] for r in runs) / 60, 1),
-                machine=provenance.machine(), versions=provenance.versions(), settings=settings)
+    made = was or dict(command=command, machine=provenance.machine(), versions=provenance.versions())
+    meta = dict(command=made['command'], commits=commits,
+                cpu_minutes=round(sum(r['cpu_seconds'] for r in runs) / 60, 1), machine=made['machine'],
+                versions=made['versions'], settings=settings)
     body = ',\n'.join('  ' + json.dumps(r) for r in runs)
     parts = dict(meta=json.dumps(meta, indent=2), runs=f'[\n{body}\n ]')
     parts |= {name: json.dumps(part, indent=1) for name, part in others.items()}
