@@ -11,7 +11,7 @@ from tinyformer.errors import CorruptModel, RunFolderError
 from tinyformer.hardware import target
 
 SHAPE, CLASSES = (32, 32, 3), 43
-TINY = sm.MapConfig(dataset='digits', flash=('48KB',), widths=(8,), images=640)
+TINY = sm.MapConfig(dataset='digits', flash=('48KB',), widths=(8,), images=1280)
 
 
 def _run(width, flash, seed=0, **more):

@@ -198,7 +198,7 @@ def cmd_ablate(
 def cmd_map(
     *,
     data:str = 'gtsrb', # data set of small images, see `tinyformer search --help`
-    images:Annotated[int, (1, 10**12)] = None, # shown in each training (default: 16000)
+    images:Annotated[int, (1, 10**12)] = None, # shown in each training (default: 60000)
     seeds:Annotated[int, (1, 1000)] = 1, # how many times, each with another seed
     out:Path = Path('runs/map'), # folder of the checkpoints
     record:Annotated[Output, 'runs'] = None, # JSON file of the results; what it holds already is not run again

@@ -40,9 +40,10 @@ class MapConfig:
     dataset:str='gtsrb'
     flash:tuple=('48KB', '64KB', '96KB') # limits
     widths:tuple=(8, 12, 16, 24)         # channels of the first of three stages
-    images:int=16_000                    # shown in each training
-    batch_size:int=64
-    lr:float=4e-3
+    images:int=60_000                    # shown in each training
+    batch_size:int=128
+    lr:float=.1                          # of SGD with Nesterov's momentum
+    momentum:float=.9
     rise:tuple=(.1, .6)                  # shares of the training between which sparsity rises
 
 
@@ -110,8 +111,8 @@ def trained(
     file:Path,     # checkpoint to continue from
 ): # QuantNet
     "Train and prune at once, in bfloat16 where the processor multiplies so; then int8 by calibration."
-    how = TrainConfig(batch_size=cfg.batch_size, lr=cfg.lr, images=cfg.images, weight_decay=.03, warmup=.05, clip=1.,
-                      ema=.999, seed=seed)
+    how = TrainConfig(batch_size=cfg.batch_size, lr=cfg.lr, momentum=cfg.momentum, images=cfg.images, weight_decay=5e-4,
+                      warmup=.2, ema=.99, seed=seed)
     torch.manual_seed(seed)
     net = build(arch)
     pl.train_stage(net, data, Stage(how, rise=cfg.rise, every=20), file, arch, looks=1, progress=False,
