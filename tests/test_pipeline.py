@@ -3,10 +3,11 @@ import json, os, random, shutil, signal, subprocess, sys, time
 
 import pytest
 
-from tinyformer import files, pipeline
+from tinyformer import files, pipeline, run_steps
 from tinyformer.cli import main
-from tinyformer.errors import AccuracyDropped, CorruptModel, RunFolderError, TooSlow
+from tinyformer.errors import AccuracyDropped, BadInput, CorruptModel, RunFolderError, TooSlow
 from tinyformer.graph import load
+from tinyformer.machine import Machine
 
 SMALL = dict(trials=5, supernet_epochs=2, float_epochs=4, prune_epochs=4, qat_epochs=2, max_drop=1.)
 KEYS = '''target flash_limit_bytes sram_limit_bytes supernets_sampled acceptance_probability
@@ -206,6 +207,26 @@ def test_rank_says_what_it_needs(small_run, tmp_path, capsys):
     assert main(['rank', str(small_run), '--models', '99']) == 1 and 'ask for 2 to' in capsys.readouterr().err
     pipeline.Run(tmp_path/'new', pipeline.RunConfig())
     assert main(['rank', str(tmp_path/'new')]) == 1 and 'first run  tinyformer search' in capsys.readouterr().err
+
+
+def test_the_fastest_machine_is_measured_once_for_each_training_in_float(small_run, tmp_path, monkeypatch):
+    "What is found stands beside the checkpoint and goes with it; by default nothing is tried."
+    asked = []
+    def fastest(model, data, cfg, file, progress):
+        asked.append(file.name)
+        files.write_json(file, dict(images_per_second=1.))
+        return Machine(channels_last=True)
+    monkeypatch.setattr(run_steps, 'fastest', fastest)
+    few = SMALL | dict(trials=1, float_epochs=2, prune_epochs=2, machine='fastest')
+    run = pipeline.Run(tmp_path/'r', pipeline.settings(pipeline.RunConfig(), **few), progress=False)
+    for name in list(pipeline.ROAD)[:5]: pipeline.do(run, name)
+    left = lambda folder: sorted(p.name for p in folder.glob('*.machine.json'))
+    assert asked == ['supernet.machine.json', 'train.machine.json', 'prune.machine.json']
+    assert left(run.folder) == sorted(asked) and left(small_run) == []
+    pipeline.forget(run.folder, 'prune')
+    assert left(run.folder) == ['supernet.machine.json', 'train.machine.json']
+    with pytest.raises(BadInput, match="no machine 'gpu'; there are plain, fastest"):
+        pipeline.settings(pipeline.RunConfig(), machine='gpu')
 
 
 def test_lost_accuracy_and_slowness_are_errors():

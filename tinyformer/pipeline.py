@@ -7,7 +7,7 @@ __all__ = ['step_supernas', 'step_supernet', 'continue_search', 'step_sparsenas'
            'step_compile', 'step_simulate', 'compare_qemu', 'step_report', 'go']
 
 # %% ../nbs/22_pipeline.ipynb #c002
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from .files import write_text
 from .hardware import require_port, target
@@ -34,8 +34,8 @@ from .run_config import (OTHERS, RANGES, RunConfig, Stage, budget, check_run, de
 from .run_folder import (COMMAND, FILES, LEFT, ROAD, STEPS, WRITTEN_BY, Run, command, do,
                                    forget, load_weights, maker, perform, result, save_figure,
                                    save_weights, step, untouched, walk, weights_of)
-from .run_steps import (check_drop, check_speed, chosen_kernels, make_model,
-                                  make_supernet, train_stage, unseen_accuracies)
+from .run_steps import (check_drop, check_speed, chosen_kernels, machine_of,
+                                  make_model, make_supernet, train_stage, unseen_accuracies)
 from .short_judge import judging
 from .run_report import (COLUMNS, closing_table, cycle_columns, cycle_rows,
                                    kernel_section, kernel_table, plot_budget, plot_profile,
@@ -72,8 +72,11 @@ def step_supernet(
     run: Run,  # an open run
 ) -> dict:  # what to keep of it
     "Train the accepted supernet."
-    return make_supernet(_space(run), _data(run), stages(run.cfg)['supernet'],
-                         run.path('supernet.pt'), progress=run.progress)
+    space, data, how = _space(run), _data(run), stages(run.cfg)['supernet']
+    machine = machine_of(run.cfg.machine, build(space.largest()), data, how.cfg,
+                         run.path('supernet.machine.json'), run.progress)
+    return make_supernet(space, data, how, run.path('supernet.pt'), progress=run.progress,
+                         machine=replace(machine, compile=False))
 
 # %% ../nbs/22_pipeline.ipynb #c048
 def _supernet(run): return weights_of(run, 'supernet.pt', PrunedSuperNet(_space(run)))
@@ -114,8 +117,13 @@ def _arch(run): return Arch.from_json(result(run, 'sparsenas')['arch'])
 
 def _trained(run, model, step, name):
     "Take the winner through the stage of a step, and draw what happened."
-    hist = train_stage(model, _data(run), stages(run.cfg)[step], run.path(f'{name}.ckpt'),
-                       _arch(run), progress=run.progress)
+    data, how = _data(run), stages(run.cfg)[step]
+    kind = 'plain' if step == 'quantize' else run.cfg.machine
+    machine = machine_of(kind, model, data, how.cfg, run.path(f'{name}.machine.json'),
+                         run.progress)
+    hist = train_stage(model, data, how, run.path(f'{name}.ckpt'), _arch(run), machine=machine,
+                       progress=run.progress)
+    model.cpu()
     save_figure(plot_history(hist).figure, run.path(f'{name}.png'))
     return dict(val_accuracy=hist[-1]['val_accuracy'], history=hist)
 

@@ -43,12 +43,14 @@ class RunConfig:
     batch_size: int = 128  # images per training step
     lr: float = 6e-3  # peak learning rate; pruning takes 2/3 of it, int8 fine-tuning 1/12
     threads: int = 1  # CPU threads of torch; the result depends on their number
+    machine: str = 'plain'  # of float trainings: plain (float32 on the CPU), or fastest (tries GPU, bfloat16, threads)
     minutes: float = None  # budget of all four trainings, shared out as their epochs are
     images: int = None  # the same, as a number of images that are shown
 
 
 OTHERS = dict(flash='', sram='', lo=0., trials=300)  # where these differ from the demo's
 JUDGES = 'one-shot', 'short'
+MACHINES = 'plain', 'fastest'
 RANGES = dict(  # setting → least and most
     supernets=(1, 10_000), trials=(1, 1_000_000), judge_images=(1, 10**9), judge_rungs=(1, 9),
     seed=(0, 2**32 - 1), max_drop=(0., 1.),
@@ -144,6 +146,7 @@ def settings(
         raise BadInput(f'λ_lo = {cfg.lo} and λ_hi = {cfg.hi}: 0 ≤ λ_lo < λ_hi ≤ 1 is needed.')
     if cfg.sampler not in SAMPLERS: raise BadInput(f"no sampler {cfg.sampler!r}; there are {', '.join(SAMPLERS)}.")
     if cfg.judge not in JUDGES: raise BadInput(f"no judge {cfg.judge!r}; there are {', '.join(JUDGES)}.")
+    if cfg.machine not in MACHINES: raise BadInput(f"no machine {cfg.machine!r}; there are {', '.join(MACHINES)}.")
     least = LEAST * cfg.batch_size
     if cfg.judge == 'short' and cfg.judge_images < least:
         raise BadInput(f'judge_images is {cfg.judge_images}: give {least} or more, {LEAST} steps of it.')

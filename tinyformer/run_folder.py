@@ -30,8 +30,9 @@ FILES = dict(  # step → what it leaves in the run folder beside its JSON file
     quantize=['qat.png', 'model.tfm'], compile=['memory.png'],
     simulate=['instructions.png'], report=['accuracy.png', 'report.md'])
 LEFT = dict(  # step → files that change while it works, and may go on changing
-    supernet=['supernet.ckpt'], train=['train.ckpt'], prune=['prune.ckpt'], quantize=['qat.ckpt'],
-    sparsenas=['search.db', 'search.db-wal', 'search.db-shm', 'search.lock', 'search.png'])
+    supernet=['supernet.ckpt', 'supernet.machine.json'], train=['train.ckpt', 'train.machine.json'],
+    prune=['prune.ckpt', 'prune.machine.json'], quantize=['qat.ckpt'],
+    sparsenas=['search.db', 'search.db-wal', 'search.db-shm', 'search.lock', 'search.png', 'short.machine.json'])
 WRITTEN_BY = {'supernet.pt': 'supernet', 'float.pt': 'train', 'pruned.pt': 'prune', 'model.tfm': 'quantize'}
 STEPS = {}  # name → f(run) → dict, filled in by `step`
 

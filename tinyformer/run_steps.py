@@ -9,12 +9,26 @@ from tinyformer.arch import Arch, prune_plan
 from tinyformer.errors import AccuracyDropped, TooSlow
 from tinyformer.graph import Graph, save as save_graph
 from tinyformer.lowering import lower
+from tinyformer.machine import Machine
 from tinyformer.one_shot import train_supernet
+from tinyformer.pace import fastest
 from tinyformer.pruning import Pruner
 from tinyformer.run_config import Stage
 from tinyformer.run_folder import save_weights
 from tinyformer.search_space import SearchSpace
-from tinyformer.training import TICKS, evaluate, fit
+from tinyformer.training import TICKS, TrainConfig, evaluate, fit
+
+
+def machine_of(
+    kind: str,  # of `run_config.MACHINES`
+    model: torch.nn.Module,  # to be trained
+    data: object,  # a `Dataset`
+    cfg: TrainConfig,  # as it will be trained
+    file: Path,  # what was measured, kept beside the checkpoint
+    progress: bool = False,  # say what is fastest
+) -> Machine:
+    "Where a training in float runs. What is fastest here is measured once."
+    return Machine() if kind == 'plain' else fastest(model, data, cfg, file, progress)
 
 
 def train_stage(

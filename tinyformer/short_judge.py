@@ -13,11 +13,12 @@ import optuna
 from optuna.trial import TrialState
 
 from tinyformer.arch import Arch
+from tinyformer.blocks import build
 from tinyformer.errors import BadInput
 from tinyformer.files import claim, remove_folder
 from tinyformer.quantization import quantize
 from tinyformer.run_config import RunConfig, Stage, stages
-from tinyformer.run_steps import train_stage
+from tinyformer.run_steps import machine_of, train_stage
 from tinyformer.training import LEAST, TrainConfig, evaluate
 from tinyformer.trials import fingerprint, open_study, quiet_optuna, run_file
 
@@ -68,8 +69,9 @@ class ShortJudge:
         run: Path,  # run folder: checkpoints of the candidate that is in work
         storage: object = None,  # Optuna storage or its URL; default: SQLite in the run folder
         study: str = None,  # name of the search; default: the space's
+        machine: str = 'plain',  # that trains: of `run_config.MACHINES`
     ):
-        self.net, self.data, self.short, self.folder = net, data, short, Path(run)/'short'
+        self.net, self.data, self.short, self.folder, self.machine = net, data, short, Path(run)/'short', machine
         name = f'{study or net.space.name}, rungs'
         self.about = dict(judge=short.about())
         about = self.about | dict(supernet=fingerprint(net))
@@ -100,9 +102,15 @@ class ShortJudge:
         "Train the model through a rung; its accuracy as integers."
         file, stage = f'rung{rung}.ckpt', self.short.stage(rung)
         claim(work, file)
-        train_stage(model, self.data, stage, work/file, arch, validate=lambda m: None, progress=False)
-        int8 = quantize(model.eval(), self.data.x_train[:self.short.calibration])
+        train_stage(model, self.data, stage, work/file, arch, validate=lambda m: None, progress=False,
+                    machine=self._here())
+        int8 = quantize(model.cpu().eval(), self.data.x_train[:self.short.calibration])
         return evaluate(int8, self.data.x_val, self.data.y_val)
+
+    def _here(self):
+        "The machine for all candidates: the fastest for the largest of them."
+        file, largest = self.folder.parent/'short.machine.json', build(self.net.space.largest())
+        return replace(machine_of(self.machine, largest, self.data, self.short.cfg, file), compile=False)
 
     def _trial(self, arch):
         "(the record of this candidate, what it has reported); (None, accuracy) when it was judged before."
@@ -133,4 +141,4 @@ def judging(
     "The judge that a run's settings ask for."
     if cfg.judge == 'one-shot': return {}
     short = Short(cfg.judge_images, stages(cfg)['prune'].cfg, cfg.judge_rungs)
-    return dict(accuracy_of=ShortJudge(net, data, short, run, storage, study))
+    return dict(accuracy_of=ShortJudge(net, data, short, run, storage, study, cfg.machine))
