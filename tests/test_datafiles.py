@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tinyformer.data import find_arrays
 from tinyformer.datafiles import (MAX_CLASSES, check_arrays, check_groups, check_images, check_labels, data_file,
                                   data_folder, npz_arrays, numbered, one_line, pack_arrays, parts_table)
 from tinyformer.errors import BadInput, MissingData
@@ -145,6 +146,20 @@ def test_a_pack_goes_by_the_name_of_its_data_set(tmp_path):
     assert data_file('gtsrb', tmp_path) == tmp_path/'gtsrb32_jpeg.npz'
     assert data_file('cifar10', tmp_path) is None and data_file('empty', tmp_path) is None
     assert data_file('../' + tmp_path.name + '/mine', tmp_path) is None          # a name, not a path
+
+
+def test_signs_without_groups_are_told_of(tmp_path, recwarn):
+    "Photographs of one sign on both sides of the cut make validation accuracies too high."
+    plain, groups = good(), np.arange(len(good()['y_train']))
+    np.savez(tmp_path/'mine.npz', **plain)
+    np.savez(tmp_path/'gtsrb.npz', **plain, group_train=groups)
+    for name in 'mine', 'gtsrb': find_arrays(name, tmp_path)
+    np.savez(tmp_path/'gtsrb.npz', **plain, x_val=plain['x_test'], y_val=plain['y_test'])
+    find_arrays('gtsrb', tmp_path)
+    assert not recwarn.list
+    np.savez(tmp_path/'gtsrb.npz', **plain)
+    with pytest.warns(UserWarning, match='which images show the same sign.*group_train'):
+        find_arrays('gtsrb', tmp_path)
 
 
 def test_a_table_of_parts():

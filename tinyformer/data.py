@@ -17,7 +17,7 @@ from fastcore.basics import patch
 
 from .datafiles import (MAX_CLASSES, MAX_SIDE, check_arrays, check_groups, check_images,
                                   check_labels, data_file, data_folder, npz_arrays, numbered,
-                                  one_line, pack_arrays, parts_table)
+                                  one_line, pack_arrays, parts_table, warn_ungrouped)
 from .downloads import (TORCHVISION, download, gtsrb_arrays, import_torchvision,
                                   torchvision_arrays)
 from .errors import BadInput, UnknownDataset
@@ -110,7 +110,7 @@ def find_arrays(
 ) -> dict:  # as `check_arrays` gives
     "A file of that name first, then the built-in digits, then torchvision."
     known, file = names(folder), data_file(name, folder)
-    if file: return npz_arrays(file)
+    if file: return warn_ungrouped(name, npz_arrays(file), file)
     if name == 'digits': return digits_arrays()
     if name in known:
         return download(name, data_folder(folder) or Path('~/.cache/tinyformer').expanduser())

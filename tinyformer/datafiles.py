@@ -2,7 +2,7 @@
 
 Files of strangers deserve suspicion. No pickle is read, so opening a file runs no code of its author; a bad array is
 refused with its name and its fault."""
-import os, zipfile, zlib
+import os, warnings, zipfile, zlib
 from io import BytesIO
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from tinyformer.errors import BadInput, MissingData
 
 MAX_CLASSES = 32_767  # what a classifier's kernel takes
 MAX_SIDE = 1024  # pixels of an image in a pack
+GROUPED = dict(gtsrb='sign')  # data sets whose images come in groups -> what a group shows
 
 
 # ---- arrays ----------------------------------------------------------------------------------------------------------
@@ -143,6 +144,19 @@ def npz_arrays(
         raise BadInput(f"{path} is not a readable .npz of plain arrays ({one_line(e)}); "
                        "write it with numpy.savez") from e
     return check_arrays(arrays, Path(path).name)
+
+
+def warn_ungrouped(
+    name: str,  # of a data set
+    arrays: dict,  # as `check_arrays` gives
+    file: Path,  # where they came from
+) -> dict:  # the same
+    "Say so where a validation cut by image would leave photographs of one thing on both sides."
+    if name in GROUPED and not {'group_train', 'x_val'} & set(arrays):
+        warnings.warn(f'{file} does not say which images show the same {GROUPED[name]}, so some of them may lie on '
+                      'both sides of the validation cut, and validation accuracies are then too high: add an array '
+                      f'group_train, a number for each {GROUPED[name]}, or take the pack or the files of the source.')
+    return arrays
 
 
 def data_folder(
