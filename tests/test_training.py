@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 from torch import nn
+from tqdm import tqdm
 
 from tinyformer.data import load
 from tinyformer.errors import BadInput, CorruptModel, RunFolderError, TinyFormerError
@@ -363,6 +364,17 @@ def test_every_budget_of_time_is_a_whole_schedule(data, minutes):
     assert len(ticks) == pytest.approx(30 * minutes, rel=.15) and ticks == sorted(ticks) and ticks[-1] > .9 * TICKS
     assert max(rates) > .95 * cfg.lr and rates[-1] < .05 * cfg.lr
     assert 60 * minutes <= history[-1]['spent'] < 60 * minutes + 6
+
+
+def test_a_bar_of_time_says_what_is_left_and_the_last_known_accuracy(data, monkeypatch, capsys):
+    monkeypatch.setattr('tinyformer.training.tqdm', lambda **how: tqdm(**dict(how, delay=0, mininterval=0)))
+    found = iter([None, .5])
+    with patch('time.perf_counter', Watch(2.)):
+        fit(STILL, data, hurried(minutes=1), validate=lambda m: next(found, None), progress=True, desc='direct')
+    shown = [line.strip() for line in re.split('[\r\n]+', capsys.readouterr().err) if line.strip()]
+    assert shown[0].startswith('direct:   0%|') and '<?' in shown[0]
+    assert re.fullmatch(r'direct: 100%\|█+\| [\d:]+<[\d:]+, loss=\d\.\d{3}, val=50\.00%', shown[-1]), shown[-1]
+    assert not any('None' in line or re.search(r'\d\.\d{4}', line) for line in shown)
 
 
 def test_the_time_that_a_killed_run_spent_stays_spent(data, tmp_path, short_parts):

@@ -13,6 +13,7 @@ from tinyformer.errors import BadInput
 LEAST = 10  # steps of a budget
 TICKS = 10_000  # of a run with a budget
 UNITS = dict(minutes=' s', images=' images', epochs=' steps')
+LEFT = '{l_bar}{bar}| {elapsed}<{remaining}{postfix}'  # a bar of time: what has passed, what is left
 
 
 @dataclass

@@ -24,7 +24,7 @@ from .checkpoint import Checkpoint, read_checkpoint
 from .data import to_float
 from .errors import BadInput, TinyFormerError
 from .machine import Machine, device_of, multiplies_bf16, on_threads
-from .meter import LEAST, TICKS, UNITS, Meter, meter_of
+from .meter import LEAST, LEFT, TICKS, UNITS, Meter, meter_of
 from .moved import passed_on
 from .optimisation import (LIMITS, TrainConfig, batches, loss_of, lr_at, make_optimiser,
                                      mixed, plot_schedule, rng_at, seeded)
@@ -267,18 +267,21 @@ def train(self: Run,
     looks: int = 0,  # validations in all, evenly spread; 0: after each epoch
 ) -> list:  # one dict per epoch: epoch, loss, val_accuracy, seconds, and what is spent of a budget
     "All epochs that the checkpoint does not have yet."
-    average, m = dict(ema=self.ema) if self.ema else {}, self.meter
+    average, m, said = dict(ema=self.ema) if self.ema else {}, self.meter, {}
     parts = dict(model=self.model, optimiser=self.opt, **average, **(keep or {}))
     history = file.load(**parts) if file else []
     distributed.agree(self.model, len(history))
     m.begin(history[-1].get('spent', len(history) * self.per_epoch) if history else 0)
-    with tqdm(total=m.limit, initial=m.spent, desc=desc, unit=UNITS[m.by], delay=1,
+    with tqdm(total=m.limit, initial=m.spent, desc=desc, unit=UNITS[m.by], delay=1, mininterval=1,
+              bar_format=LEFT if m.by == 'minutes' else None,
               disable=not progress or distributed.rank() > 0) as bar:
         while not m.done:
-            history.append(self.advance(len(history), validate, looks, lambda: bar.update(m.last)))
+            tick = lambda: bar.update(min(m.last, m.limit - bar.n))  # the last step may overspend
+            history.append(self.advance(len(history), validate, looks, tick))
             if file and distributed.rank() == 0: file.save(history, **parts)
-            said = f'{history[-1]["loss"]:.3f}'
-            bar.set_postfix(loss=said, val=history[-1]['val_accuracy'], refresh=False)
+            loss, val = (history[-1][name] for name in ('loss', 'val_accuracy'))
+            said |= dict(loss=f'{loss:.3f}') | ({} if val is None else dict(val=f'{val:.2%}'))
+            bar.set_postfix(said, refresh=False)
     if self.ema: self.model.load_state_dict(self.ema.module.state_dict())
     self.model.eval()
     return history
