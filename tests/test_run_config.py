@@ -48,10 +48,17 @@ def test_a_number_out_of_its_range_is_named(name, value):
 @pytest.mark.parametrize('wrong,says', [
     (dict(trails=5), 'no setting'), (dict(trials=0), 'from 1 to'), (dict(lo=1.2), 'λ_lo'),
     (dict(hi=float('nan')), 'λ_lo'), (dict(dataset=5), 'a text'), (dict(sampler='dice'), 'nsga2'),
-    (dict(flash='2MB'), 'flash'), (dict(minutes=0), 'minutes is 0: '),
+    (dict(flash='2MB'), 'flash'), (dict(momentum=.9), 'give lr as well'), (dict(minutes=0), 'minutes is 0: '),
     (dict(minutes=5, images=10**6), 'give one of the two'), (dict(images=90), 'images is 90: ')])
 def test_a_wrong_setting_is_refused(wrong, says):
     with pytest.raises(BadInput, match=says): settings(CFG, **wrong)
+
+
+def test_momentum_changes_the_rule_and_the_decay_of_all_four_trainings():
+    fast = stages(settings(CFG, momentum=.9, lr=.1))
+    assert {s.cfg.momentum for s in fast.values()} == {.9} and {s.cfg.weight_decay for s in fast.values()} == {5e-4}
+    assert [round(s.cfg.lr, 4) for s in fast.values()] == [.1, .1, .0667, .0083]
+    assert {(s.cfg.momentum, s.cfg.weight_decay) for s in stages(CFG).values()} == {(0, .05)}
 
 
 def test_a_copy_is_changed_and_not_the_record():

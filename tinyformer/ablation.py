@@ -34,8 +34,8 @@ DENSE_AT = '1x4', .8        # block and sparsity that a dense search counts with
 START = dict(               # data -> settings of the road
     cifar10=pl.RunConfig(dataset='cifar10'),   # for what is counted only
     digits=pl.RunConfig(images=60_000, batch_size=64, lr=4e-3, trials=30, max_drop=1.),
-    gtsrb=pl.RunConfig(dataset='gtsrb', flash='64KB', sram='32KB', lo=0., images=24_000, batch_size=64,
-                       lr=4e-3, trials=1, max_drop=1.))
+    gtsrb=pl.RunConfig(dataset='gtsrb', flash='64KB', sram='32KB', lo=0., images=100_000, batch_size=64,
+                       lr=.1, momentum=.9, machine='fastest', trials=1, max_drop=1.))
 EVERY = dict(digits=1, gtsrb=4)  # every how many test images are asked
 COUNTED = dict(digits='digits', gtsrb='gtsrb-64kb', cifar10='cifar10-256kb')  # data -> model of the zoo that is counted
 COUNTS = 'counts'           # what `only` says for these
@@ -151,8 +151,12 @@ def _trained(run, net, step, name, more=0, rise=None, **kw):
     stage = pl.stages(run.cfg)[step]
     stage = replace(stage, cfg=replace(stage.cfg, images=stage.cfg.images + more), rise=rise or stage.rise)
     if 'teacher' in kw: stage = replace(stage, cfg=replace(stage.cfg, distill=DISTILL))
-    hist = pl.train_stage(net, _data(run.cfg.dataset), stage, run.path(f'{name}.ckpt'), arch_of(run), progress=False,
+    data, kind = _data(run.cfg.dataset), 'plain' if step == 'quantize' else run.cfg.machine
+    machine = pl.machine_of(kind, net, data, stage.cfg, run.path(f'{name}.machine.json'))
+    if 'teacher' in kw: kw['teacher'].to(machine.device)
+    hist = pl.train_stage(net, data, stage, run.path(f'{name}.ckpt'), arch_of(run), machine=machine, progress=False,
                           **kw)
+    net.cpu()
     return dict(val_accuracy=hist[-1]['val_accuracy'], history=hist)
 
 

@@ -514,8 +514,8 @@ def cmd_rank(
     from tinyformer.run_folder import Run
     run = Run(run)
     d = rank(run, models, storage or os.environ.get('TINYFORMER_STORAGE'), study)
-    stages = 'one_shot', 'float', 'pruned', 'int8'
-    print(f"{'trial':>5}" + ''.join(f"{s.replace('_', '-'):>10}" for s in stages))
+    stages = 'judged', 'float', 'pruned', 'int8'
+    print(f"{'trial':>5}" + ''.join(f'{s:>10}' for s in stages))
     for r in d['rows']: print(f"{r['trial']:>5}" + ''.join(f'{r[s]:>10.1%}' for s in stages))
     print(f"{rank_agreement(*agreement(d))}, on {d['val_images']} validation images; "
           f"{run.path('rank.json')}, {run.path('rank.png')}")

@@ -45,7 +45,7 @@ def agreement(
     ranks: dict,  # what `rank` gives
 ) -> tuple:  # accuracies by the judge, and after training in full
     "The two lists that `rank_agreement` and `plot_agreement` take."
-    return tuple([r[k] for r in ranks['rows']] for k in ('one_shot', 'int8'))
+    return tuple([r[k] for r in ranks['rows']] for k in ('judged', 'int8'))
 
 
 def rank(
@@ -53,7 +53,7 @@ def rank(
     models: int = 8,  # candidates to train
     storage: str = None,  # as the search was given
     study: str = None,  # as the search was given
-) -> dict:  # rows of trial, one_shot, float, pruned, int8: accuracies on the validation images
+) -> dict:  # rows of trial, judged, float, pruned, int8: accuracies on the validation images
     "Train candidates of a search as its winner is trained; does the order survive (Kendall's τ)?"
     if models < 3: raise BadInput(f'{models} models were asked for: an order needs 3 or more.')
     result(run, 'sparsenas')
@@ -62,10 +62,10 @@ def rank(
     distinct = sorted({c.arch: c for c in found.feasible}.values(), key=lambda c: c.accuracy)
     rows = []
     for c in evenly(distinct, models):
-        run.say(f'trial {c.number}, one-shot {c.accuracy:.1%}')
+        run.say(f'trial {c.number}, judged {c.accuracy:.1%}')
         part = candidate_run(run, c)
         for name in ('train', 'prune', 'quantize'): out = do(part, name)
-        rows.append(dict(trial=c.number, one_shot=c.accuracy, **out['stages']))
+        rows.append(dict(trial=c.number, judged=c.accuracy, **out['stages']))
     out = dict(val_images=found.images, rows=rows, settings=asdict(run.cfg), versions=versions())
     save_figure(plot_agreement(*agreement(out)).figure, run.path('rank.png'))
     write_json(run.path('rank.json'), out)

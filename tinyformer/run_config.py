@@ -42,6 +42,7 @@ class RunConfig:
     max_instructions: int = 0  # limit per inference; 0 is no limit
     batch_size: int = 128  # images per training step
     lr: float = 6e-3  # peak learning rate; pruning takes 2/3 of it, int8 fine-tuning 1/12
+    momentum: float = 0.0  # 0: AdamW; above: SGD with Nesterov's momentum: 0.9, with a rate of about 0.1
     threads: int = 1  # CPU threads of torch; the result depends on their number
     machine: str = 'plain'  # of float trainings: plain (float32 on the CPU), or fastest (tries GPU, bfloat16, threads)
     minutes: float = None  # budget of all four trainings, shared out as their epochs are
@@ -55,8 +56,8 @@ RANGES = dict(  # setting → least and most
     supernets=(1, 10_000), trials=(1, 1_000_000), judge_images=(1, 10**9), judge_rungs=(1, 9),
     seed=(0, 2**32 - 1), max_drop=(0., 1.),
     supernet_epochs=(1, 100_000), float_epochs=(1, 100_000), prune_epochs=(1, 100_000), qat_epochs=(1, 100_000),
-    max_instructions=(0, 10**15), batch_size=(1, 1_000_000), lr=(1e-9, 10.), threads=(1, 256), minutes=(.1, 1e6),
-    images=(1, 10**12))
+    max_instructions=(0, 10**15), batch_size=(1, 1_000_000), lr=(1e-9, 10.), momentum=(0., .999),
+    threads=(1, 256), minutes=(.1, 1e6), images=(1, 10**12))
 
 
 def defaults(
@@ -117,7 +118,8 @@ def stages(
     c: RunConfig,  # of a run
 ) -> dict:  # step → Stage
     "How each step of a run trains."
-    one = TrainConfig(batch_size=c.batch_size, lr=c.lr, weight_decay=.05, seed=c.seed)
+    decay = 5e-4 if c.momentum else .05  # AdamW's is apart from the gradient, so it is larger
+    one = TrainConfig(batch_size=c.batch_size, lr=c.lr, momentum=c.momentum, weight_decay=decay, seed=c.seed)
     road = dict(supernet=Stage(replace(one, epochs=c.supernet_epochs)),
                 train=Stage(replace(one, epochs=c.float_epochs)),
                 prune=Stage(replace(one, epochs=c.prune_epochs, lr=c.lr * 2/3), rise=(0., .6)),
@@ -147,6 +149,8 @@ def settings(
     if cfg.sampler not in SAMPLERS: raise BadInput(f"no sampler {cfg.sampler!r}; there are {', '.join(SAMPLERS)}.")
     if cfg.judge not in JUDGES: raise BadInput(f"no judge {cfg.judge!r}; there are {', '.join(JUDGES)}.")
     if cfg.machine not in MACHINES: raise BadInput(f"no machine {cfg.machine!r}; there are {', '.join(MACHINES)}.")
+    if cfg.momentum and cfg.lr == RunConfig.lr:
+        raise BadInput(f"momentum is {cfg.momentum:g}, and lr is still AdamW's {cfg.lr:g}: give lr as well, about 0.1.")
     least = LEAST * cfg.batch_size
     if cfg.judge == 'short' and cfg.judge_images < least:
         raise BadInput(f'judge_images is {cfg.judge_images}: give {least} or more, {LEAST} steps of it.')
