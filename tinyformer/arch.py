@@ -367,7 +367,7 @@ def reference_arch(
 # %% ../nbs/13_arch.ipynb #c103b
 _RESIDUAL = dict( # channels of the three stages, and their sparsities
     mini=((16, 32, 64), (.65, .78, .85)), tiny=((16, 48, 96), (.72, .8, .82)),
-    small=((48, 96, 192), (.76, .83, .875)), middle=((48, 96, 192), (.5, .65, .72)),
+    small=((32, 64, 128), (.5, .65, .72)), middle=((48, 96, 192), (.5, .65, .72)),
     large=((64, 128, 256), (.5, .65, .7)))
 
 def residual_arch(
