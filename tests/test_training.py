@@ -367,7 +367,7 @@ def test_every_budget_of_time_is_a_whole_schedule(data, minutes):
 
 
 def test_a_bar_of_time_says_what_is_left_and_the_last_known_accuracy(data, monkeypatch, capsys):
-    monkeypatch.setattr('tinyformer.training.tqdm', lambda **how: tqdm(**dict(how, delay=0, mininterval=0)))
+    monkeypatch.setattr('tinyformer.meter.tqdm', lambda **how: tqdm(**dict(how, delay=0, mininterval=0)))
     found = iter([None, .5])
     with patch('time.perf_counter', Watch(2.)):
         fit(STILL, data, hurried(minutes=1), validate=lambda m: next(found, None), progress=True, desc='direct')

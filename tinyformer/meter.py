@@ -6,6 +6,7 @@ import math, time
 from dataclasses import dataclass
 
 import torch
+from tqdm import tqdm
 
 from tinyformer import distributed
 from tinyformer.errors import BadInput
@@ -82,3 +83,29 @@ def meter_of(
     "What a run may spend."
     limits = dict(minutes=60 * cfg.minutes, images=cfg.images, epochs=steps)
     return Meter(*next((by, limit) for by, limit in limits.items() if limit))
+
+
+def progress_bar(
+    meter: Meter,  # of a run, begun
+    desc: str = '',  # label of the bar
+    show: bool = True,  # it appears after a second
+) -> tqdm:  # to be moved with `move`
+    "A bar of what a run may spend, drawn once a second."
+    return tqdm(total=meter.limit, initial=meter.spent, desc=desc, unit=UNITS[meter.by], delay=1, mininterval=1,
+                bar_format=LEFT if meter.by == 'minutes' else None, disable=not show)
+
+
+def move(
+    bar: tqdm,  # of `progress_bar`
+    meter: Meter,  # that just counted a step
+):
+    "Move a bar by a step. The last one may spend more than there was."
+    bar.update(min(meter.last, meter.limit - bar.n))
+
+
+def told(
+    row: dict,  # loss, and val_accuracy or None
+) -> dict:  # texts for a bar
+    "What a bar says of an epoch; a validation that was not made is left out."
+    val = row['val_accuracy']
+    return dict(loss=f'{row["loss"]:.3f}') | ({} if val is None else dict(val=f'{val:.2%}'))

@@ -15,7 +15,6 @@ import torch
 from fastcore.basics import patch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from tqdm import tqdm
 
 from . import distributed
 from .answers import Answers, fingerprint, view_of
@@ -24,7 +23,7 @@ from .checkpoint import Checkpoint, read_checkpoint
 from .data import to_float
 from .errors import BadInput, TinyFormerError
 from .machine import Machine, device_of, multiplies_bf16, on_threads
-from .meter import LEAST, LEFT, TICKS, UNITS, Meter, meter_of
+from .meter import LEAST, TICKS, Meter, meter_of, move, progress_bar, told
 from .moved import passed_on
 from .optimisation import (LIMITS, TrainConfig, batches, loss_of, lr_at, make_optimiser,
                                      mixed, plot_schedule, rng_at, seeded)
@@ -272,15 +271,11 @@ def train(self: Run,
     history = file.load(**parts) if file else []
     distributed.agree(self.model, len(history))
     m.begin(history[-1].get('spent', len(history) * self.per_epoch) if history else 0)
-    with tqdm(total=m.limit, initial=m.spent, desc=desc, unit=UNITS[m.by], delay=1, mininterval=1,
-              bar_format=LEFT if m.by == 'minutes' else None,
-              disable=not progress or distributed.rank() > 0) as bar:
+    with progress_bar(m, desc, progress and distributed.rank() == 0) as bar:
         while not m.done:
-            tick = lambda: bar.update(min(m.last, m.limit - bar.n))  # the last step may overspend
-            history.append(self.advance(len(history), validate, looks, tick))
+            history.append(self.advance(len(history), validate, looks, lambda: move(bar, m)))
             if file and distributed.rank() == 0: file.save(history, **parts)
-            loss, val = (history[-1][name] for name in ('loss', 'val_accuracy'))
-            said |= dict(loss=f'{loss:.3f}') | ({} if val is None else dict(val=f'{val:.2%}'))
+            said |= told(history[-1])
             bar.set_postfix(said, refresh=False)
     if self.ema: self.model.load_state_dict(self.ema.module.state_dict())
     self.model.eval()
