@@ -54,10 +54,11 @@ def test_a_wrong_setting_is_refused(wrong, says):
     with pytest.raises(BadInput, match=says): settings(CFG, **wrong)
 
 
-def test_momentum_changes_the_rule_and_the_decay_of_all_four_trainings():
-    fast = stages(settings(CFG, momentum=.9, lr=.1))
+def test_momentum_changes_rule_and_decay_of_the_trainings_in_float():
+    fast, rounded = stages(settings(CFG, momentum=.9, lr=.1)), stages(CFG)['quantize']
+    assert fast.pop('quantize') == rounded and rounded.cfg.lr == pytest.approx(5e-4)
     assert {s.cfg.momentum for s in fast.values()} == {.9} and {s.cfg.weight_decay for s in fast.values()} == {5e-4}
-    assert [round(s.cfg.lr, 4) for s in fast.values()] == [.1, .1, .0667, .0083]
+    assert [round(s.cfg.lr, 4) for s in fast.values()] == [.1, .1, .0667]
     assert {(s.cfg.momentum, s.cfg.weight_decay) for s in stages(CFG).values()} == {(0, .05)}
 
 

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from tinyformer.data import load
 from tinyformer.errors import BadInput, CorruptModel, RunFolderError, TinyFormerError
+from tinyformer.pace import pace_of
 from tinyformer.quantization import Quantizer, quantize
 from tinyformer.training import (LEAST, TICKS, Checkpoint, Machine, Run, TrainConfig, batches, evaluate, fastest, fit,
                                  loss_of, lr_at, make_optimiser, mixed, multiplies_bf16, read_checkpoint, rng_at,
@@ -364,6 +365,12 @@ def test_every_budget_of_time_is_a_whole_schedule(data, minutes):
     assert len(ticks) == pytest.approx(30 * minutes, rel=.15) and ticks == sorted(ticks) and ticks[-1] > .9 * TICKS
     assert max(rates) > .95 * cfg.lr and rates[-1] < .05 * cfg.lr
     assert 60 * minutes <= history[-1]['spent'] < 60 * minutes + 6
+
+
+def test_timing_at_a_rate_that_diverges_gives_a_pace(data):
+    deep = nn.Sequential(nn.Flatten(), *[m for _ in range(4) for m in (nn.Linear(64, 64), nn.ReLU())], nn.Linear(64, 10))
+    pace = pace_of(Machine(), deep, data, hurried(images=3000, lr=10., momentum=.9, warmup=0.))
+    assert all(pace() > 0 for _ in range(30))
 
 
 def test_a_bar_of_time_says_what_is_left_and_the_last_known_accuracy(data, monkeypatch, capsys):

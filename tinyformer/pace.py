@@ -13,7 +13,7 @@ from tinyformer.data import to_float
 from tinyformer.errors import BadInput
 from tinyformer.files import write_json
 from tinyformer.machine import Machine, multiplies_bf16, on_threads
-from tinyformer.optimisation import TrainConfig, make_optimiser, seeded
+from tinyformer.optimisation import LIMITS, TrainConfig, make_optimiser, seeded
 from tinyformer.provenance import processor
 from tinyformer.training import Run
 
@@ -28,7 +28,7 @@ def pace_of(
     n = cfg.batch_size
     net = copy.deepcopy(model).to(machine.device, memory_format=machine.layout)
     few = replace(data, x_train=data.x_train[:n], y_train=data.y_train[:n])
-    cfg = replace(cfg, minutes=0., images=0, ema=0.)
+    cfg = replace(cfg, minutes=0., images=0, ema=0., lr=LIMITS['lr'][0])  # the same batch again and again may diverge
     run = Run(net, few, cfg, make_optimiser(net, cfg), machine=machine)
     x = to_float(run.x)
     def pace():

@@ -42,7 +42,7 @@ class RunConfig:
     max_instructions: int = 0  # limit per inference; 0 is no limit
     batch_size: int = 128  # images per training step
     lr: float = 6e-3  # peak learning rate; pruning takes 2/3 of it, int8 fine-tuning 1/12
-    momentum: float = 0.0  # 0: AdamW; above: SGD with Nesterov's momentum: 0.9, with a rate of about 0.1
+    momentum: float = 0.0  # 0: AdamW; 0.9: SGD with Nesterov's momentum and a rate of about 0.1, but for int8
     threads: int = 1  # CPU threads of torch; the result depends on their number
     machine: str = 'plain'  # of float trainings: plain (float32 on the CPU), or fastest (tries GPU, bfloat16, threads)
     minutes: float = None  # budget of all four trainings, shared out as their epochs are
@@ -120,10 +120,11 @@ def stages(
     "How each step of a run trains."
     decay = 5e-4 if c.momentum else .05  # AdamW's is apart from the gradient, so it is larger
     one = TrainConfig(batch_size=c.batch_size, lr=c.lr, momentum=c.momentum, weight_decay=decay, seed=c.seed)
+    rounded = replace(one, lr=RunConfig.lr, momentum=0., weight_decay=.05) if c.momentum else one  # SGD may diverge
     road = dict(supernet=Stage(replace(one, epochs=c.supernet_epochs)),
                 train=Stage(replace(one, epochs=c.float_epochs)),
                 prune=Stage(replace(one, epochs=c.prune_epochs, lr=c.lr * 2/3), rise=(0., .6)),
-                quantize=Stage(replace(one, epochs=c.qat_epochs, lr=c.lr / 12)))
+                quantize=Stage(replace(rounded, epochs=c.qat_epochs, lr=rounded.lr / 12)))
     return share_out(road, c.minutes, c.images)
 
 
