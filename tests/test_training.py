@@ -368,7 +368,7 @@ def test_every_budget_of_time_is_a_whole_schedule(data, minutes):
 
 
 def test_timing_at_a_rate_that_diverges_gives_a_pace(data):
-    deep = nn.Sequential(nn.Flatten(), *[m for _ in range(4) for m in (nn.Linear(64, 64), nn.ReLU())], nn.Linear(64, 10))
+    deep = nn.Sequential(nn.Flatten(), nn.Linear(64, 64), nn.Linear(64, 64), nn.Linear(64, 10))
     pace = pace_of(Machine(), deep, data, hurried(images=3000, lr=10., momentum=.9, warmup=0.))
     assert all(pace() > 0 for _ in range(30))
 
