@@ -11,5 +11,5 @@ def test_a_choice_is_spread_over_a_list():
 
 
 def test_the_two_lists_of_an_agreement():
-    two = [dict(trial=3, one_shot=.5, int8=.7), dict(trial=1, one_shot=.6, int8=.8)]
+    two = [dict(trial=3, judged=.5, int8=.7), dict(trial=1, judged=.6, int8=.8)]
     assert agreement(dict(rows=two)) == ([.5, .6], [.7, .8])
