@@ -151,8 +151,8 @@ def _trained(run, net, step, name, more=0, rise=None, **kw):
     stage = pl.stages(run.cfg)[step]
     stage = replace(stage, cfg=replace(stage.cfg, images=stage.cfg.images + more), rise=rise or stage.rise)
     if 'teacher' in kw: stage = replace(stage, cfg=replace(stage.cfg, distill=DISTILL))
-    data, kind = _data(run.cfg.dataset), 'plain' if step == 'quantize' else run.cfg.machine
-    machine = pl.machine_of(kind, net, data, stage.cfg, run.path(f'{name}.machine.json'))
+    data = _data(run.cfg.dataset)
+    machine = pl.machine_of(stage.machine, net, data, stage.cfg, run.path(f'{name}.machine.json'))
     if 'teacher' in kw: kw['teacher'].to(machine.device)
     hist = pl.train_stage(net, data, stage, run.path(f'{name}.ckpt'), arch_of(run), machine=machine, progress=False,
                           **kw)

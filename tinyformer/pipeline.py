@@ -73,7 +73,7 @@ def step_supernet(
 ) -> dict:  # what to keep of it
     "Train the accepted supernet."
     space, data, how = _space(run), _data(run), stages(run.cfg)['supernet']
-    machine = machine_of(run.cfg.machine, build(space.largest()), data, how.cfg,
+    machine = machine_of(how.machine, build(space.largest()), data, how.cfg,
                          run.path('supernet.machine.json'), run.progress)
     return make_supernet(space, data, how, run.path('supernet.pt'), progress=run.progress,
                          machine=replace(machine, compile=False))
@@ -118,8 +118,7 @@ def _arch(run): return Arch.from_json(result(run, 'sparsenas')['arch'])
 def _trained(run, model, step, name):
     "Take the winner through the stage of a step, and draw what happened."
     data, how = _data(run), stages(run.cfg)[step]
-    kind = 'plain' if step == 'quantize' else run.cfg.machine
-    machine = machine_of(kind, model, data, how.cfg, run.path(f'{name}.machine.json'),
+    machine = machine_of(how.machine, model, data, how.cfg, run.path(f'{name}.machine.json'),
                          run.progress)
     hist = train_stage(model, data, how, run.path(f'{name}.ckpt'), _arch(run), machine=machine,
                        progress=run.progress)

@@ -94,6 +94,7 @@ class Stage:
     cfg: TrainConfig  # its numbers
     rise: tuple = None  # shares of the steps between which sparsity rises; None: it stays
     every: int = 5  # steps between two choices of the blocks that go
+    machine: str = 'plain'  # where it runs: of `MACHINES`
 
 
 def share_out(
@@ -121,10 +122,10 @@ def stages(
     decay = 5e-4 if c.momentum else .05  # AdamW's is apart from the gradient, so it is larger
     one = TrainConfig(batch_size=c.batch_size, lr=c.lr, momentum=c.momentum, weight_decay=decay, seed=c.seed)
     rounded = replace(one, lr=RunConfig.lr, momentum=0., weight_decay=.05) if c.momentum else one  # SGD may diverge
-    road = dict(supernet=Stage(replace(one, epochs=c.supernet_epochs)),
-                train=Stage(replace(one, epochs=c.float_epochs)),
-                prune=Stage(replace(one, epochs=c.prune_epochs, lr=c.lr * 2/3), rise=(0., .6)),
-                quantize=Stage(replace(rounded, epochs=c.qat_epochs, lr=rounded.lr / 12)))
+    road = dict(supernet=Stage(replace(one, epochs=c.supernet_epochs), machine=c.machine),
+                train=Stage(replace(one, epochs=c.float_epochs), machine=c.machine),
+                prune=Stage(replace(one, epochs=c.prune_epochs, lr=c.lr * 2/3), rise=(0., .6), machine=c.machine),
+                quantize=Stage(replace(rounded, epochs=c.qat_epochs, lr=rounded.lr / 12)))  # rounding: always plain
     return share_out(road, c.minutes, c.images)
 
 
