@@ -409,6 +409,18 @@ def test_a_time_too_short_for_a_schedule_says_the_least(data, tmp_path, seconds)
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize('when', [1, 3, 20])
+def test_a_machine_that_slept_does_not_end_a_run(data, when):
+    "One step of 15 s is not the pace: in a minute there is room for many others."
+    clock, steps = Watch(1.), []
+    def sleep(step, total, model):
+        steps.append(step)
+        if len(steps) == when + 1: clock.now += 15
+    with patch('time.perf_counter', clock):
+        fit(STILL, data, hurried(minutes=1), on_step=sleep, validate=lambda m: None, progress=False)
+    assert len(steps) > 30
+
+
 def test_the_average_of_a_short_budget_forgets_how_it_began(data):
     "With a decay for thousands of steps it would keep the weights of the first."
     def first(**kw):

@@ -12,6 +12,7 @@ from tinyformer import distributed
 from tinyformer.errors import BadInput
 
 LEAST = 10  # steps of a budget
+JUDGED = 3  # step after which a pace is known: one that stood still among the first says nothing
 TICKS = 10_000  # of a run with a budget
 UNITS = dict(minutes=' s', images=' images', epochs=' steps')
 LEFT = '{l_bar}{bar}| {elapsed}<{remaining}{postfix}'  # a bar of time: what has passed, what is left
@@ -24,6 +25,7 @@ class Meter:
     limit: float  # all there is
     spent: float = 0  # so far
     last: float = 0  # by the step before
+    pace: float = math.inf  # what the quickest step spent
     start: float = 0  # what the clock showed when nothing was spent
 
     @property
@@ -64,16 +66,19 @@ class Meter:
             self.spent = distributed.total(now).item() / distributed.size()  # all stop together
         else: self.spent += images if self.by == 'images' else 1
         self.last = self.spent - before
+        self.pace = min(self.pace, self.last)
 
     def check(
         self,
         step: int,  # that was just counted, from 0
     ):
-        "Refuse a time in which fewer than `LEAST` steps fit; the first step is slower than the others."
-        if self.by != 'minutes' or self.last * (LEAST if step else 1) <= self.limit: return
-        least = math.ceil(LEAST * self.last / 6) / 10
+        """Refuse a time in which fewer than `LEAST` steps fit. It is decided among the first steps, by the quickest of
+        them: a machine that sleeps for a while must not end a run."""
+        if self.by != 'minutes' or step > JUDGED or not (self.done or step == JUDGED): return
+        if self.pace * (LEAST if step else 1) <= self.limit: return
+        least = math.ceil(LEAST * self.pace / 6) / 10
         raise BadInput(f'TrainConfig.minutes is {self.limit / 60:.3g}, and a step takes '
-                       f'{self.last:.2g} s here: give {least} or more, or a smaller batch_size.')
+                       f'{self.pace:.2g} s here: give {least} or more, or a smaller batch_size.')
 
 
 def meter_of(
