@@ -143,6 +143,37 @@ def test_a_network_by_hand_within_a_budget(folder, monkeypatch, tmp_path):
         recipe.main(['direct', '--out', str(tmp_path), '--size', 'huge'])
 
 
+def test_a_network_goes_on_learning_in_another_folder(folder, monkeypatch, tmp_path):
+    "It begins with the weights of the first training, and its notes tell of both."
+    monkeypatch.setenv('TINYFORMER_DATA', str(folder))
+    def hand(out, *typed):
+        recipe.main([*typed, '--out', str(tmp_path / out), '--dataset', 'tiny', '--size', 'mini', '--quick'])
+    more = 'direct', '--after', str(tmp_path / 'a'), '--images', '500', '--seed', '3'
+    with pytest.raises(RunFolderError, match='first run .* direct --size mini --out .*/a'): hand('b', *more)
+    hand('a', 'direct', '--images', '600')
+    began = []
+    monkeypatch.setattr(recipe, '_fit', lambda net, *a, **kw: began.append(net.state_dict()) or exit('killed'))
+    with pytest.raises(SystemExit): hand('b', *more)
+    monkeypatch.undo()
+    monkeypatch.setenv('TINYFORMER_DATA', str(folder))
+    first = torch.load(tmp_path / 'a/direct_mini/pruned.pt', weights_only=True)
+    assert first.keys() == began[0].keys() and all(torch.equal(v, began[0][k]) for k, v in first.items())
+    hand('b', *more)
+    with pytest.raises(RunFolderError, match='notes --by-hand --size mini --out .*/a'): hand('b', 'notes', '--by-hand')
+    hand('a', 'notes', '--by-hand')
+    hand('b', 'notes', '--by-hand')
+    one, two = (zoo.notes(tmp_path / f / 'direct_mini' / 'notes.json') for f in 'ab')
+    assert 'STEP = direct --after a --images 500 --seed 3 with --size mini' in two['command']
+    assert two['command'].endswith(f'; before it, at commit {one["commit"]}, {one["command"]}')
+    assert 'STEP = direct --images 600' in one['command'] and two['hours'] >= one['hours']
+    hand('b', *more)                                    # done before, and with the same beginning
+    with pytest.raises(RunFolderError, match='began with another network: give --after'): hand('b', 'direct')
+    with pytest.raises(RunFolderError, match='began anew: give --after'): hand('a', 'direct', '--after', f'{tmp_path}/b')
+    with pytest.raises(BadInput, match='another --out'): hand('a', 'direct', '--after', f'{tmp_path}/b/../a')
+    with pytest.raises(BadInput, match='only `direct` goes on'): hand('c', 'teacher', '--after', f'{tmp_path}/a')
+    assert not (tmp_path / 'c').exists()
+
+
 STAND_INS = dict(cifar100=(100, (32, 32, 3)), svhn=(10, (32, 32, 3)), fashion_mnist=(10, (28, 28, 1)),
                  gtsrb=(43, (32, 32, 3)))
 

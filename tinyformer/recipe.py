@@ -14,6 +14,10 @@ A network chosen by hand, of plain 3x3 residuals, needs no search:
     python -m tinyformer.recipe notes    --out runs/cifar10 --size tiny --by-hand
     python -m tinyformer.recipe direct   --out runs/gtsrb --dataset gtsrb --size small --minutes 20
 
+Its network can go on learning another day, with a budget of its own and other distortions:
+
+    python -m tinyformer.recipe direct   --out runs/more --after runs/cifar10 --size tiny --strong --minutes 120
+
 It learns more from a teacher, which answers beforehand for some distorted views of each image:
 
     python -m tinyformer.recipe teacher  --out runs/cifar10 --images 820000
@@ -44,7 +48,7 @@ from tinyformer.augmentation import augmentation
 from tinyformer.console import typed
 from tinyformer.data import load, to_float
 from tinyformer.errors import BadInput, RunFolderError
-from tinyformer.files import atomic_path, finished, remove, write_json
+from tinyformer.files import atomic_path, digest, finished, remove, write_json
 from tinyformer.hardware import parse_bytes, target
 from tinyformer.machine import Machine, device_of, multiplies_bf16
 from tinyformer.provenance import commit, versions
@@ -98,10 +102,11 @@ class Recipe:
     rank_images: int = 5_000      # of the training split, so that a CPU can do it
     batch_size: int = 1000
     direct_epochs: int = 120       # of `direct`
-    direct_strong: bool = False    # of `direct`: strong distortions and mixup
+    direct_strong: bool = False    # of `direct`: strong distortions and mixup until the last fifth
     minutes: float = None          # budget of a step's trainings together, in place of their epochs
     images: int = None             # the same as a number of images
     views: int = 0                 # distorted copies of each image that the teachers are asked about beforehand
+    after: str = None              # of `direct`: run folder of the one whose network it goes on from
 
 
 # presets: what differs on a processor core, and where everything is tiny
@@ -166,7 +171,7 @@ def stages(r):
                        seed=r.seed)
     direct = TrainConfig(epochs=r.direct_epochs, batch_size=few, lr=.1 * few / 128, momentum=.9, weight_decay=5e-4,
                          warmup=.2, label_smoothing=.1, ema=.999, seed=r.seed)
-    if r.direct_strong: direct = replace(direct, strong=True, mixup=.2)
+    if r.direct_strong: direct = replace(direct, strong=True, mixup=.2, plain=round(r.direct_epochs / 5))
     if r.views: direct = replace(direct, label_smoothing=0., distill=.9, temperature=r.temperature)
     return dict(teacher=Stage(teacher), supernet=Stage(supernet), rank=Stage(rank, rise=(0., 0.), every=20),
                 direct=Stage(direct, rise=(.1, .6), every=20))
@@ -339,6 +344,19 @@ def train(r, out, machine, progress=True):
                 val_images=len(data.y_val), val_accuracy=right)
 
 
+def _begin(r, net, work):
+    "Load the weights to go on from, where there are any. A training that was stopped keeps those that it began with."
+    name, kept, now = f'direct_{r.size}/pruned.pt', work / 'direct.before.json', None
+    if r.after:
+        _weights(net, Path(r.after), name, f'direct --size {r.size}')
+        now = digest(Path(r.after) / name)
+    was = json.loads(kept.read_text())['sha256'] if kept.exists() else None
+    if (work / 'direct.ckpt').exists() and was != now:
+        raise RunFolderError(f'{work / "direct.ckpt"} began {"with another network" if was else "anew"}: give --after '
+                             'as it was given then, or choose another folder with --out.')
+    if now: write_json(kept, dict(sha256=now))
+
+
 def direct(r, out, machine, progress=True):
     "Train the network of plain residuals of this size, pruned while it learns; then int8, calibrated, as `model.tfm`."
     data, work = load(r.dataset, val_fraction=.02), out / f'direct_{r.size}'
@@ -348,6 +366,7 @@ def direct(r, out, machine, progress=True):
         answers = _answers(r, data, how.cfg).ask(teachers, out / _shared(r), progress, _asking(teachers))
     torch.manual_seed(r.seed)                       # of the weights that it begins with
     model = build(arch)
+    _begin(r, model, work)
     hist = _fit(model, data, how, work / 'direct.ckpt', arch=arch, teacher=answers, machine=machine, progress=progress)
     save_weights(model, work / 'pruned.pt')
     int8 = quantize(model.cpu().eval(), data.x_train[:2 * r.calibration])
@@ -379,6 +398,15 @@ def _of_search(r, out):
     return out / r.size, was, nets, f'STEP = teacher, supernet, search, train{_typed(was["recipe"])}, each'
 
 
+def _earlier(made):
+    "Notes of the training that one went on from; None for one that began anew."
+    if not made.get('after'): return None
+    file = Path(made['after']) / f'direct_{made["size"]}' / 'notes.json'
+    if file.exists(): return json.loads(file.read_text())
+    raise RunFolderError(f'{file} is missing: first run  python -m tinyformer.recipe notes --by-hand --size '
+                         f'{made["size"]} --out {made["after"]}')
+
+
 def _of_hand(r, out):
     "The same of the network that `direct` left, which never was a dense one."
     was, data = _result(out, 'direct', r.size), load(r.dataset, val_fraction=.02)
@@ -388,7 +416,10 @@ def _of_hand(r, out):
     if made['views']:
         taught = [f'teacher --seed {i}{_budget(_result(out, "teacher", i)["recipe"])}' for i in range(made['teachers'])]
         steps = ', '.join(taught) + f', then direct --teachers {made["teachers"]}'
-    return out / f'direct_{r.size}', was, dict(pruned=net), f'STEP = {steps or "direct"}{_budget(made)}'
+    seed = f' --seed {made["seed"]}' if made['seed'] else ''
+    went_on = f' --after {Path(made["after"]).name}' if made.get('after') else ''
+    how = f'STEP = {steps or "direct"}{went_on}{_budget(made)}{seed}'
+    return out / f'direct_{r.size}', was, dict(pruned=net), how
 
 
 def _result(out, step, of):
@@ -407,13 +438,16 @@ def notes(r, out, machine, progress=True, copy='', by_hand=False):
     hours = sum(e['seconds'] for file in work.glob('*.ckpt') for e in read_checkpoint(file)['history']) / 3600
     if was['recipe']['views'] or not by_hand:        # `direct` alone may do without a teacher
         hours += sum(_result(out, 'teacher', i)['seconds'] for i in range(was['recipe']['teachers'])) / 3600
+    command = f'python -m tinyformer.recipe STEP --out {out.name}, {how} with --size {r.size} --dataset {r.dataset}'
+    if before := _earlier(was['recipe']):
+        hours += before['hours']
+        command += f'; before it, at commit {before["commit"]}, {before["command"]}'
     flash, sram = LIMITS[size_of(r.size)]
     what = 'plain residuals with an encoder layer' if by_hand else f'hybrid of the {r.size} space'
     said = dict(about=f'{r.dataset} {what}, for {flash} of flash and {sram} of SRAM', dataset=r.dataset, copy=copy,
                 **unseen_accuracies(data, **nets), commit=commit(),
-                seeds=dict(run=was['recipe']['seed']), hours=round(hours, 2),
-                command=f'python -m tinyformer.recipe STEP --out {out.name}, {how} with --size {r.size} --dataset '
-                        f'{r.dataset}', machine=platform.machine(), versions=versions())
+                seeds=dict(run=was['recipe']['seed']), hours=round(hours, 2), command=command,
+                machine=platform.machine(), versions=versions())
     write_json(work / 'notes.json', said)
     return {k: said[k] for k in ('accuracy_float', 'accuracy_pruned', 'hours') if k in said}
 
@@ -456,7 +490,7 @@ def written(step, r, candidate=0, by_hand=False):
     more = dict(teacher=_trainings(f'teacher{r.seed}'), supernet=[f'supernet_{r.size}.ckpt'], rank=_trainings(name),
                 search=[f'search_{r.size}/search.{e}' for e in ('db', 'db-wal', 'db-shm', 'lock')],
                 train=_trainings(*(f'{r.size}/{s}' for s in taught(r))) + [f'{kept}_of_{r.teachers}.pt'],
-                direct=_trainings(f'{hand}/direct') + [_shared(r)])
+                direct=_trainings(f'{hand}/direct') + [f'{hand}/direct.before.json', _shared(r)])
     return [f'{name}.result.json', *done.get(step, [])], more.get(step, [])
 
 
@@ -504,7 +538,11 @@ def run(
     # train, direct, all: ask the teachers about N distorted views of each image beforehand, and learn from their
     # answers (default: train asks at every step, or once per image with --cpu; direct has no teacher; all: 2)
     views:Annotated[int, (1, 1000)] = None,
-    strong:bool = False, # direct: strong distortions and mixup, for trainings of a hundred epochs and more
+    # direct: strong distortions and mixup until the last fifth, for trainings of a hundred epochs and more
+    strong:bool = False,
+    # direct: go on from the network that an earlier `direct` of this size left in another run folder, as a new
+    # training with its own budget (default: begin anew)
+    after:Path = None,
     # the search space: small, middle or large, or residual-mini, -tiny, -small, -middle or -large; direct: mini, tiny,
     # small, middle or large
     size:str = 'large',
@@ -517,6 +555,9 @@ def run(
 ):
     "Run one step and write what it found beside its files."
     if step not in (*STEPS, 'all'): raise BadInput(f"no step {step!r}; there are {', '.join(STEPS)} and all")
+    if after and step != 'direct': raise BadInput(f'--after {after}: only `direct` goes on from an earlier training.')
+    if after and after.resolve() == out.resolve():
+        raise BadInput(f'--after {after}: the new training needs a folder of its own, so give another --out.')
     sizes = BY_HAND if step == 'direct' or by_hand else PRESETS
     if size not in sizes: raise BadInput(f"no size {size!r}; there are {', '.join(sizes)}")
     preset = (CPU if cpu else {}) | (QUICK if quick else {}) | (dict(teachers=teachers) if teachers else {})
@@ -525,7 +566,7 @@ def run(
         preset, views = preset | dict(teachers=1), views or 2
     stages = dict(polish_epochs=tuple(polish), refine_epochs=tuple(refine))
     r = replace(Recipe(), **stages, size=size, dataset=dataset, seed=seed, minutes=minutes, images=images,
-                views=views or 0, direct_strong=strong, **preset)
+                views=views or 0, direct_strong=strong, after=after and str(after), **preset)
     machine = Machine(channels_last=True) if cpu else Machine() if quick else None
     more = dict(search=dict(storage=storage), notes=dict(copy=copy, by_hand=by_hand), rank=dict(candidate=candidate))
     def one(step, r):
