@@ -47,7 +47,7 @@ class Row:
     what: str                                   # in words
     steps: dict                                 # step of the road -> f(run, base) -> what it found
     beside: str = 'whole'                       # the row that it is compared with; '' for none
-    settings: dict = field(default_factory=dict)  # of `RunConfig` that differ
+    settings: dict = field(default_factory=dict)  # of `RunConfig` that differ from those of that row
     model: object = None                        # f(base) -> network that is asked in place of the integers
 
 
@@ -190,6 +190,12 @@ def largest_supernet(run, base):
     "The supernet with the most parameters."
     found = pl.result(base, 'supernas')['supernets']
     return _space_named(run, base, max(found, key=lambda s: s['mean_parameters'])['name'])
+
+
+def rejected_supernet(run, base):
+    "The best of the supernets that were rejected."
+    found = [s for s in pl.result(base, 'supernas')['supernets'] if s['verdict'] == 'rejected']
+    return _space_named(run, base, max(found, key=lambda s: s['probability'])['name'])
 
 
 def plain_space(
@@ -352,8 +358,13 @@ TRAINED = dict(
 GIVEN = dict(TRAINED, whole=Row('a given network, trained, pruned, int8', dict(
     supernas=nothing, supernet=nothing, sparsenas=given, train=fresh_train), beside=''),
     convolution=replace(TRAINED['convolution'], beside='whole'))
-SEARCHED = 'fresh', 'supernet_random', 'supernet_largest', 'search_random', 'search_dense'  # rows that need a search
-ROWS = dict(cifar10={}, digits=TRAINED, gtsrb={k: r for k, r in GIVEN.items() if k not in (*SEARCHED, 'block_1x4')})
+LEFT_OUT = 'fresh', 'supernet_random', 'supernet_largest', 'search_random', 'search_dense', 'block_1x4'
+SEARCHED = {k: replace(TRAINED[k], beside='searched') for k in ('fresh', 'search_random', 'search_dense')} | dict(
+    supernet_rejected=Row('no SuperNAS: the best supernet that it rejected', dict(supernas=rejected_supernet),
+                          beside='searched'))
+ROWS = dict(cifar10={}, digits=TRAINED, gtsrb={k: r for k, r in GIVEN.items() if k not in LEFT_OUT} | dict(
+    searched=Row('a search among plain residuals', {}, beside='', settings=dict(space='residual', trials=30)),
+    **SEARCHED))
 
 
 # ---- one row, one seed -----------------------------------------------------------------------------------------------
@@ -376,7 +387,8 @@ def travel(
     "Walk the road of a row as far as it was not walked before, and first that of the row it is compared with."
     row = ROWS[cfg.dataset][name]
     base = travel(out, cfg, row.beside) if row.beside else None
-    run = pl.Run(folder_of(out, cfg.dataset, name, cfg.seed), replace(cfg, **row.settings), progress=False)
+    cfg = replace(base.cfg if base else cfg, **row.settings)
+    run = pl.Run(folder_of(out, cfg.dataset, name, cfg.seed), cfg, progress=False)
     own = not base
     for step in PART:
         own |= step in row.steps
