@@ -4,7 +4,7 @@ import numpy as np
 from tinyformer import graph as tg
 from tinyformer.band_loops import arena_params
 from tinyformer.c_text import C_TYPES, c_array, c_name, fill
-from tinyformer.emit import shape_text
+from tinyformer.emit import shape_text, written_once
 from tinyformer.errors import BadInput
 from tinyformer.graph import Graph
 from tinyformer.schedule import Arena
@@ -83,7 +83,7 @@ def weights_files(
     prefix:str='tfm', # of the model's macros
 )->tuple:       # (text of weights.h, text of weights.c)
     "Declarations and definitions of every constant."
-    arrays = [named for blob in blobs.values() for named in blob.values()]
+    arrays = [named for blob in written_once(blobs).values() for named in blob.values()]
     declared = [f'extern const {C_TYPES[str(a.dtype)]} {name}[{a.size}];\n' for name, a in arrays]
     guard = f'{prefix.upper()}_WEIGHTS_H'
     defined = '\n'.join(c_array(name, a) for name, a in arrays)

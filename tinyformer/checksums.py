@@ -5,6 +5,7 @@ import zlib
 import numpy as np
 
 from tinyformer.c_text import fill
+from tinyformer.emit import written_once
 from tinyformer.graph import Graph
 
 
@@ -13,7 +14,7 @@ def weights_crc(
 )->int:         # CRC-32 as `zlib` has it
     "The checksum of all constants in the order of `weights.c`, as a little-endian core reads them."
     crc = 0
-    for named in blobs.values():
+    for named in written_once(blobs).values():
         for _, a in named.values():
             crc = zlib.crc32(a.astype(a.dtype.newbyteorder('<')).tobytes(), crc)
     return crc
@@ -24,7 +25,7 @@ def check_c(
     prefix:str='tfm', # of names in C
 )->str:               # C text
     "The function that compares the constants with their checksum."
-    names = [name for named in blobs.values() for name, _ in named.values()]
+    names = [name for named in written_once(blobs).values() for name, _ in named.values()]
     lines = [f'crc = tfm_crc32(crc, {name}, (int32_t)sizeof {name});' for name in names]
     return fill('check.c', prefix=prefix, PREFIX=prefix.upper(),
                 lines='\n'.join(f'    {line}' for line in lines))

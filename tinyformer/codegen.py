@@ -16,7 +16,7 @@ from fastcore.basics import patch
 from . import graph as tg, kernels as tk
 from .c_files import example_h, model_h, pick_example, weights_files
 from .c_text import c_name, fill, prefix_of
-from .emit import constant_bytes, constants, dense_bytes
+from .emit import constant_bytes, constants, dense_bytes, written_once
 from .errors import DoesNotFit
 from .files import owned_folder
 from .folder_files import contents, copied_files, headers_of, kernel_sources, text_files
@@ -93,7 +93,7 @@ def check_flash(
         raise DoesNotFit(f'one input of {graph.name} and its output, which the image holds as an '
                          f'example, need {example} bytes of flash; there are {limit}.')
     if size <= limit: return
-    per = sorted(((sum(a.nbytes for _, a in b.values()), n) for n, b in blobs.items()),
+    per = sorted(((sum(a.nbytes for _, a in b.values()), n) for n, b in written_once(blobs).items()),
                  reverse=True)
     raise DoesNotFit(f"the weights of {graph.name} need {size} bytes of flash, {size - limit} more "
                      f"than the {limit} there are. Largest: "

@@ -14,6 +14,7 @@ import numpy as np
 from tqdm.auto import tqdm
 from . import graph as tg
 from .codegen import constants, generate
+from .emit import written_once
 from .errors import BadInput
 from .graph import Graph
 from .hardware import parse_bytes, target as board_named
@@ -58,7 +59,7 @@ class Setting:
 def _constant_bytes(fw):
     "Bytes of an image's constants: (weights, all)."
     sizes = dict(weights=0, all=0)
-    for blob in constants(fw.graph, fw.choices).values():
+    for blob in written_once(constants(fw.graph, fw.choices)).values():
         for role, (_, array) in blob.items():
             sizes['all'] += array.nbytes
             if role in ('weight', 'stream'): sizes['weights'] += array.nbytes

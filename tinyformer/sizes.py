@@ -2,6 +2,7 @@
 from elftools.elf.elffile import ELFFile
 
 from tinyformer.codegen import constants
+from tinyformer.emit import written_once
 from tinyformer.errors import BadInput
 from tinyformer.image_check import stack_need
 from tinyformer.toolchain import sections
@@ -39,7 +40,7 @@ def of_image(
     image, # the `simulator.Image` built from it
 )->dict: # operators, flash, sram, limits; all bytes
     "Every byte of an image under one name; what no symbol holds is `rest`."
-    blobs, own = constants(fw.graph, fw.choices, fw.prefix), {name: f for f, name in fw.functions.items()}
+    blobs, own = written_once(constants(fw.graph, fw.choices, fw.prefix)), {name: f for f, name in fw.functions.items()}
     found, info = {}, sections(image.elf)
     placed = _in_flash(image.elf, *(info['symbols'][f'_flash_{n}'][0] for n in ('start', 'bytes')))
     code = dict(placed)
