@@ -168,8 +168,9 @@ def test_a_network_goes_on_learning_in_another_folder(folder, monkeypatch, tmp_p
     assert 'STEP = direct --images 600' in one['command'] and two['hours'] >= one['hours']
     hand('b', *more)                                    # done before, and with the same beginning
     with pytest.raises(RunFolderError, match='began with another network: give --after'): hand('b', 'direct')
-    with pytest.raises(RunFolderError, match='began anew: give --after'): hand('a', 'direct', '--after', f'{tmp_path}/b')
-    with pytest.raises(BadInput, match='another --out'): hand('a', 'direct', '--after', f'{tmp_path}/b/../a')
+    def after(folder, where): hand(folder, 'direct', '--after', f'{tmp_path}/{where}')
+    with pytest.raises(RunFolderError, match='began anew: give --after'): after('a', 'b')
+    with pytest.raises(BadInput, match='another --out'): after('a', 'b/../a')
     with pytest.raises(BadInput, match='only `direct` goes on'): hand('c', 'teacher', '--after', f'{tmp_path}/a')
     assert not (tmp_path / 'c').exists()
 

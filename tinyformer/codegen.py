@@ -93,8 +93,8 @@ def check_flash(
         raise DoesNotFit(f'one input of {graph.name} and its output, which the image holds as an '
                          f'example, need {example} bytes of flash; there are {limit}.')
     if size <= limit: return
-    per = sorted(((sum(a.nbytes for _, a in b.values()), n) for n, b in written_once(blobs).items()),
-                 reverse=True)
+    per = sorted(((sum(a.nbytes for _, a in b.values()), n)
+                  for n, b in written_once(blobs).items()), reverse=True)
     raise DoesNotFit(f"the weights of {graph.name} need {size} bytes of flash, {size - limit} more "
                      f"than the {limit} there are. Largest: "
                      f"{', '.join(f'{n} ({s})' for s, n in per[:3])}. Prune more, or choose a "
