@@ -477,7 +477,7 @@ def test_refusals_are_one_line(line, words, say, place, tmp_path, quick):
 
 def test_ways_to_compile_are_what_generate_makes(tmp_path):
     "Arena and constants of each way; the curve falls; the fastest that fits is taken, else the smallest is named."
-    graph = load_model('cifar10-512kb')
+    graph = load_model('cifar10-1mb')
     board = target('stm32f746')
     ways = tr.ways(graph, board)
     assert len(ways) >= 3 and len({(w.kernels, w.memory) for w in ways}) == len(ways)

@@ -190,10 +190,10 @@ def test_twenty_kills_among_two_workers_of_one_sqlite_file(data, tmp_path):
 def test_a_slow_worker_is_not_taken_for_dead_and_a_dead_one_is(data, tmp_path):
     "The first judgement of one worker takes far longer than the grace; another worker dies in its first."
     out, inp = os.pipe()
-    kw = dict(trials=4, grace=1.5, limits=target('stm32f746'))      # everything fits, so everything is judged
+    kw = dict(trials=4, grace=3, limits=target('stm32f746'))      # everything fits, so everything is judged
     dead = worker(tmp_path, data, lambda n: os.write(inp, b'.'), lambda n: 60, **kw)
     assert heard(out)
-    slow = worker(tmp_path, data, lambda n: os.write(inp, b'.'), lambda n: 5 if n == 1 else 0, **kw)
+    slow = worker(tmp_path, data, lambda n: os.write(inp, b'.'), lambda n: 9 if n == 1 else 0, **kw)
     assert heard(out)
     kill(dead)
     assert run(tmp_path, data, **kw).trials and ended(slow) == 0

@@ -6,7 +6,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
-from .codegen import generate
+from .codegen import constants, generate
 from .files import write_text
 from .hardware import Target, target
 from .bench import made_by
@@ -30,7 +30,9 @@ def check(
     with tempfile.TemporaryDirectory() as folder:
         fw = generate(graph, board, Path(folder)/'c')
         other = [name for name, p in prices.items() if bool(p.choice.block) != bool(fw.choices[name].block)]
-        row = dict(weights=c.storage_bytes - code_bytes(board), weights_real=fw.weights_bytes,
+        blobs = constants(fw.graph, fw.choices).values()     # layers that never learnt have equal biases: count each
+        each = sum(a.nbytes for blob in blobs for _, a in blob.values())
+        row = dict(weights=c.storage_bytes - code_bytes(board), weights_real=each,
                    arena=c.peak_bytes, arena_real=fw.arena_bytes, arena_bound=fw.arena_lower_bound_bytes,
                    bands=len(fw.chains), instructions=c.instructions, other_format=len(other))
         if count:
