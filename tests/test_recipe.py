@@ -154,6 +154,9 @@ def test_a_network_goes_on_learning_in_another_folder(folder, monkeypatch, tmp_p
     began = []
     monkeypatch.setattr(recipe, '_fit', lambda net, *a, **kw: began.append(net.state_dict()) or exit('killed'))
     with pytest.raises(SystemExit): hand('b', *more)
+    assert (tmp_path / 'b/direct_mini/direct.before.json').exists()
+    with pytest.raises(SystemExit): hand('b', 'direct')  # stopped before a checkpoint, so another beginning is free
+    assert not (tmp_path / 'b/direct_mini/direct.before.json').exists()
     monkeypatch.undo()
     monkeypatch.setenv('TINYFORMER_DATA', str(folder))
     first = torch.load(tmp_path / 'a/direct_mini/pruned.pt', weights_only=True)

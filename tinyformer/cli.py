@@ -844,8 +844,9 @@ def cmd_mirror(
     *,
     out:Path = None, # model file to write (default: NAME_mirror.tfm, here)
 ):
-    """Write a model that answers with the mean for an image and its mirror image: right more often without training,
-    with the same weights in flash, in twice the time. `tinyformer evaluate` says by how much."""
+    """Write a model that answers with the mean for an image and its mirror image, with the same weights in flash, in
+    twice the time. It is right more often where both mean the same, as photographs of things do, and wrong for digits,
+    letters and arrows; `tinyformer evaluate` says by how much."""
     from tinyformer import zoo
     from tinyformer.graph_file import save
     from tinyformer.mirror import mirrored

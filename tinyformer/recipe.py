@@ -355,6 +355,7 @@ def _begin(r, net, work):
         raise RunFolderError(f'{work / "direct.ckpt"} began {"with another network" if was else "anew"}: give --after '
                              'as it was given then, or choose another folder with --out.')
     if now: write_json(kept, dict(sha256=now))
+    else: kept.unlink(missing_ok=True)               # of one that was stopped before its first checkpoint
 
 
 def direct(r, out, machine, progress=True):
