@@ -178,6 +178,40 @@ def test_a_network_goes_on_learning_in_another_folder(folder, monkeypatch, tmp_p
     assert not (tmp_path / 'c').exists()
 
 
+def test_a_teacher_is_pruned_until_a_board_can_hold_it(folder, monkeypatch, tmp_path):
+    "Begun anew, gone on from a trained one, and gone on again; the notes tell the whole chain."
+    monkeypatch.setenv('TINYFORMER_DATA', str(folder))
+    def typed(out, *args): recipe.main([*args, '--out', str(tmp_path / out), '--dataset', 'tiny', '--quick'])
+    def pruned(out, size, *more): typed(out, 'direct', '--network', 'teacher', '--size', size, '--images', '500', *more)
+    with pytest.raises(BadInput, match='there are small, middle, large'): pruned('a', 'tiny')
+    with pytest.raises(BadInput, match="no network 'vgg'; there are"): typed('a', 'direct', '--network', 'vgg')
+    with pytest.raises(BadInput, match='only `direct` has a choice'): typed('a', 'supernet', '--network', 'teacher')
+    trained = str(tmp_path / 'a/teacher0.pt')
+    with pytest.raises(BadInput, match='goes on as --network teacher'): typed('b', 'direct', '--after', trained)
+    with pytest.raises(RunFolderError, match='teacher --seed 0 '): pruned('b', 'middle', '--after', trained)
+    monkeypatch.setitem(recipe.QUICK, 'teacher_width', 64)
+    typed('a', 'teacher', '--images', '500')
+    made = json.loads((tmp_path / 'a/teacher_0.result.json').read_text())
+    with pytest.raises(BadInput, match='choose --size middle or large'): pruned('b', 'small', '--after', trained)
+    pruned('b', 'middle', '--after', trained)
+    found = json.loads((tmp_path / 'b/direct_middle.result.json').read_text())
+    assert .8 < found['sparsity'] < .83 and found['commit'] == made['commit'] == recipe.commit()
+    assert len(load_graph(tmp_path / 'b/direct_middle/model.tfm').ops) == 19     # every norm is in a convolution
+    before = torch.load(trained, weights_only=True)['whiten.weight']
+    assert torch.equal(torch.load(tmp_path / 'b/direct_middle/pruned.pt', weights_only=True)['whiten.weight'], before)
+    pruned('c', 'middle', '--after', str(tmp_path / 'b'))
+    for name in 'bc': typed(name, 'notes', '--by-hand', '--size', 'middle')
+    said = zoo.notes(tmp_path / 'c/direct_middle/notes.json')
+    assert 'STEP = direct --network teacher --after b --images 500 with' in said['command']
+    assert '--network teacher --after teacher0.pt --images 500 with' in said['command']
+    first = f'at commit {made["commit"]}, python -m tinyformer.recipe teacher --seed 0 --images 500'
+    assert said['command'].endswith(first)
+    assert 'plain convolutions' in said['about']
+    pruned('d', 'small')
+    cfg = recipe.read_checkpoint(tmp_path / 'd/direct_small/direct.ckpt')['run']
+    assert cfg['lr'] == 2 * recipe.read_checkpoint(tmp_path / 'b/direct_middle/direct.ckpt')['run']['lr']
+
+
 STAND_INS = dict(cifar100=(100, (32, 32, 3)), svhn=(10, (32, 32, 3)), fashion_mnist=(10, (28, 28, 1)),
                  gtsrb=(43, (32, 32, 3)))
 

@@ -137,17 +137,22 @@ def fold(self:FloatGraph)->FloatGraph: # itself
         line = step.kind == 'act' and step.attrs['name'] == 'affine'
         if step.kind != 'scale' and not line: continue
         made, counts, c = self.makers(), self.readers(), step.shape[-1]
+        if line: w, b = (torch.full((c,), float(step.attrs[k])) for k in 'kb')
+        else: w, b = step.params['weight'], step.params['bias']
         at = step.inputs[0]
-        while at in made and made[at].kind == 'view' and counts[at] == 1:
+        while at in made and counts[at] == 1 and _lets_through(made[at], w):
             if self.shapes[made[at].inputs[0]][-1] != c: break
             at = made[at].inputs[0]
         source = made.get(at)
-        if line: w, b = (torch.full((c,), float(step.attrs[k])) for k in 'kb')
-        else: w, b = step.params['weight'], step.params['bias']
         if source is None or counts[at] != 1 or not _takes(source, c, b): continue
         _multiply(source, w, b)
         self._rename(step)
     return self
+
+# %% ../nbs/14a_float_graph.ipynb #c124p
+def _lets_through(step, w):
+    "Whether a product by w and a sum per channel may as well be done before a step."
+    return step.kind == 'view' or step.kind == 'maxpool' and bool((w >= 0).all())
 
 def _takes(step, c, b):
     "Whether a step can take a product and a sum per channel."

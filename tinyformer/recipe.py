@@ -18,6 +18,13 @@ Its network can go on learning another day, with a budget of its own and other d
 
     python -m tinyformer.recipe direct   --out runs/more --after runs/cifar10 --size tiny --strong --minutes 120
 
+A teacher learns faster than those networks, and pruning hardly makes it worse. So the network can be one too, pruned
+while it learns; and one that has learnt already, as a teacher, goes on from there:
+
+    python -m tinyformer.recipe direct   --out runs/cifar10 --network teacher --size small --minutes 60
+    python -m tinyformer.recipe direct   --out runs/pruned --network teacher --after runs/cifar10/teacher0.pt \
+                                         --size middle --minutes 60
+
 It learns more from a teacher, which answers beforehand for some distorted views of each image:
 
     python -m tinyformer.recipe teacher  --out runs/cifar10 --images 820000
@@ -33,7 +40,7 @@ little arithmetic, gentle distortions, and the teacher asked once for every imag
 
 Every step goes on where it was killed. The test images are read at the very end: by `notes`, for the float and the
 pruned network, and by `tinyformer evaluate`, for the model.tfm that `train` leaves."""
-import json, platform, sys, time
+import json, platform, re, sys, time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -65,7 +72,7 @@ from tinyformer.run_config import Stage, share_out
 from tinyformer.run_folder import load_weights, perform, save_weights
 from tinyformer.run_steps import make_model, make_supernet, train_stage, unseen_accuracies
 from tinyformer.sparsenas import search
-from tinyformer.teachers import Mirrored, Teacher
+from tinyformer.teachers import PRUNED, Mirrored, Teacher, pruning_plan
 from tinyformer.training import Answers, TrainConfig, evaluate, read_checkpoint
 
 # flash and SRAM that a size is meant for
@@ -74,14 +81,14 @@ LIMITS = dict(small=('256KB', '64KB'), middle=('512KB', '128KB'), large=('1MB', 
 # steps of `all` and their shares of its budget; the rest is for asking the teacher and for rounding
 ROAD = dict(teacher=.25, supernet=.2, search=.1, train=.35)
 AT_ONCE = 8     # candidates between two looks at the clock
-BY_HAND = 'mini', 'tiny', 'small', 'middle', 'large'  # sizes of `residual_arch`
+BY_HAND = dict(residual=('mini', 'tiny', 'small', 'middle', 'large'), teacher=tuple(PRUNED))  # networks and their sizes
 
 
 @dataclass(frozen=True)
 class Recipe:
     "Every number of the road; `--quick` makes all of them tiny, to see that it works."
     dataset: str = 'cifar10'       # name known to `data.load`
-    size: str = 'large'            # key of `search_space.PRESETS`; by hand: of `residual_arch`
+    size: str = 'large'            # key of `search_space.PRESETS`; of `direct`: see `BY_HAND`
     seed: int = 0                  # of everything random
     teachers: int = 3              # how many `train` learns from
     teacher_epochs: int = 40
@@ -106,7 +113,8 @@ class Recipe:
     minutes: float = None          # budget of a step's trainings together, in place of their epochs
     images: int = None             # the same as a number of images
     views: int = 0                 # distorted copies of each image that the teachers are asked about beforehand
-    after: str = None              # of `direct`: run folder of the one whose network it goes on from
+    network: str = 'residual'      # of `direct`: a key of `BY_HAND`
+    after: str = None              # of `direct`: run folder whose network it goes on from, or file of a teacher
 
 
 # presets: what differs on a processor core, and where everything is tiny
@@ -171,6 +179,8 @@ def stages(r):
                        seed=r.seed)
     direct = TrainConfig(epochs=r.direct_epochs, batch_size=few, lr=.1 * few / 128, momentum=.9, weight_decay=5e-4,
                          warmup=.2, label_smoothing=.1, ema=.999, seed=r.seed)
+    if r.network == 'teacher':  # one that goes on from another takes smaller steps
+        direct = replace(teacher, epochs=r.direct_epochs, lr=teacher.lr / (2 if r.after else 1))
     if r.direct_strong: direct = replace(direct, strong=True, mixup=.2, plain=round(r.direct_epochs / 5))
     if r.views: direct = replace(direct, label_smoothing=0., distill=.9, temperature=r.temperature)
     return dict(teacher=Stage(teacher), supernet=Stage(supernet), rank=Stage(rank, rise=(0., 0.), every=20),
@@ -344,12 +354,48 @@ def train(r, out, machine, progress=True):
                 val_images=len(data.y_val), val_accuracy=right)
 
 
+def _by_hand(r, data):
+    "(network of `direct`, plan of its pruning)."
+    shape, classes = data.shape, len(data.classes)
+    if r.network == 'teacher': return Teacher(PRUNED[r.size][0], classes, shape[2]), pruning_plan(r.size)
+    arch = residual_arch(r.size, shape, classes)
+    return build(arch), prune_plan(arch)
+
+
+def _of_network(name):
+    "The option that asks `direct` for a network, as it is typed."
+    return f' --network {name}' if name != Recipe.network else ''
+
+
+TEACHER = r'teacher(\d+)\.pt'  # what `teacher` calls its weights
+
+
+def _teacher_of(file):
+    "The number of the teacher whose weights are in a file; None where it is another file, or a folder."
+    found = re.fullmatch(TEACHER, Path(file).name)
+    return found and int(found[1])
+
+
+def _check_widths(file, size):
+    "Refuse a teacher that is not the network of a size."
+    state, want = torch.load(file, weights_only=True, map_location='cpu'), PRUNED[size][0]
+    has = tuple(len(state[f'stages.{i}.convs.1.weight']) for i in range(len(want)))
+    if has == want: return
+    fit = [name for name, (widths, _) in PRUNED.items() if widths == has]
+    raise BadInput(f'--after {file}: its stages have {has} channels, and those of --size {size} {want}: '
+                   f'{"choose --size " + " or ".join(fit) if fit else "leave --after out"}.')
+
+
 def _begin(r, net, work):
     "Load the weights to go on from, where there are any. A training that was stopped keeps those that it began with."
-    name, kept, now = f'direct_{r.size}/pruned.pt', work / 'direct.before.json', None
+    kept, now = work / 'direct.before.json', None
     if r.after:
-        _weights(net, Path(r.after), name, f'direct --size {r.size}')
-        now = digest(Path(r.after) / name)
+        number, after = _teacher_of(r.after), Path(r.after)
+        step = f'teacher --seed {number}' if number is not None else f'direct{_of_network(r.network)} --size {r.size}'
+        folder, name = (after, f'direct_{r.size}/pruned.pt') if number is None else (after.parent, after.name)
+        if number is not None and (folder / name).exists(): _check_widths(folder / name, r.size)
+        _weights(net, folder, name, step)
+        now = digest(folder / name)
     was = json.loads(kept.read_text())['sha256'] if kept.exists() else None
     if (work / 'direct.ckpt').exists() and was != now:
         raise RunFolderError(f'{work / "direct.ckpt"} began {"with another network" if was else "anew"}: give --after '
@@ -359,21 +405,22 @@ def _begin(r, net, work):
 
 
 def direct(r, out, machine, progress=True):
-    "Train the network of plain residuals of this size, pruned while it learns; then int8, calibrated, as `model.tfm`."
+    "Train a network that was chosen by hand, pruned while it learns; then int8, calibrated, as `model.tfm`."
     data, work = load(r.dataset, val_fraction=.02), out / f'direct_{r.size}'
-    arch, how, answers = residual_arch(r.size, data.shape, len(data.classes)), stage(r, 'direct'), None
+    how, answers = stage(r, 'direct'), None
     if r.views:
         teachers = _teachers(r, out, data)
         answers = _answers(r, data, how.cfg).ask(teachers, out / _shared(r), progress, _asking(teachers))
     torch.manual_seed(r.seed)                       # of the weights that it begins with
-    model = build(arch)
+    model, plan = _by_hand(r, data)
+    if r.network == 'teacher': model.see(to_float(data.x_train[:5000]))
     _begin(r, model, work)
-    hist = _fit(model, data, how, work / 'direct.ckpt', arch=arch, teacher=answers, machine=machine, progress=progress)
+    hist = _fit(model, data, how, work / 'direct.ckpt', plan=plan, teacher=answers, machine=machine, progress=progress)
     save_weights(model, work / 'pruned.pt')
     int8 = quantize(model.cpu().eval(), data.x_train[:2 * r.calibration])
     make_model(int8, f'{r.dataset}-{r.size}', work / 'model.tfm', r.dataset)
     right = dict(pruned=hist[-1]['val_accuracy'], int8=evaluate(int8, data.x_val, data.y_val))
-    return dict(sparsity=sparsity_of(model, prune_plan(arch)), val_images=len(data.y_val), val_accuracy=right)
+    return dict(sparsity=sparsity_of(model, plan), val_images=len(data.y_val), val_accuracy=right)
 
 
 def _budget(r):
@@ -402,6 +449,10 @@ def _of_search(r, out):
 def _earlier(made):
     "Notes of the training that one went on from; None for one that began anew."
     if not made.get('after'): return None
+    if (number := _teacher_of(made['after'])) is not None:
+        was = _result(Path(made['after']).parent, 'teacher', number)
+        typed = f'python -m tinyformer.recipe teacher --seed {number}{_budget(was["recipe"])}'
+        return dict(hours=was['seconds'] / 3600, commit=was.get('commit', 'unknown'), command=typed)
     file = Path(made['after']) / f'direct_{made["size"]}' / 'notes.json'
     if file.exists(): return json.loads(file.read_text())
     raise RunFolderError(f'{file} is missing: first run  python -m tinyformer.recipe notes --by-hand --size '
@@ -411,15 +462,16 @@ def _earlier(made):
 def _of_hand(r, out):
     "The same of the network that `direct` left, which never was a dense one."
     was, data = _result(out, 'direct', r.size), load(r.dataset, val_fraction=.02)
-    net = build(residual_arch(r.size, data.shape, len(data.classes)))
-    net = _weights(net, out, f'direct_{r.size}/pruned.pt', 'direct')
     made, steps = was['recipe'], ''
+    net, _ = _by_hand(replace(r, network=made.get('network', Recipe.network)), data)
+    net = _weights(net, out, f'direct_{r.size}/pruned.pt', 'direct')
     if made['views']:
         taught = [f'teacher --seed {i}{_budget(_result(out, "teacher", i)["recipe"])}' for i in range(made['teachers'])]
         steps = ', '.join(taught) + f', then direct --teachers {made["teachers"]}'
     seed = f' --seed {made["seed"]}' if made['seed'] else ''
     went_on = f' --after {Path(made["after"]).name}' if made.get('after') else ''
-    how = f'STEP = {steps or "direct"}{went_on}{_budget(made)}{seed}'
+    network = _of_network(made.get('network', Recipe.network))
+    how = f'STEP = {steps or "direct"}{network}{went_on}{_budget(made)}{seed}'
     return out / f'direct_{r.size}', was, dict(pruned=net), how
 
 
@@ -444,7 +496,8 @@ def notes(r, out, machine, progress=True, copy='', by_hand=False):
         hours += before['hours']
         command += f'; before it, at commit {before["commit"]}, {before["command"]}'
     flash, sram = LIMITS[size_of(r.size)]
-    what = 'plain residuals with an encoder layer' if by_hand else f'hybrid of the {r.size} space'
+    kinds = dict(residual='plain residuals with an encoder layer', teacher='plain convolutions')
+    what = kinds[was['recipe'].get('network', Recipe.network)] if by_hand else f'hybrid of the {r.size} space'
     said = dict(about=f'{r.dataset} {what}, for {flash} of flash and {sram} of SRAM', dataset=r.dataset, copy=copy,
                 **unseen_accuracies(data, **nets), commit=commit(),
                 seeds=dict(run=was['recipe']['seed']), hours=round(hours, 2), command=command,
@@ -541,11 +594,14 @@ def run(
     views:Annotated[int, (1, 1000)] = None,
     # direct: strong distortions and mixup until the last fifth, for trainings of a hundred epochs and more
     strong:bool = False,
+    # direct: residual, plain 3x3 residuals with an encoder layer; or teacher, the convolutions of a teacher
+    network:str = 'residual',
     # direct: go on from the network that an earlier `direct` of this size left in another run folder, as a new
-    # training with its own budget (default: begin anew)
+    # training with its own budget; with --network teacher also from a teacher's file, such as runs/a/teacher0.pt
+    # (default: begin anew)
     after:Path = None,
     # the search space: small, middle or large, or residual-mini, -tiny, -small, -middle or -large; direct: mini, tiny,
-    # small, middle or large
+    # small, middle or large, of which a teacher has the last three
     size:str = 'large',
     by_hand:bool = False, # notes: of the network that `direct` left
     dataset:str = 'cifar10', # see `tinyformer search --help`
@@ -559,7 +615,12 @@ def run(
     if after and step != 'direct': raise BadInput(f'--after {after}: only `direct` goes on from an earlier training.')
     if after and after.resolve() == out.resolve():
         raise BadInput(f'--after {after}: the new training needs a folder of its own, so give another --out.')
-    sizes = BY_HAND if step == 'direct' or by_hand else PRESETS
+    if network not in BY_HAND: raise BadInput(f"no network {network!r}; there are {', '.join(BY_HAND)}")
+    if network != Recipe.network and step != 'direct':
+        raise BadInput(f'--network {network}: only `direct` has a choice of networks.')
+    if after and network != 'teacher' and _teacher_of(after) is not None:
+        raise BadInput(f'--after {after}: a teacher goes on as --network teacher.')
+    sizes = BY_HAND[network] if step == 'direct' or by_hand else PRESETS
     if size not in sizes: raise BadInput(f"no size {size!r}; there are {', '.join(sizes)}")
     preset = (CPU if cpu else {}) | (QUICK if quick else {}) | (dict(teachers=teachers) if teachers else {})
     if step == 'all':
@@ -567,12 +628,13 @@ def run(
         preset, views = preset | dict(teachers=1), views or 2
     stages = dict(polish_epochs=tuple(polish), refine_epochs=tuple(refine))
     r = replace(Recipe(), **stages, size=size, dataset=dataset, seed=seed, minutes=minutes, images=images,
-                views=views or 0, direct_strong=strong, after=after and str(after), **preset)
+                views=views or 0, direct_strong=strong, network=network, after=after and str(after), **preset)
     machine = Machine(channels_last=True) if cpu else Machine() if quick else None
     more = dict(search=dict(storage=storage), notes=dict(copy=copy, by_hand=by_hand), rank=dict(candidate=candidate))
     def one(step, r):
         leaves, changing = written(step, r, candidate, by_hand)
-        said = dict(recipe=asdict(r), machine=machine and asdict(machine))  # None: see the *.machine.json
+        said = dict(recipe=asdict(r), commit=commit(),
+                    machine=machine and asdict(machine))             # None: see the *.machine.json
         found = perform(out, leaves, changing, lambda: STEPS[step](r, out, machine, **more.get(step, {})) | said)
         print({k: v for k, v in found.items() if k not in said}, flush=True)
     if step == 'all': whole(r, out, one)

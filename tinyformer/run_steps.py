@@ -37,6 +37,7 @@ def train_stage(
     stage: Stage,  # how
     file: Path,  # checkpoint to write and to continue from
     arch: Arch = None,  # path whose sparsities are reached, where they rise
+    plan: dict = None,  # of the pruning, where there is no path: module name → (block shape, sparsity)
     **kw: object,  # for `fit`: teacher, validate, machine, progress
 ) -> list:  # history, one dict per epoch
     "Train through one stage. Masks are part of the checkpoint, so a killed run goes on to the same bits."
@@ -45,7 +46,7 @@ def train_stage(
         steps, every = c.epochs * math.ceil(len(data.x_train) / c.batch_size), stage.every
         if c.minutes or c.images: steps, every = TICKS, TICKS // 100
         begin, end = (int(share * steps) for share in stage.rise)
-        pruner = Pruner(model, prune_plan(arch), begin=begin, end=end, every=every)
+        pruner = Pruner(model, plan or prune_plan(arch), begin=begin, end=end, every=every)
         kw |= dict(keep=dict(pruner=pruner), on_step=lambda step, total, m: pruner.step(step),
                    on_gradient=lambda m: pruner.mask_gradients())
     return fit(model, data, c, checkpoint=file, desc=file.stem, **kw)
