@@ -6,12 +6,17 @@ import pytest
 import torch
 
 from tinyformer import recipe, zoo
+from tinyformer.codegen import generate
 from tinyformer.errors import BadInput, CorruptModel, RunFolderError
 from tinyformer.graph import load as load_graph
-from tinyformer.hardware import target
+from tinyformer.hardware import parse_bytes, target
+from tinyformer.lowering import lower
+from tinyformer.pruning import prune_once
+from tinyformer.quantization import quantize
 from tinyformer.arch import Arch
 from tinyformer.search_space import cifar_space
-from tinyformer.teachers import Teacher
+from tinyformer.simulator import build
+from tinyformer.teachers import PRUNED, Teacher, pruning_plan
 from tinyformer.training import loss_of
 
 
@@ -178,6 +183,7 @@ def test_a_network_goes_on_learning_in_another_folder(folder, monkeypatch, tmp_p
     assert not (tmp_path / 'c').exists()
 
 
+@pytest.mark.thorough
 def test_a_teacher_is_pruned_until_a_board_can_hold_it(folder, monkeypatch, tmp_path):
     "Begun anew, gone on from a trained one, and gone on again; the notes tell the whole chain."
     monkeypatch.setenv('TINYFORMER_DATA', str(folder))
@@ -210,6 +216,19 @@ def test_a_teacher_is_pruned_until_a_board_can_hold_it(folder, monkeypatch, tmp_
     pruned('d', 'small')
     cfg = recipe.read_checkpoint(tmp_path / 'd/direct_small/direct.ckpt')['run']
     assert cfg['lr'] == 2 * recipe.read_checkpoint(tmp_path / 'b/direct_middle/direct.ckpt')['run']['lr']
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize('size', PRUNED)
+def test_a_pruned_teacher_fits_the_memories_of_its_size(size, tmp_path):
+    "The linked image, with random weights; what is zero decides how long the streams are."
+    torch.manual_seed(0)
+    net, x = Teacher(PRUNED[size][0]), torch.rand(64, 3, 32, 32)
+    for name in pruning_plan(size): torch.nn.init.normal_(net.get_submodule(name).weight)
+    prune_once(net.see(x), pruning_plan(size))
+    limits = map(parse_bytes, recipe.LIMITS[size])
+    fw = generate(lower(quantize(net.eval(), x), name=size), target('stm32f746').with_budget(*limits), tmp_path / 'fw')
+    assert build(fw).flash_bytes > .9 * parse_bytes(recipe.LIMITS[size][0])
 
 
 STAND_INS = dict(cifar100=(100, (32, 32, 3)), svhn=(10, (32, 32, 3)), fashion_mnist=(10, (28, 28, 1)),

@@ -18,7 +18,7 @@ HASTE = 8  # by how much the shifts of the norms are magnified
 COOL = 1 / 9  # what the answers are multiplied by, so that a high rate does not make them certain at once
 
 # one that a board shall hold: channels of the stages, and shares of zeros of the six convolutions, by size
-PRUNED = dict(small=((48, 192, 192), (.3, .5, .75, .86, .86, .86)),
+PRUNED = dict(small=((48, 176, 176), (.3, .5, .75, .835, .835, .835)),
               middle=((64, 256, 256), (.3, .5, .75, .83, .83, .83)),
               large=((64, 256, 256), (.1, .3, .5, .62, .62, .62)))
 
