@@ -54,7 +54,7 @@ from tqdm import tqdm
 from tinyformer.augmentation import augmentation
 from tinyformer.console import typed
 from tinyformer.data import load, to_float
-from tinyformer.errors import BadInput, RunFolderError
+from tinyformer.errors import BadInput, CorruptModel, RunFolderError
 from tinyformer.files import atomic_path, digest, finished, remove, write_json
 from tinyformer.hardware import parse_bytes, target
 from tinyformer.machine import Machine, device_of, multiplies_bf16
@@ -379,8 +379,8 @@ def _teacher_of(file):
 def _check_widths(file, size):
     "Refuse a teacher that is not the network of a size."
     state, want = torch.load(file, weights_only=True, map_location='cpu'), PRUNED[size][0]
-    has = tuple(len(state[f'stages.{i}.convs.1.weight']) for i in range(len(want)))
-    if has == want: return
+    has = tuple(len(state.get(f'stages.{i}.convs.1.weight', ())) for i in range(len(want)))
+    if has == want or not all(has): return              # or the layers of another version
     fit = [name for name, (widths, _) in PRUNED.items() if widths == has]
     raise BadInput(f'--after {file}: its stages have {has} channels, and those of --size {size} {want}: '
                    f'{"choose --size " + " or ".join(fit) if fit else "leave --after out"}.')
@@ -393,8 +393,10 @@ def _begin(r, net, work):
         number, after = _teacher_of(r.after), Path(r.after)
         step = f'teacher --seed {number}' if number is not None else f'direct{_of_network(r.network)} --size {r.size}'
         folder, name = (after, f'direct_{r.size}/pruned.pt') if number is None else (after.parent, after.name)
-        if number is not None and (folder / name).exists(): _check_widths(folder / name, r.size)
-        _weights(net, folder, name, step)
+        try: _weights(net, folder, name, step)
+        except CorruptModel:
+            if number is not None: _check_widths(folder / name, r.size)
+            raise
         now = digest(folder / name)
     was = json.loads(kept.read_text())['sha256'] if kept.exists() else None
     if (work / 'direct.ckpt').exists() and was != now:
