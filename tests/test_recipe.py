@@ -195,6 +195,12 @@ def test_a_teacher_is_pruned_until_a_board_can_hold_it(folder, monkeypatch, tmp_
     trained = str(tmp_path / 'a/teacher0.pt')
     with pytest.raises(BadInput, match='goes on as --network teacher'): typed('b', 'direct', '--after', trained)
     with pytest.raises(RunFolderError, match='teacher --seed 0 '): pruned('b', 'middle', '--after', trained)
+    typed('thin', 'teacher', '--images', '500')
+    with pytest.raises(BadInput, match=r'have \(8, 32, 32\) channels.*: leave --after out'):
+        pruned('b', 'middle', '--after', str(tmp_path / 'thin/teacher0.pt'))
+    (tmp_path / 'thin/teacher0.pt').write_bytes(b'damaged')
+    with pytest.raises((CorruptModel, RunFolderError), match='teacher --seed 0 '):
+        pruned('b', 'middle', '--after', str(tmp_path / 'thin/teacher0.pt'))
     monkeypatch.setitem(recipe.QUICK, 'teacher_width', 64)
     typed('a', 'teacher', '--images', '500')
     made = json.loads((tmp_path / 'a/teacher_0.result.json').read_text())

@@ -378,9 +378,11 @@ def _teacher_of(file):
 
 def _check_widths(file, size):
     "Refuse a teacher that is not the network of a size."
-    state, want = torch.load(file, weights_only=True, map_location='cpu'), PRUNED[size][0]
+    want = PRUNED[size][0]
+    try: state = torch.load(file, weights_only=True, map_location='cpu')
+    except Exception: return                            # damaged: the caller says so
     has = tuple(len(state.get(f'stages.{i}.convs.1.weight', ())) for i in range(len(want)))
-    if has == want or not all(has): return              # or the layers of another version
+    if has == want or not all(has): return              # or it has the layers of another version
     fit = [name for name, (widths, _) in PRUNED.items() if widths == has]
     raise BadInput(f'--after {file}: its stages have {has} channels, and those of --size {size} {want}: '
                    f'{"choose --size " + " or ".join(fit) if fit else "leave --after out"}.')
