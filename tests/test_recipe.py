@@ -16,7 +16,7 @@ from tinyformer.quantization import quantize
 from tinyformer.arch import Arch
 from tinyformer.search_space import cifar_space
 from tinyformer.simulator import build
-from tinyformer.teachers import PRUNED, Teacher, pruning_plan
+from tinyformer.teachers import PRUNED, Teacher, pruned_teacher, pruning_plan
 from tinyformer.training import loss_of
 
 
@@ -189,7 +189,7 @@ def test_a_teacher_is_pruned_until_a_board_can_hold_it(folder, monkeypatch, tmp_
     monkeypatch.setenv('TINYFORMER_DATA', str(folder))
     def typed(out, *args): recipe.main([*args, '--out', str(tmp_path / out), '--dataset', 'tiny', '--quick'])
     def pruned(out, size, *more): typed(out, 'direct', '--network', 'teacher', '--size', size, '--images', '500', *more)
-    with pytest.raises(BadInput, match='there are small, middle, large'): pruned('a', 'tiny')
+    with pytest.raises(BadInput, match='there are tiny, small, middle, large'): pruned('a', 'mini')
     with pytest.raises(BadInput, match="no network 'vgg'; there are"): typed('a', 'direct', '--network', 'vgg')
     with pytest.raises(BadInput, match='only `direct` has a choice'): typed('a', 'supernet', '--network', 'teacher')
     trained = str(tmp_path / 'a/teacher0.pt')
@@ -229,7 +229,7 @@ def test_a_teacher_is_pruned_until_a_board_can_hold_it(folder, monkeypatch, tmp_
 def test_a_pruned_teacher_fits_the_memories_of_its_size(size, tmp_path):
     "The linked image, with random weights; what is zero decides how long the streams are."
     torch.manual_seed(0)
-    net, x = Teacher(PRUNED[size][0]), torch.rand(64, 3, 32, 32)
+    net, x = pruned_teacher(size), torch.rand(64, 3, 32, 32)
     for name in pruning_plan(size): torch.nn.init.normal_(net.get_submodule(name).weight)
     prune_once(net.see(x), pruning_plan(size))
     limits = map(parse_bytes, recipe.LIMITS[size])

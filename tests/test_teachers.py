@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tinyformer.errors import BadInput
-from tinyformer.teachers import HASTE, PATCH, Mirrored, Norm, Stage, Teacher, patch_directions
+from tinyformer.teachers import HASTE, Look, Mirrored, Norm, Stage, Teacher, patch_directions
 from tinyformer.training import TrainConfig, make_optimiser
 
 
@@ -15,12 +15,13 @@ def pictures(n=200, c=3):
 
 
 @pytest.mark.parametrize('channels', [1, 3])
-def test_patches_come_out_white(channels):
-    x = pictures(c=channels)
-    found = patch_directions(x, eps=0.)
-    assert found.shape == (channels * PATCH**2, channels, PATCH, PATCH)
-    out = torch.nn.functional.conv2d(x, found).transpose(0, 1).flatten(1)
-    raw = torch.nn.functional.unfold(x, PATCH).transpose(0, 1).flatten(1)
+@pytest.mark.parametrize('look, kept', [(Look(), (4, 12)), (Look(4, 2, 24), (16, 24))])
+def test_patches_come_out_white(look, kept, channels):
+    x, side = pictures(c=channels), look.side
+    found = patch_directions(x, 0., look)
+    assert found.shape == (kept[channels > 1], channels, side, side)
+    out = torch.nn.functional.conv2d(x, found, stride=look.step).transpose(0, 1).flatten(1)
+    raw = torch.nn.functional.unfold(x, side, stride=look.step).transpose(0, 1).flatten(1)
     assert (torch.cov(out) - torch.eye(len(out))).abs().max() < 1e-2
     spread = torch.linalg.eigvalsh(torch.cov(raw))
     assert spread[-1] > 50 * spread[0]                                      # they were anything but white
@@ -56,10 +57,13 @@ def test_the_shift_of_a_norm_moves_haste_squared_times_as_far_as_a_plain_one_and
     assert ours.shift in set(opt.param_groups[0]['params']) and opt.param_groups[0]['weight_decay'] == .1
 
 
+@pytest.mark.parametrize('look', [Look(), Look(4, 2, 24), Look(3, 2)])
 @pytest.mark.parametrize('side, channels', [(32, 3), (28, 1)])
-def test_shapes_and_a_mirror_image_makes_no_difference(side, channels):
+def test_shapes_and_a_mirror_image_makes_no_difference(side, channels, look):
     torch.manual_seed(0)
-    net = Mirrored(Teacher((8, 16, 16), classes=7, channels=channels)).eval()
+    net = Mirrored(Teacher((8, 16, 16), 7, channels, look)).eval()
+    maps = net.net.whiten(look.frame(torch.zeros(1, channels, side, side)))
+    assert maps.shape[1:] == (2 * look.kept(channels), side // look.step, side // look.step)
     x = torch.rand(3, channels, side, side)
     assert net(x).shape == (3, 7)
     assert torch.allclose(net(x), net(x.flip(3)), atol=1e-5) and not torch.allclose(net.net(x), net.net(x.flip(3)))

@@ -72,7 +72,7 @@ from tinyformer.run_config import Stage, share_out
 from tinyformer.run_folder import load_weights, perform, save_weights
 from tinyformer.run_steps import make_model, make_supernet, train_stage, unseen_accuracies
 from tinyformer.sparsenas import search
-from tinyformer.teachers import PRUNED, Mirrored, Teacher, pruning_plan
+from tinyformer.teachers import PRUNED, Mirrored, Teacher, pruned_teacher, pruning_plan
 from tinyformer.training import Answers, TrainConfig, evaluate, read_checkpoint
 
 # flash and SRAM that a size is meant for
@@ -357,7 +357,7 @@ def train(r, out, machine, progress=True):
 def _by_hand(r, data):
     "(network of `direct`, plan of its pruning)."
     shape, classes = data.shape, len(data.classes)
-    if r.network == 'teacher': return Teacher(PRUNED[r.size][0], classes, shape[2]), pruning_plan(r.size)
+    if r.network == 'teacher': return pruned_teacher(r.size, classes, shape[2]), pruning_plan(r.size)
     arch = residual_arch(r.size, shape, classes)
     return build(arch), prune_plan(arch)
 
@@ -378,12 +378,12 @@ def _teacher_of(file):
 
 def _check_widths(file, size):
     "Refuse a teacher that is not the network of a size."
-    want = PRUNED[size][0]
+    want = PRUNED[size].widths
     try: state = torch.load(file, weights_only=True, map_location='cpu')
     except Exception: return                            # damaged: the caller says so
     has = tuple(len(state.get(f'stages.{i}.convs.1.weight', ())) for i in range(len(want)))
     if has == want or not all(has): return              # or it has the layers of another version
-    fit = [name for name, (widths, _) in PRUNED.items() if widths == has]
+    fit = [name for name, p in PRUNED.items() if p.widths == has]
     raise BadInput(f'--after {file}: its stages have {has} channels, and those of --size {size} {want}: '
                    f'{"choose --size " + " or ".join(fit) if fit else "leave --after out"}.')
 
@@ -605,7 +605,7 @@ def run(
     # (default: begin anew)
     after:Path = None,
     # the search space: small, middle or large, or residual-mini, -tiny, -small, -middle or -large; direct: mini, tiny,
-    # small, middle or large, of which a teacher has the last three
+    # small, middle or large, of which a teacher has the last four
     size:str = 'large',
     by_hand:bool = False, # notes: of the network that `direct` left
     dataset:str = 'cifar10', # see `tinyformer search --help`

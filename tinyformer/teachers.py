@@ -7,32 +7,67 @@ maximum pool follows the first convolution of each stage at once, before the cos
 momentum at a high rate, and answers with the mean of what it says to an image and to its mirror image.
 
 A board can hold one as well, once most of its weights are zero: `PRUNED` says how many for which size."""
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from tinyformer.errors import BadInput
 
-PATCH = 2  # side of the patches that are whitened
 HASTE = 8  # by how much the shifts of the norms are magnified
 COOL = 1 / 9  # what the answers are multiplied by, so that a high rate does not make them certain at once
 
-# one that a board shall hold: channels of the stages, and shares of zeros of the six convolutions, by size
-PRUNED = dict(small=((48, 176, 176), (.3, .5, .75, .835, .835, .835)),
-              middle=((64, 256, 256), (.3, .5, .75, .83, .83, .83)),
-              large=((64, 256, 256), (.1, .3, .5, .62, .62, .62)))
+
+@dataclass(frozen=True)
+class Look:
+    "How a teacher looks at an image first: through white patches."
+    side: int = 2           # of a patch, in pixels
+    step: int = 1           # from one patch to the next; the maps are as much smaller than the image
+    directions: int = None  # how many are kept, the strongest; None: all of them
+
+    def kept(
+        self,
+        channels: int, # of the images
+    ) -> int: # directions
+        "How many directions there are to look in."
+        return min(self.directions or channels * self.side**2, channels * self.side**2)
+
+    def frame(
+        self,
+        x: torch.Tensor, # float [n, c, h, w]
+    ) -> torch.Tensor: # with so many zeros around that every `step` pixels make one patch
+        "Add the frame that the patches at the border need."
+        before, both = (self.side - self.step) // 2, self.side - self.step
+        return F.pad(x, (before, both - before) * 2)
+
+
+@dataclass(frozen=True)
+class Pruned:
+    "A teacher that a board shall hold."
+    widths: tuple        # channels of the stages
+    shares: tuple        # of zeros, of the six convolutions in order
+    look: Look = Look()  # at the image
+
+
+# by size; the smallest looks at every second pixel alone, which leaves its cycles to the stages
+PRUNED = dict(tiny=Pruned((48, 96, 112), (.4, .6, .78, .88, .905, .925), Look(4, 2, 24)),
+              small=Pruned((48, 176, 176), (.3, .5, .75, .835, .835, .835)),
+              middle=Pruned((64, 256, 256), (.3, .5, .75, .83, .83, .83)),
+              large=Pruned((64, 256, 256), (.1, .3, .5, .62, .62, .62)))
 
 
 def patch_directions(
     x: torch.Tensor, # float [n, c, h, w]: images
     eps: float = 5e-4, # added to the variances, so that noise is not blown up
-) -> torch.Tensor: # float [d, c, PATCH, PATCH], d = c·PATCH², the strongest direction first
+    look: Look = Look(), # which patches, and how many directions
+) -> torch.Tensor: # float [d, c, side, side], the strongest direction first
     "Filters whose answers to patches of these images are uncorrelated and of variance about one."
     c = x.shape[1]
-    patches = F.unfold(x, PATCH).transpose(1, 2).reshape(-1, c * PATCH**2)
+    patches = F.unfold(x, look.side, stride=look.step).transpose(1, 2).reshape(-1, c * look.side**2)
     values, vectors = torch.linalg.eigh(torch.cov(patches.T.double()))
-    found = (vectors / (values.clamp(0) + eps).sqrt()).T.flip(0)
-    return found.float().reshape(-1, c, PATCH, PATCH)
+    found = (vectors / (values.clamp(0) + eps).sqrt()).T.flip(0)[:look.kept(c)]
+    return found.float().reshape(-1, c, look.side, look.side)
 
 
 class Norm(nn.BatchNorm2d):
@@ -62,16 +97,17 @@ class Stage(nn.Module):
 
 
 class Teacher(nn.Module):
-    "Whitened patches, three stages, the maximum of every channel, and a linear layer."
+    "White patches, three stages, the maximum of every channel, and a linear layer."
     def __init__(
         self,
         widths: tuple = (64, 256, 256), # channels of the stages
         classes: int = 10,
         channels: int = 3, # of the images
+        look: Look = Look(), # at the image
     ):
         super().__init__()
-        d = channels * PATCH**2
-        self.whiten = nn.Conv2d(channels, 2 * d, PATCH)
+        d, self.look = look.kept(channels), look
+        self.whiten = nn.Conv2d(channels, 2 * d, look.side, look.step)
         self.whiten.weight.requires_grad_(False)
         ends = zip((2 * d, *widths), widths)
         self.stages = nn.Sequential(*(Stage(i, o) for i, o in ends))
@@ -84,21 +120,31 @@ class Teacher(nn.Module):
     ) -> 'Teacher': # itself
         "Take the filters of the first layer from these images: each direction and its negative."
         if len(x) < 2: raise BadInput(f'{len(x)} images say nothing of how their patches spread: give some thousand.')
-        found = patch_directions(x)
+        found = patch_directions(x, look=self.look)
         self.whiten.weight.copy_(torch.cat([found, -found]))
         self.whiten.bias.copy_(-(self.whiten.weight * x.mean((0, 2, 3))[:, None, None]).sum((1, 2, 3)))
         return self
 
     def forward(self, x):
-        white = self.whiten(F.pad(x, (0, 1, 0, 1)))            # as many pixels as the image has
-        return COOL * self.head(self.stages(F.gelu(white)).amax((2, 3)))
+        white = F.gelu(self.whiten(self.look.frame(x)))
+        return COOL * self.head(self.stages(white).amax((2, 3)))
+
+
+def pruned_teacher(
+    size: str, # a key of `PRUNED`
+    classes: int = 10,
+    channels: int = 3, # of the images
+) -> Teacher: # not pruned yet: `pruning_plan` says how
+    "The teacher that a board shall hold."
+    how = PRUNED[size]
+    return Teacher(how.widths, classes, channels, how.look)
 
 
 def pruning_plan(
     size: str, # a key of `PRUNED`
 ) -> dict: # module name -> (block shape, sparsity), as `Pruner` takes it
     "What pruning does to a teacher of a size."
-    return {f'stages.{i // 2}.convs.{i % 2}': ('1x4', share) for i, share in enumerate(PRUNED[size][1])}
+    return {f'stages.{i // 2}.convs.{i % 2}': ('1x4', share) for i, share in enumerate(PRUNED[size].shares)}
 
 
 class Mirrored(nn.Module):
