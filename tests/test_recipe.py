@@ -1,21 +1,17 @@
 "The long road for photographs, with tiny numbers: every step runs, goes on, and says what is missing."
-import json
+import json, re
 
 import numpy as np
 import pytest
 import torch
 
 from tinyformer import recipe, zoo
-from tinyformer.codegen import generate
-from tinyformer.errors import BadInput, CorruptModel, RunFolderError
+from tinyformer.errors import BadInput, CorruptModel, MissingTool, RunFolderError
 from tinyformer.graph import load as load_graph
 from tinyformer.hardware import parse_bytes, target
-from tinyformer.lowering import lower
-from tinyformer.pruning import prune_once
-from tinyformer.quantization import quantize
 from tinyformer.arch import Arch
 from tinyformer.search_space import cifar_space
-from tinyformer.simulator import build
+from tinyformer.run_steps import foresee
 from tinyformer.teachers import PRUNED, Teacher, pruned_teacher, pruning_plan
 from tinyformer.training import loss_of
 
@@ -226,15 +222,34 @@ def test_a_teacher_is_pruned_until_a_board_can_hold_it(folder, monkeypatch, tmp_
 
 @pytest.mark.thorough
 @pytest.mark.parametrize('size', PRUNED)
-def test_a_pruned_teacher_fits_the_memories_of_its_size(size, tmp_path):
+def test_a_pruned_teacher_fits_the_memories_of_its_size(size):
     "The linked image, with random weights; what is zero decides how long the streams are."
     torch.manual_seed(0)
     net, x = pruned_teacher(size), torch.rand(64, 3, 32, 32)
-    for name in pruning_plan(size): torch.nn.init.normal_(net.get_submodule(name).weight)
-    prune_once(net.see(x), pruning_plan(size))
-    limits = map(parse_bytes, recipe.LIMITS[size])
-    fw = generate(lower(quantize(net.eval(), x), name=size), target('stm32f746').with_budget(*limits), tmp_path / 'fw')
-    assert build(fw).flash_bytes > .9 * parse_bytes(recipe.LIMITS[size][0])
+    before = [w.clone() for w in net.see(x).parameters()]
+    said = foresee(net, pruning_plan(size), x, *recipe.LIMITS[size])
+    assert said.endswith('; fits {} of flash and {} of SRAM'.format(*recipe.LIMITS[size]))
+    flash, sram = (int(n.replace(',', '')) for n in re.findall(r'[\d,]{4,}', said)[:2])
+    most = [parse_bytes(limit) for limit in recipe.LIMITS[size]]
+    assert .9 * most[0] < flash <= most[0] and sram <= most[1]
+    assert all(torch.equal(a, b) for a, b in zip(before, net.parameters()))
+
+
+def test_what_will_be_too_large_is_said_before_it_is_trained(folder, monkeypatch, tmp_path, capsys):
+    "Once, before a training begins: more classes than fit, or a limit that is none; no compiler is no reason to stop."
+    x = torch.rand(64, 3, 32, 32)
+    net = pruned_teacher('tiny', 43).see(x)
+    assert 'too large for 100KB of flash and 52KB of SRAM' in foresee(net, pruning_plan('tiny'), x, '100KB', '52KB')
+    monkeypatch.setenv('TINYFORMER_DATA', str(folder))
+    monkeypatch.setitem(recipe.LIMITS, 'mini', ('4KB', '32KB'))
+    args = ['direct', '--out', str(tmp_path), '--dataset', 'tiny', '--size', 'mini', '--quick']
+    recipe.main(args)
+    assert 'mini: it will be too large for 4KB of flash and 32KB of SRAM, unless' in capsys.readouterr().out
+    recipe.main(args)
+    assert 'too large' not in capsys.readouterr().out
+    def missing(*args): raise MissingTool('no compiler: install one')
+    monkeypatch.setattr('tinyformer.run_steps.build', missing)
+    assert 'is not known: no compiler: install one' in foresee(net, pruning_plan('tiny'), x, '1MB', '52KB')
 
 
 STAND_INS = dict(cifar100=(100, (32, 32, 3)), svhn=(10, (32, 32, 3)), fashion_mnist=(10, (28, 28, 1)),

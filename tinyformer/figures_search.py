@@ -103,15 +103,15 @@ def draw_slices(
 # ---- 20a one_shot ----------------------------------------------------------------------------------------------------
 
 def plot_agreement(
-    one_shot: list,  # accuracies by the judge, one per model
+    judged: list,  # accuracies by the judge, one per model
     final: list,  # accuracies after full training
     title: str = '',  # what they are
 ) -> plt.Axes:
-    "Final against one-shot accuracy, a dot per model, with τ."
+    "Accuracy after full training against that by the judge, a dot per model, with τ."
     ax = plt.subplots(figsize=(4.4, 3.4), layout='constrained')[1]
-    ax.scatter(one_shot, final, color='C0')
+    ax.scatter(judged, final, color='C0')
     ax.set(xlabel='accuracy by the judge', ylabel='accuracy after full training')
-    ax.set_title('\n'.join(filter(None, [title, str(rank_agreement(one_shot, final))])), fontsize=8)
+    ax.set_title('\n'.join(filter(None, [title, str(rank_agreement(judged, final))])), fontsize=8)
     return ax
 
 

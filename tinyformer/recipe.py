@@ -70,7 +70,7 @@ from tinyformer.pace import fastest
 from tinyformer.ranking import evenly
 from tinyformer.run_config import Stage, share_out
 from tinyformer.run_folder import load_weights, perform, save_weights
-from tinyformer.run_steps import make_model, make_supernet, train_stage, unseen_accuracies
+from tinyformer.run_steps import foresee, make_model, make_supernet, train_stage, unseen_accuracies
 from tinyformer.sparsenas import search
 from tinyformer.teachers import PRUNED, Mirrored, Teacher, pruned_teacher, pruning_plan
 from tinyformer.training import Answers, TrainConfig, evaluate, read_checkpoint
@@ -419,6 +419,8 @@ def direct(r, out, machine, progress=True):
     model, plan = _by_hand(r, data)
     if r.network == 'teacher': model.see(to_float(data.x_train[:5000]))
     _begin(r, model, work)
+    if progress and not (work / 'direct.ckpt').exists():
+        print(f'{r.size}: {foresee(model, plan, data.x_train[:64], *LIMITS[r.size])}', flush=True)
     hist = _fit(model, data, how, work / 'direct.ckpt', plan=plan, teacher=answers, machine=machine, progress=progress)
     save_weights(model, work / 'pruned.pt')
     int8 = quantize(model.cpu().eval(), data.x_train[:2 * r.calibration])
