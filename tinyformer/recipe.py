@@ -25,6 +25,10 @@ while it learns; and one that has learnt already, as a teacher, goes on from the
     python -m tinyformer.recipe direct   --out runs/pruned --network teacher --after runs/cifar10/teacher0.pt \
                                          --size middle --minutes 60
 
+For a small board, depthwise and pointwise convolutions make more of the same weights and cycles:
+
+    python -m tinyformer.recipe direct   --out runs/cifar10 --network separable --size tiny --minutes 60
+
 It learns more from a teacher, which answers beforehand for some distorted views of each image:
 
     python -m tinyformer.recipe teacher  --out runs/cifar10 --images 820000
@@ -51,6 +55,7 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm import tqdm
 
+from tinyformer import separable
 from tinyformer.augmentation import augmentation
 from tinyformer.console import typed
 from tinyformer.data import load, to_float
@@ -72,7 +77,7 @@ from tinyformer.run_config import Stage, share_out
 from tinyformer.run_folder import load_weights, perform, save_weights
 from tinyformer.run_steps import foresee, make_model, make_supernet, train_stage, unseen_accuracies
 from tinyformer.sparsenas import search
-from tinyformer.teachers import PRUNED, Mirrored, Teacher, pruned_teacher, pruning_plan
+from tinyformer.teachers import PRUNED, Mirrored, Teacher, pruning_plan
 from tinyformer.training import Answers, TrainConfig, evaluate, read_checkpoint
 
 # flash and SRAM that a size is meant for
@@ -81,7 +86,8 @@ LIMITS = dict(small=('256KB', '64KB'), middle=('512KB', '128KB'), large=('1MB', 
 # steps of `all` and their shares of its budget; the rest is for asking the teacher and for rounding
 ROAD = dict(teacher=.25, supernet=.2, search=.1, train=.35)
 AT_ONCE = 8     # candidates between two looks at the clock
-BY_HAND = dict(residual=('mini', 'tiny', 'small', 'middle', 'large'), teacher=tuple(PRUNED))  # networks and their sizes
+BY_HAND = dict(residual=('mini', 'tiny', 'small', 'middle', 'large'), separable=tuple(separable.SHAPES),
+               teacher=tuple(PRUNED))  # networks and their sizes
 
 
 @dataclass(frozen=True)
@@ -179,7 +185,7 @@ def stages(r):
                        seed=r.seed)
     direct = TrainConfig(epochs=r.direct_epochs, batch_size=few, lr=.1 * few / 128, momentum=.9, weight_decay=5e-4,
                          warmup=.2, label_smoothing=.1, ema=.999, seed=r.seed)
-    if r.network == 'teacher':  # one that goes on from another takes smaller steps
+    if r.network != Recipe.network:  # one that goes on from another takes smaller steps
         direct = replace(teacher, epochs=r.direct_epochs, lr=teacher.lr / (2 if r.after else 1))
     if r.direct_strong: direct = replace(direct, strong=True, mixup=.2, plain=round(r.direct_epochs / 5))
     if r.views: direct = replace(direct, label_smoothing=0., distill=.9, temperature=r.temperature)
@@ -218,7 +224,8 @@ def teacher(r, out, machine, progress=True):
     "Train one teacher; give several seeds to have several."
     data = load(r.dataset, val_fraction=.02)
     torch.manual_seed(r.seed)                       # of the weights that it begins with
-    net, file = _teacher_net(r, data).see(to_float(data.x_train[:5000])), out / f'teacher{r.seed}.pt'
+    net, file = _teacher_net(r, data), out / f'teacher{r.seed}.pt'
+    net.whiten.see(to_float(data.x_train[:5000]))
     hist = _fit(net, data, stage(r, 'teacher'), file.with_suffix('.ckpt'), machine=machine, progress=progress)
     save_weights(net, file)
     right = evaluate(_asked(net, data), data.x_val, data.y_val)
@@ -357,7 +364,10 @@ def train(r, out, machine, progress=True):
 def _by_hand(r, data):
     "(network of `direct`, plan of its pruning)."
     shape, classes = data.shape, len(data.classes)
-    if r.network == 'teacher': return pruned_teacher(r.size, classes, shape[2]), pruning_plan(r.size)
+    if r.network == 'teacher': return Teacher(PRUNED[r.size][0], classes, shape[2]), pruning_plan(r.size)
+    if r.network == 'separable':
+        how = separable.SHAPES[r.size]
+        return separable.Separable(how, classes, shape[2]), separable.pruning_plan(how)
     arch = residual_arch(r.size, shape, classes)
     return build(arch), prune_plan(arch)
 
@@ -378,12 +388,12 @@ def _teacher_of(file):
 
 def _check_widths(file, size):
     "Refuse a teacher that is not the network of a size."
-    want = PRUNED[size].widths
+    want = PRUNED[size][0]
     try: state = torch.load(file, weights_only=True, map_location='cpu')
     except Exception: return                            # damaged: the caller says so
     has = tuple(len(state.get(f'stages.{i}.convs.1.weight', ())) for i in range(len(want)))
     if has == want or not all(has): return              # or it has the layers of another version
-    fit = [name for name, p in PRUNED.items() if p.widths == has]
+    fit = [name for name, (widths, _) in PRUNED.items() if widths == has]
     raise BadInput(f'--after {file}: its stages have {has} channels, and those of --size {size} {want}: '
                    f'{"choose --size " + " or ".join(fit) if fit else "leave --after out"}.')
 
@@ -417,7 +427,7 @@ def direct(r, out, machine, progress=True):
         answers = _answers(r, data, how.cfg).ask(teachers, out / _shared(r), progress, _asking(teachers))
     torch.manual_seed(r.seed)                       # of the weights that it begins with
     model, plan = _by_hand(r, data)
-    if r.network == 'teacher': model.see(to_float(data.x_train[:5000]))
+    if r.network != Recipe.network: model.whiten.see(to_float(data.x_train[:5000]))
     _begin(r, model, work)
     if progress and not (work / 'direct.ckpt').exists():
         print(f'{r.size}: {foresee(model, plan, data.x_train[:64], *LIMITS[r.size])}', flush=True)
@@ -502,7 +512,8 @@ def notes(r, out, machine, progress=True, copy='', by_hand=False):
         hours += before['hours']
         command += f'; before it, at commit {before["commit"]}, {before["command"]}'
     flash, sram = LIMITS[size_of(r.size)]
-    kinds = dict(residual='plain residuals with an encoder layer', teacher='plain convolutions')
+    kinds = dict(residual='plain residuals with an encoder layer', separable='separable convolutions',
+                 teacher='plain convolutions')
     what = kinds[was['recipe'].get('network', Recipe.network)] if by_hand else f'hybrid of the {r.size} space'
     said = dict(about=f'{r.dataset} {what}, for {flash} of flash and {sram} of SRAM', dataset=r.dataset, copy=copy,
                 **unseen_accuracies(data, **nets), commit=commit(),
@@ -600,14 +611,15 @@ def run(
     views:Annotated[int, (1, 1000)] = None,
     # direct: strong distortions and mixup until the last fifth, for trainings of a hundred epochs and more
     strong:bool = False,
-    # direct: residual, plain 3x3 residuals with an encoder layer; or teacher, the convolutions of a teacher
+    # direct: residual, plain 3x3 residuals with an encoder layer; separable, depthwise and pointwise convolutions; or
+    # teacher, the convolutions of a teacher
     network:str = 'residual',
     # direct: go on from the network that an earlier `direct` of this size left in another run folder, as a new
     # training with its own budget; with --network teacher also from a teacher's file, such as runs/a/teacher0.pt
     # (default: begin anew)
     after:Path = None,
     # the search space: small, middle or large, or residual-mini, -tiny, -small, -middle or -large; direct: mini, tiny,
-    # small, middle or large, of which a teacher has the last four
+    # small, middle or large, of which a teacher has the last three, and a separable network has tiny
     size:str = 'large',
     by_hand:bool = False, # notes: of the network that `direct` left
     dataset:str = 'cifar10', # see `tinyformer search --help`

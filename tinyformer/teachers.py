@@ -21,7 +21,7 @@ COOL = 1 / 9  # what the answers are multiplied by, so that a high rate does not
 
 @dataclass(frozen=True)
 class Look:
-    "How a teacher looks at an image first: through white patches."
+    "How a network looks at an image first: through patches of it."
     side: int = 2           # of a patch, in pixels
     step: int = 1           # from one patch to the next; the maps are as much smaller than the image
     directions: int = None  # how many are kept, the strongest; None: all of them
@@ -42,19 +42,10 @@ class Look:
         return F.pad(x, (before, both - before) * 2)
 
 
-@dataclass(frozen=True)
-class Pruned:
-    "A teacher that a board shall hold."
-    widths: tuple        # channels of the stages
-    shares: tuple        # of zeros, of the six convolutions in order
-    look: Look = Look()  # at the image
-
-
-# by size; the smallest looks at every second pixel alone, which leaves its cycles to the stages
-PRUNED = dict(tiny=Pruned((48, 96, 112), (.4, .6, .78, .88, .905, .925), Look(4, 2, 24)),
-              small=Pruned((48, 176, 176), (.3, .5, .75, .835, .835, .835)),
-              middle=Pruned((64, 256, 256), (.3, .5, .75, .83, .83, .83)),
-              large=Pruned((64, 256, 256), (.1, .3, .5, .62, .62, .62)))
+# one that a board shall hold: channels of the stages, and shares of zeros of the six convolutions, by size
+PRUNED = dict(small=((48, 176, 176), (.3, .5, .75, .835, .835, .835)),
+              middle=((64, 256, 256), (.3, .5, .75, .83, .83, .83)),
+              large=((64, 256, 256), (.1, .3, .5, .62, .62, .62)))
 
 
 def patch_directions(
@@ -68,6 +59,32 @@ def patch_directions(
     values, vectors = torch.linalg.eigh(torch.cov(patches.T.double()))
     found = (vectors / (values.clamp(0) + eps).sqrt()).T.flip(0)[:look.kept(c)]
     return found.float().reshape(-1, c, look.side, look.side)
+
+
+class White(nn.Conv2d):
+    "A first layer that is not learnt: white patches, each direction and its negative."
+    def __init__(
+        self,
+        channels: int = 3, # of the images
+        look: Look = Look(), # at them
+    ):
+        super().__init__(channels, 2 * look.kept(channels), look.side, look.step)
+        self.look = look
+        self.weight.requires_grad_(False)
+
+    @torch.no_grad()
+    def see(
+        self,
+        x: torch.Tensor, # float [n, c, h, w]: training images, some thousand
+    ) -> 'White': # itself
+        "Take the filters from these images."
+        if len(x) < 2: raise BadInput(f'{len(x)} images say nothing of how their patches spread: give some thousand.')
+        found = patch_directions(x, look=self.look)
+        self.weight.copy_(torch.cat([found, -found]))
+        self.bias.copy_(-(self.weight * x.mean((0, 2, 3))[:, None, None]).sum((1, 2, 3)))
+        return self
+
+    def forward(self, x): return super().forward(self.look.frame(x))
 
 
 class Norm(nn.BatchNorm2d):
@@ -103,48 +120,21 @@ class Teacher(nn.Module):
         widths: tuple = (64, 256, 256), # channels of the stages
         classes: int = 10,
         channels: int = 3, # of the images
-        look: Look = Look(), # at the image
     ):
         super().__init__()
-        d, self.look = look.kept(channels), look
-        self.whiten = nn.Conv2d(channels, 2 * d, look.side, look.step)
-        self.whiten.weight.requires_grad_(False)
-        ends = zip((2 * d, *widths), widths)
+        self.whiten = White(channels)
+        ends = zip((self.whiten.out_channels, *widths), widths)
         self.stages = nn.Sequential(*(Stage(i, o) for i, o in ends))
         self.head = nn.Linear(widths[-1], classes, bias=False)
 
-    @torch.no_grad()
-    def see(
-        self,
-        x: torch.Tensor, # float [n, c, h, w]: training images, some thousand
-    ) -> 'Teacher': # itself
-        "Take the filters of the first layer from these images: each direction and its negative."
-        if len(x) < 2: raise BadInput(f'{len(x)} images say nothing of how their patches spread: give some thousand.')
-        found = patch_directions(x, look=self.look)
-        self.whiten.weight.copy_(torch.cat([found, -found]))
-        self.whiten.bias.copy_(-(self.whiten.weight * x.mean((0, 2, 3))[:, None, None]).sum((1, 2, 3)))
-        return self
-
-    def forward(self, x):
-        white = F.gelu(self.whiten(self.look.frame(x)))
-        return COOL * self.head(self.stages(white).amax((2, 3)))
-
-
-def pruned_teacher(
-    size: str, # a key of `PRUNED`
-    classes: int = 10,
-    channels: int = 3, # of the images
-) -> Teacher: # not pruned yet: `pruning_plan` says how
-    "The teacher that a board shall hold."
-    how = PRUNED[size]
-    return Teacher(how.widths, classes, channels, how.look)
+    def forward(self, x): return COOL * self.head(self.stages(F.gelu(self.whiten(x))).amax((2, 3)))
 
 
 def pruning_plan(
     size: str, # a key of `PRUNED`
 ) -> dict: # module name -> (block shape, sparsity), as `Pruner` takes it
     "What pruning does to a teacher of a size."
-    return {f'stages.{i // 2}.convs.{i % 2}': ('1x4', share) for i, share in enumerate(PRUNED[size].shares)}
+    return {f'stages.{i // 2}.convs.{i % 2}': ('1x4', share) for i, share in enumerate(PRUNED[size][1])}
 
 
 class Mirrored(nn.Module):
