@@ -91,8 +91,7 @@ class Run:
         self.meter = meter_of(self.cfg, self.cfg.epochs * self.per_epoch)
         self.parts = 1 if self.meter.by == 'epochs' else math.ceil(len(self.x) / PART)
         self.total = self.meter.total
-        self.ema = self.cfg.ema and AveragedModel(
-            self.model, multi_avg_fn=self.follow, use_buffers=True)
+        self.ema = self.cfg.ema and AveragedModel(self.model, None, None, self.follow, True)
 
 # %% ../nbs/11_training.ipynb #c053b
 @patch
