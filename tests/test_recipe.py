@@ -256,6 +256,20 @@ def test_what_will_be_too_large_is_said_before_it_is_trained(folder, monkeypatch
     assert 'is not known: no compiler: install one' in foresee(net, plan, x, '1MB', '52KB')
 
 
+def test_a_separable_network_by_the_same_commands(folder, monkeypatch, tmp_path):
+    "Trained, gone on with, told of; every byte of its C compared."
+    monkeypatch.setenv('TINYFORMER_DATA', str(folder))
+    def typed(out, step, *args):
+        recipe.main([step, *args, '--out', str(tmp_path / out), '--dataset', 'tiny', '--size', 'tiny', '--quick'])
+    typed('a', 'direct', '--network', 'separable')
+    typed('b', 'direct', '--network', 'separable', '--after', str(tmp_path / 'a'))
+    for name in 'ab': typed(name, 'notes', '--by-hand')
+    said = zoo.notes(tmp_path / 'b/direct_tiny/notes.json')
+    assert 'separable convolutions' in said['about'] and '--network separable --after a' in said['command']
+    graph = load_graph(tmp_path / 'b/direct_tiny/model.tfm')
+    assert not zoo.evaluate(graph, on='host', progress=False)['bytes_different']
+
+
 STAND_INS = dict(cifar100=(100, (32, 32, 3)), svhn=(10, (32, 32, 3)), fashion_mnist=(10, (28, 28, 1)),
                  gtsrb=(43, (32, 32, 3)))
 
