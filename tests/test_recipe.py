@@ -8,11 +8,11 @@ import torch
 
 from tinyformer import recipe, zoo
 from tinyformer.errors import BadInput, CorruptModel, MissingTool, RunFolderError
+from tinyformer.fitting import foresee
 from tinyformer.graph import load as load_graph
 from tinyformer.hardware import parse_bytes, target
 from tinyformer.arch import Arch
 from tinyformer.search_space import cifar_space
-from tinyformer.run_steps import foresee
 from tinyformer.teachers import Teacher
 from tinyformer.training import loss_of
 
@@ -252,7 +252,7 @@ def test_what_will_be_too_large_is_said_before_it_is_trained(folder, monkeypatch
     recipe.main(args)
     assert 'too large' not in capsys.readouterr().out
     def missing(*args): raise MissingTool('no compiler: install one')
-    monkeypatch.setattr('tinyformer.run_steps.build', missing)
+    monkeypatch.setattr('tinyformer.fitting.build', missing)
     assert 'is not known: no compiler: install one' in foresee(net, plan, x, '1MB', '52KB')
 
 

@@ -1,13 +1,21 @@
 """Does a network fit a board, and if not, what would make it: answered before anything is trained."""
-import math
+import math, tempfile
+from copy import deepcopy
 from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
 
 from tinyformer import budget as bg
 from tinyformer.cycles import milliseconds, three_ms, why_unknown, with_waiting
 from tinyformer.deploy import Needs, check, limits_of, measure, over
+from tinyformer.errors import DoesNotFit, MissingTool
+from tinyformer.evaluation import Setting, footprint
 from tinyformer.hardware import target as board_named, targets
 from tinyformer.lowering import lower
+from tinyformer.pruning import prune_once
 from tinyformer.quantization import quantize
+from tinyformer.simulator import build
 
 
 BOARDS = 3
@@ -172,3 +180,25 @@ def fit_text(name, cfg, now, rows):
     if not now.fits: lines.insert(2, 'any one of these makes it fit:' if rows
                                   else 'nothing that is known here makes it fit')
     return '\n'.join([head, *lines])
+
+
+def foresee(
+    model: torch.nn.Module,  # as it begins; it is not changed
+    plan: dict,  # of its pruning: module name → (block shape, sparsity)
+    x: object,  # uint8 [n, h, w, c]: some images
+    flash: str,  # limit, such as '100KB'
+    sram: str,  # limit
+) -> str:  # a line to print
+    "What the C of a network will take once it is pruned. Its weights are random yet: how many are zero decides."
+    net, how, asked = deepcopy(model).cpu(), Setting(flash=flash, sram=sram), f'{flash} of flash and {sram} of SRAM'
+    with torch.random.fork_rng(devices=[]):
+        for name in plan: torch.nn.init.normal_(net.get_submodule(name).weight)
+    prune_once(net, plan)
+    graph = lower(quantize(net.eval(), x), name='foreseen')
+    with tempfile.TemporaryDirectory() as d:
+        try:
+            firmware = how.firmware(graph, Path(d))
+            taken = footprint(firmware, build(firmware))
+        except MissingTool as e: return f'whether it will fit {asked} is not known: {e}'
+        except DoesNotFit as e: return f'it will be too large for {asked}, unless it is given more: {e}'
+    return f"as C about {taken['flash']['total']:,} bytes of flash and {taken['sram']['bss']:,} of SRAM; fits {asked}"

@@ -69,13 +69,14 @@ from tinyformer.quantization import quantize
 from tinyformer.arch import Arch, prune_plan, residual_arch
 from tinyformer.blocks import build
 from tinyformer.cost_model import cost
+from tinyformer.fitting import foresee
 from tinyformer.search_space import PRESETS, preset, size_of
 from tinyformer.one_shot import PrunedSuperNet
 from tinyformer.pace import fastest
 from tinyformer.ranking import evenly
 from tinyformer.run_config import Stage, share_out
 from tinyformer.run_folder import load_weights, perform, save_weights
-from tinyformer.run_steps import foresee, make_model, make_supernet, train_stage, unseen_accuracies
+from tinyformer.run_steps import make_model, make_supernet, train_stage, unseen_accuracies
 from tinyformer.sparsenas import search
 from tinyformer.teachers import PRUNED, Mirrored, Teacher, pruning_plan
 from tinyformer.training import Answers, TrainConfig, evaluate, read_checkpoint

@@ -1,25 +1,21 @@
 """What the roads of `pipeline` and `recipe` share: a training with or without pruning, a supernet, a model of integers.
 """
-import math, tempfile
-from copy import deepcopy
+import math
 from pathlib import Path
 
 import torch
 
 from tinyformer.arch import Arch, prune_plan
-from tinyformer.errors import AccuracyDropped, DoesNotFit, MissingTool, TooSlow
-from tinyformer.evaluation import Setting, footprint
+from tinyformer.errors import AccuracyDropped, TooSlow
 from tinyformer.graph import Graph, save as save_graph
 from tinyformer.lowering import lower
 from tinyformer.machine import Machine
 from tinyformer.one_shot import train_supernet
 from tinyformer.pace import fastest
-from tinyformer.pruning import Pruner, prune_once
-from tinyformer.quantization import quantize
+from tinyformer.pruning import Pruner
 from tinyformer.run_config import Stage
 from tinyformer.run_folder import save_weights
 from tinyformer.search_space import SearchSpace
-from tinyformer.simulator import build
 from tinyformer.training import TICKS, TrainConfig, evaluate, fit
 
 
@@ -80,28 +76,6 @@ def make_model(
     if dataset: graph.meta['dataset'] = dataset
     save_graph(graph, file)
     return graph
-
-
-def foresee(
-    model: torch.nn.Module,  # as it begins; it is not changed
-    plan: dict,  # of its pruning: module name → (block shape, sparsity)
-    x: object,  # uint8 [n, h, w, c]: some images
-    flash: str,  # limit, such as '100KB'
-    sram: str,  # limit
-) -> str:  # a line to print
-    "What the C of a network will take once it is pruned. Its weights are random yet: how many are zero decides."
-    net, how, asked = deepcopy(model).cpu(), Setting(flash=flash, sram=sram), f'{flash} of flash and {sram} of SRAM'
-    with torch.random.fork_rng(devices=[]):
-        for name in plan: torch.nn.init.normal_(net.get_submodule(name).weight)
-    prune_once(net, plan)
-    graph = lower(quantize(net.eval(), x), name='foreseen')
-    with tempfile.TemporaryDirectory() as d:
-        try:
-            firmware = how.firmware(graph, Path(d))
-            taken = footprint(firmware, build(firmware))
-        except MissingTool as e: return f'whether it will fit {asked} is not known: {e}'
-        except DoesNotFit as e: return f'it will be too large for {asked}, unless it is given more: {e}'
-    return f"as C about {taken['flash']['total']:,} bytes of flash and {taken['sram']['bss']:,} of SRAM; fits {asked}"
 
 
 def unseen_accuracies(
