@@ -187,11 +187,11 @@ def stages(r):
     direct = TrainConfig(epochs=r.direct_epochs, batch_size=few, lr=.1 * few / 128, momentum=.9, weight_decay=5e-4,
                          warmup=.2, label_smoothing=.1, ema=.999, seed=r.seed)
     if r.network != Recipe.network:  # one that goes on from another takes smaller steps
-        direct, slower = replace(teacher, epochs=r.direct_epochs), 2 if r.after else 1
+        direct = replace(teacher, epochs=r.direct_epochs)
         if r.network == 'separable':  # so few weights learn more from twice the steps
             some = min(256, r.batch_size)
             direct = replace(direct, batch_size=some, lr=.5 * some / 256, ema=.99**(some / 512))
-        direct = replace(direct, lr=direct.lr / slower)
+        if r.after: direct = replace(direct, lr=direct.lr / 2)
     if r.direct_strong: direct = replace(direct, strong=True, mixup=.2, plain=round(r.direct_epochs / 5))
     if r.views: direct = replace(direct, label_smoothing=0., distill=.9, temperature=r.temperature)
     return dict(teacher=Stage(teacher), supernet=Stage(supernet), rank=Stage(rank, rise=(0., 0.), every=20),
